@@ -1,0 +1,1 @@
+//! `run(model, data, config) → artifacts`.

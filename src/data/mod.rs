@@ -1,0 +1,1 @@
+//! Data files: npy and npz.

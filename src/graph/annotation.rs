@@ -1,0 +1,70 @@
+//! QONNX `Quant` / `IntQuant` attributes as they stand in a file, expanded to the tensor they annotate.
+
+/// `rounding_mode` of the QONNX definition (`qonnx.custom_op.general.Quant`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoundingMode {
+    /// `ROUND` and `HALF_EVEN`: nearest, ties to even.
+    HalfEven,
+    /// Nearest, ties away from zero.
+    HalfUp,
+    /// Nearest, ties toward zero.
+    HalfDown,
+    Ceil,
+    Floor,
+    /// Away from zero.
+    Up,
+    /// Toward zero.
+    Down,
+}
+
+/// One `Quant` node: `y = (round(clip(x/scale + zero_point)) − zero_point)·scale`, everything expanded to the annotated
+/// tensor in its row-major order (after every rewrite of that tensor).
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantSpec {
+    /// Name of the node in the file, for messages.
+    pub node: String,
+    pub scale: Vec<f64>,
+    pub zero_point: Vec<f64>,
+    pub bits: Vec<f64>,
+    /// True when the file gave one bit width per element and not a scalar: then a signed width of 1 is the
+    /// two's complement {−1, 0} (how HGQ2 nets write "no bits"), not QONNX's bipolar {−1, +1}.
+    pub bits_per_element: bool,
+    pub signed: bool,
+    pub narrow: bool,
+    pub rounding: RoundingMode,
+}
+
+impl RoundingMode {
+    /// Rounds to an integer.
+    pub fn apply(self, v: f64) -> f64 {
+        match self {
+            RoundingMode::HalfEven => v.round_ties_even(),
+            RoundingMode::HalfUp => (v.abs() + 0.5).floor().copysign(v),
+            RoundingMode::HalfDown => (v.abs() - 0.5).ceil().copysign(v),
+            RoundingMode::Ceil => v.ceil(),
+            RoundingMode::Floor => v.floor(),
+            RoundingMode::Up => v.abs().ceil().copysign(v),
+            RoundingMode::Down => v.trunc(),
+        }
+    }
+}
+
+impl QuantSpec {
+    /// Smallest and largest integer of element `e` (QONNX `min_int`, `max_int`).
+    pub fn int_range(&self, e: usize) -> (f64, f64) {
+        let b = self.bits[e];
+        match (self.signed, self.narrow) {
+            (true, false) => (-(b - 1.0).exp2(), (b - 1.0).exp2() - 1.0),
+            (true, true) => (-(b - 1.0).exp2() + 1.0, (b - 1.0).exp2() - 1.0),
+            (false, false) => (0.0, b.exp2() - 1.0),
+            (false, true) => (0.0, b.exp2() - 2.0),
+        }
+    }
+
+    /// The quantized value of element `e`, in f64.
+    pub fn apply(&self, e: usize, x: f64) -> f64 {
+        let (lo, hi) = self.int_range(e);
+        let v = (x / self.scale[e] + self.zero_point[e]).clamp(lo, hi);
+        (self.rounding.apply(v) - self.zero_point[e]) * self.scale[e]
+    }
+}

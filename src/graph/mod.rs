@@ -1,0 +1,13 @@
+//! `ModelProto → Graph`: a typed graph with static shapes, channels last, constants folded into operations and
+//! BatchNormalization folded into weights. `import` reads the file, `pass/` holds one rewrite per file.
+
+pub mod annotation;
+pub mod dag;
+pub mod op;
+
+pub use annotation::{QuantSpec, RoundingMode};
+pub use dag::{Dag, Node, Value, ValueId};
+pub use op::{Affine, Dense, Op};
+
+/// The imported model.
+pub type Graph = Dag<Op>;

@@ -1,0 +1,1 @@
+//! Lowering of the exact model to the proxy ONNX.

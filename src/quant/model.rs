@@ -1,0 +1,206 @@
+//! The model with quantizers: what is trained. Latent float weights, latent float bit widths.
+
+use super::groups::Groups;
+use super::kif::Kif;
+use super::rounding::{Overflow, Rounding};
+use crate::graph::Dag;
+
+/// A graph whose weights, biases and activations carry quantizers.
+pub type Model = Dag<QOp>;
+
+/// An operation of the trainable model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum QOp {
+    Quantizer(Quantizer),
+    Dense(QDense),
+    /// Fixed element-wise scale and shift on exact constants; not trained.
+    Affine(FixedAffine),
+    Relu,
+    /// Slope `2^log2_slope` for negative values.
+    LeakyRelu {
+        log2_slope: i32,
+    },
+    /// hls4ml's table sigmoid: see [`super::table`].
+    Sigmoid,
+    /// hls4ml's table tanh: see [`super::table`].
+    Tanh,
+    Reshape,
+}
+
+/// A quantizer on an activation (or on the model input).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantizer {
+    pub groups: Groups,
+    /// Fractional bits per group, latent: used as `rhe(f)` (round half to even), spec A1.2.
+    pub f: Vec<f32>,
+    pub range: Range,
+    pub rounding: Rounding,
+    /// Upper bound of `f`: 23 in general (spec A1.1), less where the hardware sets a limit (input port, tables).
+    pub max_f: f32,
+    pub trainable: bool,
+    /// True when the widths come from an annotation in the file and were not trained since.
+    pub annotated: bool,
+}
+
+/// Where the integer bits come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Range {
+    /// HGQ v1: unlimited in training, from traced minimum and maximum afterwards (spec A1.2, A2.2, A4).
+    Traced,
+    /// HGQ2 SAT / SAT_SYM: clips at trainable integer bits (spec B1.1). One entry per group.
+    Saturating { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
+}
+
+/// A dense layer with quantized weights, row-major `[inputs][outputs]`; weights round half up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QDense {
+    pub inputs: usize,
+    pub outputs: usize,
+    /// Latent weights.
+    pub weight: Vec<f32>,
+    pub weight_groups: Groups,
+    /// Fractional bits per weight group, latent.
+    pub weight_f: Vec<f32>,
+    /// Latent bias, length `outputs`.
+    pub bias: Vec<f32>,
+    pub bias_bits: BiasBits,
+    /// The formats the file declared, per element; dropped as soon as the layer is trained. Only for `ebops_hgq2`.
+    pub declared: Option<Declared>,
+    pub trainable: bool,
+}
+
+/// Where a bias gets its fractional bits from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BiasBits {
+    /// From the quantizer behind the layer, maximum over all axes but the channel (spec A1.4).
+    Activation,
+    /// Its own fixed grid, fractional bits per output.
+    Own(Vec<i32>),
+}
+
+/// Declared formats of a layer's weights and bias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declared {
+    pub weight: Vec<Kif>,
+    pub bias: Vec<Kif>,
+}
+
+/// The exact model: what the proxy computes, integer by integer.
+pub type FixedModel = Dag<FixedOp>;
+
+/// An operation of the exact model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FixedOp {
+    Quantize(FixedQuantizer),
+    Dense(FixedDense),
+    Affine(FixedAffine),
+    Relu,
+    LeakyRelu { log2_slope: i32 },
+    Sigmoid,
+    Tanh,
+    Reshape,
+}
+
+/// A fixed-point cast, one format per element.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedQuantizer {
+    pub formats: Vec<Kif>,
+    pub rounding: Rounding,
+    pub overflow: Overflow,
+}
+
+/// Constants on a common grid: `value = ints·2^-frac`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedTensor {
+    pub ints: Vec<i64>,
+    pub frac: i32,
+}
+
+/// A dense layer with exact weights, row-major `[inputs][outputs]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedDense {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub weight: FixedTensor,
+    pub bias: FixedTensor,
+    /// Width of each weight as HGQ2 counts it (`i + f` of its format, no sign), `[inputs][outputs]`; spec B2.
+    pub weight_bits: Vec<u16>,
+    /// The same for the bias.
+    pub bias_bits: Vec<u16>,
+}
+
+/// Element-wise `y = x·scale + shift` on exact constants, both as long as the sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedAffine {
+    pub scale: FixedTensor,
+    pub shift: FixedTensor,
+}
+
+impl FixedTensor {
+    /// The tensor of f64 values that are all multiples of `2^-frac`, on the coarsest grid that holds them.
+    /// `None` when a value is not finite or does not fit i64 on the common grid.
+    pub fn from_f64(values: &[f64]) -> Option<FixedTensor> {
+        let mut frac = i32::MIN;
+        for &v in values {
+            if !v.is_finite() {
+                return None;
+            }
+            if v != 0.0 {
+                frac = frac.max(fractional_bits(v));
+            }
+        }
+        if frac == i32::MIN {
+            return Some(FixedTensor { ints: vec![0; values.len()], frac: 0 });
+        }
+        let mut ints = Vec::with_capacity(values.len());
+        for &v in values {
+            let scaled = v * 2f64.powi(frac);
+            if scaled.abs() >= 2f64.powi(62) {
+                return None;
+            }
+            ints.push(scaled as i64);
+        }
+        Some(FixedTensor { ints, frac })
+    }
+
+    /// Element `e` as f64 (exact while it has at most 53 significant bits).
+    pub fn value(&self, e: usize) -> f64 {
+        self.ints[e] as f64 * 2f64.powi(-self.frac)
+    }
+}
+
+/// The least `f` such that `v·2^f` is an integer; `v` finite and not 0. May be negative.
+pub fn fractional_bits(v: f64) -> i32 {
+    let bits = v.to_bits();
+    let exponent = ((bits >> 52) & 0x7ff) as i32;
+    let mantissa = bits & ((1 << 52) - 1);
+    let (mantissa, exponent) = if exponent == 0 { (mantissa, -1074) } else { (mantissa | 1 << 52, exponent - 1075) };
+    -(exponent + mantissa.trailing_zeros() as i32)
+}
+
+/// Bits between the most and the least significant one of `|v|`, inclusive; 0 for 0 (spec A2.2).
+pub fn enclosed_bits(v: i64) -> u32 {
+    let v = v.unsigned_abs();
+    if v == 0 { 0 } else { 64 - v.leading_zeros() - v.trailing_zeros() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enclosed_bits_of_the_specification() {
+        // 0.3125 = 0.0101b → 3; 6.5 = 110.1b → 4; a power of two → 1
+        assert_eq!((enclosed_bits(5), enclosed_bits(13), enclosed_bits(-64), enclosed_bits(0)), (3, 4, 1, 0));
+    }
+
+    #[test]
+    fn common_grid_is_the_coarsest() {
+        let t = FixedTensor::from_f64(&[0.5, -3.0, 0.0]).unwrap();
+        assert_eq!((t.frac, t.ints), (1, vec![1, -6, 0]));
+        let t = FixedTensor::from_f64(&[8.0, 16.0]).unwrap();
+        assert_eq!((t.frac, t.ints), (-3, vec![1, 2]));
+        assert!(FixedTensor::from_f64(&[f64::NAN]).is_none());
+        assert!(FixedTensor::from_f64(&[1e30, 1e-30]).is_none());
+    }
+}

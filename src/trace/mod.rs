@@ -1,0 +1,1 @@
+//! `trace_minmax`: calibration data → ranges → exact formats.

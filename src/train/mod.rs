@@ -1,0 +1,1 @@
+//! The autodiff engine and the training loop.

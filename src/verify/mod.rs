@@ -1,0 +1,1 @@
+//! Verification of an emitted proxy.
