@@ -3,8 +3,9 @@
 
 /// Largest file. The nets this program can turn into a circuit have under 10⁷ weights (40 MB in float32).
 pub const MAX_BYTES: usize = 256 << 20;
-/// Most nodes of all graphs together. A large MLP in QCDQ spelling has a few hundred.
-pub const MAX_NODES: usize = 50_000;
+/// Most nodes of all graphs together. A large MLP in QCDQ spelling has a few hundred;
+/// the rewrites of the graph take quadratic time.
+pub const MAX_NODES: usize = 20_000;
 /// Most initializers: a handful per node.
 pub const MAX_INITIALIZERS: usize = 100_000;
 /// Most nested messages of any kind. One occupies up to 600 bytes in memory but only 2 in the file.
