@@ -123,7 +123,7 @@ fn check(name: &str) {
             q.formats = f.iter().map(|&f| Kif::new(true, 12, f)).collect();
         }
     }
-    assert_eq!(run(&open, &x_test, n_test), z.get(&format!("{name}|y_hgq_test")), "{name} unlimited on test data");
+    assert_eq!(run(&open, &x_test, n_test), z.get(&format!("{name}|cf1.0|y_hgq_test")), "{name} unlimited on test data");
 }
 
 /// HGQ's aggressive proxy: WRAP everywhere, and with a Relu a uniform signed quantizer before it and the per-element one behind; the
