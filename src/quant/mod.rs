@@ -4,6 +4,7 @@ pub mod groups;
 pub mod kif;
 pub mod model;
 pub mod rounding;
+pub mod table;
 
 pub use groups::{Granularity, Groups};
 pub use kif::Kif;
