@@ -7,7 +7,8 @@ use hgq_onnx::graph::{Dag, Node, Value};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::FixedTensor;
 use hgq_onnx::quant::{
-    BiasBits, FixedModel, FixedOp, FixedQuantizer, Groups, Kif, Model, Overflow, QDense, QOp, Quantizer, Range, Rounding, ebops, interval,
+    BiasBits, FixedModel, FixedOp, FixedQuantizer, Groups, Kif, Model, Overflow, QDense, QOp, Quantizer, Range, Rounding, ebops,
+    interval,
 };
 use hgq_onnx::trace::{FormatOptions, fix, formats, freeze, trace_minmax};
 use support::{Arrays, fixture, json};
@@ -27,8 +28,13 @@ fn model(z: &Arrays, name: &str) -> Model {
     let get = |k: &str| z.get(&format!("{name}|hgq|{k}"));
     let rounding = if name.ends_with("floor") { Rounding::Floor } else { Rounding::HalfUp };
     let inputs = z.shape(&format!("{name}|x_cal"))[1];
-    let mut m: Model =
-        Dag { name: name.into(), values: vec![Value { name: "x".into(), shape: vec![inputs] }], nodes: vec![], inputs: vec![0], outputs: vec![] };
+    let mut m: Model = Dag {
+        name: name.into(),
+        values: vec![Value { name: "x".into(), shape: vec![inputs] }],
+        nodes: vec![],
+        inputs: vec![0],
+        outputs: vec![],
+    };
     let mut at = 0;
     let push = |m: &mut Model, name: &str, op: QOp, n: usize, at: &mut usize| {
         let output = m.add_value(format!("{name}_out"), vec![n]);
@@ -89,7 +95,9 @@ fn check(name: &str) {
         let fixed = fix(&m, &ranges, &FormatOptions { cover_factor: cover, lower_annotated: true }).unwrap();
         let got = |l: &str, what: &str| z.get(&format!("{name}|{cf}|{l}|{what}")).to_vec();
         for (l, &node) in LAYERS.iter().zip(&quantizers(&m)) {
-            let (QOp::Quantizer(q), FixedOp::Quantize(fq), Some(r)) = (&m.nodes[node].op, &fixed.nodes[node].op, &ranges.by_node[node]) else {
+            let (QOp::Quantizer(q), FixedOp::Quantize(fq), Some(r)) =
+                (&m.nodes[node].op, &fixed.nodes[node].op, &ranges.by_node[node])
+            else {
                 panic!("{l} is no quantizer")
             };
             let f = freeze::rounded_f(q);
@@ -112,7 +120,11 @@ fn check(name: &str) {
             assert_eq!(run(&wrapping, x, n), z.get(&format!("{name}|{cf}|ag1|y_proxy_{split}")), "{name} {cf} wrap {split}");
         }
         if cover >= 1.0 {
-            assert_eq!(run(&fixed, &x_cal, n_cal), z.get(&format!("{name}|{cf}|y_hgq_cal")), "{name} {cf} model = proxy on calibration data");
+            assert_eq!(
+                run(&fixed, &x_cal, n_cal),
+                z.get(&format!("{name}|{cf}|y_hgq_cal")),
+                "{name} {cf} model = proxy on calibration data"
+            );
         }
     }
     // without overflow, as HGQ itself computes: formats wide enough for anything
@@ -148,7 +160,8 @@ fn wrapping(m: &Model, fixed: &FixedModel, z: &Arrays, prefix: &str) -> FixedMod
     let relu = out.nodes.iter().position(|n| matches!(n.op, FixedOp::Relu)).unwrap();
     let FixedOp::Quantize(elementwise) = out.nodes[relu - 1].op.clone() else { panic!("no quantizer before the Relu") };
     let QOp::Quantizer(q) = &m.nodes[relu - 1].op else { panic!("no quantizer before the Relu") };
-    let uniform = |what: &str| z.get(&format!("{prefix}|ag1|plain|d0_quantizer|{what}")).iter().cloned().fold(f64::NEG_INFINITY, f64::max);
+    let uniform =
+        |what: &str| z.get(&format!("{prefix}|ag1|plain|d0_quantizer|{what}")).iter().cloned().fold(f64::NEG_INFINITY, f64::max);
     let (k, b, i) = (uniform("k"), uniform("b"), uniform("i"));
     let format = Kif::new(k != 0.0, (i - k) as i32, (b - i) as i32);
     if let FixedOp::Quantize(before) = &mut out.nodes[relu - 1].op {

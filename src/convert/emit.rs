@@ -1,11 +1,13 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
 use super::Error;
+use crate::onnx::codec::decode;
+use crate::onnx::limits::Limits;
 use crate::proxy::{Form, Proxy, emit};
 use crate::quant::FixedModel;
 use crate::quant::exact::Exact;
 use crate::quant::interval;
-use crate::verify::fixed::Program;
+use crate::verify::fixed::{FixedError, Program};
 use crate::verify::tract;
 use serde::Serialize;
 
@@ -46,7 +48,7 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
         let fault = |f: crate::proxy::Fault| super::NodeFault { name: f.node, op: "proxy".into(), reason: f.reason.to_string() };
         Error::Unsupported(e.faults.into_iter().map(fault).collect())
     })?;
-    let program = Program::from_bytes(&proxy.bytes).map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
+    let program = reread(&proxy).map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
     let exact = Exact::new(model).map_err(|e| Error::Internal(e.to_string()))?;
     let mut verification = Verification { samples, ..Verification::default() };
     let mut warnings = Vec::new();
@@ -57,7 +59,7 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
         let want = exact.run(&rows, n, &model.outputs);
         let got = program.run(&rows, n).map_err(|e| Error::Verification(e.to_string()))?;
         for (o, want) in want.iter().enumerate() {
-            let got = got.to_f64(o);
+            let got = got.outputs.get(o).map(|o| o.to_f64()).unwrap_or_default();
             verification.elements += want.len() as u64;
             let differ = got.iter().zip(want).filter(|(a, b)| a != b).count() + got.len().abs_diff(want.len());
             if differ > 0 {
@@ -85,6 +87,11 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
         warnings.push((w.code.to_string(), format!("{}: {}", w.node, w.message)));
     }
     Ok(Emitted { proxy, program, verification, warnings })
+}
+
+/// The executor over the bytes, not over what they were encoded from.
+fn reread(proxy: &Proxy) -> Result<Program, FixedError> {
+    Program::with_port(&decode(&proxy.bytes, &Limits::default())?, proxy.input_port)
 }
 
 fn slice<'a>(model: &FixedModel, inputs: &[&'a [f32]], start: usize, n: usize) -> Vec<&'a [f32]> {
@@ -116,7 +123,9 @@ fn second_opinion(
     let bounds = interval::bounds(model).map_err(|e| Error::Internal(e.to_string()))?;
     let fits = bounds.iter().flatten().all(|b| b.max_bits() <= F32_BITS) && inputs_fit(inputs);
     if differ > 0 && fits {
-        return Err(Error::Verification(format!("{differ} elements differ between tract's execution of the proxy and the trained model")));
+        return Err(Error::Verification(format!(
+            "{differ} elements differ between tract's execution of the proxy and the trained model"
+        )));
     }
     verification.float_limited = differ;
     Ok(())

@@ -3,7 +3,8 @@
 use super::config::JobConfig;
 use super::{Error, pipeline, prepare, report};
 use crate::graph::Op;
-use crate::onnx::codec::{Limits, decode};
+use crate::onnx::codec::decode;
+use crate::onnx::limits::Limits;
 use crate::quant::exact::MinMax;
 use crate::quant::{QOp, ebops, interval};
 use crate::trace::freeze::freeze;
@@ -51,7 +52,13 @@ pub fn inspect(model: &[u8]) -> Result<Value, Error> {
             out["outputs"] = graph.outputs.iter().map(tensor).collect();
             out["notes"] = source.notes.iter().map(|n| json!({ "code": n.code, "message": n.message, "node": n.node })).collect();
             out["layers"] = graph.nodes.iter().map(layer).collect();
-            out["parameters"] = json!(graph.nodes.iter().map(|n| if let Op::Dense(d) = &n.op { d.weight.len() + d.bias.len() } else { 0 }).sum::<usize>());
+            out["parameters"] = json!(
+                graph
+                    .nodes
+                    .iter()
+                    .map(|n| if let Op::Dense(d) = &n.op { d.weight.len() + d.bias.len() } else { 0 })
+                    .sum::<usize>()
+            );
             annotated_ebops(&source, &mut out);
         }
     }
@@ -85,13 +92,18 @@ fn annotated_ebops(source: &prepare::Source, out: &mut Value) {
         }
     };
     out["annotated"] = json!(built.annotated);
-    let complete = built.annotated && built.model.nodes.iter().all(|n| if let QOp::Quantizer(q) = &n.op { q.annotated && q.trainable == false } else { true });
+    let complete =
+        built.annotated && built.model.nodes.iter().all(|n| if let QOp::Quantizer(q) = &n.op { q.annotated } else { true });
     let input_annotated = !built.notes.iter().any(|n| n.code == "input_not_annotated");
     if !(complete && input_annotated) {
         return;
     }
-    let formats: Vec<_> =
-        built.model.nodes.iter().map(|n| if let QOp::Quantizer(q) = &n.op { Some(q.groups.expand(&trained_formats(q))) } else { None }).collect();
+    let formats: Vec<_> = built
+        .model
+        .nodes
+        .iter()
+        .map(|n| if let QOp::Quantizer(q) = &n.op { Some(q.groups.expand(&trained_formats(q))) } else { None })
+        .collect();
     if let Ok(fixed) = freeze(&built.model, &formats) {
         if let Ok(bounds) = interval::bounds(&fixed) {
             out["ebops"] = json!(ebops::ebops(&fixed, &bounds));

@@ -16,7 +16,7 @@ use crate::trace::FormatOptions;
 use crate::train::fit::{Epoch, FitError, FitOptions, Goal, Observer, fit};
 use crate::train::pareto::{Front, Point, Score};
 use crate::train::schedule::Ramp;
-use crate::train::{EngineOptions, LossKind, TaskLoss, TrainSet};
+use crate::train::{EngineOptions, LossKind, TaskLoss, TrainError, TrainSet};
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -66,25 +66,34 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let mut clock = Clock { progress, stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
     clock.enter("import");
     let source = prepare::source(&job.model)?;
-    let data =
-        prepare::data(&source, &job.calibration, job.train.as_ref(), job.validation.as_ref(), config.validation_fraction, config.seed)?;
+    let data = prepare::data(
+        &source,
+        &job.calibration,
+        job.train.as_ref(),
+        job.validation.as_ref(),
+        config.validation_fraction,
+        config.seed,
+    )?;
     let on_calibration = prepare::evaluate(&source, &data.calibration)?;
-    let on_train = if job.train.is_some() { Some(prepare::evaluate(&source, &data.train)?) } else { None };
+    let on_train = prepare::evaluate(&source, &data.train)?;
     let on_validation = prepare::evaluate(&source, &data.validation)?;
     let import = source_check::check(&job.model, &source, &data.calibration);
     let mut warnings = import_warnings(&source, &import)?;
 
     clock.enter("quantize");
-    let mut built = quantizers(&source, config, &on_calibration, on_train.as_ref())?;
-    warnings.extend(built.notes.iter().map(|n| Warning { code: n.code.into(), message: n.message.clone(), node: Some(n.node.clone()) }));
+    let mut built = quantizers(&source, config, &on_calibration, Some(&on_train))?;
+    warnings.extend(built.notes.iter().map(|n| Warning {
+        code: n.code.into(),
+        message: n.message.clone(),
+        node: Some(n.node.clone()),
+    }));
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     let targets = data.validation.targets.as_ref();
     let kind = MetricKind::of(targets, source.width);
     let uniform = config.proxy.form == FormName::Uniform;
-    let trace_inputs = trace_inputs(&data, job.train.is_some());
     let judge = Judge {
-        trace_samples: trace_inputs.len() / source.graph.len_of(source.graph.inputs[0]).max(1),
-        trace_inputs: &trace_inputs,
+        trace_samples: data.trace.len() / source.graph.len_of(source.graph.inputs[0]).max(1),
+        trace_inputs: &data.trace,
         validation: &data.validation,
         source_logits: &on_validation.logits,
         width: source.width,
@@ -100,8 +109,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let mut front = Front::default();
     let mut rollbacks = 0;
     if config.epochs > 0 {
-        let teacher = on_train.as_ref().map_or(&on_calibration.logits, |v| &v.logits);
-        let fitted = train(job, &source, &data, teacher, &built, &judge, &start, &mut clock, cancel)?;
+        let fitted = train(job, &source, &data, &on_train.logits, &built, &judge, &start, &mut clock, cancel)?;
         (front, rollbacks) = (fitted.front, fitted.rollbacks);
     } else {
         front.insert(Point { epoch: 0, score: start.score, payload: built.model.clone() });
@@ -126,7 +134,11 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let judged = |m: &Model| judge.judge(m).map_err(|e| Error::Internal(e.to_string()));
     let exactly = judged(&point.payload)?;
     let emitted = emit_verified(&exactly.pruned, form, &calibration, data.calibration.samples, true)?;
-    warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning { code: code.clone(), message: message.clone(), node: None }));
+    warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
+        code: code.clone(),
+        message: message.clone(),
+        node: None,
+    }));
     let mut pareto = Vec::new();
     for (n, p) in front.points().iter().enumerate().take(MAX_PARETO_PROXIES) {
         if cancel.load(std::sync::atomic::Ordering::Relaxed) {
@@ -162,8 +174,11 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
 }
 
 fn import_warnings(source: &Source, import: &ImportCheck) -> Result<Vec<Warning>, Error> {
-    let mut warnings: Vec<Warning> =
-        source.notes.iter().map(|n| Warning { code: n.code.to_string(), message: n.message.clone(), node: n.node.clone() }).collect();
+    let mut warnings: Vec<Warning> = source
+        .notes
+        .iter()
+        .map(|n| Warning { code: n.code.to_string(), message: n.message.clone(), node: n.node.clone() })
+        .collect();
     if let Some(why) = &import.refused {
         warnings.push(Warning {
             code: "import_unchecked".into(),
@@ -181,7 +196,12 @@ fn import_warnings(source: &Source, import: &ImportCheck) -> Result<Vec<Warning>
     Ok(warnings)
 }
 
-fn quantizers(source: &Source, config: &JobConfig, calibration: &SourceValues, train: Option<&SourceValues>) -> Result<Built, Error> {
+pub(super) fn quantizers(
+    source: &Source,
+    config: &JobConfig,
+    calibration: &SourceValues,
+    train: Option<&SourceValues>,
+) -> Result<Built, Error> {
     let mut ranges = calibration.ranges.clone();
     if let Some(train) = train {
         prepare::merge_ranges(&mut ranges, &train.ranges);
@@ -223,9 +243,10 @@ fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Warning> {
                 q.rounding = Rounding::HalfUp;
                 warnings.push(Warning {
                     code: "input_rounding".into(),
-                    message: "the data are finer than hls4ml's input port (2^-16): the input rounds half up, which is exact for them; \
+                    message:
+                        "the data are finer than hls4ml's input port (2^-16): the input rounds half up, which is exact for them; \
                               ROUND (half even) would not be. Exact ties go up instead of to even"
-                        .into(),
+                            .into(),
                     node: Some(node.name.clone()),
                 });
             }
@@ -233,19 +254,6 @@ fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Warning> {
         }
     }
     warnings
-}
-
-/// Ranges are traced on the calibration data and on the training data if they are others.
-fn trace_inputs(data: &Data, separate_train: bool) -> Vec<f32> {
-    let mut x = data.calibration.inputs.first().cloned().unwrap_or_default();
-    if let (true, Some(t)) = (separate_train, data.train.inputs.first()) {
-        if !t.starts_with(&x) {
-            x.extend_from_slice(t);
-        } else {
-            x.clone_from(t);
-        }
-    }
-    x
 }
 
 struct Watch<'a, 'b, 'c> {
@@ -304,7 +312,7 @@ fn train(
         None if labels.is_some() => LossKind::Bce,
         None => LossKind::Mse,
     };
-    let rows = data.fit_rows.len();
+    let rows = data.train.samples;
     let batch = config.batch_size.unwrap_or((rows / STEPS_PER_EPOCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)).min(rows.max(1));
     let goal = match (config.beta, config.target_ebops) {
         (Some(b), _) => {
@@ -340,18 +348,34 @@ fn train(
         },
     };
     let x = data.train.inputs.first().map_or(&[][..], |v| v.as_slice());
-    let set = TrainSet { x, labels, values, teacher: Some(teacher) };
+    let set = TrainSet::new(source.graph.len_of(source.graph.inputs[0]), source.width, x, labels, values, Some(teacher))
+        .map_err(training_error)?;
+    let order: Vec<u32> = (0..rows as u32).collect();
     let mut watch = Watch { judge, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
-    fit(&built.model, &set, &data.fit_rows, &options, &mut watch, cancel).map_err(|e| match e {
+    fit(&built.model, &set, &order, &options, &mut watch, cancel).map_err(|e| match e {
         FitError::Canceled => Error::Canceled,
         FitError::Diverged => Error::Data(vec![e.to_string()]),
-        FitError::Train(e) => e.into(),
+        FitError::Train(e) => training_error(e),
         FitError::Score(e) => Error::Internal(e),
     })
 }
 
+fn training_error(e: TrainError) -> Error {
+    match e {
+        TrainError::Data(what) => Error::Data(vec![format!("train: {what}")]),
+        TrainError::Option { option, what } => Error::Config(vec![format!("config: {option}: {what}")]),
+        other => Error::Internal(other.to_string()),
+    }
+}
+
 /// The point of the front that the job asked for.
-fn choose(config: &JobConfig, front: &Front<Model>, kind: MetricKind, source: f64, warnings: &mut Vec<Warning>) -> Result<usize, Error> {
+fn choose(
+    config: &JobConfig,
+    front: &Front<Model>,
+    kind: MetricKind,
+    source: f64,
+    warnings: &mut Vec<Warning>,
+) -> Result<usize, Error> {
     let smallest = || front.points().first().map_or(0, |p| p.score.ebops);
     let most_accurate = || front.best_within(f64::INFINITY).ok_or_else(|| Error::Internal("no candidate could be scored".into()));
     if config.epochs == 0 {
@@ -360,14 +384,19 @@ fn choose(config: &JobConfig, front: &Front<Model>, kind: MetricKind, source: f6
     if let Some(target) = config.target_ebops {
         let found = front.best_within(target);
         let Some(found) = found else {
-            let text = format!("target_ebops {target} was not reached: the smallest candidate has {} EBOPs; give more epochs or a larger target", smallest());
+            let text = format!(
+                "target_ebops {target} was not reached: the smallest candidate has {} EBOPs; give more epochs or a larger target",
+                smallest()
+            );
             return Err(Error::TargetNotMet(text));
         };
         if let Some(drop) = config.max_metric_drop {
             let metric = front.points()[found].score.metric;
             if metric < source - drop {
                 let (got, want) = (kind.shown(metric), kind.shown(source - drop));
-                return Err(Error::TargetNotMet(format!("at {target} EBOPs the metric is {got}, not {want} as max_metric_drop asks")));
+                return Err(Error::TargetNotMet(format!(
+                    "at {target} EBOPs the metric is {got}, not {want} as max_metric_drop asks"
+                )));
             }
         }
         return Ok(found);
@@ -417,7 +446,7 @@ fn compose(c: &Composition) -> Result<Value, Error> {
     let counts = ebops::layers(pruned, &bounds);
     let config = serde_json::to_value(&c.job.config).map_err(|e| internal(e.to_string()))?;
     let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
-    verification["saturations"] = json!(ran.saturations());
+    verification["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
     verification["saturation_samples"] = json!(c.data.validation.samples);
     let score = |(metric, loss): (f64, f64)| json!({ "metric": c.kind.shown(metric), "loss": loss });
     let pareto: Vec<Value> = c
@@ -461,7 +490,7 @@ fn compose(c: &Composition) -> Result<Value, Error> {
         "import": c.import,
         "data": {
             "calibration_samples": c.data.calibration.samples,
-            "train_samples": c.data.fit_rows.len(),
+            "train_samples": c.data.train.samples,
             "validation_samples": c.data.validation.samples,
             "validation": c.data.validation_origin,
         },

@@ -1,11 +1,12 @@
 //! From uploaded bytes to a checked graph and checked data. Every fault of model, data and configuration is found here.
 
 use super::{DataFile, Error, NodeFault};
-use crate::data::{Arrays, Dataset, Targets, split};
+use crate::data::{Arrays, DataError, DataLimits, Dataset, Targets, split};
 use crate::graph::eval;
 use crate::graph::import::{ImportError, Note, import};
 use crate::graph::{Graph, Op, ValueId};
-use crate::onnx::codec::{Limits, decode};
+use crate::onnx::codec::decode;
+use crate::onnx::limits::Limits;
 use crate::quant::exact::MinMax;
 
 /// Samples evaluated at a time: bounds the memory of a pass over all values.
@@ -36,7 +37,11 @@ pub fn source(bytes: &[u8]) -> Result<Source, Error> {
     let graph = imported.graph;
     graph.check().map_err(|e| Error::Internal(e.to_string()))?;
     let many = |what: &str, n: usize| {
-        Error::Unsupported(vec![NodeFault { name: graph.name.clone(), op: "graph".into(), reason: format!("{n} {what}; models with one are supported so far") }])
+        Error::Unsupported(vec![NodeFault {
+            name: graph.name.clone(),
+            op: "graph".into(),
+            reason: format!("{n} {what}; models with one are supported so far"),
+        }])
     };
     if graph.inputs.len() != 1 {
         return Err(many("inputs", graph.inputs.len()));
@@ -55,13 +60,13 @@ pub fn source(bytes: &[u8]) -> Result<Source, Error> {
 /// All data of a job.
 pub struct Data {
     pub calibration: Dataset,
-    /// What is trained on; the calibration inputs when there are no training data.
+    /// What is trained on; from the calibration inputs when there are no training data.
     pub train: Dataset,
-    /// Rows of `train` to fit.
-    pub fit_rows: Vec<u32>,
     pub validation: Dataset,
     /// How the validation samples came about, for the report.
     pub validation_origin: &'static str,
+    /// Inputs that ranges are traced on: the calibration data, and the training data if they are others.
+    pub trace: Vec<f32>,
 }
 
 /// Reads and checks the data files.
@@ -81,33 +86,42 @@ pub fn data(
     let calibration = read(calibration, "calibration").map(|d| Dataset { targets: None, ..d });
     let train = train.map(|f| read(f, "train"));
     let validation = validation.map(|f| read(f, "validation"));
-    if !faults.is_empty() {
-        return Err(Error::Data(faults));
-    }
-    let calibration = calibration.ok_or_else(|| Error::Internal("calibration data vanished".into()))?;
-    let train = train.flatten().unwrap_or_else(|| calibration.clone());
-    let all = train.samples;
-    let (fit_rows, validation, validation_origin) = match validation.flatten() {
-        Some(v) => ((0..all as u32).collect(), v, "given"),
+    let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
+    let train = train.flatten();
+    let trace = trace_inputs(&calibration, train.as_ref());
+    let train = train.unwrap_or_else(|| calibration.clone());
+    let (train, validation, validation_origin) = match validation.flatten() {
+        Some(v) => (train, v, "given"),
+        None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, "training samples"),
         None => {
-            let (fit, held) = split(all, fraction, seed);
-            if held.is_empty() || fit.is_empty() {
-                ((0..all as u32).collect(), train.clone(), "training samples")
-            } else {
-                let held = train.select(&held);
-                (fit, held, "split from training samples")
-            }
+            let (fit, held) = split(&train, fraction, seed);
+            (fit, held, "split from training samples")
         }
     };
-    if let (Some(Targets::Values { width, .. }), w) = (&train.targets, source.width) {
-        if *width != w {
-            return Err(Error::Data(vec![format!("train: `y` has {width} values per sample, the model has {w} outputs")]));
-        }
+    if let Some(Targets::Values { width, .. }) = &train.targets
+        && *width != source.width
+    {
+        return Err(Error::Data(vec![format!(
+            "train: `y` has {width} values per sample, the model has {} outputs",
+            source.width
+        )]));
     }
     if train.targets.is_some() && validation.targets.is_none() {
         return Err(Error::Data(vec!["validation: `y` is missing, the training data have one".into()]));
     }
-    Ok(Data { calibration, train, fit_rows, validation, validation_origin })
+    Ok(Data { calibration, train, validation, validation_origin, trace })
+}
+
+fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> Vec<f32> {
+    let mut x = calibration.inputs.first().cloned().unwrap_or_default();
+    if let Some(t) = train.and_then(|t| t.inputs.first()) {
+        if t.starts_with(&x) {
+            x.clone_from(t);
+        } else {
+            x.extend_from_slice(t);
+        }
+    }
+    x
 }
 
 /// One data file as a dataset of the model's input.
@@ -118,8 +132,16 @@ pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, 
     let graph = &source.graph;
     let inputs: Vec<(String, Vec<usize>)> =
         graph.inputs.iter().map(|&i| (graph.values[i].name.clone(), graph.values[i].shape.clone())).collect();
-    let arrays = Arrays::from_bytes(&file.bytes, &file.name).map_err(|e| e.lines(what))?;
-    Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| e.lines(what))
+    let arrays = Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| lines(&e, what))?;
+    Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| lines(&e, what))
+}
+
+/// One line per fault, each naming the role and the file.
+pub fn lines(error: &DataError, what: &str) -> Vec<String> {
+    match error {
+        DataError::Faults { file, faults, .. } => faults.iter().map(|f| format!("{what} (`{file}`): {f}")).collect(),
+        other => vec![format!("{what}: {other}")],
+    }
 }
 
 /// Values of the source graph on a dataset.
@@ -136,13 +158,18 @@ pub struct SourceValues {
 /// A value that is not finite (its name).
 pub fn evaluate(source: &Source, data: &Dataset) -> Result<SourceValues, Error> {
     let graph = &source.graph;
-    let wanted: Vec<ValueId> = (0..graph.values.len()).filter(|&v| graph.inputs.contains(&v) || graph.producer(v).is_some()).collect();
+    let wanted: Vec<ValueId> =
+        (0..graph.values.len()).filter(|&v| graph.inputs.contains(&v) || graph.producer(v).is_some()).collect();
     let mut ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax::empty(v.len())).collect();
     let mut logits = Vec::with_capacity(data.samples * source.width);
     for first in (0..data.samples).step_by(CHUNK) {
         let n = CHUNK.min(data.samples - first);
-        let rows: Vec<&[f32]> =
-            data.inputs.iter().zip(&graph.inputs).map(|(x, &i)| &x[first * graph.len_of(i)..(first + n) * graph.len_of(i)]).collect();
+        let rows: Vec<&[f32]> = data
+            .inputs
+            .iter()
+            .zip(&graph.inputs)
+            .map(|(x, &i)| &x[first * graph.len_of(i)..(first + n) * graph.len_of(i)])
+            .collect();
         let values = eval::run(graph, &rows, n, &wanted).map_err(|e| Error::Internal(e.to_string()))?;
         for (&v, block) in wanted.iter().zip(&values) {
             let len = graph.len_of(v).max(1);
@@ -150,7 +177,9 @@ pub fn evaluate(source: &Source, data: &Dataset) -> Result<SourceValues, Error> 
                 for (e, &x) in row.iter().enumerate() {
                     if !x.is_finite() {
                         let name = &graph.values[v].name;
-                        return Err(Error::Data(vec![format!("the model's value `{name}` is {x} on the data given: scale the inputs")]));
+                        return Err(Error::Data(vec![format!(
+                            "the model's value `{name}` is {x} on the data given: scale the inputs"
+                        )]));
                     }
                     ranges[v].min[e] = ranges[v].min[e].min(x);
                     ranges[v].max[e] = ranges[v].max[e].max(x);

@@ -73,7 +73,10 @@ pub fn format_counts(formats: &[Kif]) -> Vec<Value> {
     for &f in formats {
         *counts.entry(if f.is_zero() { Kif::ZERO } else { f }).or_default() += 1;
     }
-    counts.iter().map(|(f, n)| json!({ "k": f.keep_negative as u8, "i": f.integer, "f": f.fractional, "bits": f.bits(), "count": n })).collect()
+    counts
+        .iter()
+        .map(|(f, n)| json!({ "k": f.keep_negative as u8, "i": f.integer, "f": f.fractional, "bits": f.bits(), "count": n }))
+        .collect()
 }
 
 fn kind(op: &FixedOp) -> &'static str {

@@ -30,7 +30,8 @@ pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {
     let graph = &source.graph;
     let n = data.samples.min(SAMPLES);
     let rows: Vec<&[f32]> = data.inputs.iter().zip(&graph.inputs).map(|(x, &i)| &x[..n * graph.len_of(i)]).collect();
-    let refused = |text: String| ImportCheck { max_abs_diff_vs_source: None, samples: 0, outliers: 0, refused: Some(text), elements: 0 };
+    let refused =
+        |text: String| ImportCheck { max_abs_diff_vs_source: None, samples: 0, outliers: 0, refused: Some(text), elements: 0 };
     let theirs = match tract::run(bytes, &rows, n) {
         Ok(outputs) => outputs,
         Err(e) => return refused(e.to_string()),

@@ -1,8 +1,9 @@
 //! `hgq-onnx verify`: bit-exact execution of a proxy on given inputs.
 
+use super::prepare::lines;
 use super::{DataFile, Error, NodeFault};
-use crate::data::{Array, Arrays};
-use crate::verify::fixed::Program;
+use crate::data::{Array, Arrays, DataError, DataLimits, Values};
+use crate::verify::fixed::{FixedError, Program};
 
 /// Result of executing a proxy bit-exactly.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -33,14 +34,17 @@ pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> R
     let Some(arrays) = arrays.filter(|_| faults.is_empty()) else { return Err(Error::Data(faults)) };
     let mut rows: Vec<Vec<f32>> = Vec::new();
     let mut samples = None;
-    for (name, shape) in program.inputs() {
+    for port in program.inputs() {
+        let (name, shape) = (&port.name, &port.shape);
         let len: usize = shape.iter().product();
         let Some(array) = pick(&arrays, name, &["x", "x_test", "x_train"], program.inputs().len() == 1) else {
-            faults.push(format!("inputs: no array `x` or `{name}`; the file has {:?}", arrays.names()));
+            faults.push(format!("inputs: no array `x` or `{name}`; the file has {}", names(&arrays)));
             continue;
         };
+        let Ok(array) = array.map_err(|e| faults.push(format!("inputs: {e}"))) else { continue };
+        let values = array.to_f32();
         let n = array.shape.first().copied().unwrap_or(0);
-        if n == 0 || array.values.len() != n * len {
+        if n == 0 || values.len() != n * len {
             faults.push(format!("inputs: array of shape {:?} does not fit input `{name}`, {shape:?} per sample", array.shape));
             continue;
         }
@@ -48,11 +52,11 @@ pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> R
             faults.push(format!("inputs: array for `{name}` has {n} samples, another has {}", samples.unwrap_or(0)));
             continue;
         }
-        if let Some(at) = array.values.iter().position(|v| !v.is_finite()) {
-            faults.push(format!("inputs: array for `{name}` is {} at index {at}", array.values[at]));
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            faults.push(format!("inputs: array for `{name}` is {} at index {at}", values[at]));
             continue;
         }
-        rows.push(array.values.iter().map(|&v| v as f32).collect());
+        rows.push(values);
     }
     if !faults.is_empty() {
         return Err(Error::Data(faults));
@@ -63,10 +67,17 @@ pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> R
     let outputs: Vec<(String, usize, Vec<f64>)> = program
         .outputs()
         .iter()
-        .enumerate()
-        .map(|(o, (name, shape))| (name.clone(), shape.iter().product(), ran.to_f64(o)))
+        .zip(&ran.outputs)
+        .map(|(sink, out)| (sink.name.clone(), sink.shape.iter().product(), out.to_f64()))
         .collect();
-    let mut found = Verified { samples, mismatches: None, first: None, saturations: ran.saturations(), port_overflow: ran.port_overflow, outputs };
+    let mut found = Verified {
+        samples,
+        mismatches: None,
+        first: None,
+        saturations: ran.saturations.iter().map(|s| s.1).sum(),
+        port_overflow: ran.port_overflow,
+        outputs,
+    };
     if let Some(expected) = expected {
         compare(&mut found, &expected)?;
     }
@@ -78,14 +89,20 @@ fn compare(found: &mut Verified, expected: &Arrays) -> Result<(), Error> {
     let single = found.outputs.len() == 1;
     for (name, width, values) in &found.outputs {
         let Some(array) = pick(expected, name, &["y", "y_test"], single) else {
-            faults.push(format!("expected: no array `y` or `{name}`; the file has {:?}", expected.names()));
+            faults.push(format!("expected: no array `y` or `{name}`; the file has {}", names(expected)));
             continue;
         };
-        if array.values.len() != values.len() {
-            faults.push(format!("expected: array of shape {:?} has not the {} values of output `{name}`", array.shape, values.len()));
+        let Ok(array) = array.map_err(|e| faults.push(format!("expected: {e}"))) else { continue };
+        let wanted = to_f64(&array.values);
+        if wanted.len() != values.len() {
+            faults.push(format!(
+                "expected: array of shape {:?} has not the {} values of output `{name}`",
+                array.shape,
+                values.len()
+            ));
             continue;
         }
-        for (at, (&got, &want)) in values.iter().zip(&array.values).enumerate() {
+        for (at, (&got, &want)) in values.iter().zip(&wanted).enumerate() {
             if got != want {
                 mismatches += 1;
                 found.first.get_or_insert_with(|| (name.clone(), at / width.max(&1), at % width.max(&1), got, want));
@@ -100,21 +117,31 @@ fn compare(found: &mut Verified, expected: &Arrays) -> Result<(), Error> {
 }
 
 fn read(file: &DataFile, what: &str, faults: &mut Vec<String>) -> Option<Arrays> {
-    Arrays::from_bytes(&file.bytes, &file.name).map_err(|e| faults.extend(e.lines(what))).ok()
+    Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| faults.extend(lines(&e, what))).ok()
 }
 
-fn pick<'a>(arrays: &'a Arrays, name: &str, usual: &[&str], single: bool) -> Option<&'a Array> {
-    let mut names = vec![name];
-    if single {
-        names.extend(usual);
+fn names(arrays: &Arrays) -> String {
+    arrays.names().collect::<Vec<_>>().join(", ")
+}
+
+fn to_f64(values: &Values) -> Vec<f64> {
+    match values {
+        Values::F32(v) => v.iter().map(|&x| x as f64).collect(),
+        Values::F64(v) => v.clone(),
+        Values::I64(v) => v.iter().map(|&x| x as f64).collect(),
+        Values::U64(v) => v.iter().map(|&x| x as f64).collect(),
     }
-    names.iter().find_map(|n| arrays.get(n)).or_else(|| if single { arrays.only() } else { None })
 }
 
-fn refused(e: crate::verify::fixed::ProgramError) -> Error {
-    use crate::verify::fixed::ProgramError as P;
+/// The array of this name, else, for a single tensor, one of the usual names.
+fn pick<'a>(arrays: &'a Arrays, name: &str, usual: &[&str], single: bool) -> Option<Result<&'a Array, DataError>> {
+    let usual = if single { usual } else { &[] };
+    std::iter::once(&name).chain(usual).find_map(|n| arrays.get(n))
+}
+
+fn refused(e: FixedError) -> Error {
     match e {
-        P::Unsupported(nodes) => {
+        FixedError::Graph(nodes) => {
             Error::Unsupported(nodes.into_iter().map(|n| NodeFault { name: n.node, op: n.op, reason: n.reason }).collect())
         }
         other => Error::NotOnnx(other.to_string()),

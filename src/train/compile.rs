@@ -92,7 +92,15 @@ impl Compiler<'_> {
         })
     }
 
-    fn segment(&mut self, node: usize, kind: ParamKind, (rows, cols): (usize, usize), learns: bool, bounds: (f32, f32), values: &[f32]) -> usize {
+    fn segment(
+        &mut self,
+        node: usize,
+        kind: ParamKind,
+        (rows, cols): (usize, usize),
+        learns: bool,
+        bounds: (f32, f32),
+        values: &[f32],
+    ) -> usize {
         let may = if kind.is_bits() { self.trainable.bits } else { self.trainable.weights };
         self.initial.push(values.to_vec());
         self.params.push(node, kind, rows, cols, learns && may, bounds)
@@ -121,9 +129,7 @@ impl Compiler<'_> {
                 Step::Quantizer { quantizer: self.quantizer_of[index].unwrap_or(0), x, y: self.slot(last), post_relu }
             }
             QOp::Relu => self.unary(Unary::Relu, x, node.output),
-            QOp::LeakyRelu { log2_slope } => {
-                self.unary(Unary::LeakyRelu { slope: (*log2_slope as f32).exp2() }, x, node.output)
-            }
+            QOp::LeakyRelu { log2_slope } => self.unary(Unary::LeakyRelu { slope: (*log2_slope as f32).exp2() }, x, node.output),
             QOp::Sigmoid => self.unary(Unary::Sigmoid, x, node.output),
             QOp::Tanh => self.unary(Unary::Tanh, x, node.output),
             QOp::Affine(a) => {

@@ -144,10 +144,8 @@ impl Engine {
         let plan = self.plan();
         let (inputs, outputs) = (plan.slots[plan.input], plan.slots[plan.output]);
         if (set.inputs, set.outputs) != (inputs, outputs) {
-            let what = format!(
-                "samples of {} inputs and {} outputs for a model of {inputs} and {outputs}",
-                set.inputs, set.outputs
-            );
+            let what =
+                format!("samples of {} inputs and {} outputs for a model of {inputs} and {outputs}", set.inputs, set.outputs);
             return Err(TrainError::Data(what));
         }
         if rows.is_empty() {

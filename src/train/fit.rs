@@ -5,7 +5,8 @@
 //! Every snapshot is scored exactly and competes for the front.
 
 use super::controller::Controller;
-use super::engine::{Ebops, Engine, EngineOptions};
+use super::ebops::Ebops;
+use super::engine::{Engine, EngineOptions};
 use super::pareto::{Front, Point, Score};
 use super::schedule::{Ramp, hold_cosine, log_line, log_piecewise};
 use super::{TaskLoss, TrainError, TrainSet};
@@ -84,7 +85,9 @@ pub enum FitError {
     Train(#[from] TrainError),
     #[error("{0}")]
     Score(String),
-    #[error("training diverged: the loss is not finite even at 1/64 of the learning rate; lower learning_rate or scale the inputs")]
+    #[error(
+        "training diverged: the loss is not finite even at 1/64 of the learning rate; lower learning_rate or scale the inputs"
+    )]
     Diverged,
     #[error("canceled")]
     Canceled,
@@ -202,7 +205,7 @@ impl Run<'_> {
             let from = snapshots.iter().rposition(|s| s.ebops >= BRANCH_START * budget).unwrap_or(0);
             let Some(snapshot) = snapshots.get(from) else { continue };
             let mut controller = Controller { state: snapshot.controller };
-            self.engine.restore(&snapshot.parameters);
+            self.engine.restore(&snapshot.parameters)?;
             self.engine.reset_moments();
             self.engine.reset_ranges();
             let target = BRANCH_TARGET * budget;
@@ -252,21 +255,22 @@ impl Run<'_> {
                     return Err(FitError::Canceled);
                 }
                 let batch = &self.order[(step * size).min(self.order.len())..((step + 1) * size).min(self.order.len())];
-                let stats = self.engine.gradients(self.set, batch, &self.options.loss, self.options.l1, &mut |e| beta(e, u) as f32)?;
+                let stats =
+                    self.engine.gradients(self.set, batch, &self.options.loss, self.options.l1, &mut |e| beta(e, u) as f32)?;
                 let (w, b) = rates(u);
                 self.engine.adam((w * self.rate) as f32, (b * self.rate) as f32);
                 loss += stats.task_loss / steps as f64;
                 last = (stats.ebops.enclosed, stats.beta as f64);
             }
             self.done += 1;
-            if !loss.is_finite() || !self.engine.is_finite() {
+            if !loss.is_finite() || self.engine.snapshot().iter().any(|v| !v.is_finite()) {
                 rollbacks += 1;
                 self.fitted.rollbacks += 1;
                 if rollbacks > MAX_ROLLBACKS {
                     return Err(FitError::Diverged);
                 }
                 self.rate *= 0.5;
-                self.engine.restore(&good);
+                self.engine.restore(&good)?;
                 self.engine.reset_moments();
                 continue;
             }
@@ -286,7 +290,7 @@ impl Run<'_> {
     fn candidate(&mut self, epoch: usize) -> Result<Score, FitError> {
         let mut model = self.model.clone();
         if epoch > 0 {
-            self.engine.export(&mut model);
+            self.engine.export(&mut model)?;
         }
         let score = self.observer.score(&model).map_err(FitError::Score)?;
         self.fitted.front.insert(Point { epoch, score, payload: model });

@@ -20,7 +20,8 @@ impl Score {
     /// At least as good in both and better in one.
     fn dominates(&self, other: &Score) -> bool {
         self.ebops <= other.ebops
-            && (self.metric > other.metric || (self.metric == other.metric && (self.ebops < other.ebops || self.loss < other.loss)))
+            && (self.metric > other.metric
+                || (self.metric == other.metric && (self.ebops < other.ebops || self.loss < other.loss)))
     }
 }
 
