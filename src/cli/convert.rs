@@ -3,12 +3,12 @@
 use super::out_dir::OutDir;
 use super::progress::Progress;
 use super::{files, overrides, print_line, table};
-use crate::convert::{self, Artifacts, Job};
+use crate::convert::{self, Artifacts, DataFile, Error, Job, JobConfig};
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const FILES: &str = "\
 Files in DIR:
@@ -72,25 +72,35 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         PathBuf::from(format!("{stem}-hgq"))
     });
     let out = OutDir::check(&out_path)?;
-    let job = Job {
-        model: files::model(&args.model)?,
-        calibration: files::data(&args.calibration)?,
-        train: args.train.as_deref().map(files::data).transpose()?,
-        validation: args.validation.as_deref().map(files::data).transpose()?,
-        config,
-    };
+    let job = read(args, config)?;
     let cancel = cancel_on_signal().context("cannot handle signals")?;
     let mut progress = Progress::new();
     let done = convert::run(&job, &mut |event| progress.event(&event), &cancel);
     progress.finish();
     let artifacts = done?;
     // A signal that came too late for the training still means that no output is wanted.
-    if cancel.load(std::sync::atomic::Ordering::Relaxed) {
-        return Err(convert::Error::Canceled.into());
+    if cancel.load(Ordering::Relaxed) {
+        return Err(Error::Canceled.into());
     }
     write(&out, &artifacts).with_context(|| format!("cannot write to {}", out_path.display()))?;
     print_line(&if args.json { format!("{:#}", artifacts.report) } else { summary(&artifacts.report, &out_path) })?;
     Ok(0)
+}
+
+/// Reads all files; every one that cannot be read is named.
+fn read(args: &Args, config: JobConfig) -> Result<Job, Error> {
+    let mut faults = Vec::new();
+    let mut need = |result: Result<DataFile, Error>| {
+        result.unwrap_or_else(|e| {
+            faults.push(e.to_string());
+            DataFile { name: String::new(), bytes: Vec::new() }
+        })
+    };
+    let model = need(files::model(&args.model).map(|bytes| DataFile { name: String::new(), bytes })).bytes;
+    let calibration = need(files::data(&args.calibration));
+    let train = args.train.as_deref().map(|p| need(files::data(p)));
+    let validation = args.validation.as_deref().map(|p| need(files::data(p)));
+    if faults.is_empty() { Ok(Job { model, calibration, train, validation, config }) } else { Err(Error::Data(faults)) }
 }
 
 /// A flag that SIGINT and SIGTERM set. The second one ends the process at once; nothing has been written by then.

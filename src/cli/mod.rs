@@ -113,7 +113,9 @@ fn guarded(command: &Command) -> anyhow::Result<u8> {
     static PLACE: Mutex<String> = Mutex::new(String::new());
     std::panic::set_hook(Box::new(|info| {
         let at = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
-        let text = info.payload_as_str().unwrap_or("panic");
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("panic");
         // The first panic is the cause; what it makes other threads do is noise.
         if let Ok(mut place) = PLACE.lock()
             && place.is_empty()

@@ -5,9 +5,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+/// An answer that is not a success; boxed, as it is the error of many small functions.
+#[derive(Debug)]
+pub struct Problem(Box<Document>);
+
 /// `application/problem+json`: `{type, title, status, detail, code, nodes?, faults?}`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Problem {
+#[derive(Debug, Serialize)]
+struct Document {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -25,7 +29,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem {
+        Problem(Box::new(Document {
             kind: format!("urn:hgq-onnx:problem:{code}"),
             title: title(code),
             status: status.as_u16(),
@@ -34,7 +38,7 @@ impl Problem {
             nodes: Vec::new(),
             faults: Vec::new(),
             retry_after: None,
-        }
+        }))
     }
 
     pub fn internal(detail: &str) -> Problem {
@@ -42,12 +46,12 @@ impl Problem {
     }
 
     pub fn retry_after(mut self, seconds: u32) -> Problem {
-        self.retry_after = Some(seconds);
+        self.0.retry_after = Some(seconds);
         self
     }
 
     pub fn faults(mut self, faults: Vec<String>) -> Problem {
-        self.faults = faults;
+        self.0.faults = faults;
         self
     }
 }
@@ -86,8 +90,8 @@ impl From<Error> for Problem {
         };
         let mut problem = Problem::new(status, error.code(), error.to_string());
         match error {
-            Error::Unsupported(nodes) => problem.nodes = nodes,
-            Error::Data(faults) | Error::Config(faults) => problem.faults = faults,
+            Error::Unsupported(nodes) => problem.0.nodes = nodes,
+            Error::Data(faults) | Error::Config(faults) => problem.0.faults = faults,
             _ => {}
         }
         problem
@@ -96,10 +100,10 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.0.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
