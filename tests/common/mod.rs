@@ -1,5 +1,8 @@
 //! What the tests of the command line and of the service share: fixtures and small data files.
 
+// Each test binary uses its part of this.
+#![allow(dead_code)]
+
 use npyz::WriterBuilder;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
