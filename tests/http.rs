@@ -31,7 +31,7 @@ struct Fake {
 }
 
 impl Engine for Fake {
-    fn convert(&self, job: &Job, progress: &mut dyn FnMut(Event), cancel: &AtomicBool) -> Result<Artifacts, Error> {
+    fn convert(&self, job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
         *self.seen.lock().unwrap() = Some(job.clone());
         progress(Event::Stage { stage: "fake" });
         let node = |n: &str| NodeFault { name: n.into(), op: "Loop".into(), reason: "no".into() };

@@ -117,8 +117,8 @@ fn write(out: &OutDir, artifacts: &Artifacts) -> anyhow::Result<()> {
     let report = serde_json::to_vec_pretty(&artifacts.report)?;
     let pareto = serde_json::to_vec_pretty(artifacts.report.get("pareto").unwrap_or(&Value::Array(Vec::new())))?;
     let mut files: Vec<(PathBuf, &[u8])> = vec![("pareto/pareto.json".into(), &pareto)];
-    for (n, proxy) in artifacts.pareto.iter().enumerate() {
-        files.push((Path::new("pareto").join(n.to_string()).join("proxy.onnx"), proxy));
+    for point in &artifacts.pareto {
+        files.push((Path::new("pareto").join(point.number.to_string()).join("proxy.onnx"), &point.proxy));
     }
     // The report names the hash of the proxy: whoever finds it last finds both.
     files.push(("proxy.onnx".into(), &artifacts.proxy));
