@@ -177,8 +177,8 @@ fn step(op: &FixedOp, x: &[Span], outputs: usize) -> Result<Vec<Span>, Reason> {
         }
         FixedOp::Relu => x.iter().map(|s| Span::new(s.lo.max(0), s.hi.max(0), s.frac)).collect(),
         FixedOp::LeakyRelu { log2_slope } => x.iter().map(|s| leaky(*s, *log2_slope).ok_or_else(wide)).collect::<Result<_, _>>()?,
-        FixedOp::Sigmoid => x.iter().map(|s| through(*s, table::sigmoid)).collect(),
-        FixedOp::Tanh => x.iter().map(|s| through(*s, table::tanh)).collect(),
+        FixedOp::Sigmoid => x.iter().map(|s| through(*s, table::Kind::Sigmoid)).collect(),
+        FixedOp::Tanh => x.iter().map(|s| through(*s, table::Kind::Tanh)).collect(),
         FixedOp::Reshape => x.to_vec(),
     };
     if result.len() == outputs { Ok(result) } else { Err(Reason::Shape { what: "output", found: result.len(), wanted: outputs }) }
@@ -193,7 +193,7 @@ fn leaky(s: Span, log2_slope: i32) -> Option<Span> {
     Some(Span::new(at(s.lo)?, at(s.hi)?, s.frac + finer))
 }
 
-fn through(s: Span, function: fn(i64, i32) -> i64) -> Span {
-    let at = |v: i128| function(v.clamp(i64::MIN.into(), i64::MAX.into()) as i64, s.frac).into();
-    Span::new(at(s.lo), at(s.hi), table::FRACTION)
+fn through(s: Span, kind: table::Kind) -> Span {
+    let at = |v: i128| table::lookup(kind, v.clamp(i64::MIN.into(), i64::MAX.into()) as i64, s.frac).into();
+    Span::new(at(s.lo), at(s.hi), table::OUTPUT_FRAC)
 }

@@ -133,8 +133,8 @@ impl<'a> Lower<'a> {
                 }
                 Ok(self.activate(node, source, Activation::LeakyRelu { log2_slope }))
             }
-            FixedOp::Sigmoid => self.tabulate(node, source, Activation::Sigmoid, "Sigmoid", table::SIGMOID_INPUT_FRACTION),
-            FixedOp::Tanh => self.tabulate(node, source, Activation::Tanh, "Tanh", table::TANH_INPUT_FRACTION),
+            FixedOp::Sigmoid => self.tabulate(node, source, Activation::Sigmoid, "Sigmoid", table::Kind::Sigmoid.max_input_frac()),
+            FixedOp::Tanh => self.tabulate(node, source, Activation::Tanh, "Tanh", table::Kind::Tanh.max_input_frac()),
             FixedOp::Reshape => Ok(match self.pending(source) {
                 Some(stage) => State::Pending(Stage { value: node.output, ..stage }),
                 None => State::Parts(self.parts(source)),

@@ -1,1 +1,3 @@
 //! Verification of an emitted proxy.
+
+pub mod fixed;
