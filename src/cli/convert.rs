@@ -41,7 +41,7 @@ Exit status:
 #[derive(clap::Args)]
 #[command(after_help = FILES)]
 pub struct Args {
-    /// The model: float ONNX, QONNX or QCDQ
+    /// The model: ONNX, float or with QONNX annotations
     #[arg(value_name = "MODEL.onnx")]
     pub model: PathBuf,
     /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
