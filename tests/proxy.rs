@@ -178,6 +178,6 @@ fn the_file_follows_the_contract() {
     for constant in &graph.initializer {
         assert_eq!(uses[constant.name()], 1, "{} is private", constant.name());
     }
-    assert_eq!((graph.input[0].name(), graph.output[0].name()), ("x_0", "v_6"));
+    assert_eq!((graph.input[0].name(), graph.output[0].name()), ("x_0", "v_7"));
     assert_eq!(emitted.bytes, proxy::emit(&chain(4, Rounding::HalfUp, true), Form::Sums).unwrap().bytes, "deterministic");
 }

@@ -3,13 +3,17 @@
 use crate::proxy::interval::Span;
 use crate::quant::{FixedModel, FixedOp};
 
+/// A float32 holds this many significant bits.
+const FLOAT_BITS: u32 = 24;
+
 /// Per value and element: must it be computed? Run after [`super::constant::fold`]: a constant that is still read by a
 /// non-zero weight is live. Constant elements of model outputs are not: the output stage writes them.
 pub fn live(model: &FixedModel, spans: &[Vec<Span>]) -> Vec<Vec<bool>> {
     let mut live: Vec<Vec<bool>> = model.values.iter().map(|v| vec![false; v.len()]).collect();
     for &output in &model.outputs {
         for (l, s) in live[output].iter_mut().zip(&spans[output]) {
-            *l |= !s.is_constant();
+            // a constant beyond float32 must be computed as the model does
+            *l |= !s.is_constant() || (s.hi.unsigned_abs() >> FLOAT_BITS) != 0;
         }
     }
     for node in model.nodes.iter().rev() {
