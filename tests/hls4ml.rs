@@ -4,6 +4,8 @@
 mod hls4ml;
 #[path = "support/nets.rs"]
 mod nets;
+#[path = "support/published.rs"]
+mod published;
 
 use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding};
@@ -104,4 +106,19 @@ fn tables_and_edges() {
         ("two outputs", shared.done(), Form::Sums),
         ("one bit signed", Net::new(&[3]).one_format(true, -1, 1, HalfUp).dense(r, 4).one_format(true, 0, 0, Floor).dense(r, 2).done(), Form::Sums),
     ]);
+}
+
+#[test]
+fn published_net() {
+    let Some(shared) = published::shared() else { return };
+    let x = published::jets(&shared);
+    for (name, model, y) in published::nets(&shared, "ebops530") {
+        let emitted = [Form::Sums, Form::Concat].map(|form| proxy::emit(&model, form).expect("a proxy"));
+        let output = "v_10";
+        let job = |bytes| Job { proxy: bytes, inputs: &x, samples: 1000, expected: vec![(output, y.clone())], port: None };
+        let Some(verdicts) = hls4ml::check(&[job(&emitted[0].bytes), job(&emitted[1].bytes)]) else { return };
+        for v in verdicts {
+            assert_eq!((v.elements, v.mismatches), (5000, 0), "{name}: {}", v.note);
+        }
+    }
 }
