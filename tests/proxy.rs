@@ -2,6 +2,8 @@
 
 #[path = "support/nets.rs"]
 mod nets;
+#[path = "support/published.rs"]
+mod published;
 
 use hgq_onnx::proxy::{self, Form, Reason};
 use hgq_onnx::quant::{FixedModel, FixedOp, Kif, Overflow, Rounding};
@@ -220,6 +222,25 @@ fn the_file_follows_the_contract() {
     for constant in &graph.initializer {
         assert_eq!(uses[constant.name()], 1, "{} is private", constant.name());
     }
-    assert_eq!((graph.input[0].name(), graph.output[0].name()), ("x_0", "v_6"));
+    assert_eq!((graph.input[0].name(), graph.output[0].name()), ("x_0", "v_7"));
     assert_eq!(emitted.bytes, proxy::emit(&chain(4, Rounding::HalfUp, true), Form::Sums).unwrap().bytes, "deterministic");
+}
+
+#[test]
+fn published_nets_give_their_published_outputs() {
+    let Some(shared) = published::shared() else { return };
+    let x = published::jets(&shared);
+    let nets = published::nets(&shared, "");
+    assert_eq!(nets.len(), 10);
+    for (name, model, y) in nets {
+        for form in [Form::Sums, Form::Concat] {
+            let emitted = proxy::emit(&model, form).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let program = Program::from_bytes(&emitted.bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let got = program.run(&[&x], 1000).unwrap();
+            let differ = got.outputs[0].to_f64().iter().zip(&y).filter(|(a, b)| a != b).count();
+            let nodes = emitted.model.graph.as_ref().map_or(0, |g| g.node.len());
+            eprintln!("{name} {form:?}: {differ} of {} differ, {nodes} nodes, {} bytes", y.len(), emitted.bytes.len());
+            assert_eq!(differ, 0, "{name} {form:?}");
+        }
+    }
 }
