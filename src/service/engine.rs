@@ -9,7 +9,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`Error`].
-    fn convert(&self, job: &Job, progress: &mut dyn FnMut(Event), cancel: &AtomicBool) -> Result<Artifacts, Error>;
+    fn convert(&self, job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error>;
 
     /// See [`convert::inspect`].
     ///
@@ -28,7 +28,7 @@ pub trait Engine: Send + Sync + 'static {
 pub struct Library;
 
 impl Engine for Library {
-    fn convert(&self, job: &Job, progress: &mut dyn FnMut(Event), cancel: &AtomicBool) -> Result<Artifacts, Error> {
+    fn convert(&self, job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
         convert::run(job, progress, cancel)
     }
 
