@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {
-    /// The model: float ONNX, QONNX or QCDQ
+    /// The model: ONNX, float or with QONNX annotations
     #[arg(value_name = "MODEL.onnx")]
     pub model: PathBuf,
     /// Print the result as JSON

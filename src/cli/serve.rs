@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub max_body: u32,
     /// Largest model, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub max_model: u32,
     /// Most epochs of a job
     #[arg(long, value_name = "N", default_value_t = 10_000)]

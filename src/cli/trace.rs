@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {
-    /// The model: float ONNX, QONNX or QCDQ
+    /// The model: ONNX, float or with QONNX annotations
     #[arg(value_name = "MODEL.onnx")]
     pub model: PathBuf,
     /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples

@@ -121,7 +121,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
             node: None,
         });
     }
-    let chosen = choose(config, &front, kind, source_metric, &mut warnings)?;
+    let chosen = choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?;
     let point = &front.points()[chosen];
 
     clock.enter("proxy");
@@ -139,17 +139,22 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         message: message.clone(),
         node: None,
     }));
+    // the front as users read it, EBOPs against metric, and the chosen point
+    let mut shown = front.steps();
+    if !shown.contains(&chosen) {
+        shown.insert(shown.partition_point(|&n| n < chosen), chosen);
+    }
     let mut pareto = Vec::new();
-    for (n, p) in front.points().iter().enumerate().take(MAX_PARETO_PROXIES) {
+    for (number, &n) in shown.iter().enumerate().take(MAX_PARETO_PROXIES) {
         if cancel.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::Canceled);
         }
-        let bytes = if n == chosen {
+        let proxy = if n == chosen {
             emitted.proxy.bytes.clone()
         } else {
-            emit_verified(&judged(&p.payload)?.pruned, form, &calibration, data.calibration.samples, false)?.proxy.bytes
+            emit_verified(&judged(&front.points()[n].payload)?.pruned, form, &calibration, data.calibration.samples, false)?.proxy.bytes
         };
-        pareto.push(ParetoProxy { number: n, proxy: bytes });
+        pareto.push(ParetoProxy { number, proxy });
     }
 
     clock.enter("report");
@@ -164,6 +169,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         exactly: &exactly,
         emitted: &emitted,
         front: &front,
+        shown: &shown,
         chosen,
         warnings: &warnings,
     })?;
@@ -373,16 +379,18 @@ fn choose(
     config: &JobConfig,
     front: &Front<Model>,
     kind: MetricKind,
+    samples: usize,
     source: f64,
     warnings: &mut Vec<Warning>,
 ) -> Result<usize, Error> {
+    let error = |metric: f64| kind.standard_error(metric, samples);
     let smallest = || front.points().first().map_or(0, |p| p.score.ebops);
-    let most_accurate = || front.best_within(f64::INFINITY).ok_or_else(|| Error::Internal("no candidate could be scored".into()));
+    let most_accurate = || front.best_within(f64::INFINITY, error).ok_or_else(|| Error::Internal("no candidate could be scored".into()));
     if config.epochs == 0 {
         return most_accurate();
     }
     if let Some(target) = config.target_ebops {
-        let found = front.best_within(target);
+        let found = front.best_within(target, error);
         let Some(found) = found else {
             let text = format!(
                 "target_ebops {target} was not reached: the smallest candidate has {} EBOPs; give more epochs or a larger target",
@@ -426,6 +434,8 @@ struct Composition<'a> {
     exactly: &'a Exactly,
     emitted: &'a Emitted,
     front: &'a Front<Model>,
+    /// Points of the front that are reported.
+    shown: &'a [usize],
     chosen: usize,
     warnings: &'a [Warning],
 }
@@ -450,13 +460,13 @@ fn compose(c: &Composition) -> Result<Value, Error> {
     verification["saturation_samples"] = json!(c.data.validation.samples);
     let score = |(metric, loss): (f64, f64)| json!({ "metric": c.kind.shown(metric), "loss": loss });
     let pareto: Vec<Value> = c
-        .front
-        .points()
+        .shown
         .iter()
         .enumerate()
-        .map(|(n, p)| {
+        .map(|(number, &n)| {
+            let p = &c.front.points()[n];
             let (ebops, metric) = (p.score.ebops, c.kind.shown(p.score.metric));
-            json!({ "number": n, "epoch": p.epoch, "ebops": ebops, "metric": metric, "loss": p.score.loss, "chosen": n == c.chosen })
+            json!({ "number": number, "epoch": p.epoch, "ebops": ebops, "metric": metric, "loss": p.score.loss, "chosen": n == c.chosen })
         })
         .collect();
     Ok(json!({

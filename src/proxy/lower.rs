@@ -107,7 +107,7 @@ impl<'a> Lower<'a> {
         };
         let state = result.unwrap_or_else(|reason| {
             self.faults.push(Fault { node: node.name.clone(), reason });
-            State::Parts(Vec::new())
+            State::Parts(self.placeholder(node.output))
         });
         let shared = self.model.outputs.contains(&node.output) || self.model.consumers(node.output).len() != 1;
         self.states[node.output] = Some(state);
@@ -124,9 +124,9 @@ impl<'a> Lower<'a> {
                 Ok(State::Pending(self.stage(node, source, parts, Base::Dense(d))))
             }
             FixedOp::Affine(a) => {
-                let mut stage = match self.pending(source) {
-                    Some(stage) if stage.affine.is_none() && stage.activation.is_none() => Stage { value: node.output, ..stage },
-                    _ => self.copy_of(node, source),
+                let mut stage = match self.pending_if(source, |s| s.affine.is_none() && s.activation.is_none()) {
+                    Some(stage) => Stage { value: node.output, ..stage },
+                    None => self.copy_of(node, source),
                 };
                 stage.affine = Some(a);
                 Ok(State::Pending(stage))
@@ -160,9 +160,9 @@ impl<'a> Lower<'a> {
     }
 
     fn activate(&mut self, node: &Node<FixedOp>, source: ValueId, activation: Activation) -> State<'a> {
-        let mut stage = match self.pending(source) {
-            Some(stage) if stage.activation.is_none() => Stage { value: node.output, ..stage },
-            _ => self.copy_of(node, source),
+        let mut stage = match self.pending_if(source, |s| s.activation.is_none()) {
+            Some(stage) => Stage { value: node.output, ..stage },
+            None => self.copy_of(node, source),
         };
         stage.activation = Some(activation);
         State::Pending(stage)
@@ -191,8 +191,12 @@ impl<'a> Lower<'a> {
 
     /// Takes the layer that waits at `value`, if one does.
     pub(super) fn pending(&mut self, value: ValueId) -> Option<Stage<'a>> {
+        self.pending_if(value, |_| true)
+    }
+
+    fn pending_if(&mut self, value: ValueId, fits: impl Fn(&Stage<'a>) -> bool) -> Option<Stage<'a>> {
         match self.states[value].take() {
-            Some(State::Pending(stage)) => Some(stage),
+            Some(State::Pending(stage)) if fits(&stage) => Some(stage),
             other => {
                 self.states[value] = other;
                 None
@@ -223,14 +227,19 @@ impl<'a> Lower<'a> {
             let name = self.name_of_whole(stage.value, &elements);
             self.linear(stage, &[self.exact(stage.value, elements, name)])
         };
-        self.or_fault(&stage.node, written)
+        self.or_fault(&stage.node, stage.value, written)
     }
 
-    pub(super) fn or_fault(&mut self, node: &str, written: Result<Vec<Part>, Reason>) -> Vec<Part> {
+    fn or_fault(&mut self, node: &str, value: ValueId, written: Result<Vec<Part>, Reason>) -> Vec<Part> {
         written.unwrap_or_else(|reason| {
             self.faults.push(Fault { node: node.to_string(), reason });
-            Vec::new()
+            self.placeholder(value)
         })
+    }
+
+    /// Stands for a value that cannot be written, so that the walk finds the other faults.
+    fn placeholder(&self, value: ValueId) -> Vec<Part> {
+        vec![Part::new(String::new(), (0..self.model.len_of(value)).collect(), false)]
     }
 
     /// The group of an exact wide `Quant`.
@@ -268,7 +277,7 @@ impl<'a> Lower<'a> {
                 [p] if p.is_whole(len) => self.copy(&Stage { base: Base::Copy, ..stage.clone() }, Some(&[group])),
                 _ => self.linear(&stage, &[group]),
             };
-            parts = self.or_fault(name, written);
+            parts = self.or_fault(name, value, written);
         }
         if let (false, Some(part)) = (flat, parts.first()) {
             let shape = [&[1], &self.model.values[value].shape[..]].concat();

@@ -4,10 +4,17 @@ use crate::graph::ValueId;
 use crate::proxy::interval::Span;
 use crate::quant::{FixedModel, FixedOp};
 
+/// A float32 holds this many significant bits.
+const FLOAT_BITS: u32 = 24;
+
 /// Per value and element: must it be computed? Run after [`super::constant::fold`]: a constant that is still read by a
 /// non-zero weight is live. Constant elements of model outputs are not: the output stage writes them.
 pub fn live(model: &FixedModel, spans: &[Vec<Span>]) -> Vec<Vec<bool>> {
-    read_by(model, |output, e| !spans[output][e].is_constant())
+    // a constant beyond float32 must be computed as the model does
+    read_by(model, |output, e| {
+        let s = &spans[output][e];
+        !s.is_constant() || (s.hi.unsigned_abs() >> FLOAT_BITS) != 0
+    })
 }
 
 /// Per value and element: does a wanted element of a model output depend on it?
