@@ -43,8 +43,14 @@ impl File {
 
     fn quant(self, input: &str, output: &str, scale: (&[i64], &[f32]), bits: (&[i64], &[f32]), signed: i64, mode: &str) -> File {
         let names = ["s", "z", "b"].map(|p| format!("{p}_{output}"));
-        let file = self.constant(&names[0], scale.0, scale.1).constant(&names[1], &[], &[0.0]).constant(&names[2], bits.0, bits.1);
-        let text = AttributeProto { name: Some("rounding_mode".into()), r#type: Some(AttributeType::String as i32), s: Some(mode.into()), ..Default::default() };
+        let file =
+            self.constant(&names[0], scale.0, scale.1).constant(&names[1], &[], &[0.0]).constant(&names[2], bits.0, bits.1);
+        let text = AttributeProto {
+            name: Some("rounding_mode".into()),
+            r#type: Some(AttributeType::String as i32),
+            s: Some(mode.into()),
+            ..Default::default()
+        };
         file.node("Quant", &[input, &names[0], &names[1], &names[2]], output, vec![int("signed", signed), int("narrow", 0), text])
     }
 
@@ -86,7 +92,12 @@ fn per_element_quant_saturates_and_rounds() {
 
 #[test]
 fn all_operators() {
-    let alpha = AttributeProto { name: Some("alpha".into()), r#type: Some(AttributeType::Float as i32), f: Some(0.25), ..Default::default() };
+    let alpha = AttributeProto {
+        name: Some("alpha".into()),
+        r#type: Some(AttributeType::Float as i32),
+        f: Some(0.25),
+        ..Default::default()
+    };
     let file = File::new(&[2])
         .quant("x", "q", (&[], &[0.125]), (&[1], &[8.0]), 1, "FLOOR")
         .constant("w", &[2, 2], &[0.5, -1.0, 2.0, 0.25])

@@ -37,7 +37,8 @@ fn agrees(label: &str, model: &FixedModel) {
 fn chain(seed: u64, rounding: Rounding, output: bool) -> FixedModel {
     let mut r = Rng::new(seed);
     let first = if matches!(rounding, Rounding::Ceil | Rounding::HalfDown) { Rounding::HalfUp } else { rounding };
-    let net = Net::new(&[6]).random_quantize(&mut r, true, first).dense(&mut r, 9).relu().random_quantize(&mut r, false, rounding);
+    let net =
+        Net::new(&[6]).random_quantize(&mut r, true, first).dense(&mut r, 9).relu().random_quantize(&mut r, false, rounding);
     let net = net.dense(&mut r, 7).random_quantize(&mut r, true, rounding).dense(&mut r, 4);
     if output { net.random_quantize(&mut r, true, rounding).done() } else { net.done() }
 }
@@ -60,23 +61,60 @@ fn other_shapes_of_chains() {
         let r = &mut r;
         let label = |what: &str| format!("{what}, seed {seed}");
         let start = |r: &mut Rng| Net::new(&[5]).random_quantize(r, true, HalfUp).dense(r, 6);
-        agrees(&label("quantize, relu, quantize"), &start(r).random_quantize(r, true, HalfUp).relu().random_quantize(r, false, HalfUp).dense(r, 3).done());
+        agrees(
+            &label("quantize, relu, quantize"),
+            &start(r).random_quantize(r, true, HalfUp).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+        );
         agrees(&label("affine"), &start(r).affine(r, 6, 4).relu().random_quantize(r, false, HalfUp).dense(r, 3).done());
         agrees(&label("affine at the end"), &start(r).affine(r, 20, 15).done());
-        agrees(&label("affine on a quantised value"), &start(r).random_quantize(r, true, Floor).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done());
+        agrees(
+            &label("affine on a quantised value"),
+            &start(r).random_quantize(r, true, Floor).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done(),
+        );
         agrees(&label("affine first"), &Net::new(&[5]).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done());
-        agrees(&label("no input quantizer"), &Net::new(&[5]).dense(r, 4).relu().random_quantize(r, false, HalfUp).dense(r, 3).done());
+        agrees(
+            &label("no input quantizer"),
+            &Net::new(&[5]).dense(r, 4).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+        );
         agrees(&label("dense dense"), &start(r).dense(r, 5).random_quantize(r, true, HalfEven).done());
         agrees(&label("relu relu"), &start(r).relu().relu().done());
         agrees(&label("leaky"), &start(r).leaky(-3).random_quantize(r, true, HalfUp).dense(r, 3).done());
         agrees(&label("leaky floor"), &start(r).leaky(-1).random_quantize(r, true, Floor).dense(r, 3).leaky(-2).done());
-        agrees(&label("two quantizers"), &start(r).random_quantize(r, true, HalfUp).random_quantize(r, true, HalfUp).dense(r, 3).done());
-        agrees(&label("sigmoid"), &start(r).one_format(true, 3, 5, HalfUp).sigmoid().random_quantize(r, false, HalfUp).dense(r, 3).done());
+        agrees(
+            &label("two quantizers"),
+            &start(r).random_quantize(r, true, HalfUp).random_quantize(r, true, HalfUp).dense(r, 3).done(),
+        );
+        agrees(
+            &label("sigmoid"),
+            &start(r).one_format(true, 3, 5, HalfUp).sigmoid().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+        );
         agrees(&label("tanh"), &start(r).random_quantize(r, true, HalfUp).tanh().one_format(true, 0, 7, Floor).done());
         agrees(&label("tanh at the end"), &start(r).random_quantize(r, true, HalfUp).tanh().done());
-        agrees(&label("one format each"), &Net::new(&[5]).one_format(true, 2, 4, HalfUp).dense(r, 4).relu().one_format(false, 2, 3, HalfUp).dense(r, 3).one_format(true, 3, 1, HalfUp).done());
-        agrees(&label("one format, round"), &Net::new(&[5]).one_format(true, 2, 4, HalfEven).dense(r, 4).relu().one_format(false, 2, 3, HalfEven).dense(r, 3).done());
-        agrees(&label("reshapes"), &Net::new(&[2, 3]).random_quantize(r, true, HalfUp).reshape(&[6]).dense(r, 4).reshape(&[2, 2]).done());
+        agrees(
+            &label("one format each"),
+            &Net::new(&[5])
+                .one_format(true, 2, 4, HalfUp)
+                .dense(r, 4)
+                .relu()
+                .one_format(false, 2, 3, HalfUp)
+                .dense(r, 3)
+                .one_format(true, 3, 1, HalfUp)
+                .done(),
+        );
+        agrees(
+            &label("one format, round"),
+            &Net::new(&[5])
+                .one_format(true, 2, 4, HalfEven)
+                .dense(r, 4)
+                .relu()
+                .one_format(false, 2, 3, HalfEven)
+                .dense(r, 3)
+                .done(),
+        );
+        agrees(
+            &label("reshapes"),
+            &Net::new(&[2, 3]).random_quantize(r, true, HalfUp).reshape(&[6]).dense(r, 4).reshape(&[2, 2]).done(),
+        );
         agrees(&label("only a quantizer"), &Net::new(&[5]).random_quantize(r, true, HalfUp).done());
         let formats = (0..6).map(|_| r.format(true, 3)).collect();
         agrees(&label("symmetric"), &start(r).quantize_sym(formats, HalfUp).dense(r, 3).done());
@@ -86,7 +124,8 @@ fn other_shapes_of_chains() {
 #[test]
 fn everything_dead_leaves_constants() {
     let net = Net::new(&[3]).quantize(vec![Kif::ZERO; 3], Rounding::HalfUp);
-    let model = net.given_dense(3, 2, vec![1, 2, 3, 4, 5, 6], 1, vec![5, -3], 2).relu().one_format(false, 2, 1, Rounding::HalfUp).done();
+    let model =
+        net.given_dense(3, 2, vec![1, 2, 3, 4, 5, 6], 1, vec![5, -3], 2).relu().one_format(false, 2, 1, Rounding::HalfUp).done();
     agrees("no input bits", &model);
     let emitted = proxy::emit(&model, Form::Sums).unwrap();
     assert_eq!(emitted.removed[0].constant, [0, 1, 2]);
@@ -126,7 +165,8 @@ fn several_outputs_and_shared_values() {
 #[test]
 fn every_fault_is_named() {
     let mut r = Rng::new(5);
-    let mut net = Net::new(&[3]).one_format(true, 1, 3, Rounding::Ceil).dense(&mut r, 4).one_format(true, 2, 8, Rounding::HalfUp).sigmoid();
+    let mut net =
+        Net::new(&[3]).one_format(true, 1, 3, Rounding::Ceil).dense(&mut r, 4).one_format(true, 2, 8, Rounding::HalfUp).sigmoid();
     net = net.one_format(false, 0, 4, Rounding::HalfUp).dense(&mut r, 2).one_format(true, 2, 2, Rounding::HalfUp).tanh();
     net = net.one_format(true, 0, 4, Rounding::HalfEven).leaky(2).one_format(true, 2, 2, Rounding::Floor);
     if let Some(FixedOp::Quantize(q)) = net.model.nodes.last_mut().map(|n| &mut n.op) {
@@ -174,7 +214,9 @@ fn the_file_follows_the_contract() {
         for input in &node.input {
             *uses.entry(input.as_str()).or_insert(0) += 1;
             assert!(described.contains(input.as_str()), "{input}");
-            assert!(input.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !input.starts_with(|c: char| c.is_ascii_digit()));
+            assert!(
+                input.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !input.starts_with(|c: char| c.is_ascii_digit())
+            );
         }
     }
     for constant in &graph.initializer {

@@ -222,8 +222,14 @@ impl JobConfig {
         need(positive(self.learning_rate.weights), "learning_rate.weights: a positive number");
         need(positive(self.learning_rate.bits), "learning_rate.bits: a positive number");
         if let Some(b) = self.beta {
-            need(b.start.is_finite() && b.start >= 0.0 && b.end.is_finite() && b.end >= 0.0, "beta: start and end must not be negative");
-            need(b.schedule != BetaSchedule::Log || (b.start > 0.0 && b.end > 0.0), "beta: a log schedule needs start and end above 0");
+            need(
+                b.start.is_finite() && b.start >= 0.0 && b.end.is_finite() && b.end >= 0.0,
+                "beta: start and end must not be negative",
+            );
+            need(
+                b.schedule != BetaSchedule::Log || (b.start > 0.0 && b.end > 0.0),
+                "beta: a log schedule needs start and end above 0",
+            );
             need(self.target_ebops.is_none(), "beta and target_ebops exclude each other: give one");
         }
         need(self.gamma.is_finite() && self.gamma >= 0.0, "gamma: not negative");
@@ -232,7 +238,10 @@ impl JobConfig {
         need((0.0..=1.0).contains(&self.teacher_weight), "teacher_weight: between 0 and 1");
         need((-8.0..=23.0).contains(&self.init_bits.weights), "init_bits.weights: between -8 and 23");
         need((-8.0..=23.0).contains(&self.init_bits.activations), "init_bits.activations: between -8 and 23");
-        need(self.cover_factor.is_finite() && self.cover_factor > 0.0 && self.cover_factor <= 1024.0, "cover_factor: above 0, at most 1024");
+        need(
+            self.cover_factor.is_finite() && self.cover_factor > 0.0 && self.cover_factor <= 1024.0,
+            "cover_factor: above 0, at most 1024",
+        );
         need((0.0..0.9).contains(&self.validation_fraction), "validation_fraction: from 0 to below 0.9");
         need(self.threads.is_none_or(|t| (1..=MAX_THREADS).contains(&t)), "threads: 1 to 256");
         need(matches!(self.hls4ml.io_type.as_str(), "io_parallel" | "io_stream"), "hls4ml.io_type: io_parallel or io_stream");

@@ -1,10 +1,23 @@
 //! The whole job: `run(job) → artifacts`. The command line and the service call this and nothing below it.
 
 pub mod config;
+pub mod emit;
 pub mod error;
+mod inspect;
+pub mod metric;
+mod pipeline;
+mod prepare;
+pub mod report;
+mod score;
+mod source_check;
+mod trace;
+mod verify;
 
 pub use config::JobConfig;
 pub use error::{Error, NodeFault};
+pub use inspect::inspect;
+pub use trace::trace;
+pub use verify::{Verified, verify};
 
 use std::sync::atomic::AtomicBool;
 
@@ -35,8 +48,15 @@ pub struct Artifacts {
     pub report: serde_json::Value,
     /// Exact EBOPs of the proxy.
     pub ebops: u64,
-    /// Proxies of the Pareto front, in order of EBOPs; the numbers are those of `pareto` in the report.
-    pub pareto: Vec<Vec<u8>>,
+    /// Proxies of the Pareto front, in order of EBOPs.
+    pub pareto: Vec<ParetoProxy>,
+}
+
+/// A member of the Pareto front; `number` is that of `pareto` in the report.
+#[derive(Clone, Debug)]
+pub struct ParetoProxy {
+    pub number: usize,
+    pub proxy: Vec<u8>,
 }
 
 /// Progress of a running job.
@@ -48,53 +68,16 @@ pub enum Event {
     Note { code: String, message: String },
 }
 
-/// Converts a model. `progress` is called on this thread; setting `cancel` ends the job within one batch.
+/// Converts a model. `progress` is called from a worker thread; setting `cancel` ends the job within one batch.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn run(job: &Job, progress: &mut dyn FnMut(Event), cancel: &AtomicBool) -> Result<Artifacts, Error> {
-    let _ = (job, progress, cancel);
-    Err(Error::Internal("the pipeline is being put together".into()))
+pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
+    on_threads(&job.config, || pipeline::run(job, progress, cancel))
 }
 
-/// Ranges and formats on calibration data without training (`hgq-onnx trace`): a JSON document.
-///
-/// # Errors
-/// See [`Error`].
-pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result<serde_json::Value, Error> {
-    let _ = (model, calibration, config);
-    Err(Error::Internal("the pipeline is being put together".into()))
-}
-
-/// What is in a model, what of it is supported, its EBOPs if annotated (`hgq-onnx inspect`): a JSON document.
-///
-/// # Errors
-/// Only [`Error::NotOnnx`]: unsupported nodes are part of the document.
-pub fn inspect(model: &[u8]) -> Result<serde_json::Value, Error> {
-    let _ = model;
-    Err(Error::Internal("the pipeline is being put together".into()))
-}
-
-/// Result of executing a proxy bit-exactly (`hgq-onnx verify`).
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Verified {
-    pub samples: usize,
-    /// Elements that differ from the expected outputs; `None` when none were given.
-    pub mismatches: Option<usize>,
-    /// First differing element: output name, sample, element, got, expected.
-    pub first: Option<(String, usize, usize, f64, f64)>,
-    /// Values that saturated, over all samples and Quant nodes.
-    pub saturations: u64,
-    /// Outputs by name: width of one sample, then all samples' values (exact in f64 up to 53 bits).
-    #[serde(skip)]
-    pub outputs: Vec<(String, usize, Vec<f64>)>,
-}
-
-/// Executes a proxy in integers and compares with expected outputs if there are any.
-///
-/// # Errors
-/// See [`Error`].
-pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> Result<Verified, Error> {
-    let _ = (proxy, inputs, expected);
-    Err(Error::Internal("the pipeline is being put together".into()))
+/// Runs `work` where exact evaluation uses as many threads as the job asks for.
+fn on_threads<T: Send>(config: &JobConfig, work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(config.thread_count()).build();
+    pool.map_err(|e| Error::Internal(e.to_string()))?.install(work)
 }

@@ -58,7 +58,14 @@ impl Builder {
     }
 
     /// A node whose one output is called `out` (from [`Builder::name`]) and has `shape`, batch included.
-    pub fn node(&mut self, op: &str, inputs: Vec<String>, out: String, shape: &[usize], attributes: Vec<AttributeProto>) -> String {
+    pub fn node(
+        &mut self,
+        op: &str,
+        inputs: Vec<String>,
+        out: String,
+        shape: &[usize],
+        attributes: Vec<AttributeProto>,
+    ) -> String {
         self.nodes.push(NodeProto {
             input: inputs,
             output: vec![out.clone()],
@@ -146,7 +153,12 @@ pub fn int(name: &str, value: i64) -> AttributeProto {
 
 /// A float attribute.
 pub fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { name: Some(name.to_string()), r#type: Some(AttributeType::Float as i32), f: Some(value), ..Default::default() }
+    AttributeProto {
+        name: Some(name.to_string()),
+        r#type: Some(AttributeType::Float as i32),
+        f: Some(value),
+        ..Default::default()
+    }
 }
 
 fn text(name: &str, value: &str) -> AttributeProto {

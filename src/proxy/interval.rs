@@ -172,11 +172,15 @@ fn step(op: &FixedOp, x: &[Span], outputs: usize) -> Result<Vec<Span>, Reason> {
             length("shifts", a.shift.ints.len())?;
             x.iter()
                 .enumerate()
-                .map(|(e, s)| s.times(a.scale.ints[e], a.scale.frac).and_then(|p| p.plus(Span::constant(&a.shift, e))).ok_or_else(wide))
+                .map(|(e, s)| {
+                    s.times(a.scale.ints[e], a.scale.frac).and_then(|p| p.plus(Span::constant(&a.shift, e))).ok_or_else(wide)
+                })
                 .collect::<Result<_, _>>()?
         }
         FixedOp::Relu => x.iter().map(|s| Span::new(s.lo.max(0), s.hi.max(0), s.frac)).collect(),
-        FixedOp::LeakyRelu { log2_slope } => x.iter().map(|s| leaky(*s, *log2_slope).ok_or_else(wide)).collect::<Result<_, _>>()?,
+        FixedOp::LeakyRelu { log2_slope } => {
+            x.iter().map(|s| leaky(*s, *log2_slope).ok_or_else(wide)).collect::<Result<_, _>>()?
+        }
         FixedOp::Sigmoid => x.iter().map(|s| through(*s, table::Kind::Sigmoid)).collect(),
         FixedOp::Tanh => x.iter().map(|s| through(*s, table::Kind::Tanh)).collect(),
         FixedOp::Reshape => x.to_vec(),

@@ -48,7 +48,8 @@ impl Lower<'_> {
         let stem = self.model.values[stage.value].name.clone();
         let mut columns: Vec<usize> = groups.iter().flat_map(|g| g.elements.iter().copied()).collect();
         columns.sort_unstable();
-        let parts: Vec<&Part> = stage.parts.iter().filter(|p| self.weights(stage, p, &columns, false).iter().any(|w| !w.is_zero())).collect();
+        let parts: Vec<&Part> =
+            stage.parts.iter().filter(|p| self.weights(stage, p, &columns, false).iter().any(|w| !w.is_zero())).collect();
         let mut written = Vec::new();
         match parts[..] {
             [] | [_] => {
@@ -56,8 +57,16 @@ impl Lower<'_> {
                     let stem = numbered(&stem, at, groups.len());
                     // a layer that reads nothing multiplies the model input by 0
                     let (tensor, rows, weights) = match parts.first() {
-                        Some(part) => (&part.tensor, part.elements.len(), self.weights(stage, part, &group.elements, self.flips(stage, group))),
-                        None => (&self.raw.tensor, self.raw.elements.len(), vec![Span::ZERO; self.raw.elements.len() * group.elements.len()]),
+                        Some(part) => (
+                            &part.tensor,
+                            part.elements.len(),
+                            self.weights(stage, part, &group.elements, self.flips(stage, group)),
+                        ),
+                        None => (
+                            &self.raw.tensor,
+                            self.raw.elements.len(),
+                            vec![Span::ZERO; self.raw.elements.len() * group.elements.len()],
+                        ),
                     };
                     let (tensor, bias) = (tensor.clone(), self.bias(stage, group)?);
                     let base = self.dense(&stem, tensor, rows, &weights, &bias)?;
@@ -77,7 +86,8 @@ impl Lower<'_> {
                 for (at, group) in groups.iter().enumerate() {
                     let stem = numbered(&stem, at, groups.len());
                     let one = signed(Span::new(1, 1, 0), self.flips(stage, group));
-                    let select = columns.iter().flat_map(|c| group.elements.iter().map(move |e| if e == c { one } else { Span::ZERO }));
+                    let select =
+                        columns.iter().flat_map(|c| group.elements.iter().map(move |e| if e == c { one } else { Span::ZERO }));
                     let (select, bias) = (select.collect::<Vec<_>>(), self.bias(stage, group)?);
                     let base = self.dense(&format!("{stem}_select"), total.clone(), columns.len(), &select, &bias)?;
                     written.push(self.tail(&stem, stage, group, base)?);
@@ -174,7 +184,12 @@ impl Lower<'_> {
                 let b = sum(signed(b?, group.negate), add)?;
                 // finer than the products and the output: the floor behind does not see it
                 let fine = floors && b.frac > grid;
-                Ok(if fine { let v = Rounding::Floor.shift(b.lo, b.frac - grid); Span::new(v, v, grid) } else { b })
+                Ok(if fine {
+                    let v = Rounding::Floor.shift(b.lo, b.frac - grid);
+                    Span::new(v, v, grid)
+                } else {
+                    b
+                })
             })
             .collect()
     }
@@ -217,18 +232,30 @@ impl Lower<'_> {
         if stage.affine.is_some() {
             let kif = covering(group.elements.iter().map(|&e| &self.spans[stage.base_value][e]));
             let out = self.b.name(&format!("{stem}_exact"));
-            tensor = self.b.quant(tensor, out, &[1, group.elements.len()], quant_type("the layer in front of a scale", kif, false)?);
+            tensor =
+                self.b.quant(tensor, out, &[1, group.elements.len()], quant_type("the layer in front of a scale", kif, false)?);
             tensor = self.affine(stem, stage, group, tensor, &vec![false; group.elements.len()])?;
         }
         self.close(stem, stage, group, tensor)
     }
 
     /// `Mul`, `Add` with the rounding offset; `flipped` marks elements of `tensor` that hold `−x`.
-    pub(super) fn affine(&mut self, stem: &str, stage: &Stage, group: &Group, tensor: String, flipped: &[bool]) -> Result<String, Reason> {
+    pub(super) fn affine(
+        &mut self,
+        stem: &str,
+        stage: &Stage,
+        group: &Group,
+        tensor: String,
+        flipped: &[bool],
+    ) -> Result<String, Reason> {
         let Some(affine) = stage.affine else { return Ok(tensor) };
         let n = group.elements.len();
-        let scale: Vec<Span> =
-            group.elements.iter().zip(flipped).map(|(&e, &f)| signed(Span::constant(&affine.scale, e), f != group.negate)).collect();
+        let scale: Vec<Span> = group
+            .elements
+            .iter()
+            .zip(flipped)
+            .map(|(&e, &f)| signed(Span::constant(&affine.scale, e), f != group.negate))
+            .collect();
         let add = self.offset_of(stage, group);
         let shift = group.elements.iter().map(|&e| sum(signed(Span::constant(&affine.shift, e), group.negate), add));
         let shift = shift.collect::<Result<Vec<_>, _>>()?;

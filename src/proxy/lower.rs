@@ -58,7 +58,8 @@ pub fn lower(model: &FixedModel, form: Form, spans: &[Vec<Span>], live: &[Vec<bo
         tensor = b.reshape(tensor, flat, &[1, count]);
     }
     let raw = Part::new(tensor, (0..count).collect(), false);
-    let flat_outputs = model.outputs.iter().copied().zip(names.iter().cloned()).filter(|(v, _)| model.values[*v].shape.len() == 1);
+    let flat_outputs =
+        model.outputs.iter().copied().zip(names.iter().cloned()).filter(|(v, _)| model.values[*v].shape.len() == 1);
     let mut walk = Lower {
         model,
         form,
@@ -87,7 +88,11 @@ pub fn lower(model: &FixedModel, form: Form, spans: &[Vec<Span>], live: &[Vec<bo
         // hls4ml numbers outputs by the node that writes them
         outputs.sort_by_key(|o| o.0);
         let order = outputs.iter().map(|o| o.1.as_str()).collect::<Vec<_>>().join(", ");
-        warnings.push(Warning { code: "output_order", node: "(graph)".into(), message: format!("outputs are now in node order: {order}") });
+        warnings.push(Warning {
+            code: "output_order",
+            node: "(graph)".into(),
+            message: format!("outputs are now in node order: {order}"),
+        });
     }
     let outputs: Vec<_> = outputs.into_iter().map(|(_, name, shape)| (name, shape)).collect();
     let title = super::sanitize(if model.name.is_empty() { "proxy_graph" } else { &model.name });
@@ -133,7 +138,9 @@ impl<'a> Lower<'a> {
                 }
                 Ok(self.activate(node, source, Activation::LeakyRelu { log2_slope }))
             }
-            FixedOp::Sigmoid => self.tabulate(node, source, Activation::Sigmoid, "Sigmoid", table::Kind::Sigmoid.max_input_frac()),
+            FixedOp::Sigmoid => {
+                self.tabulate(node, source, Activation::Sigmoid, "Sigmoid", table::Kind::Sigmoid.max_input_frac())
+            }
             FixedOp::Tanh => self.tabulate(node, source, Activation::Tanh, "Tanh", table::Kind::Tanh.max_input_frac()),
             FixedOp::Reshape => Ok(match self.pending(source) {
                 Some(stage) => State::Pending(Stage { value: node.output, ..stage }),

@@ -16,12 +16,14 @@ mod offset;
 pub mod part;
 pub mod pass;
 pub mod port;
+mod prune;
 mod quantize;
 pub mod uniform;
 
 pub use error::{Fault, ProxyError, Reason};
 pub use name::sanitize;
 pub use port::DEFAULT_PORT;
+pub use prune::prune;
 
 use crate::onnx::proto::ModelProto;
 use crate::quant::{FixedModel, Kif};

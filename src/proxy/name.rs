@@ -5,14 +5,96 @@ use std::collections::HashSet;
 
 /// C++ keywords and names of the generated project; a tensor of this name would not compile.
 const RESERVED: &[&str] = &[
-    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class",
-    "compl", "const", "constexpr", "const_cast", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast",
-    "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long",
-    "main", "mutable", "myproject", "namespace", "new", "nnet", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq",
-    "private", "protected", "proxy", "public", "register", "reinterpret_cast", "return", "short", "signed", "sizeof", "static",
-    "static_assert", "static_cast", "std", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try",
-    "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor",
-    "xor_eq", "input_t", "result_t", "model_default_t",
+    "alignas",
+    "alignof",
+    "and",
+    "and_eq",
+    "asm",
+    "auto",
+    "bitand",
+    "bitor",
+    "bool",
+    "break",
+    "case",
+    "catch",
+    "char",
+    "class",
+    "compl",
+    "const",
+    "constexpr",
+    "const_cast",
+    "continue",
+    "decltype",
+    "default",
+    "delete",
+    "do",
+    "double",
+    "dynamic_cast",
+    "else",
+    "enum",
+    "explicit",
+    "export",
+    "extern",
+    "false",
+    "float",
+    "for",
+    "friend",
+    "goto",
+    "if",
+    "inline",
+    "int",
+    "long",
+    "main",
+    "mutable",
+    "myproject",
+    "namespace",
+    "new",
+    "nnet",
+    "noexcept",
+    "not",
+    "not_eq",
+    "nullptr",
+    "operator",
+    "or",
+    "or_eq",
+    "private",
+    "protected",
+    "proxy",
+    "public",
+    "register",
+    "reinterpret_cast",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "static_assert",
+    "static_cast",
+    "std",
+    "struct",
+    "switch",
+    "template",
+    "this",
+    "thread_local",
+    "throw",
+    "true",
+    "try",
+    "typedef",
+    "typeid",
+    "typename",
+    "union",
+    "unsigned",
+    "using",
+    "virtual",
+    "void",
+    "volatile",
+    "wchar_t",
+    "while",
+    "xor",
+    "xor_eq",
+    "input_t",
+    "result_t",
+    "model_default_t",
 ];
 
 /// Prefixes that the generated code numbers: `w2`, `layer3_out`.
@@ -44,7 +126,8 @@ pub fn sanitize(stem: &str) -> String {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         name.insert_str(0, "t_");
     }
-    let numbered = NUMBERED.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
+    let numbered =
+        NUMBERED.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
     if numbered || RESERVED.contains(&name.as_str()) {
         name.push_str("_tensor");
     }
@@ -59,7 +142,10 @@ mod tests {
     fn names_fit_the_generated_code() {
         assert_eq!(sanitize("/fc1/Gemm:0"), "_fc1_Gemm_0");
         assert_eq!(sanitize("3.weight"), "t_3_weight");
-        assert_eq!((sanitize("int").as_str(), sanitize("layer4_out").as_str(), sanitize("").as_str()), ("int_tensor", "layer4_out_tensor", "t_"));
+        assert_eq!(
+            (sanitize("int").as_str(), sanitize("layer4_out").as_str(), sanitize("").as_str()),
+            ("int_tensor", "layer4_out_tensor", "t_")
+        );
         let mut n = Namer::default();
         assert_eq!((n.unique("a.b"), n.unique("a/b"), n.unique("a_b")), ("a_b".into(), "a_b_2".into(), "a_b_3".into()));
     }

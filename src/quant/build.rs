@@ -76,7 +76,13 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
         ranges,
         options,
         annotated,
-        model: Model { name: graph.name.clone(), values: graph.values.clone(), nodes: Vec::new(), inputs: graph.inputs.clone(), outputs: Vec::new() },
+        model: Model {
+            name: graph.name.clone(),
+            values: graph.values.clone(),
+            nodes: Vec::new(),
+            inputs: graph.inputs.clone(),
+            outputs: Vec::new(),
+        },
         current: (0..graph.values.len()).collect(),
         notes: Vec::new(),
         faults: Vec::new(),
@@ -151,13 +157,18 @@ impl Builder<'_> {
                 }
                 let log2_slope = alpha.log2().round() as i32;
                 if (log2_slope as f32).exp2() != *alpha {
-                    self.note("leaky_relu_slope", node, format!("slope {alpha} became 2^{log2_slope}: hls4ml is exact for powers of two only"));
+                    self.note(
+                        "leaky_relu_slope",
+                        node,
+                        format!("slope {alpha} became 2^{log2_slope}: hls4ml is exact for powers of two only"),
+                    );
                 }
                 self.push(node, QOp::LeakyRelu { log2_slope }, node.output);
                 self.quantize_if_needed(node.output, node);
             }
             Op::Sigmoid | Op::Tanh => {
-                let (op, kind) = if matches!(node.op, Op::Sigmoid) { (QOp::Sigmoid, Kind::Sigmoid) } else { (QOp::Tanh, Kind::Tanh) };
+                let (op, kind) =
+                    if matches!(node.op, Op::Sigmoid) { (QOp::Sigmoid, Kind::Sigmoid) } else { (QOp::Tanh, Kind::Tanh) };
                 self.table_input(node, kind);
                 self.push(node, op, node.output);
                 self.quantize_if_needed(node.output, node);
@@ -215,14 +226,15 @@ impl Builder<'_> {
     /// Adds the quantizer that a float graph needs behind `value`: where an activation function ends, or in front of a product.
     fn quantize_if_needed(&mut self, value: ValueId, node: &Node<Op>) {
         let consumers = self.graph.consumers(value);
-        let is_output = self.graph.outputs.contains(&value)
-            || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax));
+        let is_output =
+            self.graph.outputs.contains(&value) || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax));
         if self.annotated && (is_output || !self.options.training) {
             return;
         }
         let table = matches!(node.op, Op::Sigmoid | Op::Tanh);
         if is_output {
-            let f = if table { self.options.init_activation_f.min(self.table_output_f()) } else { self.options.init_activation_f };
+            let f =
+                if table { self.options.init_activation_f.min(self.table_output_f()) } else { self.options.init_activation_f };
             let q = self.quantizer(value, f, Range::Traced, if table { self.table_output_f() } else { MAX_F });
             self.insert(value, q, &node.name);
             return;
@@ -265,7 +277,15 @@ impl Builder<'_> {
 
     fn quantizer(&self, value: ValueId, f: f32, range: Range, max_f: f32) -> Quantizer {
         let groups = Groups::new(self.options.activations, &self.graph.values[value].shape);
-        Quantizer { f: vec![f; groups.count()], groups, range, rounding: self.options.rounding, max_f, trainable: true, annotated: false }
+        Quantizer {
+            f: vec![f; groups.count()],
+            groups,
+            range,
+            rounding: self.options.rounding,
+            max_f,
+            trainable: true,
+            annotated: false,
+        }
     }
 
     /// A saturating quantizer whose integer bits cover the data (`i = ⌊log2 max⌋ + 1`).
@@ -328,7 +348,10 @@ impl Builder<'_> {
         if let Some(QOp::Quantizer(q)) = before.map(|b| &mut self.model.nodes[b].op) {
             let over = q.f.iter().any(|&f| f.round_ties_even() > limit);
             if over && !self.options.training {
-                self.fault(node, format!("its input has more than {limit} fractional bits; hls4ml's table takes at most {limit}"));
+                self.fault(
+                    node,
+                    format!("its input has more than {limit} fractional bits; hls4ml's table takes at most {limit}"),
+                );
                 return;
             }
             q.max_f = q.max_f.min(limit);
@@ -346,7 +369,11 @@ impl Builder<'_> {
             self.note("scale_regridded", node, "its scale is no power of two: a finer power-of-two grid takes its place".into());
         }
         if a.ties_differ {
-            self.note("half_up_ties", node, "HALF_UP on signed values: exact negative ties go up (AP_RND), QONNX takes them away from zero".into());
+            self.note(
+                "half_up_ties",
+                node,
+                "HALF_UP on signed values: exact negative ties go up (AP_RND), QONNX takes them away from zero".into(),
+            );
         }
         let shape = &self.graph.values[node.output].shape;
         let wanted = Groups::new(self.options.activations, shape);
@@ -356,7 +383,11 @@ impl Builder<'_> {
             first[groups.of(e)] = k;
         }
         let is_input = self.graph.inputs.contains(&node.inputs[0]);
-        let max_f = if is_input && self.options.training { INPUT_MAX_F } else { MAX_F.max(first.iter().map(|k| k.fractional).max().unwrap_or(0) as f32) };
+        let max_f = if is_input && self.options.training {
+            INPUT_MAX_F
+        } else {
+            MAX_F.max(first.iter().map(|k| k.fractional).max().unwrap_or(0) as f32)
+        };
         Quantizer {
             f: first.iter().map(|k| k.fractional as f32).collect(),
             range: Range::Saturating {
@@ -472,7 +503,8 @@ impl Builder<'_> {
             let v = v as f32 as f64;
             if v == 0.0 { 0.0 } else { super::model::round_half_up(v, fractional_bits(v).min(most)) }
         };
-        let tensor = |values: &[f64], most: i32| FixedTensor::from_f64(&values.iter().map(|&v| grid(v, most)).collect::<Vec<_>>());
+        let tensor =
+            |values: &[f64], most: i32| FixedTensor::from_f64(&values.iter().map(|&v| grid(v, most)).collect::<Vec<_>>());
         match (tensor(&a.scale, MAX_SCALE_F), tensor(&a.shift, MAX_CONSTANT_F)) {
             (Some(scale), Some(shift)) => FixedAffine { scale, shift },
             _ => {

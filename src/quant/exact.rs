@@ -163,9 +163,7 @@ impl<'a> Exact<'a> {
                 }
                 out
             }
-            FixedOp::Affine(a) => {
-                (0..x.len()).map(|k| x[k] * a.scale.value(k / BLOCK) + a.shift.value(k / BLOCK)).collect()
-            }
+            FixedOp::Affine(a) => (0..x.len()).map(|k| x[k] * a.scale.value(k / BLOCK) + a.shift.value(k / BLOCK)).collect(),
             FixedOp::Relu => x.iter().map(|&v| if v > 0.0 { v } else { 0.0 }).collect(),
             FixedOp::LeakyRelu { log2_slope } => {
                 let slope = exp2i(*log2_slope);
@@ -235,7 +233,9 @@ impl<'a> Exact<'a> {
 /// Intermediate sums may exceed the final bound (terms of both signs); the f64 path needs them all to fit.
 fn partial_sums_too_wide(model: &FixedModel, bounds: &AllBounds) -> bool {
     model.nodes.iter().any(|node| {
-        let (FixedOp::Dense(d), Some(b), Some(out)) = (&node.op, &bounds[node.inputs[0]], &bounds[node.output]) else { return false };
+        let (FixedOp::Dense(d), Some(b), Some(out)) = (&node.op, &bounds[node.inputs[0]], &bounds[node.output]) else {
+            return false;
+        };
         let frac = out.frac.first().copied().unwrap_or(0);
         (0..d.outputs).any(|o| {
             let mut sum = (d.bias.ints[o].unsigned_abs() as u128) << (frac - d.bias.frac).clamp(0, 63);

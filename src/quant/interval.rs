@@ -24,7 +24,9 @@ pub struct Bounds {
 pub enum IntervalError {
     #[error("node `{node}` reads a float input that no quantizer has put on a grid")]
     FloatInput { node: String },
-    #[error("node `{node}` needs {bits} bits, more than the {MAX_BITS} that exact execution has; use fewer bits or smaller weights before it")]
+    #[error(
+        "node `{node}` needs {bits} bits, more than the {MAX_BITS} that exact execution has; use fewer bits or smaller weights before it"
+    )]
     TooWide { node: String, bits: u32 },
     #[error("node `{node}`: {what}")]
     Table { node: String, what: String },
@@ -89,7 +91,8 @@ pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
                 let b = input.ok_or_else(float)?;
                 let kind = if matches!(node.op, FixedOp::Sigmoid) { table::Kind::Sigmoid } else { table::Kind::Tanh };
                 if b.max_frac() > kind.max_input_frac() {
-                    let what = format!("its input has {} fractional bits, the table takes {}", b.max_frac(), kind.max_input_frac());
+                    let what =
+                        format!("its input has {} fractional bits, the table takes {}", b.max_frac(), kind.max_input_frac());
                     return Err(IntervalError::Table { node: node.name.clone(), what });
                 }
                 let one = 1i128 << table::OUTPUT_FRAC;

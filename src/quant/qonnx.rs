@@ -33,7 +33,9 @@ pub fn activation(spec: &QuantSpec, nonnegative: bool) -> Result<Annotation, Str
         (RoundingMode::HalfUp, false) => (Rounding::HalfUp, true),
         (RoundingMode::HalfDown, true) => (Rounding::HalfDown, false),
         (mode @ (RoundingMode::HalfDown | RoundingMode::Up | RoundingMode::Down), false) => {
-            return Err(format!("rounding mode {mode:?} on a signed activation cannot be expressed in hls4ml; use ROUND, FLOOR, CEIL or HALF_UP"));
+            return Err(format!(
+                "rounding mode {mode:?} on a signed activation cannot be expressed in hls4ml; use ROUND, FLOOR, CEIL or HALF_UP"
+            ));
         }
     };
     let mut exact = true;

@@ -63,7 +63,8 @@ fn dense(model: &Model, index: usize, d: &QDense) -> Result<FixedDense, TraceErr
     let (bias, bias_f): (Vec<f64>, Vec<i32>) = match &d.bias_bits {
         BiasBits::Own(f) => (d.bias.iter().zip(f).map(|(&b, &f)| round_to(b as f64, f, Rounding::HalfUp)).collect(), f.clone()),
         BiasBits::Activation => {
-            let quantizer = activation_quantizer(model, index).ok_or_else(|| fault("its bias takes its bits from a quantizer behind the layer, and there is none"))?;
+            let quantizer = activation_quantizer(model, index)
+                .ok_or_else(|| fault("its bias takes its bits from a quantizer behind the layer, and there is none"))?;
             let (f, rounding) = bias_grid(quantizer, d.outputs);
             (d.bias.iter().zip(&f).map(|(&b, &f)| round_to(b as f64, f, rounding)).collect(), f)
         }

@@ -1,3 +1,4 @@
 //! Verification of an emitted proxy.
 
 pub mod fixed;
+pub mod tract;

@@ -174,7 +174,13 @@ impl Num {
     }
 
     fn plus(self, o: Num) -> Num {
-        let f = if self.0 == 0 { o.1 } else if o.0 == 0 { self.1 } else { self.1.max(o.1) };
+        let f = if self.0 == 0 {
+            o.1
+        } else if o.0 == 0 {
+            self.1
+        } else {
+            self.1.max(o.1)
+        };
         Num(self.at(f) + o.at(f), f)
     }
 
@@ -235,12 +241,16 @@ pub fn reference(model: &FixedModel, x: &[f32], samples: usize, port_frac: i32) 
                 FixedOp::Dense(d) => (0..d.outputs)
                     .map(|o| {
                         let bias = Num(d.bias.ints[o].into(), d.bias.frac);
-                        let product = |i: usize| Num(v[i].0 * i128::from(d.weight.ints[i * d.outputs + o]), v[i].1 + d.weight.frac);
+                        let product =
+                            |i: usize| Num(v[i].0 * i128::from(d.weight.ints[i * d.outputs + o]), v[i].1 + d.weight.frac);
                         (0..d.inputs).fold(bias, |sum, i| sum.plus(product(i)))
                     })
                     .collect(),
                 FixedOp::Affine(a) => (0..v.len())
-                    .map(|e| Num(v[e].0 * i128::from(a.scale.ints[e]), v[e].1 + a.scale.frac).plus(Num(a.shift.ints[e].into(), a.shift.frac)))
+                    .map(|e| {
+                        Num(v[e].0 * i128::from(a.scale.ints[e]), v[e].1 + a.scale.frac)
+                            .plus(Num(a.shift.ints[e].into(), a.shift.frac))
+                    })
                     .collect(),
                 FixedOp::Relu => v.iter().map(|x| Num(x.0.max(0), x.1)).collect(),
                 FixedOp::LeakyRelu { log2_slope } => {

@@ -10,7 +10,7 @@ use super::{
 pub type Handler = for<'m> fn(&mut Context<'m>, &NodeView<'m>) -> Result<Item, Fault>;
 
 /// Domains under which exporters have written the QONNX operators.
-const QONNX: [&str; 3] = ["qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"];
+pub const QONNX: [&str; 3] = ["qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"];
 
 /// The handler of a node.
 ///

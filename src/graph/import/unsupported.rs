@@ -22,15 +22,16 @@ pub fn reason(domain: &str, op: &str) -> String {
         "LayerNormalization" | "ReduceMean" | "InstanceNormalization" => {
             "normalisation over features needs data-dependent division; use BatchNormalization, which folds into weights"
         }
-        "Elu" | "Selu" | "Softplus" | "HardSigmoid" | "HardSwish" | "PRelu" | "Mish" | "Clip" => {
+        "Elu" | "Selu" | "Softplus" | "HardSigmoid" | "HardSwish" | "PRelu" | "Mish" => {
             "this activation is not supported; use Relu, LeakyRelu, Sigmoid or Tanh"
         }
+        "Clip" => "not supported yet; for bounded activations use Relu and QONNX Quant, whose range clips",
         "Sum" => TWO_TENSORS,
         _ => "",
     };
     if !known.is_empty() {
         known.to_string()
-    } else if domain.is_empty() {
+    } else if matches!(domain, "" | "ai.onnx") || super::table::QONNX.contains(&domain) {
         "the operator is not supported".to_string()
     } else {
         format!("the operator domain `{domain}` is not supported")

@@ -1,5 +1,6 @@
 //! Which elements of each value must exist: not constant and read, directly or not, by a model output.
 
+use crate::graph::ValueId;
 use crate::proxy::interval::Span;
 use crate::quant::{FixedModel, FixedOp};
 
@@ -9,11 +10,19 @@ const FLOAT_BITS: u32 = 24;
 /// Per value and element: must it be computed? Run after [`super::constant::fold`]: a constant that is still read by a
 /// non-zero weight is live. Constant elements of model outputs are not: the output stage writes them.
 pub fn live(model: &FixedModel, spans: &[Vec<Span>]) -> Vec<Vec<bool>> {
+    read_by(model, |output, e| {
+        let s = &spans[output][e];
+        // a constant beyond float32 must be computed as the model does
+        !s.is_constant() || (s.hi.unsigned_abs() >> FLOAT_BITS) != 0
+    })
+}
+
+/// Per value and element: does a wanted element of a model output depend on it?
+pub fn read_by(model: &FixedModel, wanted: impl Fn(ValueId, usize) -> bool) -> Vec<Vec<bool>> {
     let mut live: Vec<Vec<bool>> = model.values.iter().map(|v| vec![false; v.len()]).collect();
     for &output in &model.outputs {
-        for (l, s) in live[output].iter_mut().zip(&spans[output]) {
-            // a constant beyond float32 must be computed as the model does
-            *l |= !s.is_constant() || (s.hi.unsigned_abs() >> FLOAT_BITS) != 0;
+        for (e, l) in live[output].iter_mut().enumerate() {
+            *l |= wanted(output, e);
         }
     }
     for node in model.nodes.iter().rev() {

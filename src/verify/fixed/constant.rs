@@ -34,7 +34,8 @@ impl Constant {
     /// One value per element of a sample of `shape`, by ONNX broadcasting (the batch counts as 1).
     pub fn expand(&self, shape: &[usize]) -> Result<Constant, String> {
         let target = [&[1], shape].concat();
-        let source = broadcast(&self.shape, &target).ok_or_else(|| format!("shape {:?} does not broadcast to {target:?}", self.shape))?;
+        let source =
+            broadcast(&self.shape, &target).ok_or_else(|| format!("shape {:?} does not broadcast to {target:?}", self.shape))?;
         let values = source.into_iter().map(|e| self.values[e]).collect();
         Ok(Constant { shape: shape.to_vec(), values })
     }

@@ -130,7 +130,11 @@ impl Compiler {
         let (ints, grid) = c.expand(&x.shape)?.common()?;
         let frac = if ints.iter().all(|&v| v == 0) { x.frac } else { x.frac.max(grid) };
         let scale = raise(x_sign, frac - x.frac).ok_or(WIDE)?;
-        let add = ints.iter().map(|&v| if v == 0 { Some(0) } else { raise(v * c_sign, frac - grid) }).collect::<Option<Vec<_>>>().ok_or(WIDE)?;
+        let add = ints
+            .iter()
+            .map(|&v| if v == 0 { Some(0) } else { raise(v * c_sign, frac - grid) })
+            .collect::<Option<Vec<_>>>()
+            .ok_or(WIDE)?;
         self.affine(x, vec![scale; ints.len()], add, frac)
     }
 
@@ -243,7 +247,13 @@ fn resolve(wanted: &Constant, len: usize) -> Result<Vec<usize>, String> {
     let open = rest.iter().filter(|&&d| d == -1).count();
     let product = rest.iter().filter(|&&d| d != -1).try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
     match product {
-        Some(n) if n > 0 && (batch == 1 || (batch == -1 && open == 0) || batch == 0) && open <= 1 && len % n == 0 && (open == 1 || n == len) => {
+        Some(n)
+            if n > 0
+                && (batch == 1 || (batch == -1 && open == 0) || batch == 0)
+                && open <= 1
+                && len.is_multiple_of(n)
+                && (open == 1 || n == len) =>
+        {
             Ok(rest.iter().map(|&d| if d == -1 { len / n } else { d as usize }).collect())
         }
         _ => Err(format!("reshapes {len} elements to {dims:?}")),

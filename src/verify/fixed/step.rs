@@ -6,22 +6,71 @@ use crate::quant::table::Kind;
 #[derive(Clone, Debug)]
 pub enum Step {
     /// `dst[j] = bias[j] + Σ w·src[row]` over the non-zero weights of column `j`.
-    MatMul { src: usize, dst: usize, columns: Vec<Vec<(u32, i64)>>, bias: Vec<i64> },
+    MatMul {
+        src: usize,
+        dst: usize,
+        columns: Vec<Vec<(u32, i64)>>,
+        bias: Vec<i64>,
+    },
     /// `dst[e] = src[e]·mul[e] + add[e]`.
-    Affine { src: usize, dst: usize, mul: Vec<i64>, add: Vec<i64> },
+    Affine {
+        src: usize,
+        dst: usize,
+        mul: Vec<i64>,
+        add: Vec<i64>,
+    },
     /// `dst[e] = (a[e] << up_a) ± (b[e] << up_b)`.
-    Add { a: usize, b: usize, dst: usize, up_a: u32, up_b: u32, minus: bool },
+    Add {
+        a: usize,
+        b: usize,
+        dst: usize,
+        up_a: u32,
+        up_b: u32,
+        minus: bool,
+    },
     /// `dst[e] = a[e]·b[e]`.
-    Mul { a: usize, b: usize, dst: usize },
+    Mul {
+        a: usize,
+        b: usize,
+        dst: usize,
+    },
     /// One cast per element; clipped elements are counted in slot `quant`.
-    Quant { src: usize, dst: usize, casts: Vec<Cast>, half_even: bool, quant: usize },
-    Relu { src: usize, dst: usize },
+    Quant {
+        src: usize,
+        dst: usize,
+        casts: Vec<Cast>,
+        half_even: bool,
+        quant: usize,
+    },
+    Relu {
+        src: usize,
+        dst: usize,
+    },
     /// `v ≥ 0 ? v << up : v << down`, on the finer grid.
-    Leaky { src: usize, dst: usize, up: u32, down: u32 },
-    Table { src: usize, dst: usize, kind: Kind, frac: i32 },
+    Leaky {
+        src: usize,
+        dst: usize,
+        up: u32,
+        down: u32,
+    },
+    Table {
+        src: usize,
+        dst: usize,
+        kind: Kind,
+        frac: i32,
+    },
     /// `a` then `b`, each brought to the common grid.
-    Concat { a: usize, b: usize, dst: usize, up_a: u32, up_b: u32 },
-    Copy { src: usize, dst: usize },
+    Concat {
+        a: usize,
+        b: usize,
+        dst: usize,
+        up_a: u32,
+        up_b: u32,
+    },
+    Copy {
+        src: usize,
+        dst: usize,
+    },
 }
 
 /// `clip(round(v·2^-drop), lo, hi) << up`.

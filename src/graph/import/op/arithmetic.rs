@@ -57,9 +57,10 @@ fn affine<'m>(
 pub fn add<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     match operands(context, node)? {
         Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x + y, i64::checked_add),
-        Operands::Mixed { data, constant, swapped } => {
-            let name = node.input(usize::from(swapped)).unwrap_or_default();
-            if context.bare.contains(&data) && context.uses.get(name) == Some(&1) {
+        Operands::Mixed { data, constant, .. } => {
+            // reads are counted for the tensor itself, not for an alias of it
+            let uses = context.uses.get(context.graph.values[data].name.as_str());
+            if context.bare.contains(&data) && uses == Some(&1) {
                 bias(context, node, data, &constant)
             } else {
                 affine(context, node, (data, &constant), |c| (1.0, c))

@@ -1,0 +1,125 @@
+//! Whether the engine can train a model; every fault at once.
+
+use super::error::{Fault, TrainError};
+use super::topology::Topology;
+use crate::quant::{BiasBits, Model, QDense, QOp, Quantizer, Range};
+
+/// Fixed grids of a bias finer or coarser than this are not ordinary floats any more.
+const MAX_OWN_BITS: i32 = 100;
+
+/// Lengths, values and neighbourhood of all nodes.
+///
+/// # Errors
+/// [`TrainError::Model`].
+pub fn check(model: &Model) -> Result<(), TrainError> {
+    if let Err(broken) = model.check() {
+        return Err(TrainError::Model(vec![Fault { node: broken.node, what: broken.what }]));
+    }
+    let mut faults = Vec::new();
+    if model.inputs.len() != 1 || model.outputs.len() != 1 {
+        let what = format!(
+            "{} inputs and {} outputs; the engine trains models with one of each",
+            model.inputs.len(),
+            model.outputs.len()
+        );
+        faults.push(Fault { node: model.name.clone(), what });
+    }
+    for value in model.values.iter().filter(|v| v.is_empty()) {
+        faults.push(Fault { node: value.name.clone(), what: format!("the tensor has no elements, shape {:?}", value.shape) });
+    }
+    for node in &model.nodes {
+        let mut fail = |what: String| faults.push(Fault { node: node.name.clone(), what });
+        let (x, y) = (model.len_of(node.inputs[0]), model.len_of(node.output));
+        if node.inputs.len() != 1 {
+            fail(format!("{} inputs, expected 1", node.inputs.len()));
+        }
+        match &node.op {
+            QOp::Dense(d) => dense(d, x, y, &mut fail),
+            _ if x != y => fail(format!("{x} elements in, {y} out")),
+            QOp::Quantizer(q) => quantizer(q, x, &mut fail),
+            QOp::Affine(a) => {
+                let lengths = (a.scale.ints.len(), a.shift.ints.len());
+                if lengths != (x, x) {
+                    fail(format!("{lengths:?} scales and shifts for {x} elements"));
+                }
+            }
+            QOp::LeakyRelu { log2_slope } if !(-30..=0).contains(log2_slope) => {
+                fail(format!("slope 2^{log2_slope} is not in [2^-30, 1]"))
+            }
+            _ => {}
+        }
+    }
+    if faults.is_empty() {
+        neighbours(model, &mut faults);
+    }
+    if faults.is_empty() { Ok(()) } else { Err(TrainError::Model(faults)) }
+}
+
+fn finite(what: &str, values: &[f32], fail: &mut impl FnMut(String)) {
+    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+        fail(format!("{what} {at} is {}", values[at]));
+    }
+}
+
+fn dense(d: &QDense, x: usize, y: usize, fail: &mut impl FnMut(String)) {
+    let weights = d.inputs.saturating_mul(d.outputs);
+    if (d.inputs, d.outputs) != (x, y) {
+        fail(format!("a {} × {} layer between tensors of {x} and {y} elements", d.inputs, d.outputs));
+    }
+    if d.weight.len() != weights || d.weight_groups.elements() != weights || d.bias.len() != d.outputs {
+        let lengths = (d.weight.len(), d.weight_groups.elements(), d.bias.len());
+        fail(format!("{lengths:?} weights, grouped weights and biases, expected {weights}, {weights} and {}", d.outputs));
+    }
+    if d.weight_f.len() != d.weight_groups.count() {
+        fail(format!("{} widths for {} groups of weights", d.weight_f.len(), d.weight_groups.count()));
+    }
+    finite("weight", &d.weight, fail);
+    finite("bias", &d.bias, fail);
+    if let Some(at) = d.weight_f.iter().position(|f| f.is_nan()) {
+        fail(format!("width of weight group {at} is not a number"));
+    }
+    if let BiasBits::Own(bits) = &d.bias_bits {
+        if bits.len() != d.outputs {
+            fail(format!("{} bias widths for {} outputs", bits.len(), d.outputs));
+        }
+        if let Some(f) = bits.iter().find(|f| f.abs() > MAX_OWN_BITS) {
+            fail(format!("a bias with {f} fractional bits"));
+        }
+    }
+}
+
+fn quantizer(q: &Quantizer, x: usize, fail: &mut impl FnMut(String)) {
+    let count = q.groups.count();
+    if q.groups.elements() != x || q.f.len() != count {
+        fail(format!("{} grouped elements and {} widths for {x} elements in {count} groups", q.groups.elements(), q.f.len()));
+    }
+    if q.max_f.is_nan() || q.f.iter().any(|f| f.is_nan()) {
+        fail("a fractional width is not a number".into());
+    }
+    if let Range::Saturating { keep_negative, i, .. } = &q.range {
+        if keep_negative.len() != count || i.len() != count {
+            fail(format!("{} signs and {} integer widths for {count} groups", keep_negative.len(), i.len()));
+        }
+        if i.iter().any(|i| i.is_nan()) {
+            fail("an integer width is not a number".into());
+        }
+    }
+}
+
+fn neighbours(model: &Model, faults: &mut Vec<Fault>) {
+    let topology = Topology::new(model);
+    for node in &model.nodes {
+        let QOp::Dense(d) = &node.op else { continue };
+        let mut fail = |what: String| faults.push(Fault { node: node.name.clone(), what });
+        if topology.quantizer_above(node.inputs[0]).is_none() {
+            fail("its input is not quantized: put a quantizer in front (Relu and LeakyRelu may lie between)".into());
+        }
+        if d.bias_bits == BiasBits::Activation {
+            match topology.quantizers_below(node.output).len() {
+                1 => {}
+                0 => fail("no quantizer behind it (Relu and LeakyRelu may lie between) to give the bias its width".into()),
+                n => fail(format!("{n} quantizers behind it; the bias needs one width")),
+            }
+        }
+    }
+}

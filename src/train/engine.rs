@@ -1,0 +1,329 @@
+//! The training engine: gradients of `task loss + β·EBOPs + l1·Σf` (spec A2.4) over a compiled plan, and Adam.
+
+use super::compile::{Trainable, compile};
+use super::data::TrainSet;
+use super::ebops::{self, Ebops, RunningRange};
+use super::error::TrainError;
+use super::kernel::{BLOCK_ROWS, Isa};
+use super::loss::{LossSum, Targets, TaskLoss};
+use super::op::bias;
+use super::params::Params;
+use super::plan::{BiasSource, Plan, Prepared};
+use super::shard::Shard;
+use super::workers::Worker;
+use crate::quant::{Model, Rounding};
+use std::sync::Arc;
+
+/// More threads than this are refused: a typing error, not a machine.
+pub const MAX_THREADS: usize = 256;
+/// Fewer rows than this are not worth another thread's wake-up.
+const MIN_SHARD_ROWS: usize = 64;
+
+/// How to train.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Shards of a batch, each on its own thread. Results are reproducible for a given number.
+    pub threads: usize,
+    /// Multiply the EBOPs gradient of shared widths by `1/√n_g` (HGQ v1, spec A2.1).
+    pub group_norm: bool,
+    /// `None`: the best available.
+    pub isa: Option<Isa>,
+    pub train_weights: bool,
+    pub train_bits: bool,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true }
+    }
+}
+
+/// What one step computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepStats {
+    pub task_loss: f64,
+    /// `task_loss + β·EBOPs + l1·Σf`.
+    pub total_loss: f64,
+    pub ebops: Ebops,
+    pub beta: f32,
+    /// Correct predictions in the batch, where labels were given.
+    pub correct: Option<u32>,
+}
+
+/// Trains one model. Not `Clone`: it owns its threads.
+pub struct Engine {
+    pub(super) params: Params,
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) ranges: Vec<RunningRange>,
+    pub(super) node_names: Vec<String>,
+    pub(super) shards: Vec<Box<Shard>>,
+    workers: Vec<Worker>,
+    group_norm: bool,
+    pub(super) layer_ebops: Vec<Ebops>,
+    /// Shards the last batch used.
+    pub(super) active: usize,
+}
+
+impl Engine {
+    /// Compiles `model`.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] naming every node that cannot be trained, [`TrainError::Option`] for bad options.
+    pub fn new(model: &Model, options: &EngineOptions) -> Result<Engine, TrainError> {
+        let threads = options.threads;
+        if threads == 0 || threads > MAX_THREADS {
+            return Err(TrainError::Option { option: "threads", what: format!("{threads} is not in 1..={MAX_THREADS}") });
+        }
+        let isa = options.isa.unwrap_or_else(Isa::detect);
+        if !isa.available() {
+            return Err(TrainError::Option { option: "isa", what: format!("this processor has no {}", isa.name()) });
+        }
+        let trainable = Trainable { weights: options.train_weights, bits: options.train_bits };
+        let (plan, params) = compile(model, isa, trainable)?;
+        let workers = (1..threads).map(|_| Worker::start()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Engine {
+            params,
+            ranges: plan.quantizers.iter().map(|q| RunningRange::new(q.op.groups().count())).collect(),
+            node_names: model.nodes.iter().map(|n| n.name.clone()).collect(),
+            shards: (0..threads).map(|_| Box::new(Shard::new(&plan))).collect(),
+            workers,
+            group_norm: options.group_norm,
+            layer_ebops: vec![Ebops::default(); plan.dense.len()],
+            prepared: Arc::new(Prepared {
+                dense: plan.dense.iter().map(|d| d.op.new_state()).collect(),
+                quantizers: plan.quantizers.iter().map(|q| q.op.new_state()).collect(),
+                plan,
+            }),
+            active: 0,
+        })
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.plan().isa
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.prepared.plan
+    }
+
+    /// Gradients of the mean loss over the samples `rows` of `set`. Running ranges widen by this batch before EBOPs are counted;
+    /// `beta` is asked once, with the EBOPs of this step.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] or [`TrainError::Option`] when set, rows and loss do not fit; [`TrainError::Worker`].
+    pub fn gradients(
+        &mut self,
+        set: &TrainSet,
+        rows: &[u32],
+        loss: &TaskLoss,
+        l1: f32,
+        beta: &mut dyn FnMut(Ebops) -> f32,
+    ) -> Result<StepStats, TrainError> {
+        self.check(set, rows, loss)?;
+        self.prepare();
+        let sum = self.data_pass(set, rows, loss)?;
+        self.merge();
+        let input_bits: Vec<Vec<f32>> =
+            self.plan().dense.iter().map(|d| ebops::input_bits(self.plan(), d, &self.params, &self.ranges)).collect();
+        let mut total = Ebops::default();
+        for (dense, bits) in input_bits.iter().enumerate() {
+            let e = ebops::layer(&self.prepared, dense, bits);
+            self.layer_ebops[dense] = e;
+            total.surrogate += e.surrogate;
+            total.enclosed += e.enclosed;
+        }
+        let beta = beta(total);
+        let f_sum = self.parameter_gradients(&input_bits, beta, l1);
+        let total_loss = sum.loss + f64::from(beta) * total.surrogate + f64::from(l1) * f_sum;
+        let correct = set.labels.map(|_| sum.correct);
+        Ok(StepStats { task_loss: sum.loss, total_loss, ebops: total, beta, correct })
+    }
+
+    fn check(&self, set: &TrainSet, rows: &[u32], loss: &TaskLoss) -> Result<(), TrainError> {
+        let plan = self.plan();
+        let (inputs, outputs) = (plan.slots[plan.input], plan.slots[plan.output]);
+        if (set.inputs, set.outputs) != (inputs, outputs) {
+            let what =
+                format!("samples of {} inputs and {} outputs for a model of {inputs} and {outputs}", set.inputs, set.outputs);
+            return Err(TrainError::Data(what));
+        }
+        if rows.is_empty() {
+            return Err(TrainError::Data("an empty batch".into()));
+        }
+        if let Some(row) = rows.iter().find(|&&r| r as usize >= set.samples) {
+            return Err(TrainError::Data(format!("row {row} of {} samples", set.samples)));
+        }
+        loss.check(set)
+    }
+
+    /// Quantizes weights and biases and computes the scales of all quantizers.
+    fn prepare(&mut self) {
+        let Prepared { plan, dense, quantizers } = Arc::make_mut(&mut self.prepared);
+        for (q, state) in plan.quantizers.iter().zip(quantizers) {
+            q.op.prepare(self.params.get(q.f), q.i.map(|i| self.params.get(i)), state);
+        }
+        for (d, state) in plan.dense.iter().zip(dense) {
+            d.op.prepare(plan.isa, self.params.get(d.weight), self.params.get(d.f), state);
+            let latent = self.params.get(d.bias);
+            match &d.bias_source {
+                BiasSource::Own(bits) => {
+                    for (c, &f) in bits.iter().enumerate() {
+                        state.bias[c] = bias::forward(latent[c], f as f32, Rounding::HalfUp);
+                    }
+                }
+                BiasSource::Quantizer { quantizer, channels, rounding } => {
+                    let f = self.params.get(plan.quantizers[*quantizer].f);
+                    for c in 0..d.op.outputs {
+                        state.bias[c] = bias::forward(latent[c], channels.f(c, f), *rounding);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Deals the rows out in contiguous shares and runs them.
+    fn data_pass(&mut self, set: &TrainSet, rows: &[u32], loss: &TaskLoss) -> Result<LossSum, TrainError> {
+        let active = self.shards.len().min(rows.len().div_ceil(MIN_SHARD_ROWS)).max(1);
+        // whole register tiles, and whole blocks where there are many
+        let unit = if rows.len() >= 4 * BLOCK_ROWS * active { BLOCK_ROWS } else { 8 };
+        let share = rows.len().div_ceil(active).next_multiple_of(unit);
+        let mut parts = rows.chunks(share);
+        let first = parts.next().unwrap_or(&[]);
+        let mut sent = 0;
+        for part in parts {
+            // taken from the end: shard 0 stays here; they come back in the order they went
+            let Some(mut shard) = self.shards.pop() else { return Err(TrainError::Worker) };
+            fill(&mut shard, set, part, rows.len(), loss);
+            self.workers[sent].send(shard, Arc::clone(&self.prepared))?;
+            sent += 1;
+        }
+        let Some(shard) = self.shards.first_mut() else { return Err(TrainError::Worker) };
+        fill(shard, set, first, rows.len(), loss);
+        shard.run(&self.prepared);
+        let mut sum = shard.sum;
+        let mut back = Vec::with_capacity(sent);
+        for worker in &self.workers[..sent] {
+            let shard = worker.receive()?;
+            sum.loss += shard.sum.loss;
+            sum.correct += shard.sum.correct;
+            back.push(shard);
+        }
+        // shards 1..=sent in the order of the rows
+        self.shards.splice(1..1, back);
+        self.active = 1 + sent;
+        Ok(sum)
+    }
+
+    /// Joins the shards' sums into shard 0, in order, and widens the running ranges.
+    fn merge(&mut self) {
+        let Some((first, rest)) = self.shards[..self.active].split_first_mut() else { return };
+        for shard in rest {
+            for (a, b) in first.dense.iter_mut().zip(&shard.dense) {
+                a.dw.iter_mut().zip(b.dw.iter()).for_each(|(a, b)| *a += b);
+                a.db.iter_mut().zip(b.db.iter()).for_each(|(a, b)| *a += b);
+            }
+            first.quantizers.iter_mut().zip(&shard.quantizers).for_each(|(a, b)| a.merge(b));
+        }
+        for ((q, range), sums) in self.prepared.plan.quantizers.iter().zip(&mut self.ranges).zip(&first.quantizers) {
+            range.widen(&q.op, &sums.min, &sums.max);
+        }
+    }
+
+    /// Fills the gradient vector; returns `Σf` over the trainable widths.
+    fn parameter_gradients(&mut self, input_bits: &[Vec<f32>], beta: f32, l1: f32) -> f64 {
+        let Prepared { plan, dense, quantizers } = &*self.prepared;
+        let sums = &self.shards[0];
+        let params = &mut self.params;
+        params.grads.fill(0.0);
+        let mut f_sum = 0.0;
+        let norm = |n: usize| if self.group_norm { 1.0 / (n as f32).sqrt() } else { 1.0 };
+        for ((q, state), sums) in plan.quantizers.iter().zip(quantizers).zip(&sums.quantizers) {
+            let l1 = if q.trainable { l1 } else { 0.0 };
+            let (mut df, mut di) = (params.take(q.f), q.i.map(|i| params.take(i)));
+            q.op.gradients(state, sums, &mut df, di.as_deref_mut());
+            let count = q.op.groups().count();
+            df[..count].iter_mut().for_each(|g| *g += l1);
+            params.put(q.f, df);
+            if let Some((i, di)) = q.i.zip(di) {
+                params.put(i, di);
+            }
+        }
+        for (n, ((d, state), sums)) in plan.dense.iter().zip(dense).zip(&sums.dense).enumerate() {
+            params.both(d.weight).1.copy_from_slice(&sums.dw);
+            params.both(d.bias).1.copy_from_slice(&sums.db);
+            let q = &plan.quantizers[d.input_quantizer];
+            let strength = beta * norm(q.op.groups().degeneracy());
+            let (mut df, mut di) = (params.take(q.f), q.i.map(|i| params.take(i)));
+            ebops::input_gradient(&self.prepared, n, &q.op, &input_bits[n], strength, &mut df, di.as_deref_mut());
+            params.put(q.f, df);
+            if let Some((i, di)) = q.i.zip(di) {
+                params.put(i, di);
+            }
+            let strength = beta * norm(d.op.groups.degeneracy());
+            let l1 = if d.trainable && params.segments[d.f].trainable { l1 } else { 0.0 };
+            let mut df = params.take(d.f);
+            d.op.gradients_f(state, params.get(d.weight), &sums.dw, &input_bits[n], strength, l1, &mut df);
+            params.put(d.f, df);
+            if let BiasSource::Quantizer { quantizer, channels, .. } = &d.bias_source {
+                let target = plan.quantizers[*quantizer].f;
+                let mut df = params.take(target);
+                let (latent, f) = (params.get(d.bias), params.get(target));
+                for c in 0..d.op.outputs {
+                    channels.spread(c, f, bias::gradient_f(latent[c], state.bias[c], sums.db[c]), &mut df);
+                }
+                params.put(target, df);
+            }
+        }
+        for s in params.segments.iter().filter(|s| s.trainable && s.kind.is_bits() && s.kind != super::params::ParamKind::ActI) {
+            let values = &params.values[s.range()];
+            for row in values.chunks_exact(s.stride) {
+                f_sum += row[..s.cols].iter().map(|&f| f64::from(f)).sum::<f64>();
+            }
+        }
+        f_sum
+    }
+
+    /// One Adam step with the gradients of the last call of [`Engine::gradients`]; widths are clipped to their bounds.
+    pub fn adam(&mut self, lr_weights: f32, lr_bits: f32) {
+        let isa = self.isa();
+        self.params.adam(isa, lr_weights, lr_bits);
+    }
+
+    /// Empties the running ranges (start of an epoch, spec A4).
+    pub fn reset_ranges(&mut self) {
+        for range in &mut self.ranges {
+            range.min.fill(f32::INFINITY);
+            range.max.fill(f32::NEG_INFINITY);
+        }
+    }
+
+    /// Fresh Adam moments and step count.
+    pub fn reset_moments(&mut self) {
+        self.params.reset_moments();
+    }
+}
+
+/// Copies the samples `rows` into a shard.
+fn fill(shard: &mut Shard, set: &TrainSet, rows: &[u32], batch: usize, loss: &TaskLoss) {
+    shard.rows = rows.len();
+    shard.batch = batch;
+    shard.loss = *loss;
+    gather(&mut shard.x, Some(set.x), set.inputs, rows);
+    let Targets { labels, values, teacher } = &mut shard.targets;
+    labels.clear();
+    if let Some(all) = set.labels {
+        labels.extend(rows.iter().map(|&r| all[r as usize]));
+    }
+    gather(values, set.values, set.outputs, rows);
+    gather(teacher, set.teacher, set.outputs, rows);
+}
+
+fn gather(to: &mut Vec<f32>, from: Option<&[f32]>, width: usize, rows: &[u32]) {
+    to.clear();
+    if let Some(from) = from {
+        for &r in rows {
+            to.extend_from_slice(&from[r as usize * width..][..width]);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Activation quantizer. Forward and straight-through gradients of spec A1.2/A1.3 (traced range) and B1.1 (saturating), training-time
+//! bits of A2.1.
+//!
+//! With `fr = rhe(f)`, `ie = max(rhe(i), −fr)`, `M = 2^ie − 2^-fr`, `m = −k·2^ie` (or `−k·M` when symmetric):
+//! `y = r(clip(x, m, M)·2^fr)·2^-fr`; `∂x = [m ≤ x ≤ M]`; inside `∂f = ln2·(x − y)`; above `∂i = ln2·2^ie`, `∂f = ln2·2^-fr`; below
+//! `∂i = −k·ln2·2^ie`, `∂f = −k·ln2·2^-fr` when symmetric, else 0. A traced range has no bounds.
+
+use super::super::kernel::{
+    Buffer, InputGrad, Isa, Quantize, QuantizeInto, QuantizerBackward, QuantizerForward, QuantizerSums, dispatch, pad,
+};
+use crate::quant::kif::floor_log2;
+use crate::quant::{Groups, Quantizer, Range, Rounding};
+use std::f32::consts::LN_2;
+
+/// What stays the same over training.
+#[derive(Clone)]
+pub struct QuantizerOp {
+    groups: Groups,
+    threshold: f32,
+    even: bool,
+    /// `(keep_negative per group, symmetric)` of a saturating quantizer.
+    saturating: Option<(Vec<bool>, bool)>,
+}
+
+/// Per-step constants, one per padded element.
+#[derive(Clone)]
+pub struct QuantizerState {
+    pub scale: Buffer,
+    pub inv: Buffer,
+    pub lo: Buffer,
+    pub hi: Buffer,
+    /// `2^ie`
+    pub top: Buffer,
+}
+
+/// What a pass over data collects, one per padded element.
+#[derive(Clone)]
+pub struct Sums {
+    pub inside: Buffer,
+    pub above: Buffer,
+    pub below: Buffer,
+    pub min: Buffer,
+    pub max: Buffer,
+}
+
+/// The largest `|fr|` and `|ie|` for which `2^±fr` is an ordinary f32.
+const MAX_EXPONENT: f32 = 120.0;
+
+/// `2^rhe(v)`.
+pub fn exp2_rounded(v: f32) -> f32 {
+    let e = v.round_ties_even().clamp(-MAX_EXPONENT, MAX_EXPONENT) as i32;
+    f32::from_bits(((127 + e) as u32) << 23)
+}
+
+impl QuantizerOp {
+    pub fn new(q: &Quantizer) -> QuantizerOp {
+        let (threshold, even) = match q.rounding {
+            Rounding::HalfUp => (0.5, false),
+            Rounding::HalfDown => (0.5f32.next_up(), false),
+            Rounding::Floor => (f32::INFINITY, false),
+            Rounding::Ceil => (f32::from_bits(1), false),
+            Rounding::HalfEven => (0.5, true),
+        };
+        let saturating = match &q.range {
+            Range::Traced => None,
+            Range::Saturating { keep_negative, symmetric, .. } => Some((keep_negative.clone(), *symmetric)),
+        };
+        QuantizerOp { groups: q.groups.clone(), threshold, even, saturating }
+    }
+
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Whether it clips.
+    pub fn saturates(&self) -> bool {
+        self.saturating.is_some()
+    }
+
+    pub fn new_state(&self) -> QuantizerState {
+        let n = pad(self.groups.elements());
+        let ones = || Buffer::filled(n, 1.0);
+        let (lo, hi) = (Buffer::filled(n, f32::NEG_INFINITY), Buffer::filled(n, f32::INFINITY));
+        QuantizerState { scale: ones(), inv: ones(), lo, hi, top: ones() }
+    }
+
+    pub fn new_sums(&self) -> Sums {
+        let zero = || Buffer::new(pad(self.groups.elements()));
+        let mut sums = Sums { inside: zero(), above: zero(), below: zero(), min: zero(), max: zero() };
+        sums.clear();
+        sums
+    }
+
+    /// Constants for latent `f` and `i` (per group).
+    pub fn prepare(&self, f: &[f32], i: Option<&[f32]>, state: &mut QuantizerState) {
+        for e in 0..self.groups.elements() {
+            let g = self.groups.of(e);
+            let (scale, inv) = (exp2_rounded(f[g]), exp2_rounded(-f[g]));
+            state.scale[e] = scale;
+            state.inv[e] = inv;
+            if let (Some((keep, symmetric)), Some(i)) = (&self.saturating, i) {
+                let top = exp2_rounded(i[g]).max(inv);
+                let max = top - inv;
+                state.top[e] = top;
+                state.hi[e] = max;
+                state.lo[e] = match (keep[g], symmetric) {
+                    (false, _) => 0.0,
+                    (true, true) => -max,
+                    (true, false) => -top,
+                };
+            }
+        }
+    }
+
+    /// The kernel arguments of this quantizer.
+    pub fn quantize<'a>(&self, state: &'a QuantizerState, pre_relu: bool, post_relu: bool) -> Quantize<'a> {
+        let QuantizerState { scale, inv, lo, hi, .. } = state;
+        Quantize { scale, inv, lo, hi, threshold: self.threshold, even: self.even, pre_relu, post_relu }
+    }
+
+    /// `y = Q(x)` on `rows` padded rows; extends the ranges in `sums`.
+    pub fn forward(
+        &self,
+        isa: Isa,
+        state: &QuantizerState,
+        rows: usize,
+        x: &[f32],
+        y: &mut [f32],
+        sums: &mut Sums,
+        post_relu: bool,
+    ) {
+        let how = self.quantize(state, false, post_relu);
+        let into = QuantizeInto { how, y, min: &mut sums.min, max: &mut sums.max };
+        dispatch(isa, QuantizerForward { x, rows, stride: state.scale.len(), into });
+    }
+
+    /// The kernel arguments of the backward pass.
+    #[allow(clippy::too_many_arguments)] // the flags of one kernel call, named at the call sites
+    pub fn backward_args<'a>(
+        &self,
+        state: &'a QuantizerState,
+        sums: &'a mut Sums,
+        x: &'a [f32],
+        y: &'a [f32],
+        dx: Option<&'a mut [f32]>,
+        add: bool,
+        (pre_relu, post_relu): (bool, bool),
+    ) -> QuantizerBackward<'a> {
+        let sums = QuantizerSums { inside: &mut sums.inside, above: &mut sums.above, below: &mut sums.below };
+        let (lo, hi, saturating) = (&state.lo[..], &state.hi[..], self.saturates());
+        QuantizerBackward { x, y, lo, hi, saturating, pre_relu, post_relu, sums, dx, add }
+    }
+
+    /// `dx` from `dy` on `rows` padded rows, collecting the gradients to f and i in the sums of `args`.
+    pub fn backward(isa: Isa, rows: usize, stride: usize, dy: &[f32], args: QuantizerBackward) {
+        dispatch(isa, InputGrad { dy, rows, stride, quantizer: args });
+    }
+
+    /// Adds the gradients to f and i (per group) that follow from `sums`.
+    pub fn gradients(&self, state: &QuantizerState, sums: &Sums, df: &mut [f32], mut di: Option<&mut [f32]>) {
+        for e in 0..self.groups.elements() {
+            let g = self.groups.of(e);
+            df[g] += LN_2 * sums.inside[e];
+            if let Some((keep, symmetric)) = &self.saturating {
+                let below = if keep[g] { sums.below[e] } else { 0.0 };
+                df[g] += LN_2 * state.inv[e] * (sums.above[e] - if *symmetric { below } else { 0.0 });
+                if let Some(di) = &mut di {
+                    di[g] += LN_2 * state.top[e] * (sums.above[e] - below);
+                }
+            }
+        }
+    }
+
+    /// Training-time bits of group `g` (spec A2.1) with the running range `min`, `max`; `relu`: a Relu lies between the quantizer and
+    /// the multiplication.
+    pub fn bits(&self, g: usize, f: f32, i: Option<f32>, (min, max): (f32, f32), relu: bool) -> f32 {
+        let f = f.round_ties_even();
+        let bits = match (&self.saturating, i) {
+            (Some((keep, _)), Some(i)) => {
+                let dead = max <= 0.0 && (relu || min >= 0.0);
+                let sign = if keep[g] && !relu { 1.0 } else { 0.0 };
+                if dead { 0.0 } else { i.round_ties_even() + f + sign }
+            }
+            _ => {
+                let magnitude = if relu { max.max(0.0) } else { min.abs().max(max.abs()) };
+                let sign = if !relu && min < 0.0 { 1.0 } else { 0.0 };
+                if magnitude > 0.0 { (floor_log2(f64::from(magnitude)) + 1) as f32 + f + sign } else { 0.0 }
+            }
+        };
+        bits.max(0.0)
+    }
+}
+
+impl Sums {
+    /// Empties the sums and the ranges.
+    pub fn clear(&mut self) {
+        for sum in [&mut self.inside, &mut self.above, &mut self.below] {
+            sum.fill(0.0);
+        }
+        self.min.fill(f32::INFINITY);
+        self.max.fill(f32::NEG_INFINITY);
+    }
+
+    /// Adds another shard's sums and joins its ranges.
+    pub fn merge(&mut self, other: &Sums) {
+        for (to, from) in [(&mut self.inside, &other.inside), (&mut self.above, &other.above), (&mut self.below, &other.below)] {
+            to.iter_mut().zip(from.iter()).for_each(|(a, b)| *a += b);
+        }
+        self.min.iter_mut().zip(other.min.iter()).for_each(|(a, b)| *a = a.min(*b));
+        self.max.iter_mut().zip(other.max.iter()).for_each(|(a, b)| *a = a.max(*b));
+    }
+}
