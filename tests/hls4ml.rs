@@ -58,7 +58,8 @@ fn heterogeneous_chains() {
         let r = &mut r;
         // another rounding in every quantizer
         let net = Net::new(&[6]).random_quantize(r, true, HalfUp).dense(r, 9).relu().random_quantize(r, false, Ceil);
-        let net = net.dense(r, 7).random_quantize(r, true, HalfDown).dense(r, 6).relu().random_quantize(r, false, HalfEven).dense(r, 4);
+        let net =
+            net.dense(r, 7).random_quantize(r, true, HalfDown).dense(r, 6).relu().random_quantize(r, false, HalfEven).dense(r, 4);
         cases.push(("chain", if seed % 2 == 0 { net.random_quantize(r, true, Floor).done() } else { net.done() }, form));
     }
     judge(&cases);
@@ -72,16 +73,36 @@ fn other_layers() {
     let start = |r: &mut Rng| Net::new(&[5]).random_quantize(r, true, HalfUp).dense(r, 6);
     let one = |r: &mut Rng| Net::new(&[5]).one_format(true, 2, 4, HalfUp).dense(r, 6);
     judge(&[
-        ("quantize, relu", start(r).random_quantize(r, true, HalfUp).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(), Form::Sums),
+        (
+            "quantize, relu",
+            start(r).random_quantize(r, true, HalfUp).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+            Form::Sums,
+        ),
         ("affine of 24 bits", start(r).affine(r, 22, 18).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(), Form::Sums),
-        ("affine, one format", one(r).affine(r, 23, 19).relu().one_format(false, 2, 3, HalfUp).dense(r, 3).affine(r, 20, 15).done(), Form::Uniform),
-        ("affine on a quantised value", start(r).random_quantize(r, true, Floor).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done(), Form::Concat),
+        (
+            "affine, one format",
+            one(r).affine(r, 23, 19).relu().one_format(false, 2, 3, HalfUp).dense(r, 3).affine(r, 20, 15).done(),
+            Form::Uniform,
+        ),
+        (
+            "affine on a quantised value",
+            start(r).random_quantize(r, true, Floor).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done(),
+            Form::Concat,
+        ),
         ("affine first", Net::new(&[5]).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done(), Form::Sums),
-        ("no input quantizer", Net::new(&[5]).dense(r, 4).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(), Form::Sums),
+        (
+            "no input quantizer",
+            Net::new(&[5]).dense(r, 4).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+            Form::Sums,
+        ),
         ("dense dense", start(r).dense(r, 5).random_quantize(r, true, HalfEven).done(), Form::Sums),
         ("leaky", start(r).leaky(-3).random_quantize(r, true, HalfUp).dense(r, 3).leaky(-9).done(), Form::Sums),
         ("leaky floor", start(r).leaky(-1).random_quantize(r, true, Floor).dense(r, 3).done(), Form::Concat),
-        ("reshapes", Net::new(&[2, 3]).random_quantize(r, true, HalfUp).reshape(&[6]).dense(r, 4).reshape(&[2, 2]).done(), Form::Sums),
+        (
+            "reshapes",
+            Net::new(&[2, 3]).random_quantize(r, true, HalfUp).reshape(&[6]).dense(r, 4).reshape(&[2, 2]).done(),
+            Form::Sums,
+        ),
     ]);
 }
 
@@ -96,15 +117,34 @@ fn tables_and_edges() {
     shared = shared.relu().random_quantize(r, false, HalfUp).dense(r, 3);
     shared.model.outputs.push(raw);
     judge(&[
-        ("sigmoid", Net::new(&[4]).one_format(true, 4, 6, HalfUp).sigmoid().random_quantize(r, false, HalfUp).dense(r, 3).done(), Form::Sums),
+        (
+            "sigmoid",
+            Net::new(&[4]).one_format(true, 4, 6, HalfUp).sigmoid().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+            Form::Sums,
+        ),
         ("tanh", Net::new(&[4]).one_format(true, 3, 7, Floor).tanh().one_format(true, 0, 9, HalfUp).done(), Form::Uniform),
         ("sigmoid as it is", start(r).random_quantize(r, true, HalfUp).sigmoid().done(), Form::Concat),
-        ("one format each", Net::new(&[5]).one_format(true, 2, 4, HalfEven).dense(r, 4).relu().one_format(false, 2, 3, HalfEven).dense(r, 3).one_format(true, 3, 1, HalfUp).done(), Form::Uniform),
+        (
+            "one format each",
+            Net::new(&[5])
+                .one_format(true, 2, 4, HalfEven)
+                .dense(r, 4)
+                .relu()
+                .one_format(false, 2, 3, HalfEven)
+                .dense(r, 3)
+                .one_format(true, 3, 1, HalfUp)
+                .done(),
+            Form::Uniform,
+        ),
         ("nothing lives", Net::new(&[3]).quantize(vec![Kif::ZERO; 3], HalfUp).dense(r, 2).done(), Form::Sums),
         ("wide port", Net::new(&[3]).one_format(true, 17, 18, HalfUp).dense(r, 2).done(), Form::Sums),
         ("only a quantizer", Net::new(&[6]).random_quantize(r, true, HalfUp).done(), Form::Sums),
         ("two outputs", shared.done(), Form::Sums),
-        ("one bit signed", Net::new(&[3]).one_format(true, -1, 1, HalfUp).dense(r, 4).one_format(true, 0, 0, Floor).dense(r, 2).done(), Form::Sums),
+        (
+            "one bit signed",
+            Net::new(&[3]).one_format(true, -1, 1, HalfUp).dense(r, 4).one_format(true, 0, 0, Floor).dense(r, 2).done(),
+            Form::Sums,
+        ),
     ]);
 }
 

@@ -60,7 +60,7 @@ pub fn quant_type(what: &'static str, kif: Kif, round: bool) -> Result<QuantType
     if kif.bits() > super::error::MAX_BITS {
         return Err(Reason::TooWide { what, bits: kif.bits() });
     }
-    if kif.fractional.abs() > super::error::MAX_FRACTION {
+    if kif.fractional.abs() > super::error::MAX_FRACTION || kif.integer > super::error::MAX_FRACTION {
         return Err(Reason::Scale { bits: kif.fractional });
     }
     Ok(QuantType { signed: kif.keep_negative, narrow: false, bits: kif.bits(), frac: kif.fractional, round })

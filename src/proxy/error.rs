@@ -43,7 +43,7 @@ pub enum Reason {
     Constant { what: &'static str, bits: u32 },
     #[error("{what} needs {bits} bits, the limit is {MAX_BITS}")]
     TooWide { what: &'static str, bits: u32 },
-    #[error("{bits} fractional bits are outside ±{MAX_FRACTION}: the scale is no normal float32")]
+    #[error("its format ({bits} fractional bits) is outside 2^±{MAX_FRACTION}: no normal float32")]
     Scale { bits: i32 },
     #[error("{what}: {found} elements where {wanted} are needed")]
     Shape { what: &'static str, found: usize, wanted: usize },

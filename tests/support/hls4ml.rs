@@ -93,7 +93,9 @@ fn python() -> Option<PathBuf> {
     let python = env.join("bin/python");
     if fs::read_to_string(env.join("installed.txt")).ok().as_ref() != Some(&wanted) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&env));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(support("requirements.txt")));
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(support("requirements.txt")));
         fs::write(env.join("installed.txt"), wanted).expect("write");
     }
     Some(python)

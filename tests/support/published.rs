@@ -27,7 +27,8 @@ fn floats(file: &Path, name: &str) -> Vec<f32> {
 
 /// All reference nets: name, exact model, published outputs (first classes) on [`jets`].
 pub fn nets(shared: &Path, name_contains: &str) -> Vec<(String, FixedModel, Vec<f64>)> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(shared.join("models/hgq_reference")).expect("folder").map(|e| e.expect("entry").path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(shared.join("models/hgq_reference")).expect("folder").map(|e| e.expect("entry").path()).collect();
     files.sort();
     files.retain(|f| f.extension().is_some_and(|e| e == "npz") && f.to_string_lossy().contains(name_contains));
     files.iter().map(|f| net(f)).collect()

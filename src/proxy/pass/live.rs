@@ -10,9 +10,9 @@ const FLOAT_BITS: u32 = 24;
 /// Per value and element: must it be computed? Run after [`super::constant::fold`]: a constant that is still read by a
 /// non-zero weight is live. Constant elements of model outputs are not: the output stage writes them.
 pub fn live(model: &FixedModel, spans: &[Vec<Span>]) -> Vec<Vec<bool>> {
-    // a constant beyond float32 must be computed as the model does
     read_by(model, |output, e| {
         let s = &spans[output][e];
+        // a constant beyond float32 must be computed as the model does
         !s.is_constant() || (s.hi.unsigned_abs() >> FLOAT_BITS) != 0
     })
 }

@@ -130,7 +130,7 @@ impl Casts {
             if b == 1 && signed && scalar {
                 return Err("a signed type of 1 bit is {−1, +1} to qonnx and {−1, 0} to hls4ml; use 2 bits".to_string());
             }
-            if b > 63 && f.abs() < 1024 || f.abs() > 1000 {
+            if b > 63 || f.abs() > 1000 {
                 return Err("its type needs more than 63 bits".to_string());
             }
             let k = i32::from(signed && b > 0);

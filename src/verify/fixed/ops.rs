@@ -6,6 +6,7 @@ use super::step::{Cast, Step};
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
 use crate::proxy::interval::{cast, shl};
+use crate::quant::Rounding;
 use crate::quant::table::{self, Kind};
 
 const WIDE: &str = "an intermediate result needs more than 63 bits";
@@ -16,6 +17,11 @@ fn fits(v: i128) -> Result<i128, String> {
 
 fn lift(v: i128, by: i32) -> Result<i128, String> {
     shl(v, by).ok_or_else(|| WIDE.to_string())
+}
+
+/// A checked shift as an instruction holds it; more than 62 only where all values are 0.
+fn room(by: i32) -> u32 {
+    by.clamp(0, 62) as u32
 }
 
 fn lift_all(bounds: &[(i128, i128)], by: i32) -> Result<Vec<(i128, i128)>, String> {
@@ -57,14 +63,17 @@ impl Compiler {
             }
             let (least, most) = q.overflow.bounds(format);
             let up = frac - format.fractional;
-            casts.push(Cast { drop: drop.min(62), lo: fits(least)? as i64, hi: fits(most)? as i64, up: up as u32 });
+            if drop > 62 && q.rounding == Rounding::HalfEven {
+                return Err("its input is more than 62 bits finer than its grid".into());
+            }
+            casts.push(Cast { drop: drop.clamp(-62, 62), lo: fits(least)? as i64, hi: fits(most)? as i64, up: room(up) });
             let at = |v| lift(cast(v, x.frac, format, q.rounding, q.overflow), up);
             fits(lift(least, up)?)?;
             bounds.push((at(lo)?, at(hi)?));
         }
         let out = self.data(x.shape.clone(), frac, bounds)?;
         self.quants.push(if node.name().is_empty() { node.output[0].clone() } else { node.name().to_string() });
-        let half_even = q.rounding == crate::quant::Rounding::HalfEven;
+        let half_even = q.rounding == Rounding::HalfEven;
         self.steps.push(Step::Quant { src: x.id, dst: out.id, casts, half_even, quant: self.quants.len() - 1 });
         Ok(Known::Data(out))
     }
@@ -112,7 +121,7 @@ impl Compiler {
         let (x, y) = (lift_all(&a.bounds, up_a)?, lift_all(&b.bounds, up_b)?);
         let bounds = x.iter().zip(&y).map(|(x, y)| if minus { (x.0 - y.1, x.1 - y.0) } else { (x.0 + y.0, x.1 + y.1) });
         let out = self.data(a.shape.clone(), frac, bounds.collect())?;
-        self.steps.push(Step::Add { a: a.id, b: b.id, dst: out.id, up_a: up_a as u32, up_b: up_b as u32, minus });
+        self.steps.push(Step::Add { a: a.id, b: b.id, dst: out.id, up_a: room(up_a), up_b: room(up_b), minus });
         Ok(Known::Data(out))
     }
 
@@ -210,7 +219,7 @@ impl Compiler {
         let (up_a, up_b) = (frac - a.frac, frac - b.frac);
         let bounds = [lift_all(&a.bounds, up_a)?, lift_all(&b.bounds, up_b)?].concat();
         let out = self.data(vec![n + m], frac, bounds)?;
-        self.steps.push(Step::Concat { a: a.id, b: b.id, dst: out.id, up_a: up_a as u32, up_b: up_b as u32 });
+        self.steps.push(Step::Concat { a: a.id, b: b.id, dst: out.id, up_a: room(up_a), up_b: room(up_b) });
         Ok(Known::Data(out))
     }
 
@@ -242,7 +251,7 @@ fn resolve(wanted: &Constant, len: usize) -> Result<Vec<usize>, String> {
             if n > 0
                 && (batch == 1 || (batch == -1 && open == 0) || batch == 0)
                 && open <= 1
-                && len % n == 0
+                && len.is_multiple_of(n)
                 && (open == 1 || n == len) =>
         {
             Ok(rest.iter().map(|&d| if d == -1 { len / n } else { d as usize }).collect())
