@@ -27,7 +27,15 @@ fn quantizer(n: usize, f: f32, saturating: Option<bool>) -> QOp {
         Some(keep) => Range::Saturating { keep_negative: vec![keep; n], i: vec![2.0; n], symmetric: false },
     };
     let groups = Groups::elementwise(n);
-    QOp::Quantizer(Quantizer { groups, f: vec![f; n], range, rounding: Rounding::HalfUp, max_f: 23.0, trainable: true, annotated: false })
+    QOp::Quantizer(Quantizer {
+        groups,
+        f: vec![f; n],
+        range,
+        rounding: Rounding::HalfUp,
+        max_f: 23.0,
+        trainable: true,
+        annotated: false,
+    })
 }
 
 fn model(dims: &[usize], traced: bool, rng: &mut Lcg) -> Model {

@@ -17,7 +17,11 @@ pub fn check(model: &Model) -> Result<(), TrainError> {
     }
     let mut faults = Vec::new();
     if model.inputs.len() != 1 || model.outputs.len() != 1 {
-        let what = format!("{} inputs and {} outputs; the engine trains models with one of each", model.inputs.len(), model.outputs.len());
+        let what = format!(
+            "{} inputs and {} outputs; the engine trains models with one of each",
+            model.inputs.len(),
+            model.outputs.len()
+        );
         faults.push(Fault { node: model.name.clone(), what });
     }
     for value in model.values.iter().filter(|v| v.is_empty()) {
@@ -39,7 +43,9 @@ pub fn check(model: &Model) -> Result<(), TrainError> {
                     fail(format!("{lengths:?} scales and shifts for {x} elements"));
                 }
             }
-            QOp::LeakyRelu { log2_slope } if !(-30..=0).contains(log2_slope) => fail(format!("slope 2^{log2_slope} is not in [2^-30, 1]")),
+            QOp::LeakyRelu { log2_slope } if !(-30..=0).contains(log2_slope) => {
+                fail(format!("slope 2^{log2_slope} is not in [2^-30, 1]"))
+            }
             _ => {}
         }
     }

@@ -42,7 +42,10 @@ impl TaskLoss {
     /// [`TrainError::Option`] for α or T out of range, [`TrainError::Data`] for missing targets.
     pub fn check(&self, set: &TrainSet) -> Result<(), TrainError> {
         if !(0.0..=1.0).contains(&self.teacher_weight) {
-            return Err(TrainError::Option { option: "teacher_weight", what: format!("{} is not in [0, 1]", self.teacher_weight) });
+            return Err(TrainError::Option {
+                option: "teacher_weight",
+                what: format!("{} is not in [0, 1]", self.teacher_weight),
+            });
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return Err(TrainError::Option { option: "temperature", what: format!("{} is not positive", self.temperature) });
@@ -144,7 +147,8 @@ impl LossBlock<'_> {
                 let teacher_total = softmax(teacher, most, inverse_t, outputs, t);
                 let mean: f32 = t[..outputs].iter().zip(z).map(|(t, z)| t * z).sum();
                 let log_total = total.ln() + z[best] * inverse_t;
-                sum.loss += f64::from(alpha * temperature * temperature) * f64::from(log_total - mean * inverse_t / teacher_total);
+                sum.loss +=
+                    f64::from(alpha * temperature * temperature) * f64::from(log_total - mean * inverse_t / teacher_total);
                 let scale = alpha * temperature * per_row;
                 add_scaled(dz, p, scale / total);
                 add_scaled(dz, t, -scale / teacher_total);

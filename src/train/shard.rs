@@ -1,8 +1,6 @@
 //! One share of a batch: its rows, block buffers and gradient sums. All layers go forward and backward block by block.
 
-use super::kernel::{
-    BLOCK_ROWS, Buffer, DenseForward, DenseInputGrad, DenseWeightGrad, Isa, QuantizeInto, dispatch,
-};
+use super::kernel::{BLOCK_ROWS, Buffer, DenseForward, DenseInputGrad, DenseWeightGrad, Isa, QuantizeInto, dispatch};
 use super::loss::{LossBlock, LossSum, Targets, TaskLoss};
 use super::op::dense::DenseSums;
 use super::op::quantizer::{QuantizerOp, Sums};
@@ -151,7 +149,8 @@ impl Shard {
                     let Shard { values, grads, quantizers, .. } = self;
                     let f = Fused { quantizer, y, pre_relu: false, post_relu };
                     let to = (stage.input_grad != InputGrad::Skip).then_some(&mut dx);
-                    let args = quantizer_args(p, values, &mut quantizers[quantizer], f, x, to, stage.input_grad == InputGrad::Add);
+                    let args =
+                        quantizer_args(p, values, &mut quantizers[quantizer], f, x, to, stage.input_grad == InputGrad::Add);
                     QuantizerOp::backward(plan.isa, rows, plan.stride(y), &grads[y], args);
                     self.grads[x] = dx;
                 }
@@ -162,7 +161,14 @@ impl Shard {
                     let mut dx = take(&mut self.grads[x]);
                     let n = rows * plan.stride(y);
                     let (x_values, y_values, dy) = (&self.values[x][..n], &self.values[y][..n], &self.grads[y][..n]);
-                    plan.unary[unary].backward(plan.isa, x_values, y_values, dy, &mut dx[..n], stage.input_grad == InputGrad::Add);
+                    plan.unary[unary].backward(
+                        plan.isa,
+                        x_values,
+                        y_values,
+                        dy,
+                        &mut dx[..n],
+                        stage.input_grad == InputGrad::Add,
+                    );
                     self.grads[x] = dx;
                 }
             }

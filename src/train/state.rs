@@ -23,7 +23,8 @@ impl Engine {
     /// # Errors
     /// [`TrainError::Checkpoint`] when `into` is another model.
     pub fn export(&self, into: &mut Model) -> Result<(), TrainError> {
-        let same = into.nodes.len() == self.node_names.len() && into.nodes.iter().zip(&self.node_names).all(|(n, m)| n.name == *m);
+        let same =
+            into.nodes.len() == self.node_names.len() && into.nodes.iter().zip(&self.node_names).all(|(n, m)| n.name == *m);
         if !same {
             return Err(TrainError::Checkpoint { field: "nodes", expected: self.node_names.len(), found: into.nodes.len() });
         }

@@ -15,7 +15,8 @@ pub fn fixture(name: &str) -> PathBuf {
 
 /// A file of the shared reference material, `None` (with a note) where that is absent.
 pub fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("HGQ_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let root =
+        std::env::var_os("HGQ_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let path = root.join(name);
     if !path.exists() {
         eprintln!("skipped: {name} is not beside the checkout");

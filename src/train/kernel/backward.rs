@@ -201,8 +201,7 @@ impl Vectorized for DenseWeightGrad<'_> {
         assert!(cols.is_multiple_of(LANES) && self.inputs <= self.a_stride && self.a.len() >= rows * self.a_stride);
         assert!(self.dz.len() >= rows * cols && self.dw.len() >= self.inputs * cols && self.db.len() >= cols);
         let dz = self.dz.as_ptr();
-        let tile =
-            WeightTile { a: self.a.as_ptr(), a_stride: self.a_stride, dz, outputs: cols, rows, dw: self.dw.as_mut_ptr() };
+        let tile = WeightTile { a: self.a.as_ptr(), a_stride: self.a_stride, dz, outputs: cols, rows, dw: self.dw.as_mut_ptr() };
         // SAFETY: lengths checked above.
         unsafe {
             cover::<L, _>(&tile, self.inputs, cols);

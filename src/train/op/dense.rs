@@ -119,7 +119,16 @@ impl DenseOp {
     /// Adds to `df` the gradient of the data and of `strength·EBOPs` (`strength = β/√n_g`, `input_bits` per input: spec A2.1), plus `l1`.
     /// `w`, `dw` as in [`DenseState::wq`]; `df` as `f` in [`DenseOp::prepare`].
     #[allow(clippy::too_many_arguments)] // the terms of one gradient
-    pub fn gradients_f(&self, state: &DenseState, w: &[f32], dw: &[f32], input_bits: &[f32], strength: f32, l1: f32, df: &mut [f32]) {
+    pub fn gradients_f(
+        &self,
+        state: &DenseState,
+        w: &[f32],
+        dw: &[f32],
+        input_bits: &[f32],
+        strength: f32,
+        l1: f32,
+        df: &mut [f32],
+    ) {
         let stride = pad(self.outputs);
         for (r, &bits_in) in input_bits.iter().enumerate().take(self.inputs) {
             let row = r * stride..r * stride + self.outputs;

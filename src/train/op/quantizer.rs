@@ -119,7 +119,17 @@ impl QuantizerOp {
     }
 
     /// `y = Q(x)` on `rows` padded rows; extends the ranges in `sums`.
-    pub fn forward(&self, isa: Isa, state: &QuantizerState, rows: usize, x: &[f32], y: &mut [f32], sums: &mut Sums, post_relu: bool) {
+    #[allow(clippy::too_many_arguments)] // the buffers of one kernel call
+    pub fn forward(
+        &self,
+        isa: Isa,
+        state: &QuantizerState,
+        rows: usize,
+        x: &[f32],
+        y: &mut [f32],
+        sums: &mut Sums,
+        post_relu: bool,
+    ) {
         let how = self.quantize(state, false, post_relu);
         let into = QuantizeInto { how, y, min: &mut sums.min, max: &mut sums.max };
         dispatch(isa, QuantizerForward { x, rows, stride: state.scale.len(), into });
@@ -194,9 +204,7 @@ impl Sums {
 
     /// Adds another shard's sums and joins its ranges.
     pub fn merge(&mut self, other: &Sums) {
-        for (to, from) in
-            [(&mut self.inside, &other.inside), (&mut self.above, &other.above), (&mut self.below, &other.below)]
-        {
+        for (to, from) in [(&mut self.inside, &other.inside), (&mut self.above, &other.above), (&mut self.below, &other.below)] {
             to.iter_mut().zip(from.iter()).for_each(|(a, b)| *a += b);
         }
         self.min.iter_mut().zip(other.min.iter()).for_each(|(a, b)| *a = a.min(*b));
