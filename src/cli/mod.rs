@@ -1,1 +1,159 @@
-//! The command line.
+//! The command line (DESIGN 5.1): arguments, exit status, and the one place where failures become text.
+//!
+//! Exit status: 0 done; 1 verification or target not met; 2 model not supported; 3 bad data or options; 4 internal or canceled.
+//! Machine output goes to stdout, everything else to stderr.
+
+mod convert;
+mod files;
+#[cfg(feature = "serve")]
+mod health;
+mod inspect;
+mod out_dir;
+mod overrides;
+mod progress;
+#[cfg(feature = "serve")]
+mod serve;
+mod table;
+mod trace;
+mod verify;
+
+use crate::convert::Error;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use std::ffi::OsString;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+/// Exit status of wrong usage: the same as for bad options in a file.
+const BAD_OPTIONS: u8 = 3;
+/// Exit status of faults of this program or its surroundings.
+const INTERNAL: u8 = 4;
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  verification failed, or no model reaches the target
+  2  the model is not supported (every offending node is listed)
+  3  bad data or options
+  4  internal error, or canceled";
+
+/// Fits an ONNX model to fixed point: a bit width of its own for every weight and activation, found by gradient (HGQ), and a
+/// proxy ONNX file that stock hls4ml turns into C++ with the same bits.
+#[derive(Parser)]
+#[command(name = "hgq-onnx", version, after_help = EXIT_STATUS, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Convert(Box<convert::Args>),
+    Trace(trace::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
+    #[cfg(feature = "serve")]
+    Health(health::Args),
+}
+
+impl Command {
+    /// Whether a failure is also wanted as JSON on stdout.
+    fn json(&self) -> bool {
+        match self {
+            Command::Convert(a) => a.json,
+            Command::Trace(a) => a.json,
+            Command::Inspect(a) => a.json,
+            Command::Verify(a) => a.json,
+            #[cfg(feature = "serve")]
+            Command::Serve(_) | Command::Health(_) => false,
+        }
+    }
+
+    fn run(&self) -> anyhow::Result<u8> {
+        match self {
+            Command::Convert(a) => convert::run(a),
+            Command::Trace(a) => trace::run(a),
+            Command::Inspect(a) => inspect::run(a),
+            Command::Verify(a) => verify::run(a),
+            #[cfg(feature = "serve")]
+            Command::Serve(a) => serve::run(a),
+            #[cfg(feature = "serve")]
+            Command::Health(a) => health::run(a),
+        }
+    }
+}
+
+/// Runs the program on this process's arguments.
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs one command line and returns the exit status.
+fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not failures; a closed pipe while printing them is not ours to report.
+            let _ = error.print();
+            return if error.use_stderr() { BAD_OPTIONS } else { 0 };
+        }
+    };
+    match guarded(&cli.command) {
+        Ok(status) => status,
+        Err(error) => report(&error, cli.command.json()),
+    }
+}
+
+/// Runs the command; a panic becomes [`Error::Internal`] with its place.
+fn guarded(command: &Command) -> anyhow::Result<u8> {
+    static PLACE: Mutex<String> = Mutex::new(String::new());
+    std::panic::set_hook(Box::new(|info| {
+        let at = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("panic");
+        // The first panic is the cause; what it makes other threads do is noise.
+        if let Ok(mut place) = PLACE.lock()
+            && place.is_empty()
+        {
+            *place = format!("{text}{at}");
+        }
+    }));
+    catch_unwind(AssertUnwindSafe(|| command.run())).unwrap_or_else(|_| {
+        let place = PLACE.lock().map_or_else(|_| String::new(), |p| p.clone());
+        Err(Error::Internal(format!("{place} (a fault of hgq-onnx: please report it)")).into())
+    })
+}
+
+/// Says what went wrong on stderr, with `json` also as a document on stdout; returns the exit status.
+fn report(error: &anyhow::Error, json: bool) -> u8 {
+    let known = error.downcast_ref::<Error>();
+    let message = format!("{error:#}");
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    if json {
+        let faults: &[String] = match known {
+            Some(Error::Data(f) | Error::Config(f)) => f,
+            _ => &[],
+        };
+        let document = json!({"error": {
+            "code": known.map_or("internal", Error::code),
+            "message": message,
+            "nodes": known.map_or(&[][..], Error::nodes),
+            "faults": faults,
+        }});
+        let _ = print_line(&format!("{document:#}"));
+    }
+    known.map_or(INTERNAL, Error::exit_status)
+}
+
+/// Writes to stdout; a reader that has gone (`| head`) is not a failure.
+fn print_line(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(e).context("stdout")),
+        _ => Ok(()),
+    }
+}

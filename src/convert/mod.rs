@@ -1,1 +1,83 @@
-//! `run(model, data, config) → artifacts`.
+//! The whole job: `run(job) → artifacts`. The command line and the service call this and nothing below it.
+
+pub mod config;
+pub mod emit;
+pub mod error;
+mod inspect;
+pub mod metric;
+mod pipeline;
+mod prepare;
+pub mod report;
+mod score;
+mod source_check;
+mod trace;
+mod verify;
+
+pub use config::JobConfig;
+pub use error::{Error, NodeFault};
+pub use inspect::inspect;
+pub use trace::trace;
+pub use verify::{Verified, verify};
+
+use std::sync::atomic::AtomicBool;
+
+/// A data file as uploaded: its name for messages, and its bytes (`.npy` or `.npz`).
+#[derive(Clone, Debug)]
+pub struct DataFile {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Everything a conversion needs.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The ONNX file.
+    pub model: Vec<u8>,
+    pub calibration: DataFile,
+    pub train: Option<DataFile>,
+    pub validation: Option<DataFile>,
+    pub config: JobConfig,
+}
+
+/// What a conversion gives.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// `proxy.onnx`
+    pub proxy: Vec<u8>,
+    /// `report.json`
+    pub report: serde_json::Value,
+    /// Exact EBOPs of the proxy.
+    pub ebops: u64,
+    /// Proxies of the Pareto front, in order of EBOPs.
+    pub pareto: Vec<ParetoProxy>,
+}
+
+/// A member of the Pareto front; `number` is that of `pareto` in the report.
+#[derive(Clone, Debug)]
+pub struct ParetoProxy {
+    pub number: usize,
+    pub proxy: Vec<u8>,
+}
+
+/// Progress of a running job.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Stage { stage: &'static str },
+    Epoch { epoch: usize, epochs: usize, loss: f64, metric: f64, ebops: f64, beta: f64 },
+    Note { code: String, message: String },
+}
+
+/// Converts a model. `progress` is called from a worker thread; setting `cancel` ends the job within one batch.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
+    on_threads(&job.config, || pipeline::run(job, progress, cancel))
+}
+
+/// Runs `work` where exact evaluation uses as many threads as the job asks for.
+fn on_threads<T: Send>(config: &JobConfig, work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(config.thread_count()).build();
+    pool.map_err(|e| Error::Internal(e.to_string()))?.install(work)
+}

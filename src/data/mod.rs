@@ -1,1 +1,17 @@
-//! Data files: npy and npz.
+//! Data files: npy and npz → [`Arrays`] → [`Dataset`] (samples for the graph inputs, targets) → splits.
+
+mod arrays;
+mod dataset;
+mod error;
+mod npy;
+pub mod rng;
+mod split;
+mod targets;
+
+pub use arrays::{Array, Arrays, DataLimits};
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use npy::Values;
+pub use rng::Rng;
+pub use split::split;
+pub use targets::Targets;

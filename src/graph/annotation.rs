@@ -61,6 +61,18 @@ impl QuantSpec {
         }
     }
 
+    /// The annotation of a tensor whose element `e` is element `source[e]` of this one.
+    pub fn gather(&self, source: &[usize]) -> QuantSpec {
+        let pick = |values: &[f64]| source.iter().map(|&s| values[s]).collect();
+        QuantSpec {
+            scale: pick(&self.scale),
+            zero_point: pick(&self.zero_point),
+            bits: pick(&self.bits),
+            node: self.node.clone(),
+            ..*self
+        }
+    }
+
     /// The quantized value of element `e`, in f64.
     pub fn apply(&self, e: usize, x: f64) -> f64 {
         let (lo, hi) = self.int_range(e);

@@ -3,10 +3,14 @@
 
 pub mod annotation;
 pub mod dag;
+pub mod eval;
+pub mod import;
 pub mod op;
+pub mod pass;
 
 pub use annotation::{QuantSpec, RoundingMode};
 pub use dag::{Dag, Node, Value, ValueId};
+pub use import::{ImportError, Imported, Note, Refusal, import};
 pub use op::{Affine, Dense, Op};
 
 /// The imported model.

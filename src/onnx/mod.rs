@@ -1,4 +1,20 @@
-//! Protobuf codec: bytes → `ModelProto` → bytes, with limits before decoding.
+//! Protobuf codec: bytes → `ModelProto` → bytes, with limits before decoding; typed access to tensors and attributes.
+//!
+//! [`codec`] is the only door for bytes, [`wire`] scans them before prost allocates anything, [`tensor`] and
+//! [`attribute`] turn messages into checked Rust values.
+
+pub mod attribute;
+pub mod codec;
+pub mod error;
+pub mod limits;
+pub mod tensor;
+mod wire;
+
+pub use attribute::Attributes;
+pub use codec::{decode, encode};
+pub use error::OnnxError;
+pub use limits::Limits;
+pub use tensor::{Tensor, Values};
 
 /// Message types generated from `proto/onnx.proto`.
 #[allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all)]

@@ -1,1 +1,116 @@
-//! Lowering of the exact model to the proxy ONNX.
+//! Lowering of the exact model to the proxy ONNX that stock hls4ml compiles with the same bits (design section 6).
+//!
+//! `constants folded → live elements → stages (a matrix, an affine, an activation and the quantizer behind) → nodes`.
+//! Every quantised tensor is a list of [`part::Part`]s, one per format; [`linear`] writes the matrices, [`copy`] the element-wise
+//! functions, [`lower`] decides which.
+
+pub mod build;
+mod constant;
+pub mod copy;
+pub mod error;
+pub mod interval;
+pub mod linear;
+pub mod lower;
+mod name;
+mod offset;
+pub mod part;
+pub mod pass;
+pub mod port;
+mod prune;
+mod quantize;
+pub mod uniform;
+
+pub use error::{Fault, ProxyError, Reason};
+pub use name::sanitize;
+pub use port::DEFAULT_PORT;
+pub use prune::prune;
+
+use crate::onnx::proto::ModelProto;
+use crate::quant::{FixedModel, Kif};
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+/// How per-element activation widths are expressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// One matrix per input format, added, then one selection per output format: no multiplication sees a common type.
+    #[default]
+    Sums,
+    /// One matrix per output format, joined by Concats: fewest nodes.
+    Concat,
+    /// One format per quantizer (see [`uniform::envelope`]): plain layers, other numbers.
+    Uniform,
+}
+
+/// The emitted file and what the user should know about it.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub model: ModelProto,
+    /// `model`, encoded.
+    pub bytes: Vec<u8>,
+    pub warnings: Vec<Warning>,
+    /// Format that hls4ml's input port needs; [`DEFAULT_PORT`] is what the plain call gives.
+    pub input_port: Kif,
+    /// Elements that the proxy does not compute, per value of the exact model.
+    pub removed: Vec<Removed>,
+}
+
+/// Something the user should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    pub code: &'static str,
+    pub node: String,
+    pub message: String,
+}
+
+/// Elements of one value that are constant or that nothing reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    pub value: String,
+    /// Always the same value: folded into biases.
+    pub constant: Vec<usize>,
+    /// No output depends on them.
+    pub unread: Vec<usize>,
+}
+
+/// Writes `model` as a proxy.
+///
+/// # Errors
+/// [`ProxyError`] with every node that stock hls4ml cannot compute exactly.
+pub fn emit(model: &FixedModel, form: Form) -> Result<Proxy, ProxyError> {
+    let fail = |faults| Err(ProxyError { faults });
+    if let Err(broken) = model.check() {
+        return fail(vec![Fault { node: broken.node.clone(), reason: Reason::Structure(broken.to_string()) }]);
+    }
+    let mut model = if form == Form::Uniform { uniform::envelope(model) } else { model.clone() };
+    let (port, mut warnings) = port::needed(&model);
+    let spans = match interval::spans(&model, port) {
+        Ok(spans) => spans,
+        Err(faults) => return fail(faults),
+    };
+    pass::constant::fold(&mut model, &spans);
+    // the same values, on coarser grids where a fine weight is gone
+    let spans = match interval::spans(&model, port) {
+        Ok(spans) => spans,
+        Err(faults) => return fail(faults),
+    };
+    let live = pass::live::live(&model, &spans);
+    let removed = removed(&model, &spans, &live);
+    let lowered = lower::lower(&model, form, &spans, &live).map_err(|faults| ProxyError { faults })?;
+    warnings.extend(lowered.warnings);
+    Ok(Proxy { bytes: lowered.model.encode_to_vec(), model: lowered.model, warnings, input_port: port, removed })
+}
+
+fn removed(model: &FixedModel, spans: &[Vec<interval::Span>], live: &[Vec<bool>]) -> Vec<Removed> {
+    let mut list = Vec::new();
+    for node in &model.nodes {
+        let (spans, live) = (&spans[node.output], &live[node.output]);
+        let dead = |constant: bool| (0..live.len()).filter(|&e| !live[e] && spans[e].is_constant() == constant).collect();
+        let entry = Removed { value: model.values[node.output].name.clone(), constant: dead(true), unread: dead(false) };
+        if !(entry.constant.is_empty() && entry.unread.is_empty()) {
+            list.push(entry);
+        }
+    }
+    list
+}

@@ -1,9 +1,15 @@
 //! Fixed point: formats, rounding, quantizers, QONNX annotations, EBOPs and exact evaluation. No training here.
 
+pub mod build;
+pub mod ebops;
+pub mod exact;
 pub mod groups;
+pub mod interval;
 pub mod kif;
 pub mod model;
+pub mod qonnx;
 pub mod rounding;
+pub mod table;
 
 pub use groups::{Granularity, Groups};
 pub use kif::Kif;

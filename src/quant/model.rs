@@ -178,6 +178,11 @@ pub fn fractional_bits(v: f64) -> i32 {
     -(exponent + mantissa.trailing_zeros() as i32)
 }
 
+/// Rounds half up to the grid `2^-f`.
+pub fn round_half_up(v: f64, f: i32) -> f64 {
+    Rounding::HalfUp.apply(v * 2f64.powi(f)) * 2f64.powi(-f)
+}
+
 /// Bits between the most and the least significant one of `|v|`, inclusive; 0 for 0 (spec A2.2).
 pub fn enclosed_bits(v: i64) -> u32 {
     let v = v.unsigned_abs();

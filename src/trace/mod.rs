@@ -1,1 +1,171 @@
-//! `trace_minmax`: calibration data → ranges → exact formats.
+//! `trace_minmax`: calibration data → range of every quantizer → exact format (k, i, f) per element (spec A4.1, A2.2).
+//!
+//! The data pass runs on the exact model with ranges that cannot overflow, never on training's f32 path.
+
+pub mod formats;
+pub mod freeze;
+
+use crate::quant::exact::{Exact, MinMax};
+use crate::quant::interval::{self, IntervalError};
+use crate::quant::model::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
+use crate::quant::{Kif, Overflow};
+use freeze::{freeze, rounded_f};
+use thiserror::Error;
+
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum TraceError {
+    #[error("node `{node}`: {what}")]
+    Weight { node: String, what: String },
+    #[error(transparent)]
+    Interval(#[from] IntervalError),
+}
+
+/// Ranges of the quantized values of every quantizer, per element, before `cover_factor`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranges {
+    /// By node of the model; `None` for nodes that are no quantizers.
+    pub by_node: Vec<Option<MinMax>>,
+    pub samples: usize,
+}
+
+/// How ranges become formats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FormatOptions {
+    pub cover_factor: f64,
+    /// Lower the integer bits of annotated quantizers as well. Off when a file is to be taken over exactly.
+    pub lower_annotated: bool,
+}
+
+/// Runs `samples` rows of every graph input through the model and records the range of every quantizer.
+///
+/// # Errors
+/// See [`TraceError`].
+pub fn trace_minmax(model: &Model, inputs: &[&[f32]], samples: usize) -> Result<Ranges, TraceError> {
+    let open = open_model(model, inputs)?;
+    let nodes: Vec<usize> = (0..model.nodes.len()).filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_))).collect();
+    let wanted: Vec<usize> = nodes.iter().map(|&n| model.nodes[n].output).collect();
+    let mut by_node = vec![None; model.nodes.len()];
+    for (n, range) in nodes.into_iter().zip(Exact::new(&open)?.min_max(inputs, samples, &wanted)) {
+        by_node[n] = Some(range);
+    }
+    Ok(Ranges { by_node, samples })
+}
+
+/// The exact model with formats from traced ranges.
+///
+/// # Errors
+/// See [`TraceError`].
+pub fn fix(model: &Model, ranges: &Ranges, options: &FormatOptions) -> Result<FixedModel, TraceError> {
+    let formats: Vec<Option<Vec<Kif>>> = (0..model.nodes.len())
+        .map(|n| match (&model.nodes[n].op, ranges.by_node.get(n)) {
+            (QOp::Quantizer(q), Some(Some(range))) => Some(quantizer_formats(model, n, q, range, options)),
+            _ => None,
+        })
+        .collect();
+    freeze(model, &formats)
+}
+
+fn quantizer_formats(model: &Model, node: usize, q: &Quantizer, range: &MinMax, options: &FormatOptions) -> Vec<Kif> {
+    // a group shares its range as it shares its width
+    let mut min = vec![f64::INFINITY; q.groups.count()];
+    let mut max = vec![f64::NEG_INFINITY; q.groups.count()];
+    for e in 0..q.groups.elements() {
+        let g = q.groups.of(e);
+        min[g] = min[g].min(range.min[e]);
+        max[g] = max[g].max(range.max[e]);
+    }
+    let relu = relu_follows(model, node);
+    let f = rounded_f(q);
+    let trained = trained_formats(q);
+    let per_group: Vec<Kif> = (0..q.groups.count())
+        .map(|g| {
+            let (min, max) = formats::cover(min[g], max[g], f[g], options.cover_factor);
+            match &q.range {
+                Range::Traced => formats::traced(min, max, f[g], relu),
+                Range::Saturating { .. } if q.annotated && !options.lower_annotated => trained[g],
+                Range::Saturating { symmetric, .. } => formats::lowered(formats::legal(trained[g]), min, max, *symmetric),
+            }
+        })
+        .collect();
+    q.groups.expand(&per_group)
+}
+
+/// Trained formats of a saturating quantizer per group (spec B1.1: `i_e = max(i, −f)`); empty for a traced one.
+pub fn trained_formats(q: &Quantizer) -> Vec<Kif> {
+    let Range::Saturating { keep_negative, i, .. } = &q.range else { return Vec::new() };
+    let f = rounded_f(q);
+    (0..q.groups.count()).map(|g| Kif::new(keep_negative[g], freeze::rhe(i[g]).max(-f[g]), f[g])).collect()
+}
+
+/// True when everything that reads this quantizer is a Relu.
+fn relu_follows(model: &Model, node: usize) -> bool {
+    let output = model.nodes[node].output;
+    let consumers = model.consumers(output);
+    !consumers.is_empty() && !model.outputs.contains(&output) && consumers.iter().all(|&c| matches!(model.nodes[c].op, QOp::Relu))
+}
+
+/// The exact model with traced quantizers wide enough for anything: from the data at an input, from interval arithmetic behind.
+fn open_model(model: &Model, inputs: &[&[f32]]) -> Result<FixedModel, TraceError> {
+    let mut formats: Vec<Option<Vec<Kif>>> = vec![None; model.nodes.len()];
+    for (n, node) in model.nodes.iter().enumerate() {
+        if let QOp::Quantizer(q) = &node.op {
+            let f = q.groups.expand(&rounded_f(q));
+            formats[n] = Some(match q.range {
+                Range::Saturating { .. } => q.groups.expand(&trained_formats(q)),
+                Range::Traced => f.iter().map(|&f| Kif::new(true, 1 - f, f)).collect(),
+            });
+        }
+    }
+    let mut open = freeze(model, &formats)?;
+    for n in 0..open.nodes.len() {
+        let (from, QOp::Quantizer(q)) = (open.nodes[n].inputs[0], &model.nodes[n].op) else { continue };
+        if q.range != Range::Traced {
+            continue;
+        }
+        let f = q.groups.expand(&rounded_f(q));
+        // bounds of everything before this node are final, its own format is found from them
+        let bounds = interval::bounds(&prefix(&open, n))?;
+        let found: Vec<Kif> = match &bounds[from] {
+            Some(b) => (0..f.len())
+                .map(|e| {
+                    let round = |v| q.rounding.shift(v, b.frac[e] - f[e]);
+                    Kif::covering(round(b.lo[e]), round(b.hi[e]), f[e])
+                })
+                .collect(),
+            None => input_formats(&open, from, inputs, &f, q),
+        };
+        if let FixedOp::Quantize(fixed) = &mut open.nodes[n].op {
+            fixed.formats = found;
+            fixed.overflow = Overflow::Sat;
+        }
+    }
+    Ok(open)
+}
+
+fn prefix(model: &FixedModel, nodes: usize) -> FixedModel {
+    FixedModel { nodes: model.nodes[..nodes].to_vec(), ..model.clone() }
+}
+
+fn input_formats(open: &FixedModel, mut from: usize, inputs: &[&[f32]], f: &[i32], q: &Quantizer) -> Vec<Kif> {
+    while let Some(p) = open.producer(from) {
+        from = open.nodes[p].inputs[0];
+    }
+    let data = open.inputs.iter().position(|&i| i == from).and_then(|i| inputs.get(i)).copied().unwrap_or(&[]);
+    let len = f.len().max(1);
+    let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); len];
+    for row in data.chunks_exact(len) {
+        for (end, &v) in ends.iter_mut().zip(row) {
+            *end = (end.0.min(v as f64), end.1.max(v as f64));
+        }
+    }
+    ends.iter()
+        .zip(f)
+        .map(|(&(min, max), &f)| {
+            if min > max {
+                return Kif::ZERO;
+            }
+            let int = |v: f64| q.rounding.apply(v * crate::quant::kif::exp2i(f)) as i128;
+            Kif::covering(int(min), int(max), f)
+        })
+        .collect()
+}

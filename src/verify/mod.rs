@@ -1,1 +1,4 @@
 //! Verification of an emitted proxy.
+
+pub mod fixed;
+pub mod tract;

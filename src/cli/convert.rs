@@ -1,0 +1,139 @@
+//! `hgq-onnx convert`: the whole job, and the files it leaves.
+
+use super::out_dir::OutDir;
+use super::progress::Progress;
+use super::{files, overrides, print_line, table};
+use crate::convert::{self, Artifacts, DataFile, Error, Job, JobConfig};
+use anyhow::Context;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const FILES: &str = "\
+Files in DIR:
+  proxy.onnx             the fixed-point model for hls4ml
+  report.json            what was done: EBOPs, metrics, formats, verification
+  pareto/pareto.json     every trade-off found between EBOPs and the metric
+  pareto/N/proxy.onnx    the proxy of each
+They appear together when everything is done; nothing is left behind on failure. In an existing DIR only these files are
+replaced.
+
+Example:
+  hgq-onnx convert model.onnx --calibration calibration.npz --train train.npz --target-ebops 5000 --out out
+
+Exit status:
+  0  done
+  1  verification failed, or no model reaches the target
+  2  the model is not supported (every offending node is listed)
+  3  bad data or options
+  4  internal error, or canceled";
+
+/// Fine-tune a model's bit widths and write the proxy for hls4ml
+///
+/// Trains the bit width of every weight and activation together with the weights (HGQ), traces the ranges on the calibration
+/// data, and writes a proxy ONNX file whose every tensor is in fixed point. Before anything is written, the proxy is executed in
+/// integers and compared with the trained model on all calibration data.
+///
+/// Without --train the calibration inputs are the training data, and the model sent is the teacher (distillation).
+///
+/// Progress goes to stderr: one line redrawn on a terminal, otherwise one JSON line per stage and epoch.
+#[derive(clap::Args)]
+#[command(after_help = FILES)]
+pub struct Args {
+    /// The model: ONNX, float or with QONNX annotations
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
+    #[arg(long, value_name = "X.npz")]
+    pub calibration: PathBuf,
+    /// Training data (.npz): `x` as above and `y`: integer labels or float targets
+    #[arg(long, value_name = "T.npz")]
+    pub train: Option<PathBuf>,
+    /// Data for choosing among the trained models, like --train [default: a tenth of the training data]
+    #[arg(long, value_name = "V.npz")]
+    pub validation: Option<PathBuf>,
+    /// Directory for the results [default: MODEL-hgq in the current directory]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: overrides::ConfigFile,
+    #[command(flatten)]
+    pub overrides: overrides::Overrides,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<u8> {
+    let config = args.config.load(&args.overrides)?;
+    let out_path = args.out.clone().unwrap_or_else(|| {
+        let stem = args.model.file_stem().unwrap_or_default().to_string_lossy();
+        PathBuf::from(format!("{stem}-hgq"))
+    });
+    let out = OutDir::check(&out_path)?;
+    let job = read(args, config)?;
+    let cancel = cancel_on_signal().context("cannot handle signals")?;
+    let mut progress = Progress::new();
+    let done = convert::run(&job, &mut |event| progress.event(&event), &cancel);
+    progress.finish();
+    let artifacts = done?;
+    // A signal that came too late for the training still means that no output is wanted.
+    if cancel.load(Ordering::Relaxed) {
+        return Err(Error::Canceled.into());
+    }
+    write(&out, &artifacts).with_context(|| format!("cannot write to {}", out_path.display()))?;
+    print_line(&if args.json { format!("{:#}", artifacts.report) } else { summary(&artifacts.report, &out_path) })?;
+    Ok(0)
+}
+
+/// Reads all files; every one that cannot be read is named.
+fn read(args: &Args, config: JobConfig) -> Result<Job, Error> {
+    let mut faults = Vec::new();
+    let mut need = |result: Result<DataFile, Error>| {
+        result.unwrap_or_else(|e| {
+            faults.push(e.to_string());
+            DataFile { name: String::new(), bytes: Vec::new() }
+        })
+    };
+    let model = need(files::model(&args.model).map(|bytes| DataFile { name: String::new(), bytes })).bytes;
+    let calibration = need(files::data(&args.calibration));
+    let train = args.train.as_deref().map(|p| need(files::data(p)));
+    let validation = args.validation.as_deref().map(|p| need(files::data(p)));
+    if faults.is_empty() { Ok(Job { model, calibration, train, validation, config }) } else { Err(Error::Data(faults)) }
+}
+
+/// A flag that SIGINT and SIGTERM set. The second one ends the process at once; nothing has been written by then.
+fn cancel_on_signal() -> std::io::Result<Arc<AtomicBool>> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, cancel.clone())?;
+        signal_hook::flag::register(signal, cancel.clone())?;
+    }
+    Ok(cancel)
+}
+
+fn write(out: &OutDir, artifacts: &Artifacts) -> anyhow::Result<()> {
+    let report = serde_json::to_vec_pretty(&artifacts.report)?;
+    let pareto = serde_json::to_vec_pretty(artifacts.report.get("pareto").unwrap_or(&Value::Array(Vec::new())))?;
+    let mut files: Vec<(PathBuf, &[u8])> = vec![("pareto/pareto.json".into(), &pareto)];
+    for member in &artifacts.pareto {
+        files.push((Path::new("pareto").join(member.number.to_string()).join("proxy.onnx"), &member.proxy));
+    }
+    // The report names the hash of the proxy: whoever finds it last finds both.
+    files.push(("proxy.onnx".into(), &artifacts.proxy));
+    files.push(("report.json".into(), &report));
+    Ok(out.install(&files)?)
+}
+
+/// What a person wants to know of the report.
+fn summary(report: &Value, out: &Path) -> String {
+    const SHOWN: [&str; 8] = ["ebops", "ebops_hgq2", "source", "proxy", "verification", "layers", "pareto", "warnings"];
+    let mut shown = Map::new();
+    for key in SHOWN {
+        if let Some(value) = report.get(key) {
+            shown.insert(key.into(), value.clone());
+        }
+    }
+    format!("{}\nwritten to {}\n", table::render(&Value::Object(shown)), out.display())
+}

@@ -1,0 +1,56 @@
+//! Reading the files named on the command line, and writing single files so that they are whole or absent.
+
+use crate::convert::{DataFile, Error};
+use anyhow::Context;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// Largest model file: what a protobuf message can hold.
+const MAX_MODEL_BYTES: u64 = 2 << 30;
+/// Largest data file: 16 GiB, as it is held in memory.
+const MAX_DATA_BYTES: u64 = 16 << 30;
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let fault = |text: String| Error::Data(vec![format!("{}: {text}", path.display())]);
+    let cannot = |e: std::io::Error| fault(format!("cannot read the file: {e}"));
+    let mut bytes = Vec::new();
+    File::open(path).map_err(cannot)?.take(most + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > most {
+        return Err(fault(format!("larger than {} GiB", most >> 30)));
+    }
+    Ok(bytes)
+}
+
+/// Reads an ONNX file.
+pub fn model(path: &Path) -> Result<Vec<u8>, Error> {
+    read(path, MAX_MODEL_BYTES)
+}
+
+/// Reads a `.npy` or `.npz` file; the path is its name in messages.
+pub fn data(path: &Path) -> Result<DataFile, Error> {
+    Ok(DataFile { name: path.display().to_string(), bytes: read(path, MAX_DATA_BYTES)? })
+}
+
+/// The directory in which `path` lies.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Name of a hidden file or directory beside `path`, for this process alone.
+pub fn beside(path: &Path, what: &str) -> std::path::PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    parent(path).join(format!(".{name}.{what}-{}", std::process::id()))
+}
+
+/// Writes a file through a temporary one beside it: it is replaced as a whole or not at all.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let temporary = beside(path, "new");
+    let written = File::create(&temporary)
+        .and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,25 @@
+//! `hgq-onnx inspect`: what is in a model and what of it is supported.
+
+use super::{files, print_line, table};
+use crate::convert;
+use std::path::PathBuf;
+
+/// What is in a model, what of it is supported, and its EBOPs if it is annotated
+///
+/// Unsupported nodes are part of the answer, not a failure: the exit status is 0 for every readable ONNX file.
+#[derive(clap::Args)]
+#[command(after_help = super::EXIT_STATUS)]
+pub struct Args {
+    /// The model: ONNX, float or with QONNX annotations
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<u8> {
+    let document = convert::inspect(&files::model(&args.model)?)?;
+    print_line(&if args.json { format!("{document:#}") } else { table::render(&document) })?;
+    Ok(0)
+}

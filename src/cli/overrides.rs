@@ -1,0 +1,144 @@
+//! `--config FILE` and the flags that override its fields.
+
+use crate::convert::config::{Beta, BetaSchedule};
+use crate::convert::{Error, JobConfig};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+
+/// Longest configuration file: a few kilobytes are usual; this only keeps a wrong file from being read whole.
+const MAX_CONFIG_BYTES: usize = 1 << 20;
+
+#[derive(clap::Args, Default)]
+pub struct ConfigFile {
+    /// Job configuration as JSON; every field is optional, unknown fields are an error (fields: see README)
+    #[arg(long, value_name = "job.json")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Default)]
+#[command(next_help_heading = "Settings (each overrides a field of the configuration)")]
+pub struct Overrides {
+    /// Epochs in all; 0 takes an annotated model over exactly [default: 300]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Samples per step [default: a fortieth of the training samples]
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// Largest exact EBOPs of the wanted model
+    #[arg(long, value_name = "EBOPS", conflicts_with_all = ["beta_start", "beta_end"])]
+    pub target_ebops: Option<f64>,
+    /// Return the smallest model whose validation metric is at most this much below the source model's
+    #[arg(long, value_name = "DROP")]
+    pub max_metric_drop: Option<f64>,
+    /// Factor of EBOPs in the loss in the first epoch
+    #[arg(long, value_name = "BETA")]
+    pub beta_start: Option<f32>,
+    /// Factor of EBOPs in the loss in the last epoch
+    #[arg(long, value_name = "BETA")]
+    pub beta_end: Option<f32>,
+    /// Loss [default: cross_entropy for integer labels, mse for float targets, distillation without targets]
+    #[arg(long, value_name = "NAME", value_parser = named(["cross_entropy", "mse", "bce"]))]
+    pub loss: Option<String>,
+    /// Adam's step size for weights [default: 0.01]
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f32>,
+    /// Adam's step size for bit widths [default: 0.02]
+    #[arg(long, value_name = "RATE")]
+    pub bits_learning_rate: Option<f32>,
+    /// Nodes whose parameters stay as they are, by name; `*` at the end matches a prefix
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub freeze: Vec<String>,
+    /// Widens the traced ranges about their middle [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub cover_factor: Option<f64>,
+    /// How the proxy is written [default: sums]
+    #[arg(long, value_name = "FORM", value_parser = named(["sums", "concat", "uniform"]))]
+    pub form: Option<String>,
+    /// Seed of shuffling and splitting [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Worker threads; results are the same for the same seed and threads [default: all cores, at most 8]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+fn named<const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(names)
+}
+
+/// A name as the configuration file spells it.
+fn spelled<T: DeserializeOwned>(field: &str, name: &str) -> Result<T, String> {
+    serde_json::from_value(name.into()).map_err(|e| format!("config: {field}: {e}"))
+}
+
+impl ConfigFile {
+    /// Reads the file (if any), applies the flags and checks the result.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with every fault.
+    pub fn load(&self, flags: &Overrides) -> Result<JobConfig, Error> {
+        let mut config = match &self.config {
+            None => JobConfig::default(),
+            Some(path) => {
+                let fault = |text: String| Error::Config(vec![format!("{}: {text}", path.display())]);
+                let bytes = std::fs::read(path).map_err(|e| fault(format!("cannot read the file: {e}")))?;
+                if bytes.len() > MAX_CONFIG_BYTES {
+                    return Err(fault("larger than 1 MiB: not a job configuration".into()));
+                }
+                serde_json::from_slice(&bytes).map_err(|e| fault(e.to_string()))?
+            }
+        };
+        let mut faults = Vec::new();
+        if let Err(fault) = flags.apply(&mut config) {
+            faults.push(fault);
+        }
+        faults.extend(config.check().err().into_iter().flatten());
+        if faults.is_empty() { Ok(config) } else { Err(Error::Config(faults)) }
+    }
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut JobConfig) -> Result<(), String> {
+        fn set<T: Clone>(field: &mut T, flag: &Option<T>) {
+            if let Some(v) = flag {
+                *field = v.clone();
+            }
+        }
+        set(&mut config.epochs, &self.epochs);
+        set(&mut config.learning_rate.weights, &self.learning_rate);
+        set(&mut config.learning_rate.bits, &self.bits_learning_rate);
+        set(&mut config.cover_factor, &self.cover_factor);
+        set(&mut config.seed, &self.seed);
+        config.batch_size = self.batch_size.or(config.batch_size);
+        config.max_metric_drop = self.max_metric_drop.or(config.max_metric_drop);
+        config.threads = self.threads.or(config.threads);
+        if !self.freeze.is_empty() {
+            config.freeze.clone_from(&self.freeze);
+        }
+        // A target and a β schedule exclude each other: the one on the command line wins over the one in the file.
+        if self.target_ebops.is_some() {
+            config.target_ebops = self.target_ebops;
+            config.beta = None;
+        }
+        if self.beta_start.is_some() || self.beta_end.is_some() {
+            let start = self.beta_start.or(config.beta.map(|b| b.start));
+            let end = self.beta_end.or(config.beta.map(|b| b.end));
+            let (Some(start), Some(end)) = (start, end) else {
+                return Err("options: --beta-start and --beta-end belong together: give both".into());
+            };
+            // Equal ends need no logarithm, so a constant 0 is possible.
+            let schedule =
+                if start == end { BetaSchedule::Constant } else { config.beta.map_or(BetaSchedule::Log, |b| b.schedule) };
+            config.beta = Some(Beta { start, end, schedule });
+            config.target_ebops = None;
+        }
+        if let Some(name) = &self.loss {
+            config.loss = Some(spelled("loss", name)?);
+        }
+        if let Some(name) = &self.form {
+            config.proxy.form = spelled("proxy.form", name)?;
+        }
+        Ok(())
+    }
+}

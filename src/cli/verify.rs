@@ -1,0 +1,79 @@
+//! `hgq-onnx verify`: executes a proxy in integers and compares it with expected outputs.
+
+use super::{files, print_line};
+use crate::convert::{self, Error, Verified};
+use anyhow::Context;
+use npyz::WriterBuilder;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+/// Execute a proxy bit-exactly and compare with expected outputs
+///
+/// The proxy is executed in 64-bit integers. With --expected, any element that differs is a failure (exit status 1).
+#[derive(clap::Args)]
+#[command(after_help = super::EXIT_STATUS)]
+pub struct Args {
+    /// A proxy as written by `hgq-onnx convert`
+    #[arg(value_name = "PROXY.onnx")]
+    pub proxy: PathBuf,
+    /// Inputs (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
+    #[arg(long, value_name = "X.npz")]
+    pub inputs: PathBuf,
+    /// Expected outputs (.npz or .npy): `y`, or one array per model output by its name
+    #[arg(long, value_name = "Y.npz")]
+    pub expected: Option<PathBuf>,
+    /// Write the outputs here: one float64 array per model output, by its name
+    #[arg(long, value_name = "OUT.npz")]
+    pub outputs: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<u8> {
+    let expected = args.expected.as_deref().map(files::data).transpose()?;
+    let verified = convert::verify(&files::model(&args.proxy)?, &files::data(&args.inputs)?, expected.as_ref())?;
+    if let Some(path) = &args.outputs {
+        files::write_atomically(path, &npz(&verified).with_context(|| format!("cannot write {}", path.display()))?)?;
+    }
+    print_line(&if args.json { serde_json::to_string_pretty(&verified)? } else { summary(&verified, args.outputs.as_deref()) })?;
+    match verified.mismatches {
+        Some(n) if n > 0 => Err(Error::Verification(format!("{n} elements differ from the expected outputs")).into()),
+        _ => Ok(0),
+    }
+}
+
+fn summary(v: &Verified, outputs: Option<&Path>) -> String {
+    let mut text = format!("samples      {}\n", v.samples);
+    text += &match v.mismatches {
+        None => "mismatches   nothing to compare with (--expected)\n".to_string(),
+        Some(n) => format!("mismatches   {n}\n"),
+    };
+    if let Some((name, sample, element, got, want)) = &v.first {
+        text += &format!("first        output `{name}`, sample {sample}, element {element}: got {got}, expected {want}\n");
+    }
+    text += &format!("saturations  {}\n", v.saturations);
+    text += &format!("port         {} samples outside the range of hls4ml's input port\n", v.port_overflow);
+    for (name, width, _) in &v.outputs {
+        text += &format!("output       `{name}`, {width} elements a sample\n");
+    }
+    if let Some(path) = outputs {
+        text += &format!("written      {}\n", path.display());
+    }
+    text
+}
+
+/// The outputs as an npz archive: per output a float64 array of shape (samples, width).
+fn npz(v: &Verified) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut archive = npyz::npz::NpzWriter::new(&mut bytes);
+    for (name, width, values) in &v.outputs {
+        let options = npyz::zip::write::FileOptions::default().last_modified_time(npyz::zip::DateTime::default());
+        let shape = [v.samples as u64, *width as u64];
+        let mut array = archive.array::<f64>(name, options)?.default_dtype().shape(&shape).begin_nd()?;
+        array.extend(values.iter().copied())?;
+        array.finish()?;
+    }
+    drop(archive);
+    Ok(bytes.into_inner())
+}

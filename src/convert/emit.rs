@@ -1,0 +1,137 @@
+//! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
+
+use super::Error;
+use crate::onnx::codec::decode;
+use crate::onnx::limits::Limits;
+use crate::proxy::{Form, Proxy, emit};
+use crate::quant::FixedModel;
+use crate::quant::exact::Exact;
+use crate::quant::interval;
+use crate::verify::fixed::{FixedError, Program};
+use crate::verify::tract;
+use serde::Serialize;
+
+/// Significant bits of an f32: the second opinion is exact while every value fits.
+const F32_BITS: u32 = 24;
+/// Samples that tract executes: a second opinion on the file, not on the data.
+const TRACT_SAMPLES: usize = 2048;
+/// Samples per verification block: bounds the memory of a large calibration set.
+const CHUNK: usize = 16_384;
+
+/// What verification found; `mismatches` is 0, or there would be an error instead.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Verification {
+    pub samples: usize,
+    pub elements: u64,
+    pub mismatches: u64,
+    /// Elements where f32 arithmetic (tract) gives another value than exact arithmetic because sums need more than 24 bits.
+    pub float_limited: u64,
+    /// Samples that tract executed; 0 when it refused the file (see the warnings).
+    pub second_opinion_samples: usize,
+}
+
+/// An emitted, verified proxy.
+pub struct Emitted {
+    pub proxy: Proxy,
+    pub program: Program,
+    pub verification: Verification,
+    pub warnings: Vec<(String, String)>,
+}
+
+/// Writes `model` and proves that the bytes written give its outputs on `samples` rows of every input.
+/// `twice` asks tract as well.
+///
+/// # Errors
+/// [`Error::Unsupported`] for what hls4ml cannot express, [`Error::Verification`] for any differing element.
+pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples: usize, twice: bool) -> Result<Emitted, Error> {
+    let proxy = emit(model, form).map_err(|e| {
+        let fault = |f: crate::proxy::Fault| super::NodeFault { name: f.node, op: "proxy".into(), reason: f.reason.to_string() };
+        Error::Unsupported(e.faults.into_iter().map(fault).collect())
+    })?;
+    let program = reread(&proxy).map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
+    let exact = Exact::new(model).map_err(|e| Error::Internal(e.to_string()))?;
+    let mut verification = Verification { samples, ..Verification::default() };
+    let mut warnings = Vec::new();
+    let mut first: Vec<f64> = Vec::new();
+    for start in (0..samples).step_by(CHUNK) {
+        let n = CHUNK.min(samples - start);
+        let rows = slice(model, inputs, start, n);
+        let want = exact.run(&rows, n, &model.outputs);
+        let got = program.run(&rows, n).map_err(|e| Error::Verification(e.to_string()))?;
+        for (o, want) in want.iter().enumerate() {
+            let got = got.outputs.get(o).map(|o| o.to_f64()).unwrap_or_default();
+            verification.elements += want.len() as u64;
+            let differ = got.iter().zip(want).filter(|(a, b)| a != b).count() + got.len().abs_diff(want.len());
+            if differ > 0 {
+                let at = got.iter().zip(want).position(|(a, b)| a != b).unwrap_or(0);
+                let width = model.len_of(model.outputs[o]).max(1);
+                return Err(Error::Verification(format!(
+                    "{differ} of {} elements of output `{}` differ from the trained model; first: sample {}, element {}: {:?} instead of {:?}",
+                    want.len(),
+                    model.values[model.outputs[o]].name,
+                    start + at / width,
+                    at % width,
+                    got.get(at),
+                    want.get(at)
+                )));
+            }
+        }
+        if start == 0 {
+            first = want.into_iter().next().unwrap_or_default();
+        }
+    }
+    if twice {
+        second_opinion(model, &proxy.bytes, inputs, samples, &first, &mut verification, &mut warnings)?;
+    }
+    for w in &proxy.warnings {
+        warnings.push((w.code.to_string(), format!("{}: {}", w.node, w.message)));
+    }
+    Ok(Emitted { proxy, program, verification, warnings })
+}
+
+/// The executor over the bytes, not over what they were encoded from.
+fn reread(proxy: &Proxy) -> Result<Program, FixedError> {
+    Program::with_port(&decode(&proxy.bytes, &Limits::default())?, proxy.input_port)
+}
+
+fn slice<'a>(model: &FixedModel, inputs: &[&'a [f32]], start: usize, n: usize) -> Vec<&'a [f32]> {
+    inputs.iter().zip(&model.inputs).map(|(x, &i)| &x[start * model.len_of(i)..(start + n) * model.len_of(i)]).collect()
+}
+
+/// tract runs the file too, in f32.
+fn second_opinion(
+    model: &FixedModel,
+    bytes: &[u8],
+    inputs: &[&[f32]],
+    samples: usize,
+    want: &[f64],
+    verification: &mut Verification,
+    warnings: &mut Vec<(String, String)>,
+) -> Result<(), Error> {
+    let n = samples.min(TRACT_SAMPLES);
+    let rows = slice(model, inputs, 0, n);
+    let got = match tract::run(bytes, &rows, n) {
+        Ok(got) => got,
+        Err(e) => {
+            warnings.push(("second_opinion".into(), format!("tract could not execute the proxy: {e}")));
+            return Ok(());
+        }
+    };
+    verification.second_opinion_samples = n;
+    let got = got.first().map_or(&[][..], |v| v.as_slice());
+    let differ = got.iter().zip(want).filter(|&(&a, &b)| a != b as f32).count() as u64;
+    let bounds = interval::bounds(model).map_err(|e| Error::Internal(e.to_string()))?;
+    let fits = bounds.iter().flatten().all(|b| b.max_bits() <= F32_BITS) && inputs_fit(inputs);
+    if differ > 0 && fits {
+        return Err(Error::Verification(format!(
+            "{differ} elements differ between tract's execution of the proxy and the trained model"
+        )));
+    }
+    verification.float_limited = differ;
+    Ok(())
+}
+
+/// An input plus half an LSB is exact in f32 only for inputs on a coarse grid; others may round onto a tie.
+fn inputs_fit(inputs: &[&[f32]]) -> bool {
+    inputs.iter().all(|x| x.iter().all(|&v| (v * 65536.0).fract() == 0.0 && v.abs() < 128.0))
+}

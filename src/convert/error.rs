@@ -1,0 +1,73 @@
+//! Why a job ended without a proxy: one stable code, one exit status, every fault at once.
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// One offending node of the user's model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeFault {
+    pub name: String,
+    pub op: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Error)]
+pub enum Error {
+    /// The bytes are not an ONNX model.
+    #[error("model: {0}")]
+    NotOnnx(String),
+    /// The model has nodes that cannot be converted.
+    #[error("the model is not supported:{}", list(.0))]
+    Unsupported(Vec<NodeFault>),
+    /// Data files or labels are wrong.
+    #[error("{}", .0.join("\n"))]
+    Data(Vec<String>),
+    /// The job configuration is wrong.
+    #[error("{}", .0.join("\n"))]
+    Config(Vec<String>),
+    /// The proxy does not equal the trained model. Always a fault of this program.
+    #[error("verification failed: {0}")]
+    Verification(String),
+    /// No candidate reaches what was asked for.
+    #[error("{0}")]
+    TargetNotMet(String),
+    #[error("canceled")]
+    Canceled,
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+fn list(nodes: &[NodeFault]) -> String {
+    nodes.iter().map(|n| format!("\n  node `{}` ({}): {}", n.name, n.op, n.reason)).collect()
+}
+
+impl Error {
+    /// Stable identifier, the `code` of a problem document.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::NotOnnx(_) => "not_onnx",
+            Error::Unsupported(_) => "unsupported_model",
+            Error::Data(_) => "bad_data",
+            Error::Config(_) => "bad_config",
+            Error::Verification(_) => "verification_failed",
+            Error::TargetNotMet(_) => "target_not_met",
+            Error::Canceled => "canceled",
+            Error::Internal(_) => "internal",
+        }
+    }
+
+    /// Exit status of the command line.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Error::Verification(_) | Error::TargetNotMet(_) => 1,
+            Error::NotOnnx(_) | Error::Unsupported(_) => 2,
+            Error::Data(_) | Error::Config(_) => 3,
+            Error::Canceled | Error::Internal(_) => 4,
+        }
+    }
+
+    /// The offending nodes, if the model was refused.
+    pub fn nodes(&self) -> &[NodeFault] {
+        if let Error::Unsupported(nodes) = self { nodes } else { &[] }
+    }
+}

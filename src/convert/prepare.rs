@@ -1,0 +1,201 @@
+//! From uploaded bytes to a checked graph and checked data. Every fault of model, data and configuration is found here.
+
+use super::{DataFile, Error, NodeFault};
+use crate::data::{Arrays, DataError, DataLimits, Dataset, Targets, split};
+use crate::graph::eval;
+use crate::graph::import::{ImportError, Note, import};
+use crate::graph::{Graph, Op, ValueId};
+use crate::onnx::codec::decode;
+use crate::onnx::limits::Limits;
+use crate::quant::exact::MinMax;
+
+/// Samples evaluated at a time: bounds the memory of a pass over all values.
+const CHUNK: usize = 4096;
+
+/// The imported model.
+pub struct Source {
+    pub graph: Graph,
+    pub notes: Vec<Note>,
+    /// The value that the proxy's output stands for: the graph's output, or what its Softmax reads.
+    pub logits: ValueId,
+    pub has_softmax: bool,
+    pub width: usize,
+}
+
+/// Decodes and imports.
+///
+/// # Errors
+/// [`Error::NotOnnx`] or [`Error::Unsupported`] with every offending node.
+pub fn source(bytes: &[u8]) -> Result<Source, Error> {
+    let model = decode(bytes, &Limits::default()).map_err(|e| Error::NotOnnx(e.to_string()))?;
+    let imported = import(&model).map_err(|e| match e {
+        ImportError::Unsupported { nodes } => {
+            Error::Unsupported(nodes.into_iter().map(|n| NodeFault { name: n.name, op: n.op, reason: n.reason }).collect())
+        }
+        other => Error::NotOnnx(other.to_string()),
+    })?;
+    let graph = imported.graph;
+    graph.check().map_err(|e| Error::Internal(e.to_string()))?;
+    let many = |what: &str, n: usize| {
+        Error::Unsupported(vec![NodeFault {
+            name: graph.name.clone(),
+            op: "graph".into(),
+            reason: format!("{n} {what}; models with one are supported so far"),
+        }])
+    };
+    if graph.inputs.len() != 1 {
+        return Err(many("inputs", graph.inputs.len()));
+    }
+    let [output] = graph.outputs[..] else { return Err(many("outputs", graph.outputs.len())) };
+    let softmax = graph.producer(output).filter(|&n| matches!(graph.nodes[n].op, Op::Softmax));
+    let logits = softmax.map_or(output, |n| graph.nodes[n].inputs[0]);
+    if graph.nodes.iter().all(|n| !matches!(n.op, Op::Dense(_))) {
+        let reason = "there is no Gemm or MatMul in it: nothing to quantize".into();
+        return Err(Error::Unsupported(vec![NodeFault { name: graph.name.clone(), op: "graph".into(), reason }]));
+    }
+    let width = graph.len_of(logits);
+    Ok(Source { notes: imported.notes, logits, has_softmax: softmax.is_some(), width, graph })
+}
+
+/// All data of a job.
+pub struct Data {
+    pub calibration: Dataset,
+    /// What is trained on; from the calibration inputs when there are no training data.
+    pub train: Dataset,
+    pub validation: Dataset,
+    /// How the validation samples came about, for the report.
+    pub validation_origin: &'static str,
+    /// Inputs that ranges are traced on: the calibration data, and the training data if they are others.
+    pub trace: Vec<f32>,
+}
+
+/// Reads and checks the data files.
+///
+/// # Errors
+/// [`Error::Data`] with every fault of every file.
+pub fn data(
+    source: &Source,
+    calibration: &DataFile,
+    train: Option<&DataFile>,
+    validation: Option<&DataFile>,
+    fraction: f64,
+    seed: u64,
+) -> Result<Data, Error> {
+    let mut faults = Vec::new();
+    let mut read = |file: &DataFile, what: &str| dataset(source, file, what).map_err(|e| faults.extend(e)).ok();
+    let calibration = read(calibration, "calibration").map(|d| Dataset { targets: None, ..d });
+    let train = train.map(|f| read(f, "train"));
+    let validation = validation.map(|f| read(f, "validation"));
+    let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
+    let train = train.flatten();
+    let trace = trace_inputs(&calibration, train.as_ref());
+    let train = train.unwrap_or_else(|| calibration.clone());
+    let (train, validation, validation_origin) = match validation.flatten() {
+        Some(v) => (train, v, "given"),
+        None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, "training samples"),
+        None => {
+            let (fit, held) = split(&train, fraction, seed);
+            (fit, held, "split from training samples")
+        }
+    };
+    if let Some(Targets::Values { width, .. }) = &train.targets
+        && *width != source.width
+    {
+        return Err(Error::Data(vec![format!(
+            "train: `y` has {width} values per sample, the model has {} outputs",
+            source.width
+        )]));
+    }
+    if train.targets.is_some() && validation.targets.is_none() {
+        return Err(Error::Data(vec!["validation: `y` is missing, the training data have one".into()]));
+    }
+    Ok(Data { calibration, train, validation, validation_origin, trace })
+}
+
+fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> Vec<f32> {
+    let mut x = calibration.inputs.first().cloned().unwrap_or_default();
+    if let Some(t) = train.and_then(|t| t.inputs.first()) {
+        if t.starts_with(&x) {
+            x.clone_from(t);
+        } else {
+            x.extend_from_slice(t);
+        }
+    }
+    x
+}
+
+/// One data file as a dataset of the model's input.
+///
+/// # Errors
+/// Every fault, one line each.
+pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, Vec<String>> {
+    let graph = &source.graph;
+    let inputs: Vec<(String, Vec<usize>)> =
+        graph.inputs.iter().map(|&i| (graph.values[i].name.clone(), graph.values[i].shape.clone())).collect();
+    let arrays = Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| lines(&e, what))?;
+    Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| lines(&e, what))
+}
+
+/// One line per fault, each naming the role and the file.
+pub fn lines(error: &DataError, what: &str) -> Vec<String> {
+    match error {
+        DataError::Faults { file, faults, .. } => faults.iter().map(|f| format!("{what} (`{file}`): {f}")).collect(),
+        other => vec![format!("{what}: {other}")],
+    }
+}
+
+/// Values of the source graph on a dataset.
+pub struct SourceValues {
+    /// `samples × width`, before any Softmax.
+    pub logits: Vec<f32>,
+    /// Range of every graph value.
+    pub ranges: Vec<MinMax>,
+}
+
+/// Evaluates the source graph on all samples.
+///
+/// # Errors
+/// A value that is not finite (its name).
+pub fn evaluate(source: &Source, data: &Dataset) -> Result<SourceValues, Error> {
+    let graph = &source.graph;
+    let wanted: Vec<ValueId> =
+        (0..graph.values.len()).filter(|&v| graph.inputs.contains(&v) || graph.producer(v).is_some()).collect();
+    let mut ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax::empty(v.len())).collect();
+    let mut logits = Vec::with_capacity(data.samples * source.width);
+    for first in (0..data.samples).step_by(CHUNK) {
+        let n = CHUNK.min(data.samples - first);
+        let rows: Vec<&[f32]> = data
+            .inputs
+            .iter()
+            .zip(&graph.inputs)
+            .map(|(x, &i)| &x[first * graph.len_of(i)..(first + n) * graph.len_of(i)])
+            .collect();
+        let values = eval::run(graph, &rows, n, &wanted).map_err(|e| Error::Internal(e.to_string()))?;
+        for (&v, block) in wanted.iter().zip(&values) {
+            let len = graph.len_of(v).max(1);
+            for row in block.chunks_exact(len) {
+                for (e, &x) in row.iter().enumerate() {
+                    if !x.is_finite() {
+                        let name = &graph.values[v].name;
+                        return Err(Error::Data(vec![format!(
+                            "the model's value `{name}` is {x} on the data given: scale the inputs"
+                        )]));
+                    }
+                    ranges[v].min[e] = ranges[v].min[e].min(x);
+                    ranges[v].max[e] = ranges[v].max[e].max(x);
+                }
+            }
+            if v == source.logits {
+                logits.extend(block.iter().map(|&x| x as f32));
+            }
+        }
+    }
+    Ok(SourceValues { logits, ranges })
+}
+
+/// Widens `a` by `b`.
+pub fn merge_ranges(a: &mut [MinMax], b: &[MinMax]) {
+    for (a, b) in a.iter_mut().zip(b) {
+        a.merge(b);
+    }
+}

@@ -1,0 +1,66 @@
+//! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
+
+use super::metric::{MetricKind, measure};
+use crate::data::{Dataset, Targets};
+use crate::proxy::prune;
+use crate::quant::exact::Exact;
+use crate::quant::{FixedModel, Model, ebops, interval};
+use crate::trace::{FormatOptions, Ranges, TraceError, fix, trace_minmax};
+use crate::train::pareto::Score;
+
+/// What candidates are scored on.
+pub struct Judge<'a> {
+    /// Inputs that ranges are traced on.
+    pub trace_inputs: &'a [f32],
+    pub trace_samples: usize,
+    pub validation: &'a Dataset,
+    /// The source's logits on the validation samples.
+    pub source_logits: &'a [f32],
+    pub width: usize,
+    pub kind: MetricKind,
+    pub formats: FormatOptions,
+    /// Applied to the exact model before it is counted (the `uniform` form takes envelopes).
+    pub finish: fn(&FixedModel) -> FixedModel,
+}
+
+/// A candidate made exact.
+#[derive(Clone, Debug)]
+pub struct Exactly {
+    /// As traced, nothing removed.
+    pub full: FixedModel,
+    /// Dead channels removed: what is emitted and counted.
+    pub pruned: FixedModel,
+    pub ranges: Ranges,
+    pub score: Score,
+}
+
+impl Judge<'_> {
+    pub fn targets(&self) -> Option<&Targets> {
+        self.validation.targets.as_ref()
+    }
+
+    /// Traces, freezes and scores a model.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub fn judge(&self, model: &Model) -> Result<Exactly, TraceError> {
+        let ranges = trace_minmax(model, &[self.trace_inputs], self.trace_samples)?;
+        let full = (self.finish)(&fix(model, &ranges, &self.formats)?);
+        let pruned = prune(&full);
+        let bounds = interval::bounds(&pruned)?;
+        let ebops = ebops::ebops(&pruned, &bounds);
+        let (metric, loss) = self.measure(&pruned)?;
+        Ok(Exactly { full, pruned, ranges, score: Score { ebops, metric, loss } })
+    }
+
+    /// Metric (larger is better) and loss of an exact model on the validation samples.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub fn measure(&self, model: &FixedModel) -> Result<(f64, f64), TraceError> {
+        let inputs: Vec<&[f32]> = self.validation.inputs.iter().map(|v| v.as_slice()).collect();
+        let outputs = Exact::new(model)?.run(&inputs, self.validation.samples, &model.outputs);
+        let first = outputs.first().map_or(&[][..], |o| o.as_slice());
+        Ok(measure(self.kind, first, self.width, self.targets(), self.source_logits))
+    }
+}

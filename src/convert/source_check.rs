@@ -1,0 +1,56 @@
+//! The imported graph against the file sent: tract executes the file on the user's own samples.
+
+use super::prepare::Source;
+use crate::data::Dataset;
+use crate::graph::eval;
+use crate::verify::tract;
+use serde::Serialize;
+
+/// Samples compared; tract runs files of fixed batch size one sample at a time.
+const SAMPLES: usize = 1024;
+/// Largest relative difference between f32 execution of a float file and f64 execution of the graph.
+const TOLERANCE: f64 = 1e-3;
+
+/// Outcome of the check.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportCheck {
+    /// Largest absolute difference of any output (after a Softmax, if the file has one); `None` if tract cannot execute the file.
+    pub max_abs_diff_vs_source: Option<f64>,
+    pub samples: usize,
+    /// Elements that differ by more than the tolerance: in annotated files, f32 sums that fall on the other side of a tie.
+    pub outliers: usize,
+    #[serde(skip)]
+    pub refused: Option<String>,
+    #[serde(skip)]
+    pub elements: usize,
+}
+
+/// Runs both on the first samples of `data`.
+pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {
+    let graph = &source.graph;
+    let n = data.samples.min(SAMPLES);
+    let rows: Vec<&[f32]> = data.inputs.iter().zip(&graph.inputs).map(|(x, &i)| &x[..n * graph.len_of(i)]).collect();
+    let refused =
+        |text: String| ImportCheck { max_abs_diff_vs_source: None, samples: 0, outliers: 0, refused: Some(text), elements: 0 };
+    let theirs = match tract::run(bytes, &rows, n) {
+        Ok(outputs) => outputs,
+        Err(e) => return refused(e.to_string()),
+    };
+    let ours = match eval::run(graph, &rows, n, &graph.outputs) {
+        Ok(outputs) => outputs,
+        Err(e) => return refused(e.to_string()),
+    };
+    let (mut most, mut outliers, mut elements) = (0f64, 0, 0);
+    for (a, b) in ours.iter().zip(&theirs) {
+        elements += a.len();
+        if a.len() != b.len() {
+            return refused(format!("tract gives {} values where the graph gives {}", b.len(), a.len()));
+        }
+        for (&x, &y) in a.iter().zip(b) {
+            let difference = (x - y as f64).abs();
+            most = most.max(difference);
+            outliers += (difference > TOLERANCE * (1.0 + x.abs())) as usize;
+        }
+    }
+    ImportCheck { max_abs_diff_vs_source: Some(most), samples: n, outliers, refused: None, elements }
+}

@@ -1,0 +1,60 @@
+//! `hgq-onnx trace`: ranges and formats on calibration data, without training.
+
+use super::config::JobConfig;
+use super::report::{self, format_counts};
+use super::{DataFile, Error, pipeline, prepare};
+use crate::quant::{QOp, ebops, interval};
+use crate::trace::{FormatOptions, fix, trace_minmax};
+use serde_json::{Value, json};
+
+/// Ranges and formats of every quantizer, and EBOPs: a JSON document.
+///
+/// # Errors
+/// See [`Error`].
+pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result<Value, Error> {
+    config.check().map_err(Error::Config)?;
+    // without training: annotations stand as they are, float tensors have their starting bits
+    let config = JobConfig { epochs: 0, ..config.clone() };
+    super::on_threads(&config, || {
+        let source = prepare::source(model)?;
+        let data = prepare::dataset(&source, calibration, "calibration").map_err(Error::Data)?;
+        let values = prepare::evaluate(&source, &data)?;
+        let built = pipeline::quantizers(&source, &config, &values, None)?;
+        let inputs: Vec<&[f32]> = data.inputs.iter().map(|v| v.as_slice()).collect();
+        let internal = |e: &dyn std::fmt::Display| Error::Internal(e.to_string());
+        let ranges = trace_minmax(&built.model, &inputs, data.samples).map_err(|e| internal(&e))?;
+        let options = FormatOptions { cover_factor: config.cover_factor, lower_annotated: true };
+        let fixed = fix(&built.model, &ranges, &options).map_err(|e| internal(&e))?;
+        let bounds = interval::bounds(&fixed).map_err(|e| internal(&e))?;
+        let counts = ebops::layers(&fixed, &bounds);
+        let quantizers: Vec<Value> = (0..fixed.nodes.len())
+            .filter(|&n| matches!(built.model.nodes[n].op, QOp::Quantizer(_)))
+            .map(|n| {
+                let node = &fixed.nodes[n];
+                let formats = match &node.op {
+                    crate::quant::FixedOp::Quantize(q) => q.formats.clone(),
+                    _ => Vec::new(),
+                };
+                let range = ranges.by_node[n].as_ref();
+                json!({
+                    "name": node.name,
+                    "tensor": fixed.values[node.output].name,
+                    "min": range.map(|r| r.min.clone()),
+                    "max": range.map(|r| r.max.clone()),
+                    "k": formats.iter().map(|f| f.keep_negative as u8).collect::<Vec<_>>(),
+                    "i": formats.iter().map(|f| f.integer).collect::<Vec<_>>(),
+                    "f": formats.iter().map(|f| f.fractional).collect::<Vec<_>>(),
+                    "formats": format_counts(&formats),
+                })
+            })
+            .collect();
+        Ok(json!({
+            "schema": "hgq-onnx/trace/1",
+            "samples": data.samples,
+            "quantizers": quantizers,
+            "layers": report::layers(&fixed, &bounds, &counts, &ranges),
+            "ebops": ebops::ebops(&fixed, &bounds),
+            "ebops_hgq2": ebops::ebops_hgq2(&fixed, &bounds),
+        }))
+    })
+}

@@ -1,0 +1,139 @@
+//! Samples in the form the graph takes them, checked against the model.
+
+use super::{
+    DataError, Targets,
+    arrays::{Array, Arrays},
+    npy::Values,
+    targets,
+};
+
+/// A data set for one model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// One per graph input: `[samples][elements of a sample]`, row-major.
+    pub inputs: Vec<Vec<f32>>,
+    pub samples: usize,
+    pub targets: Option<Targets>,
+}
+
+impl Array {
+    /// Values rounded to f32.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.values {
+            Values::F32(v) => v.clone(),
+            Values::F64(v) => v.iter().map(|&x| x as f32).collect(),
+            Values::I64(v) => v.iter().map(|&x| x as f32).collect(),
+            Values::U64(v) => v.iter().map(|&x| x as f32).collect(),
+        }
+    }
+}
+
+impl Dataset {
+    /// Takes the arrays for a model out of a file.
+    ///
+    /// `inputs` are the graph inputs with the shape of one sample. An input takes the array of its name; a single input
+    /// also takes `x` or else `x_train`. Samples may be flat. Targets are `y` or else `y_train` (the other way round where
+    /// the input is `x_train`), in the forms that [`Targets`] documents for `outputs_len` outputs. `what` names the role
+    /// of the data in messages ("calibration").
+    ///
+    /// # Errors
+    /// [`DataError::Faults`] with all faults at once: missing arrays, shapes, NaN or infinite values, labels out of range,
+    /// different numbers of samples.
+    pub fn from_arrays(
+        arrays: &Arrays,
+        inputs: &[(String, Vec<usize>)],
+        outputs_len: usize,
+        what: &str,
+    ) -> Result<Self, DataError> {
+        let mut faults = Vec::new();
+        let mut counts: Vec<(String, usize)> = Vec::new();
+        let mut data = Vec::with_capacity(inputs.len());
+        let mut from_train = false;
+        for (name, shape) in inputs {
+            let fallbacks: &[&str] = if inputs.len() == 1 { &["x", "x_train"] } else { &[] };
+            let candidates = std::iter::once(name.as_str()).chain(fallbacks.iter().copied());
+            let Some(array) = find(arrays, candidates, &mut faults) else {
+                let names: Vec<&str> = arrays.names().collect();
+                let wanted = if inputs.len() == 1 { format!("`x` (or `{name}`)") } else { format!("`{name}`") };
+                faults.push(format!("there is no array {wanted} for the model's input; the file has {}", names.join(", ")));
+                continue;
+            };
+            let Some(array) = array else { continue };
+            from_train |= array.name == "x_train";
+            if let Some(values) = samples(array, shape, &mut faults) {
+                counts.push((array.name.clone(), array.shape[0]));
+                data.push(values);
+            }
+        }
+        let order = if from_train { ["y_train", "y"] } else { ["y", "y_train"] };
+        // an input that is called `y` is no target
+        let order = order.into_iter().filter(|y| inputs.iter().all(|(name, _)| name != y));
+        let targets = find(arrays, order, &mut faults).flatten().and_then(|array| {
+            counts.extend(array.shape.first().map(|&n| (array.name.clone(), n)));
+            targets::read(array, outputs_len, &mut faults)
+        });
+        let count = counts.first().map_or(0, |(_, n)| *n);
+        if counts.iter().any(|(_, n)| *n != count) {
+            let list: Vec<String> = counts.iter().map(|(name, n)| format!("`{name}` has {n}")).collect();
+            faults.push(format!("the arrays differ in their number of samples: {}", list.join(", ")));
+        }
+        if !faults.is_empty() {
+            return Err(DataError::Faults { file: arrays.file.clone(), what: what.to_string(), faults });
+        }
+        Ok(Dataset { inputs: data, samples: count, targets })
+    }
+
+    /// The samples `indices`, in that order.
+    pub fn select(&self, indices: &[usize]) -> Dataset {
+        let pick = |values: &Vec<f32>| {
+            let len = values.len() / self.samples.max(1);
+            indices.iter().flat_map(|&i| &values[i * len..(i + 1) * len]).copied().collect()
+        };
+        Dataset {
+            inputs: self.inputs.iter().map(pick).collect(),
+            samples: indices.len(),
+            targets: self.targets.as_ref().map(|t| t.select(indices)),
+        }
+    }
+}
+
+/// The first array that exists; `Some(None)` where it is not usable, which is noted.
+fn find<'a, 'n>(arrays: &'a Arrays, names: impl Iterator<Item = &'n str>, faults: &mut Vec<String>) -> Option<Option<&'a Array>> {
+    let found = names.into_iter().find_map(|name| arrays.get(name))?;
+    Some(found.map_err(|error| faults.push(error.to_string())).ok())
+}
+
+/// The values of an input array whose samples have `shape`, or are flat.
+fn samples(array: &Array, shape: &[usize], faults: &mut Vec<String>) -> Option<Vec<f32>> {
+    let name = &array.name;
+    let len: usize = shape.iter().product();
+    let Some((&count, sample)) = array.shape.split_first() else {
+        faults.push(format!("array `{name}` is a single number; its first axis must be the samples"));
+        return None;
+    };
+    if sample != shape && sample != [len] {
+        let flat = if shape.len() > 1 { format!(" or [N, {len}]") } else { String::new() };
+        let wanted: String = shape.iter().map(|d| format!(", {d}")).collect();
+        faults.push(format!("array `{name}` has shape {:?}, but the model takes [N{wanted}]{flat}", array.shape));
+        return None;
+    }
+    if count == 0 {
+        faults.push(format!("array `{name}` has no samples"));
+        return None;
+    }
+    let values = array.to_f32();
+    match first_bad(&values) {
+        Some(what) => {
+            faults.push(format!("array `{name}`: {what}"));
+            None
+        }
+        None => Some(values),
+    }
+}
+
+/// Describes the NaN and infinite values, if any.
+pub(super) fn first_bad(values: &[f32]) -> Option<String> {
+    let index = values.iter().position(|v| !v.is_finite())?;
+    let count = values.iter().filter(|v| !v.is_finite()).count();
+    Some(format!("{count} value(s) are NaN or infinite in float32, the first at flat index {index}"))
+}

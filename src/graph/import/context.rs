@@ -1,0 +1,179 @@
+//! The graph under construction and the helpers that every operator's handler uses.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    error::Refusal,
+    item::{Constant, Item},
+};
+use crate::{
+    graph::{
+        Graph,
+        dag::{Dag, Node, ValueId},
+        op::Op,
+    },
+    onnx::{Attributes, OnnxError, proto::NodeProto},
+};
+
+/// Most numbers that expanding constants (broadcast scales, per-element annotations, folded tensors) may create in one
+/// import: 1 GiB of f64. A small file could otherwise ask for any amount.
+pub const MAX_EXPANDED: usize = 1 << 27;
+/// Largest sample: a 2048×2048 image with four channels.
+pub const MAX_SAMPLE: usize = 1 << 24;
+
+/// Why one node is refused.
+#[derive(Debug)]
+pub struct Fault {
+    pub reason: String,
+}
+
+impl Fault {
+    pub fn new(reason: impl Into<String>) -> Self {
+        Fault { reason: reason.into() }
+    }
+}
+
+impl From<OnnxError> for Fault {
+    fn from(error: OnnxError) -> Self {
+        Fault::new(error.to_string())
+    }
+}
+
+/// Something the user should know about the import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Stable identifier.
+    pub code: &'static str,
+    pub message: String,
+    pub node: Option<String>,
+}
+
+/// One node of the file.
+pub struct NodeView<'m> {
+    pub proto: &'m NodeProto,
+    /// Its name, or that of its first output.
+    pub name: String,
+}
+
+impl<'m> NodeView<'m> {
+    pub fn of(proto: &'m NodeProto) -> Self {
+        let output = proto.output.iter().find(|o| !o.is_empty()).map_or("", String::as_str);
+        let name = if proto.name().is_empty() { output } else { proto.name() };
+        NodeView { proto, name: name.to_string() }
+    }
+
+    pub fn attributes(&self) -> Attributes<'m> {
+        Attributes::of(self.proto)
+    }
+
+    /// Name of input `index`; `None` where it is left out.
+    pub fn input(&self, index: usize) -> Option<&'m str> {
+        self.proto.input.get(index).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// Name of the first output.
+    pub fn output(&self) -> &'m str {
+        self.proto.output.first().map_or("", String::as_str)
+    }
+}
+
+/// See the module.
+pub struct Context<'m> {
+    pub graph: Graph,
+    pub items: HashMap<&'m str, Item>,
+    /// Opset version of the standard domain.
+    pub opset: i64,
+    pub notes: Vec<Note>,
+    pub refusals: Vec<Refusal>,
+    /// Outputs of dense layers without a bias: a constant that is added may become one.
+    pub bare: HashSet<ValueId>,
+    /// How many nodes and graph outputs read each tensor, counted through identities.
+    pub uses: HashMap<&'m str, usize>,
+    expanded: usize,
+}
+
+impl<'m> Context<'m> {
+    pub fn new(name: &str, opset: i64, uses: HashMap<&'m str, usize>) -> Self {
+        Context {
+            graph: Dag { name: name.to_string(), values: vec![], nodes: vec![], inputs: vec![], outputs: vec![] },
+            items: HashMap::new(),
+            opset,
+            notes: vec![],
+            refusals: vec![],
+            bare: HashSet::new(),
+            uses,
+            expanded: 0,
+        }
+    }
+
+    /// What input `index` of `node` is.
+    ///
+    /// # Errors
+    /// Where it is left out or nothing before computes it.
+    pub fn item(&self, node: &NodeView<'m>, index: usize) -> Result<Item, Fault> {
+        let name = node.input(index).ok_or_else(|| Fault::new(format!("input {index} is missing")))?;
+        self.items
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Fault::new(format!("input `{name}` is not computed by any node before this one")))
+    }
+
+    /// A data input.
+    ///
+    /// # Errors
+    /// Where it is anything else.
+    pub fn data(&self, node: &NodeView<'m>, index: usize) -> Result<ValueId, Fault> {
+        match self.item(node, index)? {
+            Item::Data(value) => Ok(value),
+            Item::Const(_) => Err(Fault::new("its input is constant; fold constants before export (onnxsim)")),
+            _ => Err(Fault::new("its input is computed from shapes or labels, not from the data")),
+        }
+    }
+
+    /// A constant input.
+    ///
+    /// # Errors
+    /// Where it is anything else; `what` is its role.
+    pub fn constant(&self, node: &NodeView<'m>, index: usize, what: &str) -> Result<Constant, Fault> {
+        match self.item(node, index)? {
+            Item::Const(constant) => Ok(constant),
+            _ => Err(Fault::new(format!("its {what} is not a constant"))),
+        }
+    }
+
+    /// A constant input that may be left out.
+    ///
+    /// # Errors
+    /// Where it is there and not constant.
+    pub fn optional(&self, node: &NodeView<'m>, index: usize, what: &str) -> Result<Option<Constant>, Fault> {
+        node.input(index).map(|_| self.constant(node, index, what)).transpose()
+    }
+
+    /// Shape of one sample of a value.
+    pub fn shape(&self, value: ValueId) -> &[usize] {
+        &self.graph.values[value].shape
+    }
+
+    /// Accounts for `count` numbers about to be created.
+    ///
+    /// # Errors
+    /// Beyond [`MAX_EXPANDED`] in total.
+    pub fn spend(&mut self, count: usize) -> Result<(), Fault> {
+        self.expanded = self.expanded.saturating_add(count);
+        if self.expanded > MAX_EXPANDED {
+            return Err(Fault::new(format!("the model's constants expand to more than {MAX_EXPANDED} numbers")));
+        }
+        Ok(())
+    }
+
+    /// Adds an operation whose output carries the tensor name of the file.
+    pub fn emit(&mut self, node: &NodeView<'m>, op: Op, input: ValueId, shape: Vec<usize>) -> Item {
+        let output = self.graph.add_value(node.output(), shape);
+        self.graph.nodes.push(Node { name: node.name.clone(), op, inputs: vec![input], output });
+        Item::Data(output)
+    }
+
+    pub fn note(&mut self, code: &'static str, node: &NodeView<'_>, message: impl Into<String>) {
+        self.notes.push(Note { code, message: message.into(), node: Some(node.name.clone()) });
+    }
+}

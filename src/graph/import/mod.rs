@@ -1,0 +1,114 @@
+//! `ModelProto → Graph`: every node of the file is translated by the handler that [`table`] names, constants are folded
+//! on the way, identities become aliases, and the passes of [`crate::graph::pass`] tidy up.
+//!
+//! Tensors keep the names of the file. The first axis of every data tensor is the batch, whatever the file declares for
+//! it; shapes are those of one sample, with the axes in the order of the file. Shapes are inferred here; `value_info` is ignored. Dead nodes are ignored. A model that is not supported is
+//! refused with all of its faults at once.
+
+mod broadcast;
+mod context;
+mod error;
+mod item;
+mod liveness;
+mod op;
+mod signature;
+mod table;
+mod unsupported;
+
+pub use context::{MAX_EXPANDED, MAX_SAMPLE, Note};
+pub use error::{ImportError, Refusal};
+
+use context::{Context, Fault, NodeView};
+use item::Item;
+
+use super::{Graph, pass};
+use crate::onnx::{
+    Attributes,
+    proto::{GraphProto, ModelProto},
+};
+
+/// Versions of the standard operator set that the handlers were written for.
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+
+/// An imported model and what to tell about it.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    pub graph: Graph,
+    pub notes: Vec<Note>,
+}
+
+/// Translates a model.
+///
+/// # Errors
+/// [`ImportError::Unsupported`] with every node, tensor, input or output that is not supported.
+pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
+    let empty = GraphProto::default();
+    let file = model.graph.as_ref().unwrap_or(&empty);
+    let live = liveness::analyse(file);
+    let mut context = Context::new(file.name(), signature::opset(model), live.uses);
+    signature::check_opset(model, &mut context);
+    signature::initializers(file, &mut context);
+    signature::inputs(file, &mut context);
+    for (proto, _) in file.node.iter().zip(&live.nodes).filter(|(_, live)| **live) {
+        node(&mut context, &NodeView::of(proto));
+    }
+    signature::outputs(file, &mut context);
+    let Context { mut graph, notes, mut refusals, .. } = context;
+    refusals.extend(signature::misplaced_softmax(&graph));
+    if !refusals.is_empty() {
+        return Err(ImportError::Unsupported { nodes: refusals });
+    }
+    pass::run(&mut graph)?;
+    let nodes = signature::stuck_permutes(&graph);
+    if !nodes.is_empty() {
+        return Err(ImportError::Unsupported { nodes });
+    }
+    Ok(Imported { graph, notes })
+}
+
+/// Translates one node and records what its outputs are.
+fn node<'m>(context: &mut Context<'m>, node: &NodeView<'m>) {
+    let constant = node
+        .proto
+        .input
+        .iter()
+        .filter(|i| !i.is_empty())
+        .all(|name| matches!(context.items.get(name.as_str()), Some(Item::Const(_) | Item::Refused { constant: true })));
+    let item = translate(context, node).unwrap_or_else(|fault| {
+        let domain = node.proto.domain();
+        let op = node.proto.op_type();
+        let op = if domain.is_empty() { op.to_string() } else { format!("{domain}.{op}") };
+        context.refusals.push(Refusal { name: node.name.clone(), op, reason: fault.reason });
+        Item::Refused { constant }
+    });
+    for (index, output) in node.proto.output.iter().enumerate().filter(|(_, o)| !o.is_empty()) {
+        let item = if index == 0 { item.clone() } else { Item::Refused { constant } };
+        if context.items.insert(output, item).is_some() {
+            let reason = format!("tensor `{output}` is computed twice; every tensor needs a name of its own");
+            context.refusals.push(Refusal { name: node.name.clone(), op: node.proto.op_type().to_string(), reason });
+        }
+    }
+}
+
+fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    if let Some(attribute) = Attributes::of(node.proto).subgraphs().next() {
+        return Err(Fault::new(format!("its subgraph `{attribute}` is not supported; export a model without control flow")));
+    }
+    let handler = table::handler(node)?;
+    let inputs: Vec<Option<&Item>> =
+        node.proto.input.iter().filter(|i| !i.is_empty()).map(|name| context.items.get(name.as_str())).collect();
+    if inputs.iter().any(|item| matches!(item, Some(Item::Refused { .. }))) {
+        let constant = |item: &&Option<&Item>| matches!(item, Some(Item::Const(_) | Item::Refused { constant: true }));
+        if table::one_must_be_constant(node) && !inputs.iter().any(|i| constant(&i)) {
+            return Err(Fault::new(unsupported::TWO_TENSORS));
+        }
+        return Ok(Item::Refused { constant: inputs.iter().all(|i| constant(&i)) });
+    }
+    if inputs.iter().any(|item| matches!(item, Some(Item::Label))) {
+        return op::label::follow(node);
+    }
+    if let Some(extra) = node.proto.output.iter().skip(1).find(|o| context.uses.contains_key(o.as_str())) {
+        return Err(Fault::new(format!("its output `{extra}` is used; only the first output is supported")));
+    }
+    handler(context, node)
+}

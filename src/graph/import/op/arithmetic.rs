@@ -1,0 +1,109 @@
+//! `Add`, `Sub`, `Mul`, `Div` of a tensor and a constant: `y = x·scale + shift`. The constant of an `Add` right behind a
+//! dense layer without bias becomes the bias, with its annotation.
+
+use super::{
+    super::{
+        broadcast,
+        context::{Context, Fault, NodeView},
+        item::{Constant, Item},
+        unsupported::TWO_TENSORS,
+    },
+    fold,
+};
+use crate::graph::{
+    dag::ValueId,
+    op::{Affine, Op},
+};
+
+/// The two operands of a node: both constant, or data and a constant.
+enum Operands {
+    Constants(Constant, Constant),
+    /// `swapped` when the constant comes first.
+    Mixed {
+        data: ValueId,
+        constant: Constant,
+        swapped: bool,
+    },
+}
+
+fn operands<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<Operands, Fault> {
+    Ok(match (context.item(node, 0)?, context.item(node, 1)?) {
+        (Item::Const(a), Item::Const(b)) => Operands::Constants(a, b),
+        (Item::Data(data), Item::Const(constant)) => Operands::Mixed { data, constant, swapped: false },
+        (Item::Const(constant), Item::Data(data)) => Operands::Mixed { data, constant, swapped: true },
+        (Item::Data(_), Item::Data(_)) => return Err(Fault::new(TWO_TENSORS)),
+        _ => return Err(Fault::new("arithmetic on shapes is not supported; export with a fixed sample shape")),
+    })
+}
+
+/// Emits `x·scale + shift`, where both come from the value of the constant at each element.
+fn affine<'m>(
+    context: &mut Context<'m>,
+    node: &NodeView<'m>,
+    (data, constant): (ValueId, &Constant),
+    of: impl Fn(f64) -> (f64, f64),
+) -> Result<Item, Fault> {
+    let shape = context.shape(data).to_vec();
+    context.spend(3 * shape.iter().product::<usize>())?;
+    let values = constant.finite()?;
+    let (scale, shift): (Vec<f64>, Vec<f64>) =
+        broadcast::onto_sample(constant.shape(), &shape)?.into_iter().map(|index| of(values[index])).unzip();
+    if scale.iter().chain(&shift).any(|v| !v.is_finite()) {
+        return Err(Fault::new(format!("it divides by a zero in tensor `{}`", constant.name)));
+    }
+    Ok(context.emit(node, Op::Affine(Affine { scale, shift }), data, shape))
+}
+
+pub fn add<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    match operands(context, node)? {
+        Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x + y, i64::checked_add),
+        Operands::Mixed { data, constant, .. } => {
+            // reads are counted for the tensor itself, not for an alias of it
+            let uses = context.uses.get(context.graph.values[data].name.as_str());
+            if context.bare.contains(&data) && uses == Some(&1) {
+                bias(context, node, data, &constant)
+            } else {
+                affine(context, node, (data, &constant), |c| (1.0, c))
+            }
+        }
+    }
+}
+
+/// Makes `constant` the bias of the dense layer that computes `data`; the value takes the name of the sum.
+fn bias<'m>(context: &mut Context<'m>, node: &NodeView<'m>, data: ValueId, constant: &Constant) -> Result<Item, Fault> {
+    constant.check_finite()?;
+    let source = broadcast::onto_sample(constant.shape(), context.shape(data))?;
+    context.spend(4 * source.len())?;
+    let bias = constant.gather(vec![source.len()], &source);
+    let layer = context.graph.nodes.iter_mut().rfind(|n| n.output == data);
+    if let Some(Op::Dense(dense)) = layer.map(|n| &mut n.op) {
+        dense.bias = bias.tensor.to_f32();
+        dense.bias_quant = bias.quant.as_deref().cloned();
+    }
+    context.bare.remove(&data);
+    context.graph.values[data].name = node.output().to_string();
+    Ok(Item::Data(data))
+}
+
+pub fn sub<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    match operands(context, node)? {
+        Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x - y, i64::checked_sub),
+        Operands::Mixed { data, constant, swapped: false } => affine(context, node, (data, &constant), |c| (1.0, -c)),
+        Operands::Mixed { data, constant, swapped: true } => affine(context, node, (data, &constant), |c| (-1.0, c)),
+    }
+}
+
+pub fn mul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    match operands(context, node)? {
+        Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x * y, i64::checked_mul),
+        Operands::Mixed { data, constant, .. } => affine(context, node, (data, &constant), |c| (c, 0.0)),
+    }
+}
+
+pub fn div<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    match operands(context, node)? {
+        Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x / y, i64::checked_div),
+        Operands::Mixed { data, constant, swapped: false } => affine(context, node, (data, &constant), |c| (1.0 / c, 0.0)),
+        Operands::Mixed { swapped: true, .. } => Err(Fault::new("division by a tensor is not supported")),
+    }
+}

@@ -1,0 +1,74 @@
+//! Arithmetic on constants only. Floats are computed in f64 and rounded once to the type of the operands, which for
+//! `+ − × ÷ √` of f32 gives the f32 result exactly.
+
+use super::super::{
+    broadcast,
+    context::{Context, Fault, NodeView},
+    item::{Constant, Item},
+};
+use crate::onnx::{Tensor, Values};
+
+/// Element-wise operation with broadcasting; integers overflow or divide by zero to an error.
+pub fn binary<'m>(
+    context: &mut Context<'m>,
+    node: &NodeView<'m>,
+    a: &Constant,
+    b: &Constant,
+    float: impl Fn(f64, f64) -> f64,
+    integer: impl Fn(i64, i64) -> Option<i64>,
+) -> Result<Item, Fault> {
+    let mismatch = || Fault::new(format!("shapes {:?} and {:?} do not broadcast", a.shape(), b.shape()));
+    let shape = broadcast::common(a.shape(), b.shape()).ok_or_else(mismatch)?;
+    let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
+    context.spend(len.saturating_mul(4))?;
+    let pick_a = broadcast::indices(a.shape(), &shape).ok_or_else(mismatch)?;
+    let pick_b = broadcast::indices(b.shape(), &shape).ok_or_else(mismatch)?;
+    let pairs = pick_a.into_iter().zip(pick_b);
+    let (a, b) = (a.resolved(), b.resolved());
+    let values = match (&a.values, &b.values) {
+        (Values::I64(x), Values::I64(y)) => {
+            let sum: Option<Vec<i64>> = pairs.map(|(i, j)| integer(x[i], y[j])).collect();
+            Values::I64(sum.ok_or_else(|| Fault::new("integer overflow or division by zero in constants"))?)
+        }
+        _ => {
+            let (x, y) = (a.to_f64(), b.to_f64());
+            let result = pairs.map(|(i, j)| float(x[i], y[j]));
+            match a.values {
+                Values::F64(_) => Values::F64(result.collect()),
+                _ => Values::F32(result.map(|v| v as f32).collect()),
+            }
+        }
+    };
+    Ok(Item::Const(Constant::new(node.output(), Tensor { shape, values, data_type: a.data_type })))
+}
+
+fn unary<'m>(context: &mut Context<'m>, node: &NodeView<'m>, float: impl Fn(f64) -> f64) -> Result<Item, Fault> {
+    let Item::Const(constant) = context.item(node, 0)? else {
+        return Err(Fault::new("it is supported on constants only"));
+    };
+    context.spend(constant.tensor.len())?;
+    let tensor = constant.resolved();
+    let values = match &tensor.values {
+        Values::F32(v) => Values::F32(v.iter().map(|&x| float(x.into()) as f32).collect()),
+        Values::F64(v) => Values::F64(v.iter().map(|&x| float(x)).collect()),
+        _ => return Err(Fault::new("it is supported on floats only")),
+    };
+    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: tensor.shape.clone(), values, data_type: tensor.data_type })))
+}
+
+pub fn sqrt<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    unary(context, node, f64::sqrt)
+}
+
+pub fn neg<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    unary(context, node, |x| -x)
+}
+
+pub fn pow<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    match (context.item(node, 0)?, context.item(node, 1)?) {
+        (Item::Const(a), Item::Const(b)) => {
+            binary(context, node, &a, &b, f64::powf, |x, y| u32::try_from(y).ok().and_then(|y| x.checked_pow(y)))
+        }
+        _ => Err(Fault::new("it is supported on constants only")),
+    }
+}

@@ -1,0 +1,93 @@
+//! `Squeeze` and `Unsqueeze`; the axes are an attribute before opset 13 and an input from then on.
+
+use std::collections::BTreeSet;
+
+use super::super::{
+    context::{Context, Fault, NodeView},
+    item::Item,
+};
+use crate::graph::op::Op;
+
+/// The axes, as indices into `rank` dimensions; `None` where the node names none.
+fn axes<'m>(context: &Context<'m>, node: &NodeView<'m>, rank: usize) -> Result<Option<BTreeSet<usize>>, Fault> {
+    let axes = match node.attributes().ints("axes")? {
+        Some(axes) => axes.to_vec(),
+        None => match context.optional(node, 1, "axes (input 1)")? {
+            Some(axes) => axes.tensor.to_i64().ok_or_else(|| Fault::new("its axes are not integers"))?,
+            None => return Ok(None),
+        },
+    };
+    let mut set = BTreeSet::new();
+    for &axis in &axes {
+        let index = usize::try_from(if axis < 0 { axis.saturating_add(rank as i64) } else { axis });
+        match index {
+            Ok(index) if index < rank && set.insert(index) => {}
+            _ => return Err(Fault::new(format!("axes {axes:?} are not distinct axes of {rank} dimensions"))),
+        }
+    }
+    Ok(Some(set))
+}
+
+fn number_of_axes<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<usize, Fault> {
+    Ok(match node.attributes().ints("axes")? {
+        Some(axes) => axes.len(),
+        None => context.constant(node, 1, "axes (input 1)")?.tensor.len(),
+    })
+}
+
+pub fn squeeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    let without = |shape: &[usize], axes: &BTreeSet<usize>| -> Result<Vec<usize>, Fault> {
+        if axes.iter().any(|&axis| shape[axis] != 1) {
+            return Err(Fault::new(format!("axes {axes:?} of {shape:?} are not all of size 1")));
+        }
+        Ok(shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, &d)| d).collect())
+    };
+    match context.item(node, 0)? {
+        Item::Const(constant) => {
+            let shape = constant.shape();
+            let ones = || shape.iter().enumerate().filter(|(_, d)| **d == 1).map(|(axis, _)| axis).collect();
+            let shape = without(shape, &axes(context, node, shape.len())?.unwrap_or_else(ones))?;
+            context.spend(constant.tensor.len())?;
+            Ok(Item::Const(constant.reshaped(shape)))
+        }
+        Item::Data(value) => {
+            let sample = context.shape(value).to_vec();
+            let axes = axes(context, node, sample.len() + 1)?
+                .filter(|axes| !axes.contains(&0))
+                .ok_or_else(|| Fault::new("it may remove the batch axis; name the axes behind it"))?;
+            let shape = without(&sample, &axes.iter().map(|&axis| axis - 1).collect())?;
+            Ok(context.emit(node, Op::Reshape, value, shape))
+        }
+        Item::Dims { dims, scalar: false } if dims.len() == 1 => Ok(Item::Dims { dims, scalar: true }),
+        _ => Err(Fault::new("its input is not a tensor")),
+    }
+}
+
+pub fn unsqueeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    let added = number_of_axes(context, node)?;
+    let with = |shape: &[usize], axes: &BTreeSet<usize>| -> Vec<usize> {
+        let mut rest = shape.iter();
+        (0..shape.len() + axes.len())
+            .map(|axis| if axes.contains(&axis) { 1 } else { rest.next().copied().unwrap_or(1) })
+            .collect()
+    };
+    match context.item(node, 0)? {
+        Item::Const(constant) => {
+            let axes = axes(context, node, constant.shape().len() + added)?.unwrap_or_default();
+            context.spend(constant.tensor.len())?;
+            let shape = with(constant.shape(), &axes);
+            Ok(Item::Const(constant.reshaped(shape)))
+        }
+        Item::Data(value) => {
+            let sample = context.shape(value).to_vec();
+            let axes = axes(context, node, sample.len() + 1 + added)?.unwrap_or_default();
+            if axes.contains(&0) {
+                return Err(Fault::new("it puts an axis before the batch; only axes behind it are supported"));
+            }
+            let shape = with(&sample, &axes.iter().map(|&axis| axis - 1).collect());
+            Ok(context.emit(node, Op::Reshape, value, shape))
+        }
+        Item::Dims { dims, scalar: true } if added == 1 => Ok(Item::Dims { dims, scalar: false }),
+        _ => Err(Fault::new("its input is not a tensor")),
+    }
+}

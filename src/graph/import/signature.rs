@@ -1,0 +1,158 @@
+//! Everything of the file but its nodes: operator sets, initializers, inputs and outputs.
+
+use std::collections::HashSet;
+
+use super::{
+    OPSETS,
+    context::{Context, MAX_SAMPLE, Note},
+    error::Refusal,
+    item::{Constant, Item},
+};
+use crate::{
+    graph::{Graph, Node, op::Op},
+    onnx::{
+        Tensor,
+        proto::{GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto, type_proto},
+    },
+};
+
+/// Version of the standard operator set; 0 where the file does not say.
+pub fn opset(model: &ModelProto) -> i64 {
+    let standard = model.opset_import.iter().find(|o| matches!(o.domain(), "" | "ai.onnx"));
+    standard.map_or(0, |o| o.version())
+}
+
+fn refuse(context: &mut Context<'_>, op: &str, name: &str, reason: impl Into<String>) {
+    context.refusals.push(Refusal { name: name.to_string(), op: op.to_string(), reason: reason.into() });
+}
+
+pub fn check_opset(model: &ModelProto, context: &mut Context<'_>) {
+    if !OPSETS.contains(&context.opset) {
+        let (first, last) = (OPSETS.start(), OPSETS.end());
+        let reason = format!("opset {} is not in the supported range {first} to {last}; convert the model", context.opset);
+        refuse(context, "opset", model.producer_name(), reason);
+    }
+}
+
+pub fn initializers<'m>(file: &'m GraphProto, context: &mut Context<'m>) {
+    for proto in &file.initializer {
+        let item = match Tensor::from_proto(proto) {
+            Ok(tensor) => Item::Const(Constant::new(proto.name(), tensor)),
+            Err(error) => {
+                refuse(context, "initializer", proto.name(), error.to_string());
+                Item::Refused { constant: true }
+            }
+        };
+        if context.items.insert(proto.name(), item).is_some() {
+            refuse(context, "initializer", proto.name(), "there are two initializers of this name");
+        }
+    }
+    for sparse in &file.sparse_initializer {
+        let name = sparse.values.as_ref().map_or("", |v| v.name());
+        refuse(context, "initializer", name, "sparse tensors are not supported; store it dense");
+        context.items.insert(name, Item::Refused { constant: true });
+    }
+}
+
+pub fn inputs<'m>(file: &'m GraphProto, context: &mut Context<'m>) {
+    for info in &file.input {
+        if context.items.contains_key(info.name()) {
+            continue; // an initializer: files before IR version 4 list them as inputs too
+        }
+        let item = match sample_shape(info) {
+            Ok(shape) => {
+                let value = context.graph.add_value(info.name(), shape);
+                context.graph.inputs.push(value);
+                Item::Data(value)
+            }
+            Err(reason) => {
+                refuse(context, "input", info.name(), reason);
+                Item::Refused { constant: false }
+            }
+        };
+        context.items.insert(info.name(), item);
+    }
+    if file.input.iter().all(|i| matches!(context.items.get(i.name()), Some(Item::Const(_)))) {
+        refuse(context, "input", file.name(), "the graph has no input");
+    }
+}
+
+/// Shape of an input without its first axis, the batch.
+fn sample_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
+    let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return Err("it has no tensor type".into());
+    };
+    match DataType::try_from(tensor.elem_type()) {
+        Ok(DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16) => {}
+        Ok(other) => return Err(format!("its type is {}; export the model with a float input", other.as_str_name())),
+        Err(_) => return Err(format!("its element type {} is unknown", tensor.elem_type())),
+    }
+    let dims = &tensor.shape.as_ref().ok_or("it has no shape; export with a fixed sample shape")?.dim;
+    if dims.len() < 2 {
+        return Err(format!("it has {} dimension(s); the first axis must be the batch, so at least 2 are needed", dims.len()));
+    }
+    let mut shape = Vec::with_capacity(dims.len() - 1);
+    for (axis, dim) in dims.iter().enumerate().skip(1) {
+        match dim.value {
+            Some(tensor_shape_proto::dimension::Value::DimValue(size)) if size > 0 => {
+                shape.push(usize::try_from(size).map_err(|_| format!("dimension {axis} is too large"))?);
+            }
+            _ => return Err(format!("dimension {axis} has no fixed size; only the batch (axis 0) may be left open")),
+        }
+    }
+    let len = shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d));
+    match len {
+        Some(len) if len <= MAX_SAMPLE => Ok(shape),
+        _ => Err(format!("a sample of shape {shape:?} has more than {MAX_SAMPLE} elements")),
+    }
+}
+
+pub fn outputs(file: &GraphProto, context: &mut Context<'_>) {
+    let mut seen = HashSet::new();
+    for info in &file.output {
+        let name = info.name();
+        if !seen.insert(name) {
+            refuse(context, "output", name, "the output is listed twice");
+            continue;
+        }
+        match context.items.get(name) {
+            Some(&Item::Data(value)) => {
+                if context.graph.outputs.contains(&value) {
+                    refuse(context, "output", name, "it is the same tensor as another output; remove one");
+                } else if context.graph.inputs.contains(&value) {
+                    refuse(context, "output", name, "it is a graph input unchanged; there is nothing to convert");
+                } else {
+                    context.graph.outputs.push(value);
+                    context.graph.values[value].name = name.to_string();
+                }
+            }
+            Some(Item::Label) => {
+                let message = format!("output `{name}` decodes class labels; it is left out, the scores stay");
+                context.notes.push(Note { code: "label-output-dropped", message, node: Some(name.to_string()) });
+            }
+            Some(Item::Refused { .. }) => {}
+            Some(Item::Const(_) | Item::Dims { .. }) => refuse(context, "output", name, "it does not depend on the input"),
+            None => refuse(context, "output", name, "no node computes it"),
+        }
+    }
+    if context.graph.outputs.is_empty() && context.refusals.is_empty() {
+        refuse(context, "output", file.name(), "no output is a tensor of scores; make the tensor before ArgMax an output");
+    }
+}
+
+/// Softmax is supported only where it can be left off the circuit.
+pub fn misplaced_softmax(graph: &Graph) -> Vec<Refusal> {
+    let inner = |node: &&Node<Op>| {
+        matches!(node.op, Op::Softmax) && (!graph.outputs.contains(&node.output) || !graph.consumers(node.output).is_empty())
+    };
+    let reason = "Softmax is supported only right before a graph output; end the model at the logits";
+    let refusal = |node: &Node<Op>| Refusal { name: node.name.clone(), op: "Softmax".into(), reason: reason.into() };
+    graph.nodes.iter().filter(inner).map(refusal).collect()
+}
+
+/// Permutations that no layer could absorb.
+pub fn stuck_permutes(graph: &Graph) -> Vec<Refusal> {
+    let reason = "no dense layer is near enough to absorb this permutation of a large tensor; remove it from the model";
+    let refusal = |node: &Node<Op>| Refusal { name: node.name.clone(), op: "Transpose".into(), reason: reason.into() };
+    graph.nodes.iter().filter(|n| matches!(n.op, Op::Permute { .. })).map(refusal).collect()
+}

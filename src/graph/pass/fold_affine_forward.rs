@@ -1,0 +1,37 @@
+//! An affine before a dense layer without annotations scales its rows: `(x·s + t)·W + b = x·(s·W) + (t·W + b)`, in f64 and
+//! rounded once.
+
+use super::{Links, bypass};
+use crate::graph::{Affine, Dense, Graph, Op};
+
+pub fn run(graph: &mut Graph) -> bool {
+    let mut links = Links::of(graph);
+    for index in 0..graph.nodes.len() {
+        let Op::Affine(affine) = &graph.nodes[index].op else { continue };
+        let Some(layer) = links.only_consumer(graph.nodes[index].output) else { continue };
+        let Op::Dense(dense) = &graph.nodes[layer].op else { continue };
+        let Some(folded) = fold(affine, dense) else { continue };
+        if bypass(graph, &mut links, index) {
+            graph.nodes[layer].op = Op::Dense(folded);
+        }
+    }
+    links.sweep(graph)
+}
+
+/// `None` where the layer is annotated or the result leaves the range of f32.
+fn fold(affine: &Affine, dense: &Dense) -> Option<Dense> {
+    if dense.weight_quant.is_some() || dense.bias_quant.is_some() {
+        return None;
+    }
+    let mut bias: Vec<f64> = dense.bias.iter().map(|&b| f64::from(b)).collect();
+    let mut weight = Vec::with_capacity(dense.weight.len());
+    for ((row, scale), shift) in dense.weight.chunks(dense.outputs).zip(&affine.scale).zip(&affine.shift) {
+        for (&w, b) in row.iter().zip(&mut bias) {
+            weight.push((f64::from(w) * scale) as f32);
+            *b += f64::from(w) * shift;
+        }
+    }
+    let bias: Vec<f32> = bias.into_iter().map(|b| b as f32).collect();
+    let finite = weight.iter().chain(&bias).all(|v| v.is_finite());
+    finite.then(|| Dense { weight, bias, ..dense.clone() })
+}

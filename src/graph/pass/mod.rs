@@ -1,0 +1,83 @@
+//! Rewrites of the imported graph, one per file, applied by one list. After them the graph holds no identities, no
+//! permutations, reshapes only where an input or output needs them, and affines only behind annotated layers or where no
+//! dense layer is adjacent.
+
+mod compact;
+mod compose_affines;
+mod drop_identities;
+mod drop_reshapes;
+mod fold_affine_backward;
+mod fold_affine_forward;
+mod links;
+mod move_permutes;
+
+use super::{
+    Graph,
+    dag::{Invariant, ValueId},
+    op::Op,
+};
+use links::Links;
+
+type Pass = fn(&mut Graph) -> bool;
+
+/// The passes in their order. Each is repeated until it changes nothing and says whether it did.
+const PASSES: [(&str, Pass); 8] = [
+    ("drop_identities", drop_identities::run),
+    ("drop_reshapes", drop_reshapes::run),
+    ("move_permutes", move_permutes::run),
+    ("compose_affines", compose_affines::run),
+    ("fold_affine_backward", fold_affine_backward::run),
+    ("fold_affine_forward", fold_affine_forward::run),
+    ("drop_identities", drop_identities::run),
+    ("compact", compact::run),
+];
+
+/// Applies [`PASSES`] and checks the graph after each step.
+///
+/// # Errors
+/// [`Invariant`], naming the pass: a fault in a pass.
+pub fn run(graph: &mut Graph) -> Result<(), Invariant> {
+    graph.check()?;
+    for (name, pass) in PASSES {
+        loop {
+            let changed = pass(graph);
+            graph.check().map_err(|fault| Invariant { what: format!("{} (after pass {name})", fault.what), ..fault })?;
+            if !changed {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Operations on one element at a time: the same whatever the order of the elements.
+fn is_elementwise(op: &Op) -> bool {
+    matches!(op, Op::Affine(_) | Op::Quant(_) | Op::Relu | Op::LeakyRelu { .. } | Op::Sigmoid | Op::Tanh)
+}
+
+/// Lets everything that reads the output of node `index` read its input, and marks the node dead. An output takes its name
+/// along. Returns `false` where a graph output depends on the node in a way that needs it.
+fn bypass(graph: &mut Graph, links: &mut Links, index: usize) -> bool {
+    let (from, to) = (graph.nodes[index].output, graph.nodes[index].inputs[0]);
+    if links.is_output[from] {
+        if links.is_output[to] || links.producer[to].is_none() {
+            return false;
+        }
+        graph.values[to].name = std::mem::take(&mut graph.values[from].name);
+        graph.values[to].shape = graph.values[from].shape.clone();
+        replace(&mut graph.outputs, from, to);
+        links.is_output.swap(from, to);
+    }
+    let readers = std::mem::take(&mut links.consumers[from]);
+    for &reader in &readers {
+        replace(&mut graph.nodes[reader].inputs, from, to);
+    }
+    links.consumers[to].retain(|&reader| reader != index);
+    links.consumers[to].extend(readers);
+    links.dead[index] = true;
+    true
+}
+
+fn replace(ids: &mut [ValueId], from: ValueId, to: ValueId) {
+    ids.iter_mut().filter(|id| **id == from).for_each(|id| *id = to);
+}

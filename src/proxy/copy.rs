@@ -1,0 +1,58 @@
+//! Element-wise stages, part by part: no matrix.
+
+use super::error::Reason;
+use super::linear::Group;
+use super::lower::Lower;
+use super::part::{Base, Part, Stage};
+
+impl<'a> Lower<'a> {
+    /// Writes a stage of [`Base::Copy`]. `groups` has one entry per part with the part's elements; without it every part gets an
+    /// exact wide `Quant`.
+    pub(super) fn copy(&mut self, stage: &Stage<'a>, groups: Option<&[Group]>) -> Result<Vec<Part>, Reason> {
+        let stem = self.model.values[stage.value].name.clone();
+        let stage = self.unflipped(stage)?;
+        let mut written = Vec::with_capacity(stage.parts.len());
+        for (at, part) in stage.parts.iter().enumerate() {
+            let group = match groups.and_then(|g| g.get(at)) {
+                Some(group) => group.clone(),
+                None => self.exact(stage.value, part.elements.clone(), self.name_of_whole(stage.value, &part.elements)),
+            };
+            let stem = if stage.parts.len() == 1 { stem.clone() } else { format!("{stem}_g{at}") };
+            let mut tensor = part.tensor.clone();
+            if stage.affine.is_some() {
+                tensor = self.affine(&stem, &stage, &group, tensor, &part.negated)?;
+            } else {
+                let add = self.offset_of(&stage, &group);
+                if !add.is_zero() {
+                    tensor = self.shift(&format!("{stem}_half"), tensor, &vec![add; part.elements.len()])?;
+                }
+            }
+            written.push(self.close(&stem, &stage, &group, tensor)?);
+        }
+        Ok(written)
+    }
+
+    /// The stage with parts that hold `x`, not `−x`, unless its affine can change the sign.
+    fn unflipped(&mut self, stage: &Stage<'a>) -> Result<Stage<'a>, Reason> {
+        if stage.affine.is_some() || !stage.parts.iter().any(|p| p.negated.contains(&true)) {
+            return Ok(stage.clone());
+        }
+        let mut parts = Vec::with_capacity(stage.parts.len());
+        for part in &stage.parts {
+            if !part.negated.contains(&true) {
+                parts.push(part.clone());
+                continue;
+            }
+            let select = Stage {
+                parts: vec![part.clone()],
+                base: Base::Select,
+                base_value: stage.source,
+                activation: None,
+                value: stage.source,
+                ..stage.clone()
+            };
+            parts.extend(self.linear(&select, &[self.exact(stage.source, part.elements.clone(), None)])?);
+        }
+        Ok(Stage { parts, ..stage.clone() })
+    }
+}

@@ -1,0 +1,203 @@
+//! Worst-case integer range and grid of every element of every value of a [`FixedModel`]: how wide an exact `Quant` must be,
+//! and which elements are constant.
+
+use super::error::{Fault, MAX_BITS, Reason};
+use crate::quant::rounding::{Overflow, Rounding};
+use crate::quant::{FixedModel, FixedOp, FixedTensor, Kif, table};
+
+/// All values `n·2^-frac` with `lo ≤ n ≤ hi`. A constant 0 has `frac` 0 so that it refines no grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub lo: i128,
+    pub hi: i128,
+    pub frac: i32,
+}
+
+impl Span {
+    pub const ZERO: Span = Span { lo: 0, hi: 0, frac: 0 };
+
+    /// The span, with trailing zero bits of a constant removed.
+    pub fn new(lo: i128, hi: i128, frac: i32) -> Span {
+        if lo == 0 && hi == 0 {
+            return Span::ZERO;
+        }
+        if lo == hi {
+            let spare = lo.trailing_zeros() as i32;
+            return Span { lo: lo >> spare, hi: hi >> spare, frac: frac - spare };
+        }
+        Span { lo, hi, frac }
+    }
+
+    pub fn is_constant(&self) -> bool {
+        self.lo == self.hi
+    }
+
+    pub fn is_zero(&self) -> bool {
+        self.lo == 0 && self.hi == 0
+    }
+
+    /// Everything a format can hold.
+    pub fn of(format: Kif) -> Span {
+        Span::new(format.min_int().into(), format.max_int().into(), format.fractional)
+    }
+
+    /// `−x`.
+    pub fn negated(self) -> Span {
+        Span { lo: -self.hi, hi: -self.lo, frac: self.frac }
+    }
+
+    /// The narrowest format of the span.
+    pub fn kif(&self) -> Kif {
+        Kif::covering(self.lo, self.hi, self.frac)
+    }
+
+    /// `x·w·2^-frac`; `None` beyond 127 bits.
+    pub fn times(self, w: i64, frac: i32) -> Option<Span> {
+        let (a, b) = (self.lo.checked_mul(w.into())?, self.hi.checked_mul(w.into())?);
+        Some(Span::new(a.min(b), a.max(b), self.frac.checked_add(frac)?))
+    }
+
+    /// `x + y`; `None` beyond 127 bits.
+    pub fn plus(self, other: Span) -> Option<Span> {
+        if self.is_zero() {
+            return Some(other);
+        }
+        if other.is_zero() {
+            return Some(self);
+        }
+        let frac = self.frac.max(other.frac);
+        let at = |v: i128, from: i32| shl(v, frac - from);
+        Some(Span::new(
+            at(self.lo, self.frac)?.checked_add(at(other.lo, other.frac)?)?,
+            at(self.hi, self.frac)?.checked_add(at(other.hi, other.frac)?)?,
+            frac,
+        ))
+    }
+
+    /// Element `e` of a constant tensor.
+    pub fn constant(tensor: &FixedTensor, e: usize) -> Span {
+        let v = tensor.ints.get(e).copied().unwrap_or(0).into();
+        Span::new(v, v, tensor.frac)
+    }
+}
+
+/// `v·2^by` without loss, `by ≥ 0`.
+pub fn shl(v: i128, by: i32) -> Option<i128> {
+    if v == 0 {
+        return Some(0);
+    }
+    let room = v.unsigned_abs().leading_zeros() as i32 - 2;
+    (0..=room).contains(&by).then(|| v << by)
+}
+
+/// One exact cast of `v·2^-frac`.
+pub fn cast(v: i128, frac: i32, format: Kif, rounding: Rounding, overflow: Overflow) -> i128 {
+    let drop = frac - format.fractional;
+    if drop >= 0 || v == 0 {
+        return overflow.apply(rounding.shift(v, drop), format);
+    }
+    match shl(v, -drop) {
+        Some(shifted) => overflow.apply(shifted, format),
+        // far outside: only the sign matters (a wrap of more than 64 zero bits is 0)
+        None if overflow == Overflow::Wrap => overflow.apply(0, format),
+        None => overflow.apply(if v < 0 { i128::MIN / 2 } else { i128::MAX / 2 }, format),
+    }
+}
+
+/// Spans of all values, per element. The graph inputs hold every value of `port`.
+///
+/// # Errors
+/// Every node one of whose elements needs more than [`MAX_BITS`] bits, and every node whose operand has the wrong length.
+pub fn spans(model: &FixedModel, port: Kif) -> Result<Vec<Vec<Span>>, Vec<Fault>> {
+    let mut all: Vec<Vec<Span>> = model.values.iter().map(|v| vec![Span::ZERO; v.len()]).collect();
+    let mut faults = Vec::new();
+    for &input in &model.inputs {
+        all[input].fill(Span::of(port));
+    }
+    for node in &model.nodes {
+        let Some(&source) = node.inputs.first() else { continue };
+        match step(&node.op, &all[source], model.len_of(node.output)) {
+            Ok(result) => {
+                let bits = result.iter().map(|s| s.kif().bits()).max().unwrap_or(0);
+                if bits > MAX_BITS {
+                    faults.push(Fault { node: node.name.clone(), reason: Reason::TooWide { what: "the result", bits } });
+                } else {
+                    all[node.output] = result;
+                }
+            }
+            Err(reason) => faults.push(Fault { node: node.name.clone(), reason }),
+        }
+    }
+    if faults.is_empty() { Ok(all) } else { Err(faults) }
+}
+
+fn step(op: &FixedOp, x: &[Span], outputs: usize) -> Result<Vec<Span>, Reason> {
+    let wide = || Reason::TooWide { what: "the result", bits: 127 };
+    let length = |what, found| {
+        if found == x.len() { Ok(()) } else { Err(Reason::Shape { what, found, wanted: x.len() }) }
+    };
+    let result: Vec<Span> = match op {
+        FixedOp::Quantize(q) => {
+            length("formats", q.formats.len())?;
+            x.iter()
+                .zip(&q.formats)
+                .map(|(s, &format)| {
+                    let at = |v| cast(v, s.frac, format, q.rounding, q.overflow);
+                    match q.overflow {
+                        _ if format.is_zero() => Span::ZERO,
+                        // not monotone: assume everything
+                        Overflow::Wrap => Span::of(format),
+                        _ => Span::new(at(s.lo), at(s.hi), format.fractional),
+                    }
+                })
+                .collect()
+        }
+        FixedOp::Dense(d) => {
+            length("dense inputs", d.inputs)?;
+            if d.weight.ints.len() != d.inputs * d.outputs || d.bias.ints.len() != d.outputs {
+                return Err(Reason::Shape { what: "dense weights", found: d.weight.ints.len(), wanted: d.inputs * d.outputs });
+            }
+            let mut out: Vec<Span> = (0..d.outputs).map(|j| Span::constant(&d.bias, j)).collect();
+            for (row, s) in d.weight.ints.chunks(d.outputs.max(1)).zip(x) {
+                for (o, &w) in out.iter_mut().zip(row) {
+                    if w != 0 && !s.is_zero() {
+                        *o = s.times(w, d.weight.frac).and_then(|p| o.plus(p)).ok_or_else(wide)?;
+                    }
+                }
+            }
+            out
+        }
+        FixedOp::Affine(a) => {
+            length("scales", a.scale.ints.len())?;
+            length("shifts", a.shift.ints.len())?;
+            x.iter()
+                .enumerate()
+                .map(|(e, s)| {
+                    s.times(a.scale.ints[e], a.scale.frac).and_then(|p| p.plus(Span::constant(&a.shift, e))).ok_or_else(wide)
+                })
+                .collect::<Result<_, _>>()?
+        }
+        FixedOp::Relu => x.iter().map(|s| Span::new(s.lo.max(0), s.hi.max(0), s.frac)).collect(),
+        FixedOp::LeakyRelu { log2_slope } => {
+            x.iter().map(|s| leaky(*s, *log2_slope).ok_or_else(wide)).collect::<Result<_, _>>()?
+        }
+        FixedOp::Sigmoid => x.iter().map(|s| through(*s, table::Kind::Sigmoid)).collect(),
+        FixedOp::Tanh => x.iter().map(|s| through(*s, table::Kind::Tanh)).collect(),
+        FixedOp::Reshape => x.to_vec(),
+    };
+    if result.len() == outputs { Ok(result) } else { Err(Reason::Shape { what: "output", found: result.len(), wanted: outputs }) }
+}
+
+fn leaky(s: Span, log2_slope: i32) -> Option<Span> {
+    if s.lo >= 0 {
+        return Some(s);
+    }
+    let finer = (-log2_slope).max(0);
+    let at = |v: i128| shl(v, if v < 0 { log2_slope.max(0) } else { finer });
+    Some(Span::new(at(s.lo)?, at(s.hi)?, s.frac + finer))
+}
+
+fn through(s: Span, kind: table::Kind) -> Span {
+    let at = |v: i128| table::lookup(kind, v.clamp(i64::MIN.into(), i64::MAX.into()) as i64, s.frac).into();
+    Span::new(at(s.lo), at(s.hi), table::OUTPUT_FRAC)
+}

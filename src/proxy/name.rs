@@ -1,0 +1,152 @@
+//! Names that survive hls4ml's code generator: `[A-Za-z_][A-Za-z0-9_]*`, no C++ keyword, no variable of the generated code,
+//! unique.
+
+use std::collections::HashSet;
+
+/// C++ keywords and names of the generated project; a tensor of this name would not compile.
+const RESERVED: &[&str] = &[
+    "alignas",
+    "alignof",
+    "and",
+    "and_eq",
+    "asm",
+    "auto",
+    "bitand",
+    "bitor",
+    "bool",
+    "break",
+    "case",
+    "catch",
+    "char",
+    "class",
+    "compl",
+    "const",
+    "constexpr",
+    "const_cast",
+    "continue",
+    "decltype",
+    "default",
+    "delete",
+    "do",
+    "double",
+    "dynamic_cast",
+    "else",
+    "enum",
+    "explicit",
+    "export",
+    "extern",
+    "false",
+    "float",
+    "for",
+    "friend",
+    "goto",
+    "if",
+    "inline",
+    "int",
+    "long",
+    "main",
+    "mutable",
+    "myproject",
+    "namespace",
+    "new",
+    "nnet",
+    "noexcept",
+    "not",
+    "not_eq",
+    "nullptr",
+    "operator",
+    "or",
+    "or_eq",
+    "private",
+    "protected",
+    "proxy",
+    "public",
+    "register",
+    "reinterpret_cast",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "static_assert",
+    "static_cast",
+    "std",
+    "struct",
+    "switch",
+    "template",
+    "this",
+    "thread_local",
+    "throw",
+    "true",
+    "try",
+    "typedef",
+    "typeid",
+    "typename",
+    "union",
+    "unsigned",
+    "using",
+    "virtual",
+    "void",
+    "volatile",
+    "wchar_t",
+    "while",
+    "xor",
+    "xor_eq",
+    "input_t",
+    "result_t",
+    "model_default_t",
+];
+
+/// Prefixes that the generated code numbers: `w2`, `layer3_out`.
+const NUMBERED: &[&str] = &["w", "b", "s", "layer", "config", "index"];
+
+/// Gives out names.
+#[derive(Debug, Default)]
+pub struct Namer {
+    used: HashSet<String>,
+}
+
+impl Namer {
+    /// A name nobody has yet: the sanitised `stem`, with `_2`, `_3`, … when it is taken.
+    pub fn unique(&mut self, stem: &str) -> String {
+        let base = sanitize(stem);
+        let mut name = base.clone();
+        let mut count = 1usize;
+        while !self.used.insert(name.clone()) {
+            count += 1;
+            name = format!("{base}_{count}");
+        }
+        name
+    }
+}
+
+/// `stem` in the alphabet of the contract.
+pub fn sanitize(stem: &str) -> String {
+    let mut name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert_str(0, "t_");
+    }
+    let numbered =
+        NUMBERED.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
+    if numbered || RESERVED.contains(&name.as_str()) {
+        name.push_str("_tensor");
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_the_generated_code() {
+        assert_eq!(sanitize("/fc1/Gemm:0"), "_fc1_Gemm_0");
+        assert_eq!(sanitize("3.weight"), "t_3_weight");
+        assert_eq!(
+            (sanitize("int").as_str(), sanitize("layer4_out").as_str(), sanitize("").as_str()),
+            ("int_tensor", "layer4_out_tensor", "t_")
+        );
+        let mut n = Namer::default();
+        assert_eq!((n.unique("a.b"), n.unique("a/b"), n.unique("a_b")), ("a_b".into(), "a_b_2".into(), "a_b_3".into()));
+    }
+}

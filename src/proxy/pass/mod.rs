@@ -1,0 +1,4 @@
+//! Rewrites of the exact model before it is lowered; the outputs stay bit-identical.
+
+pub mod constant;
+pub mod live;

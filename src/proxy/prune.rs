@@ -1,0 +1,45 @@
+//! The exact model without its dead channels: what the proxy computes, as a model that can be counted and evaluated.
+
+use super::interval::spans;
+use super::pass::{constant, live};
+use super::port;
+use crate::quant::{FixedModel, FixedOp, Kif};
+
+/// The same function with constants folded into biases, weights of unread elements set to 0 and their formats to 0 bits. A model
+/// that interval analysis refuses comes back as it is: emitting it gives the error.
+pub fn prune(model: &FixedModel) -> FixedModel {
+    let mut out = model.clone();
+    let (port, _) = port::needed(&out);
+    let Ok(ranges) = spans(&out, port) else { return out };
+    constant::fold(&mut out, &ranges);
+    // constant outputs keep what computes them
+    let read = live::read_by(&out, |_, _| true);
+    for node in &mut out.nodes {
+        let read = &read[node.output];
+        match &mut node.op {
+            FixedOp::Dense(d) => {
+                for row in d.weight.ints.chunks_mut(d.outputs.max(1)) {
+                    for (w, &read) in row.iter_mut().zip(read) {
+                        if !read {
+                            *w = 0;
+                        }
+                    }
+                }
+                for (b, &read) in d.bias.ints.iter_mut().zip(read) {
+                    if !read {
+                        *b = 0;
+                    }
+                }
+            }
+            FixedOp::Quantize(q) => {
+                for (f, &read) in q.formats.iter_mut().zip(read) {
+                    if !read {
+                        *f = Kif::ZERO;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}

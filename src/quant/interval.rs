@@ -1,0 +1,187 @@
+//! Worst-case ranges of every value of an exact model, by interval arithmetic on integers.
+//!
+//! The bound of an element is `[lo, hi]·2^-frac`; a dense output's bound is what its inputs' formats and its weights allow,
+//! whatever the data.
+
+use super::kif::Kif;
+use super::model::{FixedDense, FixedModel, FixedOp, FixedTensor};
+use super::rounding::Overflow;
+use super::table;
+use thiserror::Error;
+
+/// Integers beyond this are refused: the executor computes in 64 bits and needs one bit for the sign.
+pub const MAX_BITS: u32 = 62;
+
+/// Bounds of one value, one entry per element of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub frac: Vec<i32>,
+    pub lo: Vec<i128>,
+    pub hi: Vec<i128>,
+}
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum IntervalError {
+    #[error("node `{node}` reads a float input that no quantizer has put on a grid")]
+    FloatInput { node: String },
+    #[error(
+        "node `{node}` needs {bits} bits, more than the {MAX_BITS} that exact execution has; use fewer bits or smaller weights before it"
+    )]
+    TooWide { node: String, bits: u32 },
+    #[error("node `{node}`: {what}")]
+    Table { node: String, what: String },
+}
+
+impl Bounds {
+    /// The narrowest format of element `e`.
+    pub fn format(&self, e: usize) -> Kif {
+        Kif::covering(self.lo[e], self.hi[e], self.frac[e])
+    }
+
+    /// Bits of the widest element, sign included.
+    pub fn max_bits(&self) -> u32 {
+        (0..self.frac.len()).map(|e| self.format(e).bits()).max().unwrap_or(0)
+    }
+
+    /// Finest fractional bits of the elements that are not constant 0.
+    pub fn max_frac(&self) -> i32 {
+        (0..self.frac.len()).filter(|&e| self.lo[e] != 0 || self.hi[e] != 0).map(|e| self.frac[e]).max().unwrap_or(0)
+    }
+
+    fn with_capacity(n: usize) -> Bounds {
+        Bounds { frac: Vec::with_capacity(n), lo: Vec::with_capacity(n), hi: Vec::with_capacity(n) }
+    }
+
+    fn push(&mut self, frac: i32, lo: i128, hi: i128) {
+        self.frac.push(frac);
+        self.lo.push(lo);
+        self.hi.push(hi);
+    }
+}
+
+/// Bounds per value; `None` for float inputs and what merely reshapes them.
+pub type AllBounds = Vec<Option<Bounds>>;
+
+/// Bounds of all values.
+///
+/// # Errors
+/// A node that reads floats, that needs more than [`MAX_BITS`], or that is outside a table's limits.
+pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
+    let mut all: AllBounds = vec![None; model.values.len()];
+    for node in &model.nodes {
+        let float = || IntervalError::FloatInput { node: node.name.clone() };
+        let input = all[node.inputs[0]].as_ref();
+        let out = match &node.op {
+            FixedOp::Quantize(q) => Some(match input {
+                None => formats(&q.formats, q.overflow),
+                Some(b) => quantized(b, &q.formats, q.overflow, |v, drop| q.rounding.shift(v, drop)),
+            }),
+            FixedOp::Dense(d) => Some(dense(input.ok_or_else(float)?, d)),
+            FixedOp::Affine(a) => Some(affine(input.ok_or_else(float)?, &a.scale, &a.shift)),
+            FixedOp::Relu => {
+                let mut b = input.ok_or_else(float)?.clone();
+                for e in 0..b.lo.len() {
+                    b.lo[e] = b.lo[e].max(0);
+                    b.hi[e] = b.hi[e].max(0);
+                }
+                Some(b)
+            }
+            FixedOp::LeakyRelu { log2_slope } => Some(leaky(input.ok_or_else(float)?, *log2_slope)),
+            FixedOp::Sigmoid | FixedOp::Tanh => {
+                let b = input.ok_or_else(float)?;
+                let kind = if matches!(node.op, FixedOp::Sigmoid) { table::Kind::Sigmoid } else { table::Kind::Tanh };
+                if b.max_frac() > kind.max_input_frac() {
+                    let what =
+                        format!("its input has {} fractional bits, the table takes {}", b.max_frac(), kind.max_input_frac());
+                    return Err(IntervalError::Table { node: node.name.clone(), what });
+                }
+                let one = 1i128 << table::OUTPUT_FRAC;
+                let mut out = Bounds::with_capacity(b.lo.len());
+                for _ in 0..b.lo.len() {
+                    out.push(table::OUTPUT_FRAC, if kind == table::Kind::Tanh { -one } else { 0 }, one);
+                }
+                Some(out)
+            }
+            FixedOp::Reshape => input.cloned(),
+        };
+        if let Some(b) = &out {
+            let bits = b.max_bits();
+            if bits > MAX_BITS {
+                return Err(IntervalError::TooWide { node: node.name.clone(), bits });
+            }
+        }
+        all[node.output] = out;
+    }
+    Ok(all)
+}
+
+fn formats(formats: &[Kif], overflow: Overflow) -> Bounds {
+    let mut out = Bounds::with_capacity(formats.len());
+    for &k in formats {
+        let (lo, hi) = overflow.bounds(k);
+        out.push(k.fractional, lo, hi);
+    }
+    out
+}
+
+fn quantized(b: &Bounds, formats: &[Kif], overflow: Overflow, round: impl Fn(i128, i32) -> i128) -> Bounds {
+    let mut out = Bounds::with_capacity(formats.len());
+    for (e, &k) in formats.iter().enumerate() {
+        let (lo, hi) = (round(b.lo[e], b.frac[e] - k.fractional), round(b.hi[e], b.frac[e] - k.fractional));
+        let (min, max) = overflow.bounds(k);
+        if overflow == Overflow::Wrap && (lo < min || hi > max) {
+            out.push(k.fractional, min, max);
+        } else {
+            out.push(k.fractional, overflow.apply(lo, k), overflow.apply(hi, k));
+        }
+    }
+    out
+}
+
+/// Output grid of a dense layer: finest product or bias.
+pub fn dense_frac(b: &Bounds, d: &FixedDense) -> i32 {
+    (b.max_frac() + d.weight.frac).max(d.bias.frac)
+}
+
+fn dense(b: &Bounds, d: &FixedDense) -> Bounds {
+    let frac = dense_frac(b, d);
+    let mut lo: Vec<i128> = d.bias.ints.iter().map(|&v| (v as i128) << (frac - d.bias.frac).clamp(0, 63)).collect();
+    let mut hi = lo.clone();
+    for i in 0..d.inputs {
+        if b.lo[i] == 0 && b.hi[i] == 0 {
+            continue;
+        }
+        let up = (frac - d.weight.frac - b.frac[i]).clamp(0, 63);
+        for o in 0..d.outputs {
+            let w = (d.weight.ints[i * d.outputs + o] as i128) << up;
+            let (p, q) = (w.saturating_mul(b.lo[i]), w.saturating_mul(b.hi[i]));
+            lo[o] = lo[o].saturating_add(p.min(q));
+            hi[o] = hi[o].saturating_add(p.max(q));
+        }
+    }
+    Bounds { frac: vec![frac; d.outputs], lo, hi }
+}
+
+fn affine(b: &Bounds, scale: &FixedTensor, shift: &FixedTensor) -> Bounds {
+    let mut out = Bounds::with_capacity(b.lo.len());
+    for e in 0..b.lo.len() {
+        let frac = (b.frac[e] + scale.frac).max(shift.frac);
+        let up = (frac - scale.frac - b.frac[e]).clamp(0, 63);
+        let s = (scale.ints[e] as i128) << up;
+        let t = (shift.ints[e] as i128) << (frac - shift.frac).clamp(0, 63);
+        let (p, q) = (s.saturating_mul(b.lo[e]), s.saturating_mul(b.hi[e]));
+        out.push(frac, p.min(q).saturating_add(t), p.max(q).saturating_add(t));
+    }
+    out
+}
+
+fn leaky(b: &Bounds, log2_slope: i32) -> Bounds {
+    let mut out = Bounds::with_capacity(b.lo.len());
+    for e in 0..b.lo.len() {
+        let (down, up) = ((-log2_slope).max(0), log2_slope.clamp(0, 63));
+        // at `frac + down` a positive value is v << down, a negative one v << up
+        let at = |v: i128| if v >= 0 { v << down } else { v << up };
+        out.push(b.frac[e] + down, at(b.lo[e]), at(b.hi[e]));
+    }
+    out
+}

@@ -1,0 +1,111 @@
+//! Accepts connections with header timeouts, and stops gracefully: no new requests, time for running ones, then cancel.
+
+use super::limits::{CANCEL_TIME, CONNECTIONS, HEAD_BYTES};
+use super::{App, router};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Pause after a failed accept (out of file descriptors): trying again at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Refuses addresses that others can reach, unless that is wanted: there is no authentication yet.
+///
+/// # Errors
+/// A message that names the option.
+pub fn check_address(address: SocketAddr, allow_remote: bool) -> Result<(), String> {
+    if allow_remote || address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "--listen {address}: reachable from other machines, and the service has no authentication: \
+         listen on 127.0.0.1, or add --allow-remote if something in front of it (container, proxy) decides who may call"
+    ))
+}
+
+/// Serves until a message arrives on `stop`: then running jobs have `limits.grace` to finish; a second message cancels them.
+///
+/// # Errors
+/// When the listener has no address.
+pub async fn serve(listener: TcpListener, app: App, mut stop: mpsc::Receiver<()>) -> io::Result<()> {
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let service = router(app.clone());
+    let (closing, closed) = watch::channel(false);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accept = async {
+            let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, _)| (stream, slot))
+        };
+        tokio::select! {
+            _ = stop.recv() => break,
+            accepted = accept => match accepted {
+                Ok((stream, slot)) => {
+                    let task = connection(stream, service.clone(), app.0.limits.header_time, closed.clone());
+                    connections.spawn(async move {
+                        task.await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!("stopping: running jobs may finish");
+    let _ = closing.send(true);
+    let finished = tokio::select! {
+        () = all(&mut connections) => true,
+        () = tokio::time::sleep(app.0.limits.grace) => false,
+        Some(()) = stop.recv() => false,
+    };
+    if !finished {
+        tracing::info!("stopping: running jobs are canceled");
+        app.cancel_all();
+        let _ = tokio::time::timeout(CANCEL_TIME, all(&mut connections)).await;
+    }
+    Ok(())
+}
+
+async fn all(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+/// One connection. A client that leaves ends the future of its request, which cancels its job.
+async fn connection(stream: TcpStream, service: Router, header_time: Duration, mut closed: watch::Receiver<bool>) {
+    // Answers are written whole: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_time)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = pin!(connection);
+    let closing = async {
+        let _ = closed.wait_for(|c| *c).await;
+    };
+    let done = tokio::select! {
+        done = connection.as_mut() => done,
+        () = closing => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = done {
+        tracing::debug!(%error, "connection");
+    }
+}

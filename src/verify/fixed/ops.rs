@@ -1,0 +1,261 @@
+//! One method per operator: checks its operands, bounds its result, emits its step.
+
+use super::compile::{Compiler, Data, Known};
+use super::constant::{Casts, Constant, raise};
+use super::step::{Cast, Step};
+use crate::onnx::attribute::Attributes;
+use crate::onnx::proto::NodeProto;
+use crate::proxy::interval::{cast, shl};
+use crate::quant::Rounding;
+use crate::quant::table::{self, Kind};
+
+const WIDE: &str = "an intermediate result needs more than 63 bits";
+
+fn fits(v: i128) -> Result<i128, String> {
+    if v.unsigned_abs() >> 62 == 0 { Ok(v) } else { Err(WIDE.into()) }
+}
+
+fn lift(v: i128, by: i32) -> Result<i128, String> {
+    shl(v, by).ok_or_else(|| WIDE.to_string())
+}
+
+/// A checked shift as an instruction holds it; more than 62 only where all values are 0.
+fn room(by: i32) -> u32 {
+    by.clamp(0, 62) as u32
+}
+
+fn lift_all(bounds: &[(i128, i128)], by: i32) -> Result<Vec<(i128, i128)>, String> {
+    bounds.iter().map(|&(lo, hi)| Ok((lift(lo, by)?, lift(hi, by)?))).collect()
+}
+
+impl Compiler {
+    fn data_operand(&self, node: &NodeProto, index: usize) -> Result<Data, String> {
+        match self.operand(node, index)? {
+            Known::Data(d) => Ok(d),
+            Known::Constant(_) => Err(format!("input {index} must not be a constant")),
+        }
+    }
+
+    pub(super) fn quant(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let (scale, zero, bits) = (self.constant(node, 1)?, self.constant(node, 2)?, self.constant(node, 3)?);
+        let x = match self.operand(node, 0)? {
+            Known::Constant(x) => {
+                // the leading axis of a constant is no batch
+                let shape = x.shape.clone();
+                let casts = Casts::of(node, &scale, &zero, &bits, &shape)?;
+                return Ok(Known::Constant(casts.apply(&x)));
+            }
+            Known::Data(x) => x,
+        };
+        let q = Casts::of(node, &scale, &zero, &bits, &x.shape)?;
+        let frac = q.formats.iter().filter(|k| !k.is_zero()).map(|k| k.fractional).max().unwrap_or(0);
+        let (mut casts, mut bounds) = (Vec::new(), Vec::new());
+        for (&format, &(lo, hi)) in q.formats.iter().zip(&x.bounds) {
+            if format.is_zero() {
+                casts.push(Cast { drop: 0, lo: 0, hi: 0, up: 0 });
+                bounds.push((0, 0));
+                continue;
+            }
+            let drop = x.frac - format.fractional;
+            if drop < 0 {
+                fits(lift(lo, -drop)?)?;
+                fits(lift(hi, -drop)?)?;
+            }
+            let (least, most) = q.overflow.bounds(format);
+            let up = frac - format.fractional;
+            if drop > 62 && q.rounding == Rounding::HalfEven {
+                return Err("its input is more than 62 bits finer than its grid".into());
+            }
+            casts.push(Cast { drop: drop.clamp(-62, 62), lo: fits(least)? as i64, hi: fits(most)? as i64, up: room(up) });
+            let at = |v| lift(cast(v, x.frac, format, q.rounding, q.overflow), up);
+            fits(lift(least, up)?)?;
+            bounds.push((at(lo)?, at(hi)?));
+        }
+        let out = self.data(x.shape.clone(), frac, bounds)?;
+        self.quants.push(if node.name().is_empty() { node.output[0].clone() } else { node.name().to_string() });
+        let half_even = q.rounding == Rounding::HalfEven;
+        self.steps.push(Step::Quant { src: x.id, dst: out.id, casts, half_even, quant: self.quants.len() - 1 });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn matmul(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let x = self.data_operand(node, 0)?;
+        let weight = self.constant(node, 1)?;
+        let ([rows], &[inputs, outputs]) = (&x.shape[..], &weight.shape[..]) else {
+            return Err(format!("multiplies {:?} by {:?}; only (1, n) by (n, m) is in the vocabulary", x.shape, weight.shape));
+        };
+        if *rows != inputs {
+            return Err(format!("multiplies {rows} elements by {inputs} rows"));
+        }
+        let (ints, frac) = weight.common()?;
+        let mut columns: Vec<Vec<(u32, i64)>> = vec![Vec::new(); outputs];
+        let mut bounds = vec![(0i128, 0i128); outputs];
+        let mut largest = vec![0i128; outputs];
+        for (row, weights) in ints.chunks(outputs.max(1)).enumerate() {
+            let (lo, hi) = x.bounds[row];
+            for (j, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0) {
+                columns[j].push((row as u32, w));
+                let (a, b) = (lo * i128::from(w), hi * i128::from(w));
+                bounds[j] = (bounds[j].0 + a.min(b), bounds[j].1 + a.max(b));
+                // partial sums in any order
+                largest[j] = fits(largest[j] + a.abs().max(b.abs()))?;
+            }
+        }
+        let out = self.data(vec![outputs], x.frac + frac, bounds)?;
+        self.steps.push(Step::MatMul { src: x.id, dst: out.id, columns, bias: vec![0; outputs] });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn add(&mut self, node: &NodeProto, minus: bool) -> Result<Known, String> {
+        let (a, b) = match (self.operand(node, 0)?, self.operand(node, 1)?) {
+            (Known::Constant(_), Known::Constant(_)) => return Err("adds two constants".into()),
+            (Known::Data(x), Known::Constant(c)) => return self.shift(&x, &c, 1, if minus { -1 } else { 1 }),
+            (Known::Constant(c), Known::Data(x)) => return self.shift(&x, &c, if minus { -1 } else { 1 }, 1),
+            (Known::Data(a), Known::Data(b)) => (a, b),
+        };
+        if a.shape != b.shape {
+            return Err(format!("operands of shapes {:?} and {:?}", a.shape, b.shape));
+        }
+        let frac = a.frac.max(b.frac);
+        let (up_a, up_b) = (frac - a.frac, frac - b.frac);
+        let (x, y) = (lift_all(&a.bounds, up_a)?, lift_all(&b.bounds, up_b)?);
+        let bounds = x.iter().zip(&y).map(|(x, y)| if minus { (x.0 - y.1, x.1 - y.0) } else { (x.0 + y.0, x.1 + y.1) });
+        let out = self.data(a.shape.clone(), frac, bounds.collect())?;
+        self.steps.push(Step::Add { a: a.id, b: b.id, dst: out.id, up_a: room(up_a), up_b: room(up_b), minus });
+        Ok(Known::Data(out))
+    }
+
+    /// `x_sign·x + c_sign·c`.
+    fn shift(&mut self, x: &Data, c: &Constant, x_sign: i64, c_sign: i64) -> Result<Known, String> {
+        let (ints, grid) = c.expand(&x.shape)?.common()?;
+        let frac = if ints.iter().all(|&v| v == 0) { x.frac } else { x.frac.max(grid) };
+        let scale = raise(x_sign, frac - x.frac).ok_or(WIDE)?;
+        let add = ints
+            .iter()
+            .map(|&v| if v == 0 { Some(0) } else { raise(v * c_sign, frac - grid) })
+            .collect::<Option<Vec<_>>>()
+            .ok_or(WIDE)?;
+        self.affine(x, vec![scale; ints.len()], add, frac)
+    }
+
+    fn affine(&mut self, x: &Data, mul: Vec<i64>, add: Vec<i64>, frac: i32) -> Result<Known, String> {
+        let mut bounds = Vec::with_capacity(mul.len());
+        for ((&(lo, hi), &m), &c) in x.bounds.iter().zip(&mul).zip(&add) {
+            let (a, b) = (fits(lo * i128::from(m))?, fits(hi * i128::from(m))?);
+            bounds.push((a.min(b) + i128::from(c), a.max(b) + i128::from(c)));
+        }
+        let out = self.data(x.shape.clone(), frac, bounds)?;
+        self.steps.push(Step::Affine { src: x.id, dst: out.id, mul, add });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn mul(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let (a, b) = match (self.operand(node, 0)?, self.operand(node, 1)?) {
+            (Known::Constant(_), Known::Constant(_)) => return Err("multiplies two constants".into()),
+            (Known::Data(x), Known::Constant(c)) | (Known::Constant(c), Known::Data(x)) => {
+                let (ints, grid) = c.expand(&x.shape)?.common()?;
+                let zeros = vec![0; ints.len()];
+                return self.affine(&x, ints, zeros, x.frac + grid);
+            }
+            (Known::Data(a), Known::Data(b)) => (a, b),
+        };
+        if a.shape != b.shape {
+            return Err(format!("operands of shapes {:?} and {:?}", a.shape, b.shape));
+        }
+        let bounds = a.bounds.iter().zip(&b.bounds).map(|(x, y)| {
+            let all = [x.0 * y.0, x.0 * y.1, x.1 * y.0, x.1 * y.1];
+            (all.into_iter().min().unwrap_or(0), all.into_iter().max().unwrap_or(0))
+        });
+        let out = self.data(a.shape.clone(), a.frac + b.frac, bounds.collect())?;
+        self.steps.push(Step::Mul { a: a.id, b: b.id, dst: out.id });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn relu(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let x = self.data_operand(node, 0)?;
+        let bounds = x.bounds.iter().map(|&(lo, hi)| (lo.max(0), hi.max(0))).collect();
+        let out = self.data(x.shape.clone(), x.frac, bounds)?;
+        self.steps.push(Step::Relu { src: x.id, dst: out.id });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn leaky(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let x = self.data_operand(node, 0)?;
+        let alpha = Attributes::of(node).float("alpha", 0.01).map_err(|e| e.to_string())?;
+        let power = crate::quant::kif::floor_log2(f64::from(alpha));
+        if alpha <= 0.0 || f64::from(alpha) != 2f64.powi(power) || !(-40..=40).contains(&power) {
+            return Err(format!("alpha {alpha} is not a power of two"));
+        }
+        let (up, down) = ((-power).max(0), power.max(0));
+        let at = |v: i128| lift(v, if v < 0 { down } else { up });
+        let bounds = x.bounds.iter().map(|&(lo, hi)| Ok((at(lo)?, at(hi)?))).collect::<Result<_, String>>()?;
+        let out = self.data(x.shape.clone(), x.frac + up, bounds)?;
+        self.steps.push(Step::Leaky { src: x.id, dst: out.id, up: up as u32, down: down as u32 });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn table(&mut self, node: &NodeProto, kind: Kind) -> Result<Known, String> {
+        let x = self.data_operand(node, 0)?;
+        let limit = kind.max_input_frac();
+        if x.frac > limit {
+            return Err(format!("its input has {} fractional bits; hls4ml's table is exact up to {limit}", x.frac));
+        }
+        let at = |v: i128| i128::from(table::lookup(kind, v as i64, x.frac));
+        let bounds = x.bounds.iter().map(|&(lo, hi)| (at(lo), at(hi))).collect();
+        let out = self.data(x.shape.clone(), table::OUTPUT_FRAC, bounds)?;
+        self.steps.push(Step::Table { src: x.id, dst: out.id, kind, frac: x.frac });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn concat(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let [_, _] = &node.input[..] else { return Err("joins other than 2 tensors, which hls4ml refuses".into()) };
+        let (a, b) = (self.data_operand(node, 0)?, self.data_operand(node, 1)?);
+        let axis = Attributes::of(node).int("axis", 0).map_err(|e| e.to_string())?;
+        let ([n], [m], 1 | -1) = (&a.shape[..], &b.shape[..], axis) else {
+            return Err("only (1, n) tensors are joined, along axis 1".into());
+        };
+        let (n, m) = (*n, *m);
+        let frac = a.frac.max(b.frac);
+        let (up_a, up_b) = (frac - a.frac, frac - b.frac);
+        let bounds = [lift_all(&a.bounds, up_a)?, lift_all(&b.bounds, up_b)?].concat();
+        let out = self.data(vec![n + m], frac, bounds)?;
+        self.steps.push(Step::Concat { a: a.id, b: b.id, dst: out.id, up_a: room(up_a), up_b: room(up_b) });
+        Ok(Known::Data(out))
+    }
+
+    pub(super) fn reshape(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let x = self.data_operand(node, 0)?;
+        let len: usize = x.shape.iter().product();
+        let shape = if node.op_type() == "Flatten" {
+            if Attributes::of(node).int("axis", 1).map_err(|e| e.to_string())? != 1 {
+                return Err("flattens along an axis other than 1".into());
+            }
+            vec![len]
+        } else {
+            resolve(&self.constant(node, 1)?, len)?
+        };
+        let out = self.data(shape, x.frac, x.bounds.clone())?;
+        self.steps.push(Step::Copy { src: x.id, dst: out.id });
+        Ok(Known::Data(out))
+    }
+}
+
+/// The sample shape of a `Reshape` whose batch is 1 (or −1 or 0, meaning "as it is").
+fn resolve(wanted: &Constant, len: usize) -> Result<Vec<usize>, String> {
+    let dims: Vec<i64> = wanted.values.iter().map(|&(v, f)| if f < 0 { raise(v, -f).unwrap_or(0) } else { v }).collect();
+    let Some((&batch, rest)) = dims.split_first() else { return Err("reshapes to a scalar".into()) };
+    let open = rest.iter().filter(|&&d| d == -1).count();
+    let product = rest.iter().filter(|&&d| d != -1).try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
+    match product {
+        Some(n)
+            if n > 0
+                && (batch == 1 || (batch == -1 && open == 0) || batch == 0)
+                && open <= 1
+                && len.is_multiple_of(n)
+                && (open == 1 || n == len) =>
+        {
+            Ok(rest.iter().map(|&d| if d == -1 { len / n } else { d as usize }).collect())
+        }
+        _ => Err(format!("reshapes {len} elements to {dims:?}")),
+    }
+}

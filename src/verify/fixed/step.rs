@@ -1,0 +1,194 @@
+//! The instructions of a compiled proxy. Tensors are numbered; a block holds them as `[element][sample]`.
+
+use crate::quant::table::Kind;
+
+/// One instruction.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// `dst[j] = bias[j] + Σ w·src[row]` over the non-zero weights of column `j`.
+    MatMul {
+        src: usize,
+        dst: usize,
+        columns: Vec<Vec<(u32, i64)>>,
+        bias: Vec<i64>,
+    },
+    /// `dst[e] = src[e]·mul[e] + add[e]`.
+    Affine {
+        src: usize,
+        dst: usize,
+        mul: Vec<i64>,
+        add: Vec<i64>,
+    },
+    /// `dst[e] = (a[e] << up_a) ± (b[e] << up_b)`.
+    Add {
+        a: usize,
+        b: usize,
+        dst: usize,
+        up_a: u32,
+        up_b: u32,
+        minus: bool,
+    },
+    /// `dst[e] = a[e]·b[e]`.
+    Mul {
+        a: usize,
+        b: usize,
+        dst: usize,
+    },
+    /// One cast per element; clipped elements are counted in slot `quant`.
+    Quant {
+        src: usize,
+        dst: usize,
+        casts: Vec<Cast>,
+        half_even: bool,
+        quant: usize,
+    },
+    Relu {
+        src: usize,
+        dst: usize,
+    },
+    /// `v ≥ 0 ? v << up : v << down`, on the finer grid.
+    Leaky {
+        src: usize,
+        dst: usize,
+        up: u32,
+        down: u32,
+    },
+    Table {
+        src: usize,
+        dst: usize,
+        kind: Kind,
+        frac: i32,
+    },
+    /// `a` then `b`, each brought to the common grid.
+    Concat {
+        a: usize,
+        b: usize,
+        dst: usize,
+        up_a: u32,
+        up_b: u32,
+    },
+    Copy {
+        src: usize,
+        dst: usize,
+    },
+}
+
+/// `clip(round(v·2^-drop), lo, hi) << up`.
+#[derive(Clone, Copy, Debug)]
+pub struct Cast {
+    pub drop: i32,
+    pub lo: i64,
+    pub hi: i64,
+    pub up: u32,
+}
+
+impl Step {
+    /// The tensors it reads.
+    pub fn reads(&self) -> Vec<usize> {
+        match *self {
+            Step::MatMul { src, .. }
+            | Step::Affine { src, .. }
+            | Step::Quant { src, .. }
+            | Step::Relu { src, .. }
+            | Step::Leaky { src, .. }
+            | Step::Table { src, .. }
+            | Step::Copy { src, .. } => vec![src],
+            Step::Add { a, b, .. } | Step::Mul { a, b, .. } | Step::Concat { a, b, .. } => vec![a, b],
+        }
+    }
+
+    /// Executes on a block of `n` samples.
+    pub fn run(&self, t: &mut [Vec<i64>], n: usize, saturations: &mut [u64]) {
+        let (Step::MatMul { dst, .. }
+        | Step::Affine { dst, .. }
+        | Step::Add { dst, .. }
+        | Step::Mul { dst, .. }
+        | Step::Quant { dst, .. }
+        | Step::Relu { dst, .. }
+        | Step::Leaky { dst, .. }
+        | Step::Table { dst, .. }
+        | Step::Concat { dst, .. }
+        | Step::Copy { dst, .. }) = self;
+        let mut out = std::mem::take(&mut t[*dst]);
+        self.fill(t, &mut out, n, saturations);
+        t[*dst] = out;
+    }
+
+    fn fill(&self, t: &[Vec<i64>], out: &mut [i64], n: usize, saturations: &mut [u64]) {
+        match self {
+            Step::MatMul { src, columns, bias, .. } => {
+                let x = &t[*src];
+                for ((acc, column), &b) in out.chunks_exact_mut(n).zip(columns).zip(bias) {
+                    acc.fill(b);
+                    for &(row, w) in column {
+                        let row = &x[row as usize * n..][..n];
+                        if w == 1 {
+                            acc.iter_mut().zip(row).for_each(|(a, &v)| *a += v);
+                        } else {
+                            acc.iter_mut().zip(row).for_each(|(a, &v)| *a += w * v);
+                        }
+                    }
+                }
+            }
+            Step::Affine { src, mul, add, .. } => {
+                for (((o, x), &m), &a) in out.chunks_exact_mut(n).zip(t[*src].chunks_exact(n)).zip(mul).zip(add) {
+                    o.iter_mut().zip(x).for_each(|(o, &v)| *o = v * m + a);
+                }
+            }
+            Step::Add { a, b, up_a, up_b, minus, .. } => {
+                for ((o, &x), &y) in out.iter_mut().zip(&t[*a]).zip(&t[*b]) {
+                    let (x, y) = (x << up_a, y << up_b);
+                    *o = if *minus { x - y } else { x + y };
+                }
+            }
+            Step::Mul { a, b, .. } => out.iter_mut().zip(&t[*a]).zip(&t[*b]).for_each(|((o, &x), &y)| *o = x * y),
+            Step::Quant { src, casts, half_even, quant, .. } => {
+                let mut clipped = 0;
+                for ((o, x), cast) in out.chunks_exact_mut(n).zip(t[*src].chunks_exact(n)).zip(casts) {
+                    clipped += cast.apply(x, o, *half_even);
+                }
+                saturations[*quant] += clipped;
+            }
+            Step::Relu { src, .. } => out.iter_mut().zip(&t[*src]).for_each(|(o, &v)| *o = v.max(0)),
+            Step::Leaky { src, up, down, .. } => {
+                out.iter_mut().zip(&t[*src]).for_each(|(o, &v)| *o = if v < 0 { v << down } else { v << up });
+            }
+            Step::Table { src, kind, frac, .. } => {
+                out.iter_mut().zip(&t[*src]).for_each(|(o, &v)| *o = crate::quant::table::lookup(*kind, v, *frac));
+            }
+            Step::Concat { a, b, up_a, up_b, .. } => {
+                let (first, second) = out.split_at_mut(t[*a].len());
+                first.iter_mut().zip(&t[*a]).for_each(|(o, &v)| *o = v << up_a);
+                second.iter_mut().zip(&t[*b]).for_each(|(o, &v)| *o = v << up_b);
+            }
+            Step::Copy { src, .. } => out.copy_from_slice(&t[*src]),
+        }
+    }
+}
+
+impl Cast {
+    /// Casts one element of all samples; returns how many were clipped.
+    fn apply(self, x: &[i64], out: &mut [i64], half_even: bool) -> u64 {
+        let mut clipped = 0u64;
+        let Cast { drop, lo, hi, up } = self;
+        let mut store = |o: &mut i64, v: i64| {
+            let kept = v.clamp(lo, hi);
+            clipped += u64::from(kept != v);
+            *o = kept << up;
+        };
+        if drop <= 0 {
+            let left = drop.unsigned_abs();
+            x.iter().zip(out).for_each(|(&v, o)| store(o, v << left));
+        } else if half_even {
+            let half = 1i64 << (drop - 1);
+            x.iter().zip(out).for_each(|(&v, o)| {
+                let floor = v >> drop;
+                let rest = v - (floor << drop);
+                store(o, floor + i64::from(rest > half || (rest == half && floor & 1 == 1)));
+            });
+        } else {
+            x.iter().zip(out).for_each(|(&v, o)| store(o, v >> drop));
+        }
+        clipped
+    }
+}

@@ -1,0 +1,164 @@
+//! Stock hls4ml computes what the exact model computes: 0 mismatches, ties and far-out inputs included.
+
+#[path = "support/hls4ml.rs"]
+mod hls4ml;
+#[path = "support/nets.rs"]
+mod nets;
+#[path = "support/published.rs"]
+mod published;
+
+use hgq_onnx::proxy::{self, Form};
+use hgq_onnx::quant::{FixedModel, Kif, Rounding};
+use hls4ml::Job;
+use nets::{Net, Rng, reference, samples};
+
+const SAMPLES: usize = 400;
+
+/// Judges every model in the given form in one Python process.
+fn judge(cases: &[(&str, FixedModel, Form)]) {
+    let mut prepared = Vec::new();
+    for (label, model, form) in cases {
+        let target = if *form == Form::Uniform { proxy::uniform::envelope(model) } else { model.clone() };
+        let emitted = proxy::emit(model, *form).unwrap_or_else(|e| panic!("{label}: {e}"));
+        let x = samples(&mut Rng::new(9), model.len_of(model.inputs[0]), SAMPLES);
+        let want = reference(&target, &x, SAMPLES, emitted.input_port.fractional);
+        prepared.push((emitted, x, want));
+    }
+    let jobs: Vec<Job> = prepared
+        .iter()
+        .map(|(emitted, x, want)| {
+            let graph = emitted.model.graph.as_ref().expect("a graph");
+            let port = emitted.input_port;
+            Job {
+                proxy: &emitted.bytes,
+                inputs: x,
+                samples: SAMPLES,
+                expected: graph.output.iter().map(|o| o.name()).zip(want.iter().cloned()).collect(),
+                port: (port != proxy::DEFAULT_PORT).then(|| format!("fixed<{},{}>", port.bits(), port.integer + 1)),
+            }
+        })
+        .collect();
+    let Some(verdicts) = hls4ml::check(&jobs) else { return };
+    let mut bad = String::new();
+    for ((label, _, form), v) in cases.iter().zip(&verdicts) {
+        eprintln!("{label} {form:?}: {} of {} elements differ", v.mismatches, v.elements);
+        if v.mismatches != 0 {
+            bad += &format!("\n{label} {form:?}: {} mismatches: {}", v.mismatches, v.note);
+        }
+    }
+    assert!(bad.is_empty(), "{bad}");
+}
+
+#[test]
+fn heterogeneous_chains() {
+    use Rounding::*;
+    let mut cases = Vec::new();
+    for (seed, form) in [(1, Form::Sums), (2, Form::Concat), (3, Form::Uniform), (4, Form::Sums)] {
+        let mut r = Rng::new(seed);
+        let r = &mut r;
+        // another rounding in every quantizer
+        let net = Net::new(&[6]).random_quantize(r, true, HalfUp).dense(r, 9).relu().random_quantize(r, false, Ceil);
+        let net =
+            net.dense(r, 7).random_quantize(r, true, HalfDown).dense(r, 6).relu().random_quantize(r, false, HalfEven).dense(r, 4);
+        cases.push(("chain", if seed % 2 == 0 { net.random_quantize(r, true, Floor).done() } else { net.done() }, form));
+    }
+    judge(&cases);
+}
+
+#[test]
+fn other_layers() {
+    use Rounding::*;
+    let mut r = Rng::new(21);
+    let r = &mut r;
+    let start = |r: &mut Rng| Net::new(&[5]).random_quantize(r, true, HalfUp).dense(r, 6);
+    let one = |r: &mut Rng| Net::new(&[5]).one_format(true, 2, 4, HalfUp).dense(r, 6);
+    judge(&[
+        (
+            "quantize, relu",
+            start(r).random_quantize(r, true, HalfUp).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+            Form::Sums,
+        ),
+        ("affine of 24 bits", start(r).affine(r, 22, 18).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(), Form::Sums),
+        (
+            "affine, one format",
+            one(r).affine(r, 23, 19).relu().one_format(false, 2, 3, HalfUp).dense(r, 3).affine(r, 20, 15).done(),
+            Form::Uniform,
+        ),
+        (
+            "affine on a quantised value",
+            start(r).random_quantize(r, true, Floor).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done(),
+            Form::Concat,
+        ),
+        ("affine first", Net::new(&[5]).affine(r, 5, 3).random_quantize(r, true, HalfUp).dense(r, 2).done(), Form::Sums),
+        (
+            "no input quantizer",
+            Net::new(&[5]).dense(r, 4).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+            Form::Sums,
+        ),
+        ("dense dense", start(r).dense(r, 5).random_quantize(r, true, HalfEven).done(), Form::Sums),
+        ("leaky", start(r).leaky(-3).random_quantize(r, true, HalfUp).dense(r, 3).leaky(-9).done(), Form::Sums),
+        ("leaky floor", start(r).leaky(-1).random_quantize(r, true, Floor).dense(r, 3).done(), Form::Concat),
+        (
+            "reshapes",
+            Net::new(&[2, 3]).random_quantize(r, true, HalfUp).reshape(&[6]).dense(r, 4).reshape(&[2, 2]).done(),
+            Form::Sums,
+        ),
+    ]);
+}
+
+#[test]
+fn tables_and_edges() {
+    use Rounding::*;
+    let mut r = Rng::new(33);
+    let r = &mut r;
+    let start = |r: &mut Rng| Net::new(&[5]).random_quantize(r, true, HalfUp).dense(r, 6);
+    let mut shared = start(r);
+    let raw = shared.last;
+    shared = shared.relu().random_quantize(r, false, HalfUp).dense(r, 3);
+    shared.model.outputs.push(raw);
+    judge(&[
+        (
+            "sigmoid",
+            Net::new(&[4]).one_format(true, 4, 6, HalfUp).sigmoid().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+            Form::Sums,
+        ),
+        ("tanh", Net::new(&[4]).one_format(true, 3, 7, Floor).tanh().one_format(true, 0, 9, HalfUp).done(), Form::Uniform),
+        ("sigmoid as it is", start(r).random_quantize(r, true, HalfUp).sigmoid().done(), Form::Concat),
+        (
+            "one format each",
+            Net::new(&[5])
+                .one_format(true, 2, 4, HalfEven)
+                .dense(r, 4)
+                .relu()
+                .one_format(false, 2, 3, HalfEven)
+                .dense(r, 3)
+                .one_format(true, 3, 1, HalfUp)
+                .done(),
+            Form::Uniform,
+        ),
+        ("nothing lives", Net::new(&[3]).quantize(vec![Kif::ZERO; 3], HalfUp).dense(r, 2).done(), Form::Sums),
+        ("wide port", Net::new(&[3]).one_format(true, 17, 18, HalfUp).dense(r, 2).done(), Form::Sums),
+        ("only a quantizer", Net::new(&[6]).random_quantize(r, true, HalfUp).done(), Form::Sums),
+        ("two outputs", shared.done(), Form::Sums),
+        (
+            "one bit signed",
+            Net::new(&[3]).one_format(true, -1, 1, HalfUp).dense(r, 4).one_format(true, 0, 0, Floor).dense(r, 2).done(),
+            Form::Sums,
+        ),
+    ]);
+}
+
+#[test]
+fn published_net() {
+    let Some(shared) = published::shared() else { return };
+    let x = published::jets(&shared);
+    for (name, model, y) in published::nets(&shared, "ebops530") {
+        let emitted = [Form::Sums, Form::Concat].map(|form| proxy::emit(&model, form).expect("a proxy"));
+        let output = "v_10";
+        let job = |bytes| Job { proxy: bytes, inputs: &x, samples: 1000, expected: vec![(output, y.clone())], port: None };
+        let Some(verdicts) = hls4ml::check(&[job(&emitted[0].bytes), job(&emitted[1].bytes)]) else { return };
+        for v in verdicts {
+            assert_eq!((v.elements, v.mismatches), (5000, 0), "{name}: {}", v.note);
+        }
+    }
+}

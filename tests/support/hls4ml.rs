@@ -1,0 +1,107 @@
+//! Stock hls4ml as the judge: a Python environment of pinned versions under `target/hls4ml-env`, made on first use.
+//! `HGQ_HLS4ML_PYTHON` names a ready interpreter instead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One proxy to judge.
+pub struct Job<'a> {
+    pub proxy: &'a [u8],
+    pub inputs: &'a [f32],
+    pub samples: usize,
+    /// Output name and values, sample after sample.
+    pub expected: Vec<(&'a str, Vec<f64>)>,
+    /// `fixed<W,I>` where the proxy needs a wider input port than the default.
+    pub port: Option<String>,
+}
+
+/// What hls4ml said.
+#[derive(Debug, PartialEq)]
+pub struct Verdict {
+    pub elements: u64,
+    pub mismatches: u64,
+    /// The first mismatch, or why the proxy was refused.
+    pub note: String,
+}
+
+/// Converts, compiles and runs every job; `None` where there is no python3 or g++ (an error when `CI` is set).
+pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
+    let python = python()?;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut command = Command::new(python);
+    command.arg(support("check.py"));
+    for (at, job) in jobs.iter().enumerate() {
+        let file = |name: &str| dir.path().join(format!("{at}_{name}"));
+        fs::write(file("proxy.onnx"), job.proxy).expect("write");
+        fs::write(file("x"), job.inputs.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
+        let mut expected = serde_json::Map::new();
+        for (name, values) in &job.expected {
+            fs::write(file(name), values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
+            expected.insert(name.to_string(), file(name).to_string_lossy().into());
+        }
+        let job = serde_json::json!({
+            "proxy": file("proxy.onnx"), "inputs": file("x"), "samples": job.samples, "expected": expected, "port": job.port,
+        });
+        fs::write(file("job.json"), job.to_string()).expect("write");
+        command.arg(file("job.json"));
+    }
+    let output = command.output().expect("python runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let verdicts: Vec<Verdict> = text.lines().filter(|l| l.starts_with('{')).map(verdict).collect();
+    assert_eq!(verdicts.len(), jobs.len(), "check.py: {text}\n{}", String::from_utf8_lossy(&output.stderr));
+    Some(verdicts)
+}
+
+fn verdict(line: &str) -> Verdict {
+    let v: serde_json::Value = serde_json::from_str(line).expect("JSON of check.py");
+    match v["error"].as_str() {
+        Some(error) => Verdict { elements: 0, mismatches: u64::MAX, note: error.to_string() },
+        None => Verdict {
+            elements: v["elements"].as_u64().unwrap_or(0),
+            mismatches: v["mismatches"].as_u64().unwrap_or(u64::MAX),
+            note: v["first"].as_str().unwrap_or("").to_string(),
+        },
+    }
+}
+
+fn support(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/hls4ml").join(file)
+}
+
+fn runs(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+}
+
+fn python() -> Option<PathBuf> {
+    for tool in ["python3", "g++"] {
+        if !runs(tool) {
+            assert!(std::env::var_os("CI").is_none(), "{tool} is missing: the hls4ml tests cannot run");
+            eprintln!("SKIPPED: {tool} is missing, nothing was compared with hls4ml");
+            return None;
+        }
+    }
+    if let Some(ready) = std::env::var_os("HGQ_HLS4ML_PYTHON") {
+        return Some(ready.into());
+    }
+    // beside the test binaries: target/debug/deps/<test> → target
+    let target = std::env::current_exe().expect("the test's path").ancestors().nth(3).expect("target").to_path_buf();
+    let env = target.join("hls4ml-env");
+    let lock = fs::File::create(target.join("hls4ml-env.lock")).expect("the lock file");
+    lock.lock().expect("the lock");
+    let wanted = fs::read_to_string(support("requirements.txt")).expect("requirements.txt");
+    let python = env.join("bin/python");
+    if fs::read_to_string(env.join("installed.txt")).ok().as_ref() != Some(&wanted) {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&env));
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(support("requirements.txt")));
+        fs::write(env.join("installed.txt"), wanted).expect("write");
+    }
+    Some(python)
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("starts");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

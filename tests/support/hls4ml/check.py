@@ -1,0 +1,74 @@
+"""Converts proxies with stock hls4ml, the way its documentation says, compiles the C++, and compares every element.
+
+usage: check.py JOB.json ...
+A job is {"proxy": file, "inputs": raw float32 file, "samples": n, "expected": {output name: raw float64 file}} and, where
+the proxy asks for a wider input port, "port": "fixed<W,I>". One line of JSON per job goes to standard output:
+{"elements": n, "mismatches": m, "first": ...} or {"error": ...}.
+"""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import traceback
+
+import numpy as np
+
+
+def predict(job, directory):
+    import hls4ml
+    import onnx
+
+    model = onnx.load(job['proxy'])
+    config = hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='Vitis', default_precision='fixed<32,16>')
+    name = model.graph.input[0].name
+    if job.get('port'):
+        config['LayerName'][name].setdefault('Precision', {})['result'] = job['port']
+    converted = hls4ml.converters.convert_from_onnx_model(
+        model, output_dir=directory, project_name='proxy', backend='Vitis', io_type='io_parallel', hls_config=config
+    )
+    converted.write()
+    # only speed: the C++ is compiled once and run on a few hundred samples
+    script = os.path.join(directory, 'build_lib.sh')
+    with open(script) as handle:
+        text = handle.read()
+    with open(script, 'w') as handle:
+        handle.write(text.replace('-O3', '-O1'))
+    converted._compile()
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    x = np.fromfile(job['inputs'], dtype='<f4').reshape([job['samples']] + shape[1:])
+    # doubles in and out, so that wide types stay exact
+    y = converted.predict(np.ascontiguousarray(x, dtype=np.float64))
+    return [o.name for o in model.graph.output], y if isinstance(y, list) else [y]
+
+
+def check(job):
+    log = io.StringIO()
+    try:
+        with tempfile.TemporaryDirectory(prefix='hls4ml_') as directory, contextlib.redirect_stdout(log):
+            names, results = predict(job, directory)
+    except Exception:
+        return {'error': traceback.format_exc()[-1500:] + log.getvalue()[-500:]}
+    report = {'elements': 0, 'mismatches': 0, 'first': None}
+    if sorted(names) != sorted(job['expected']) or len(results) != len(names):
+        return {'error': f'outputs {names}, {len(results)} results, expected {sorted(job["expected"])}'}
+    for name, got in zip(names, results):
+        want = np.fromfile(job['expected'][name], dtype='<f8').reshape(job['samples'], -1)
+        got = np.asarray(got, dtype=np.float64).reshape(job['samples'], -1)
+        if got.shape != want.shape:
+            return {'error': f'{name}: shape {got.shape} instead of {want.shape}'}
+        bad = np.argwhere(got != want)
+        report['elements'] += want.size
+        report['mismatches'] += len(bad)
+        if len(bad) and report['first'] is None:
+            s, e = (int(v) for v in bad[0])
+            report['first'] = f'{name} sample {s} element {e}: {got[s, e]!r} instead of {want[s, e]!r}'
+    return report
+
+
+for path in sys.argv[1:]:
+    with open(path) as handle:
+        line = json.dumps(check(json.load(handle)))
+    print(line, flush=True)
