@@ -1,14 +1,12 @@
 //! The engine against a naive f64 oracle: every operation, fused and unfused, every loss, ragged sizes, every instruction set;
 //! reproducibility, checkpoints and refusals.
 
-mod support;
 #[path = "support/oracle.rs"]
 mod oracle;
+mod support;
 
 use hgq_onnx::graph::Node;
-use hgq_onnx::quant::{
-    BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QDense, QOp, Range, Rounding,
-};
+use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QDense, QOp, Range, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
 use oracle::{Samples, kind_name, step};
 use support::{Chain, quantizer};
@@ -95,7 +93,8 @@ fn unfused(r: &mut Lcg) -> Model {
     let f = r.many(4, 4.0, 6.0);
     c.traced("s2", &f, Rounding::HalfUp);
     dense(&mut c, r, "d2", 5, 20);
-    c.op("relu", QOp::Relu).op("tanh_in", QOp::Quantizer(quantizer(Groups::elementwise(5), &[4.0; 5], Range::Traced, Rounding::HalfUp)));
+    c.op("relu", QOp::Relu)
+        .op("tanh_in", QOp::Quantizer(quantizer(Groups::elementwise(5), &[4.0; 5], Range::Traced, Rounding::HalfUp)));
     c.op("tanh", QOp::Tanh);
     let exact = |v: &[f64]| FixedTensor::from_f64(v).unwrap();
     let affine = FixedAffine { scale: exact(&[1.5, -0.5, 2.0, 1.0, 0.75]), shift: exact(&[0.25, 0.0, -1.0, 0.5, 0.125]) };
@@ -228,7 +227,18 @@ fn training_learns_and_checkpoints_resume() {
     let mut r = Lcg(9);
     let model = v1(&mut r);
     let d = data(&model, 512, &mut r);
-    let labels: Vec<u32> = d.x.chunks(17).map(|x| if x[0] > 0.5 { 0 } else if x[1] + x[2] > 0.0 { 1 } else { 2 }).collect();
+    let labels: Vec<u32> =
+        d.x.chunks(17)
+            .map(|x| {
+                if x[0] > 0.5 {
+                    0
+                } else if x[1] + x[2] > 0.0 {
+                    1
+                } else {
+                    2
+                }
+            })
+            .collect();
     let set = TrainSet::new(17, 3, &d.x, Some(&labels), None, None).unwrap();
     let loss = TaskLoss::new(LossKind::CrossEntropy);
     let rows: Vec<u32> = (0..512).collect();
@@ -285,7 +295,13 @@ fn frozen_parts_stay() {
             e.gradients(&set, &rows, &TaskLoss::new(LossKind::CrossEntropy), -1.0, &mut |_| 0.0).unwrap();
             e.adam(1e-2, 0.5);
         }
-        for (node, kind) in [("d1", ParamKind::Weight), ("d1", ParamKind::Bias), ("d1", ParamKind::WeightF), ("s0", ParamKind::ActF), ("s0", ParamKind::ActI)] {
+        for (node, kind) in [
+            ("d1", ParamKind::Weight),
+            ("d1", ParamKind::Bias),
+            ("d1", ParamKind::WeightF),
+            ("s0", ParamKind::ActF),
+            ("s0", ParamKind::ActI),
+        ] {
             assert!(!moved(&e, &before, node, kind), "{node} {kind:?}");
         }
         assert_eq!(moved(&e, &before, "d0", ParamKind::Weight), weights);
@@ -321,7 +337,10 @@ fn refusals_name_every_node() {
     let Err(TrainError::Model(faults)) = Engine::new(&broken, &EngineOptions::default()) else { panic!("accepted") };
     assert_eq!(faults.iter().map(|f| f.node.as_str()).collect::<Vec<_>>(), ["d0", "s1"]);
     let model = recipe(&mut r);
-    assert!(matches!(Engine::new(&model, &EngineOptions { threads: 0, ..EngineOptions::default() }), Err(TrainError::Option { .. })));
+    assert!(matches!(
+        Engine::new(&model, &EngineOptions { threads: 0, ..EngineOptions::default() }),
+        Err(TrainError::Option { .. })
+    ));
     let x = vec![0.0; 9];
     assert!(TrainSet::new(3, 5, &x, Some(&[0, 1, 5]), None, None).is_err());
     assert!(TrainSet::new(3, 5, &x[..8], None, None, None).is_err());

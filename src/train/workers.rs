@@ -14,13 +14,13 @@ const SPIN: Duration = Duration::from_micros(150);
 /// Polls between two looks at the clock.
 const POLLS: usize = 32;
 
-type Job = (Box<Shard>, Arc<Prepared>);
+type Job = (Shard, Arc<Prepared>);
 
 /// One worker thread.
 pub struct Worker {
     // in an Option so that drop can close the channel before joining
     jobs: Option<Sender<Job>>,
-    results: Receiver<Box<Shard>>,
+    results: Receiver<Shard>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,7 +48,7 @@ impl Worker {
     ///
     /// # Errors
     /// [`TrainError::Worker`] when the thread is gone.
-    pub fn send(&self, shard: Box<Shard>, prepared: Arc<Prepared>) -> Result<(), TrainError> {
+    pub fn send(&self, shard: Shard, prepared: Arc<Prepared>) -> Result<(), TrainError> {
         let jobs = self.jobs.as_ref().ok_or(TrainError::Worker)?;
         jobs.send((shard, prepared)).map_err(|_| TrainError::Worker)
     }
@@ -57,7 +57,7 @@ impl Worker {
     ///
     /// # Errors
     /// [`TrainError::Worker`] when the thread is gone.
-    pub fn receive(&self) -> Result<Box<Shard>, TrainError> {
+    pub fn receive(&self) -> Result<Shard, TrainError> {
         receive(&self.results).ok_or(TrainError::Worker)
     }
 }

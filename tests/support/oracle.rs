@@ -248,17 +248,17 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             let mut dx = vec![0.0; x.len()];
             match &node.op {
                 QOp::Dense(d) => {
-                    for o in 0..d.outputs {
-                        g.get_mut(&(name(n), "bias")).unwrap()[o] += dy[o];
+                    for (o, &dy) in dy.iter().enumerate() {
+                        g.get_mut(&(name(n), "bias")).unwrap()[o] += dy;
                         for i in 0..d.inputs {
                             let e = i * d.outputs + o;
-                            dx[i] += dy[o] * weight(d, e);
-                            g.get_mut(&(name(n), "weight")).unwrap()[e] += dy[o] * x[i];
-                            let df = LN_2 * (f64::from(d.weight[e]) - weight(d, e)) * dy[o] * x[i];
+                            dx[i] += dy * weight(d, e);
+                            g.get_mut(&(name(n), "weight")).unwrap()[e] += dy * x[i];
+                            let df = LN_2 * (f64::from(d.weight[e]) - weight(d, e)) * dy * x[i];
                             g.get_mut(&(name(n), "weight_f")).unwrap()[d.weight_groups.of(e)] += df;
                         }
                         if let (b, Some((q, group))) = net.bias(n, o) {
-                            g.get_mut(&(name(q), "act_f")).unwrap()[group] += LN_2 * (f64::from(d.bias[o]) - b) * dy[o];
+                            g.get_mut(&(name(q), "act_f")).unwrap()[group] += LN_2 * (f64::from(d.bias[o]) - b) * dy;
                         }
                     }
                 }
@@ -275,7 +275,13 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                         dx[e] = dy[e]
                             * match op {
                                 QOp::Relu => (x[e] > 0.0) as u8 as f64,
-                                QOp::LeakyRelu { log2_slope } => if x[e] > 0.0 { 1.0 } else { f64::from(*log2_slope).exp2() },
+                                QOp::LeakyRelu { log2_slope } => {
+                                    if x[e] > 0.0 {
+                                        1.0
+                                    } else {
+                                        f64::from(*log2_slope).exp2()
+                                    }
+                                }
                                 QOp::Sigmoid => y[e] * (1.0 - y[e]),
                                 QOp::Tanh => 1.0 - y[e] * y[e],
                                 QOp::Affine(a) => a.scale.value(e),
@@ -309,9 +315,19 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             let ((min, max), f) = (ranges[above][a], rhe(q.f[a]));
             let ba = match &q.range {
                 Range::Saturating { keep_negative, i, .. } => {
-                    if max <= 0.0 && (relu || min >= 0.0) { 0.0 } else { rhe(i[a]) + f + (keep_negative[a] && !relu) as u8 as f64 }
+                    if max <= 0.0 && (relu || min >= 0.0) {
+                        0.0
+                    } else {
+                        rhe(i[a]) + f + (keep_negative[a] && !relu) as u8 as f64
+                    }
                 }
-                Range::Traced if relu => if max > 0.0 { log(max) + f } else { 0.0 },
+                Range::Traced if relu => {
+                    if max > 0.0 {
+                        log(max) + f
+                    } else {
+                        0.0
+                    }
+                }
                 Range::Traced => {
                     let m = max.abs().max(min.abs());
                     if m > 0.0 { log(m) + f + (min < 0.0) as u8 as f64 } else { 0.0 }
@@ -321,7 +337,8 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             for o in 0..d.outputs {
                 let e = i * d.outputs + o;
                 let w = d.weight_groups.of(e);
-                let largest = (0..d.weight.len()).filter(|&e| d.weight_groups.of(e) == w).map(|e| weight(d, e).abs()).fold(0.0, f64::max);
+                let largest =
+                    (0..d.weight.len()).filter(|&e| d.weight_groups.of(e) == w).map(|e| weight(d, e).abs()).fold(0.0, f64::max);
                 let bw = if largest > 0.0 { (log(largest) + rhe(d.weight_f[w])).max(0.0) } else { 0.0 };
                 surrogate += ba * bw;
                 let q_weight = weight(d, e);
