@@ -54,7 +54,15 @@ impl MetricKind {
 }
 
 /// Metric (larger is better) and loss of `outputs`, `samples × width`, against targets or the source's outputs.
-pub fn measure(kind: MetricKind, outputs: &[f64], width: usize, targets: Option<&Targets>, source: &[f32]) -> (f64, f64) {
+/// `temperature` divides the logits of both where they are compared with each other.
+pub fn measure(
+    kind: MetricKind,
+    outputs: &[f64],
+    width: usize,
+    targets: Option<&Targets>,
+    source: &[f32],
+    temperature: f64,
+) -> (f64, f64) {
     let samples = (outputs.len() / width.max(1)).max(1) as f64;
     match (kind, targets) {
         (MetricKind::Accuracy, Some(Targets::Labels(labels))) => {
@@ -72,9 +80,10 @@ pub fn measure(kind: MetricKind, outputs: &[f64], width: usize, targets: Option<
         (MetricKind::Agreement, _) => {
             let (mut same, mut loss) = (0usize, 0.0);
             for (row, teacher) in outputs.chunks_exact(width).zip(source.chunks_exact(width)) {
-                let teacher: Vec<f64> = teacher.iter().map(|&v| v as f64).collect();
-                same += (predicted(row) == predicted(&teacher)) as usize;
-                let (top, norm) = (log_sum_exp(row), log_sum_exp(&teacher));
+                let teacher: Vec<f64> = teacher.iter().map(|&v| v as f64 / temperature).collect();
+                let row: Vec<f64> = row.iter().map(|&v| v / temperature).collect();
+                same += (predicted(&row) == predicted(&teacher)) as usize;
+                let (top, norm) = (log_sum_exp(&row), log_sum_exp(&teacher));
                 loss += row.iter().zip(&teacher).map(|(&z, &t)| (t - norm).exp() * (top - z)).sum::<f64>();
             }
             (same as f64 / samples, loss / samples)
@@ -100,6 +109,24 @@ pub fn predicted(row: &[f64]) -> usize {
     best
 }
 
+/// Spread of logits (standard deviation within a sample) that a softmax of them is neither flat nor a step at.
+const USUAL_SPREAD: f64 = 2.0;
+
+/// Temperature for comparing with a source whose logits hardly differ: 1 for ordinary classifiers, less where their softmax
+/// would be flat and say nothing about which output is the largest.
+pub fn temperature(source: &[f32], width: usize) -> f64 {
+    if width < 2 {
+        return 1.0;
+    }
+    let mut sum = 0.0;
+    for row in source.chunks_exact(width) {
+        let mean = row.iter().map(|&v| v as f64).sum::<f64>() / width as f64;
+        sum += row.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / width as f64;
+    }
+    let spread = (sum / (source.len() / width).max(1) as f64).sqrt();
+    if spread > 0.0 { (spread / USUAL_SPREAD).clamp(1e-6, 1.0) } else { 1.0 }
+}
+
 fn log_sum_exp(row: &[f64]) -> f64 {
     let top = row.iter().cloned().fold(f64::NEG_INFINITY, f64::max);
     top + row.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
@@ -120,7 +147,7 @@ mod tests {
     #[test]
     fn accuracy_and_cross_entropy() {
         let labels = Targets::Labels(vec![1, 0]);
-        let (accuracy, loss) = measure(MetricKind::Accuracy, &[0.0, 1.0, 0.0, 1.0], 2, Some(&labels), &[]);
+        let (accuracy, loss) = measure(MetricKind::Accuracy, &[0.0, 1.0, 0.0, 1.0], 2, Some(&labels), &[], 1.0);
         assert_eq!(accuracy, 0.5);
         let right = (1.0 + (-1f64).exp()).ln();
         assert!((loss - (right + right + 1.0) / 2.0).abs() < 1e-12);
@@ -129,12 +156,12 @@ mod tests {
     #[test]
     fn binary_labels_use_the_sign() {
         let labels = Targets::Labels(vec![1, 0, 1]);
-        assert_eq!(measure(MetricKind::Accuracy, &[0.5, -0.5, -1.0], 1, Some(&labels), &[]).0, 2.0 / 3.0);
+        assert_eq!(measure(MetricKind::Accuracy, &[0.5, -0.5, -1.0], 1, Some(&labels), &[], 1.0).0, 2.0 / 3.0);
     }
 
     #[test]
     fn agreement_with_the_source() {
-        let (agreement, loss) = measure(MetricKind::Agreement, &[1.0, 0.0, 1.0, 0.0], 2, None, &[2.0, 0.0, 0.0, 2.0]);
+        let (agreement, loss) = measure(MetricKind::Agreement, &[1.0, 0.0, 1.0, 0.0], 2, None, &[2.0, 0.0, 0.0, 2.0], 1.0);
         assert_eq!(agreement, 0.5);
         assert!(loss > 0.0);
     }

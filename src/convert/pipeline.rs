@@ -2,7 +2,7 @@
 
 use super::config::{FormName, JobConfig, LossName, RoundingName};
 use super::emit::{Emitted, emit_verified};
-use super::metric::{MetricKind, measure};
+use super::metric::{MetricKind, measure, temperature};
 use super::prepare::{self, Data, Source, SourceValues};
 use super::report::{self, Warning};
 use super::score::{Exactly, Judge};
@@ -93,6 +93,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let targets = data.validation.targets.as_ref();
     let kind = MetricKind::of(targets, source.width);
     let uniform = config.proxy.form == FormName::Uniform;
+    let temperature = temperature(&on_train.logits, source.width);
     let judge = Judge {
         trace_samples: data.trace.len() / source.graph.len_of(source.graph.inputs[0]).max(1),
         trace_inputs: &data.trace,
@@ -100,11 +101,12 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         source_logits: &on_validation.logits,
         width: source.width,
         kind,
+        temperature,
         formats: FormatOptions { cover_factor: config.cover_factor, lower_annotated: config.epochs > 0 },
         finish: if uniform { uniform::envelope } else { FixedModel::clone },
     };
     let logits: Vec<f64> = on_validation.logits.iter().map(|&v| v as f64).collect();
-    let (source_metric, source_loss) = measure(kind, &logits, source.width, targets, &on_validation.logits);
+    let (source_metric, source_loss) = measure(kind, &logits, source.width, targets, &on_validation.logits, temperature);
 
     clock.enter("train");
     let start = judge.judge(&built.model).map_err(|e| Error::Internal(e.to_string()))?;
@@ -350,7 +352,7 @@ fn train(
         learning_rate: config.learning_rate.weights as f64,
         learning_rate_bits: config.learning_rate.bits as f64,
         l1: config.gamma,
-        loss: TaskLoss { kind, teacher_weight: if unlabelled { 1.0 } else { config.teacher_weight }, temperature: 1.0 },
+        loss: TaskLoss { kind, teacher_weight: if unlabelled { 1.0 } else { config.teacher_weight }, temperature: judge.temperature as f32 },
         goal,
         engine: EngineOptions {
             threads: config.thread_count(),

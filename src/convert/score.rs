@@ -18,6 +18,8 @@ pub struct Judge<'a> {
     pub source_logits: &'a [f32],
     pub width: usize,
     pub kind: MetricKind,
+    /// See [`super::metric::temperature`].
+    pub temperature: f64,
     pub formats: FormatOptions,
     /// Applied to the exact model before it is counted (the `uniform` form takes envelopes).
     pub finish: fn(&FixedModel) -> FixedModel,
@@ -61,6 +63,6 @@ impl Judge<'_> {
         let inputs: Vec<&[f32]> = self.validation.inputs.iter().map(|v| v.as_slice()).collect();
         let outputs = Exact::new(model)?.run(&inputs, self.validation.samples, &model.outputs);
         let first = outputs.first().map_or(&[][..], |o| o.as_slice());
-        Ok(measure(self.kind, first, self.width, self.targets(), self.source_logits))
+        Ok(measure(self.kind, first, self.width, self.targets(), self.source_logits, self.temperature))
     }
 }

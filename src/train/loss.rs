@@ -26,7 +26,7 @@ pub struct TaskLoss {
     pub kind: LossKind,
     /// α in [0, 1]: 0 uses labels or values only, 1 the teacher only.
     pub teacher_weight: f32,
-    /// T > 0 of the distillation; cross-entropy only.
+    /// T > 0 of the distillation, cross-entropy only: logits are divided by it; above 1 the term is multiplied by T².
     pub temperature: f32,
 }
 
@@ -116,6 +116,8 @@ impl LossBlock<'_> {
     fn cross_entropy(self) -> LossSum {
         let LossBlock { loss: TaskLoss { teacher_weight: alpha, temperature, .. }, outputs, stride, .. } = self;
         let (inverse_t, per_row) = (1.0 / temperature, 1.0 / self.batch as f32);
+        // T² keeps gradients alive when softening; sharpening needs no such factor
+        let weight = alpha * temperature.max(1.0) * temperature.max(1.0);
         let (p, t) = self.scratch.split_at_mut(stride);
         let mut sum = LossSum::default();
         for r in 0..self.rows {
@@ -148,8 +150,8 @@ impl LossBlock<'_> {
                 let mean: f32 = t[..outputs].iter().zip(z).map(|(t, z)| t * z).sum();
                 let log_total = total.ln() + z[best] * inverse_t;
                 sum.loss +=
-                    f64::from(alpha * temperature * temperature) * f64::from(log_total - mean * inverse_t / teacher_total);
-                let scale = alpha * temperature * per_row;
+                    f64::from(weight) * f64::from(log_total - mean * inverse_t / teacher_total);
+                let scale = weight * inverse_t * per_row;
                 add_scaled(dz, p, scale / total);
                 add_scaled(dz, t, -scale / teacher_total);
             }
