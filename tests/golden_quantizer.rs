@@ -193,8 +193,10 @@ fn saturating_quantizers_of_hgq2() {
 #[test]
 fn all_roundings_are_exact() {
     // values on a 2^-6 grid, rounded to 2^-2: ties of both signs included
-    let x: Vec<f32> =
-        (-300..300).map(|n| n as f32 / 64.0).chain([0.125f32.next_down(), 0.125, -0.125, -1e-10, 1e-10, 2_097_152.0 + 0.25]).collect();
+    let x: Vec<f32> = (-300..300)
+        .map(|n| n as f32 / 64.0)
+        .chain([0.125f32.next_down(), 0.125, -0.125, -1e-10, 1e-10, 2_097_152.0 + 0.25])
+        .collect();
     for rounding in [Rounding::HalfUp, Rounding::HalfDown, Rounding::HalfEven, Rounding::Floor, Rounding::Ceil] {
         let want: Vec<f64> = x.iter().map(|&v| rounding.apply(f64::from(v) * 4.0) / 4.0).collect();
         let q = quantizer(Groups::new(Granularity::Tensor, &[x.len()]), &[2.0], Range::Traced, rounding);
