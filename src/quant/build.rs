@@ -19,6 +19,8 @@ pub const INPUT_MAX_F: f32 = 15.0;
 const MAX_F: f32 = 23.0;
 /// Fractional bits kept of a float bias or shift: far below the step of any accumulator that fits the executor.
 const MAX_CONSTANT_F: i32 = 32;
+/// The same where training moves the constant anyway.
+const TRAINED_CONSTANT_F: i32 = 12;
 /// Fractional bits kept of a float scale (BatchNormalization behind annotated weights).
 const MAX_SCALE_F: i32 = 26;
 /// Integer bits of a unit that the data never drive (training recipe).
@@ -66,6 +68,19 @@ pub struct BuildFault {
 /// # Errors
 /// Every node that cannot be quantized.
 pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
+    let rescaled = super::rescale::rescale(graph, ranges);
+    let mut options = options.clone();
+    options.freeze.extend(rescaled.frozen);
+    let mut built = build_rescaled(&rescaled.graph, &rescaled.ranges, &options)?;
+    built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
+        code: "scale_moved",
+        node,
+        message: "its scale is no power of two: the factor to one went into the weights around it, the thresholds are the same".into(),
+    }));
+    Ok(built)
+}
+
+fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
     let annotated = graph.nodes.iter().any(|n| match &n.op {
         Op::Quant(_) => true,
         Op::Dense(d) => d.weight_quant.is_some() || d.bias_quant.is_some(),
@@ -413,7 +428,7 @@ impl Builder<'_> {
             match qonnx::constant(spec, &d.weight) {
                 Ok(c) => {
                     if !c.exact {
-                        self.note("scale_regridded", node, "the scale of its weights is no power of two: each weight gets a grid two bits finer than the annotated step".into());
+                        self.note("scale_regridded", node, "the scale of its weights is no power of two: each weight gets a grid three bits finer than the annotated step".into());
                     }
                     (weight, weight_f) = (c.values, Some(c.f));
                     declared = Some(Declared { weight: c.declared, bias: vec![Kif::ZERO; d.outputs] });
@@ -462,7 +477,10 @@ impl Builder<'_> {
         let bias_bits = match bias_f {
             Some(f) => BiasBits::Own(f),
             None if self.trained_quantizer_follows(node) => BiasBits::Activation,
-            None => BiasBits::Own(bias.iter().map(|&b| own_bias_f(b)).collect()),
+            None => {
+                let most = if self.options.training { TRAINED_CONSTANT_F } else { MAX_CONSTANT_F };
+                BiasBits::Own(bias.iter().map(|&b| own_bias_f(b).min(most)).collect())
+            }
         };
         QOp::Dense(QDense {
             inputs: d.inputs,
@@ -479,7 +497,8 @@ impl Builder<'_> {
 
     /// True when the bias can follow the fractional bits of a quantizer behind the layer (spec A1.4).
     fn trained_quantizer_follows(&self, node: &Node<Op>) -> bool {
-        if self.annotated && !self.options.training {
+        // an annotated network rounds its biases far finer than its activations, if at all
+        if self.annotated {
             return false;
         }
         let mut value = node.output;
@@ -487,7 +506,7 @@ impl Builder<'_> {
             let consumers = self.graph.consumers(value);
             let output = self.graph.outputs.contains(&value);
             if output || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax)) {
-                return !self.annotated;
+                return true;
             }
             let [next] = consumers[..] else { return false };
             match &self.graph.nodes[next].op {

@@ -8,6 +8,7 @@ pub mod interval;
 pub mod kif;
 pub mod model;
 pub mod qonnx;
+pub mod rescale;
 pub mod rounding;
 pub mod table;
 

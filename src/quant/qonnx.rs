@@ -4,8 +4,8 @@ use super::kif::{Kif, exp2i, floor_log2};
 use super::rounding::Rounding;
 use crate::graph::{QuantSpec, RoundingMode};
 
-/// Bits finer than the annotated step that a weight of a non-power-of-two scale gets: an error of at most 1/8 step.
-const REGRID_WEIGHT_BITS: i32 = 2;
+/// Bits finer than the annotated step that a weight of a non-power-of-two scale gets: an error of at most 1/16 step.
+const REGRID_WEIGHT_BITS: i32 = 3;
 
 /// An annotation as fixed-point formats, one per element.
 #[derive(Clone, Debug, PartialEq)]

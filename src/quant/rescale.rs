@@ -1,0 +1,200 @@
+//! Activation scales that are no power of two move into the weights: `x' = r·x` with `r = 2^m/s` makes the annotated step `s` a power of
+//! two without moving a single threshold of the quantizer; the layer before takes `r` into its columns, the layer behind `1/r` into
+//! its rows. Only weights are then put on a finer grid. Where no layer can take the factor, an element-wise scale does.
+
+use super::exact::MinMax;
+use super::kif::{ceil_log2, exp2i, floor_log2};
+use super::qonnx::power_of_two;
+use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId};
+
+/// Fractional bits of a factor that stands as a multiplication of its own: an error of 1/32 step at the end of an 8-bit range.
+const FACTOR_F: i32 = 11;
+/// Bits finer than the annotated step that a raw input keeps before it is scaled.
+const INPUT_BITS: i32 = 5;
+
+/// A graph whose activation scales are powers of two.
+pub struct Rescaled {
+    pub graph: Graph,
+    /// Ranges of its values.
+    pub ranges: Vec<MinMax>,
+    /// Names of added nodes whose formats are not to be trained.
+    pub frozen: Vec<String>,
+    /// Annotations that were moved.
+    pub moved: Vec<String>,
+}
+
+/// Rescales every activation annotation whose scales are no powers of two.
+pub fn rescale(graph: &Graph, ranges: &[MinMax]) -> Rescaled {
+    let mut r = Rescaled { graph: graph.clone(), ranges: ranges.to_vec(), frozen: Vec::new(), moved: Vec::new() };
+    let mut at = 0;
+    while at < r.graph.nodes.len() {
+        let Op::Quant(spec) = &r.graph.nodes[at].op else {
+            at += 1;
+            continue;
+        };
+        if spec.scale.iter().all(|&s| power_of_two(s)) || !spec.scale.iter().all(|&s| s.is_finite() && s > 0.0) {
+            at += 1;
+            continue;
+        }
+        at = r.one(at, spec.clone()) + 1;
+    }
+    r
+}
+
+impl Rescaled {
+    /// Rescales the annotation at node `at`; returns its index afterwards.
+    fn one(&mut self, at: usize, spec: QuantSpec) -> usize {
+        let mut at = at;
+        let (input, output) = (self.graph.nodes[at].inputs[0], self.graph.nodes[at].output);
+        let steps: Vec<f64> = spec.scale.iter().map(|&s| exp2i(s.log2().round() as i32)).collect();
+        let mut factor: Vec<f64> = steps.iter().zip(&spec.scale).map(|(p, s)| p / s).collect();
+        if self.takes_above(input, at) {
+            self.scale_above(input, &factor);
+        } else {
+            for f in &mut factor {
+                *f = (*f * exp2i(FACTOR_F)).round() * exp2i(-FACTOR_F);
+            }
+            at = self.insert_scale(at, input, &spec, &factor);
+        }
+        let back: Vec<f64> = factor.iter().map(|f| 1.0 / f).collect();
+        self.scale_range(output, &factor);
+        if self.takes_below(output) {
+            self.scale_below(output, &back);
+        } else {
+            self.append_scale(at, output, &back);
+        }
+        self.moved.push(spec.node.clone());
+        self.graph.nodes[at].op = Op::Quant(QuantSpec { scale: steps, ..spec });
+        at
+    }
+
+    fn scale_range(&mut self, value: ValueId, factor: &[f64]) {
+        let range = &mut self.ranges[value];
+        range.min.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
+        range.max.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
+    }
+
+    /// Can everything that computes `value`, read by node `reader` alone, take a positive factor?
+    fn takes_above(&self, value: ValueId, reader: usize) -> bool {
+        let g = &self.graph;
+        if g.outputs.contains(&value) || g.consumers(value) != [reader] {
+            return false;
+        }
+        g.producer(value).is_some_and(|p| match g.nodes[p].op {
+            Op::Dense(_) | Op::Affine(_) => true,
+            Op::Relu | Op::LeakyRelu { .. } | Op::Reshape => self.takes_above(g.nodes[p].inputs[0], p),
+            _ => false,
+        })
+    }
+
+    fn scale_above(&mut self, value: ValueId, factor: &[f64]) {
+        self.scale_range(value, factor);
+        let Some(p) = self.graph.producer(value) else { return };
+        let from = self.graph.nodes[p].inputs[0];
+        match &mut self.graph.nodes[p].op {
+            Op::Dense(d) => {
+                let outputs = d.outputs;
+                scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| factor[e % outputs]);
+                scale_tensor(&mut d.bias, d.bias_quant.as_mut(), |e| factor[e]);
+            }
+            Op::Affine(a) => {
+                a.scale.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
+                a.shift.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
+            }
+            _ => self.scale_above(from, factor),
+        }
+    }
+
+    /// Can everything that reads `value` take the inverse factor?
+    fn takes_below(&self, value: ValueId) -> bool {
+        let g = &self.graph;
+        !g.outputs.contains(&value)
+            && g.consumers(value).iter().all(|&c| match g.nodes[c].op {
+                Op::Dense(_) | Op::Affine(_) => true,
+                Op::Relu | Op::LeakyRelu { .. } | Op::Reshape => self.takes_below(g.nodes[c].output),
+                _ => false,
+            })
+    }
+
+    fn scale_below(&mut self, value: ValueId, back: &[f64]) {
+        for c in self.graph.consumers(value) {
+            let output = self.graph.nodes[c].output;
+            match &mut self.graph.nodes[c].op {
+                Op::Dense(d) => {
+                    let outputs = d.outputs.max(1);
+                    scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| back[e / outputs]);
+                }
+                Op::Affine(a) => a.scale.iter_mut().zip(back).for_each(|(v, f)| *v *= f),
+                _ => {
+                    let factor: Vec<f64> = back.iter().map(|b| 1.0 / b).collect();
+                    self.scale_range(output, &factor);
+                    self.scale_below(output, back);
+                }
+            }
+        }
+    }
+
+    /// A multiplication in front of node `at`; on a raw input behind a fine truncation, since a product needs a grid.
+    fn insert_scale(&mut self, at: usize, input: ValueId, spec: &QuantSpec, factor: &[f64]) -> usize {
+        let name = self.graph.nodes[at].name.clone();
+        let shape = self.graph.values[input].shape.clone();
+        let mut nodes = Vec::new();
+        let mut from = input;
+        if self.graph.producer(input).is_none() {
+            let to = self.graph.add_value(format!("{name}_port"), shape.clone());
+            let finest = spec.scale.iter().map(|s| ceil_log2(1.0 / s)).max().unwrap_or(0) + INPUT_BITS;
+            let f = finest.min(super::build::INPUT_MAX_F as i32 + 1);
+            let range = &self.ranges[input];
+            let bits = |e: usize| {
+                let top = range.max[e].abs().max(range.min[e].abs());
+                let i = if top > 0.0 && top.is_finite() { floor_log2(top) + 2 } else { 1 };
+                f64::from((1 + i + f).max(2))
+            };
+            let port = QuantSpec {
+                node: format!("{name}_port"),
+                scale: vec![exp2i(-f); spec.scale.len()],
+                zero_point: vec![0.0; spec.scale.len()],
+                bits: (0..spec.scale.len()).map(bits).collect(),
+                bits_per_element: true,
+                signed: true,
+                narrow: false,
+                rounding: RoundingMode::Floor,
+            };
+            self.ranges.push(self.ranges[input].clone());
+            self.frozen.push(format!("{name}_port"));
+            nodes.push(Node { name: format!("{name}_port"), op: Op::Quant(port), inputs: vec![from], output: to });
+            from = to;
+        }
+        let to = self.graph.add_value(format!("{name}_scaled"), shape);
+        self.ranges.push(self.ranges[input].clone());
+        self.scale_range(to, factor);
+        let affine = Affine { scale: factor.to_vec(), shift: vec![0.0; factor.len()] };
+        nodes.push(Node { name: format!("{name}_scaled"), op: Op::Affine(affine), inputs: vec![from], output: to });
+        let added = nodes.len();
+        self.graph.nodes[at].inputs[0] = to;
+        self.graph.nodes.splice(at..at, nodes);
+        at + added
+    }
+
+    /// A multiplication behind node `at`: later readers get the original values.
+    fn append_scale(&mut self, at: usize, value: ValueId, back: &[f64]) {
+        let name = self.graph.nodes[at].name.clone();
+        let inner = self.graph.add_value(format!("{name}_inner"), self.graph.values[value].shape.clone());
+        self.ranges.push(self.ranges[value].clone());
+        self.scale_range(value, back);
+        self.graph.nodes[at].output = inner;
+        let affine = Affine { scale: back.to_vec(), shift: vec![0.0; back.len()] };
+        let node = Node { name: format!("{name}_rescaled"), op: Op::Affine(affine), inputs: vec![inner], output: value };
+        self.graph.nodes.insert(at + 1, node);
+    }
+}
+
+/// Scales raw values, or the steps of their annotation with them.
+fn scale_tensor(values: &mut [f32], spec: Option<&mut QuantSpec>, factor: impl Fn(usize) -> f64) {
+    for (e, v) in values.iter_mut().enumerate() {
+        *v = (*v as f64 * factor(e)) as f32;
+    }
+    if let Some(spec) = spec {
+        spec.scale.iter_mut().enumerate().for_each(|(e, s)| *s *= factor(e));
+    }
+}
