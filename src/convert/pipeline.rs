@@ -152,9 +152,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         let proxy = if n == chosen {
             emitted.proxy.bytes.clone()
         } else {
-            emit_verified(&judged(&front.points()[n].payload)?.pruned, form, &calibration, data.calibration.samples, false)?
-                .proxy
-                .bytes
+            emit_verified(&judged(&front.points()[n].payload)?.pruned, form, &calibration, data.calibration.samples, false)?.proxy.bytes
         };
         pareto.push(ParetoProxy { number, proxy });
     }
@@ -387,8 +385,7 @@ fn choose(
 ) -> Result<usize, Error> {
     let error = |metric: f64| kind.standard_error(metric, samples);
     let smallest = || front.points().first().map_or(0, |p| p.score.ebops);
-    let most_accurate =
-        || front.best_within(f64::INFINITY, error).ok_or_else(|| Error::Internal("no candidate could be scored".into()));
+    let most_accurate = || front.best_within(f64::INFINITY, error).ok_or_else(|| Error::Internal("no candidate could be scored".into()));
     if config.epochs == 0 {
         return most_accurate();
     }
