@@ -42,7 +42,7 @@ fn model(dims: &[usize], traced: bool, rng: &mut Lcg) -> Model {
     let mut m = Model { name: "mlp".into(), values: vec![], nodes: vec![], inputs: vec![], outputs: vec![] };
     let mut at = m.add_value("x", vec![dims[0]]);
     m.inputs.push(at);
-    let mut push = |m: &mut Model, at: &mut usize, name: String, op: QOp, n: usize| {
+    let push = |m: &mut Model, at: &mut usize, name: String, op: QOp, n: usize| {
         let y = m.add_value(format!("{name}_out"), vec![n]);
         m.nodes.push(Node { name, op, inputs: vec![std::mem::replace(at, y)], output: y });
     };

@@ -35,16 +35,6 @@ fn workplace() -> tempfile::TempDir {
     dir
 }
 
-/// Until `convert::run` is put together, tests of results say so and pass.
-fn pipeline() -> bool {
-    let there = !stderr(&hgq(Path::new("."), &["inspect", fixture("digits/digits_mlp.onnx").to_str().unwrap()]))
-        .contains("the pipeline is being put together");
-    if !there {
-        eprintln!("skipped: needs the pipeline behind convert::run");
-    }
-    there
-}
-
 #[test]
 fn help_is_as_recorded() {
     for command in ["", "convert", "trace", "inspect", "verify", "serve"] {
@@ -144,12 +134,8 @@ fn serving_to_others_must_be_asked_for() {
     assert!(stderr(&output).contains("--allow-remote"), "{}", stderr(&output));
 }
 
-/// PIPELINE
 #[test]
 fn faulty_files_are_named_and_leave_nothing() {
-    if !pipeline() {
-        return;
-    }
     for fault in common::faults() {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
@@ -174,12 +160,9 @@ fn faulty_files_are_named_and_leave_nothing() {
     }
 }
 
-/// PIPELINE: all files of a run, events on stderr, the same bytes again, and the proxy's own outputs verified.
+/// All files of a run, events on stderr, the same bytes again, and the proxy's own outputs verified.
 #[test]
 fn a_conversion_leaves_all_its_files() {
-    if !pipeline() {
-        return;
-    }
     let dir = workplace();
     let job = ["convert", "digits_mlp.onnx", "--calibration", "calibration.npz", "--train", "train.npz", "--epochs", "8"];
     let settings = ["--target-ebops", "20000", "--threads", "1", "--seed", "3", "--json"];
@@ -219,12 +202,8 @@ fn a_conversion_leaves_all_its_files() {
     assert!(stderr(&output).contains("differ"), "{}", stderr(&output));
 }
 
-/// PIPELINE
 #[test]
 fn inspect_and_trace_answer_people_and_programs() {
-    if !pipeline() {
-        return;
-    }
     let dir = workplace();
     for args in [&["inspect", "digits_mlp.onnx"][..], &["trace", "digits_mlp.onnx", "--calibration", "calibration.npz"]] {
         let text = hgq(dir.path(), args);
@@ -235,12 +214,9 @@ fn inspect_and_trace_answer_people_and_programs() {
     }
 }
 
-/// PIPELINE: Ctrl-C in the middle of the training ends it, and nothing is left.
+/// Ctrl-C in the middle of the training ends it, and nothing is left.
 #[test]
 fn an_interrupt_cancels_and_leaves_nothing() {
-    if !pipeline() {
-        return;
-    }
     let dir = workplace();
     let before = listing(dir.path());
     let mut child = Command::new(env!("CARGO_BIN_EXE_hgq-onnx"))

@@ -101,7 +101,8 @@ fn every_granularity_forward_and_backward() {
                     let (min, max) = (t.f32(&key("min")), t.f32(&key("max")));
                     for (relu, sign) in [(false, "sgn"), (true, "pos")] {
                         let part = |what: &str| t.get(&key(&format!("{sign}|bits_{what}")));
-                        let want: Vec<f64> = part("i").iter().zip(part("f")).zip(part("k")).map(|((i, f), k)| (i + f + k).max(0.0)).collect();
+                        let want: Vec<f64> =
+                            part("i").iter().zip(part("f")).zip(part("k")).map(|((i, f), k)| (i + f + k).max(0.0)).collect();
                         let bits: Vec<f32> = (0..f.len()).map(|n| op.bits(n, f[n], None, (min[n], max[n]), relu)).collect();
                         close(&key(sign), &bits, &want, 0.0);
                     }
@@ -116,11 +117,9 @@ fn every_granularity_forward_and_backward() {
 #[test]
 fn bias_takes_the_maximum_and_splits_its_gradient() {
     let t = Arrays::load(&fixture("golden/v1_quantizer.npz"));
-    for (name, groups) in [
-        ("ch", Groups::elementwise(8)),
-        ("full", Groups::elementwise(24)),
-        ("one", Groups::new(Granularity::Tensor, &[8])),
-    ] {
+    for (name, groups) in
+        [("ch", Groups::elementwise(8)), ("full", Groups::elementwise(24)), ("one", Groups::new(Granularity::Tensor, &[8]))]
+    {
         let key = |what: &str| format!("bias|{name}|{what}");
         let (f, b, g) = (t.f32(&key("f")), t.f32(&key("b")), t.f32(&key("g")));
         let channels = ChannelGroups::new(&groups, 8);
@@ -138,13 +137,26 @@ fn bias_takes_the_maximum_and_splits_its_gradient() {
 }
 
 #[test]
+fn ties_of_the_maximum_share_equally() {
+    // two channels at three positions, one width per element; channel 0 has its maximum twice
+    let channels = ChannelGroups::new(&Groups::elementwise(6), 2);
+    let f = [3.0, 1.0, 3.0, 2.0, -1.0, 0.5];
+    let mut df = [0.0; 6];
+    channels.spread(0, &f, 0.5, &mut df);
+    channels.spread(1, &f, 4.0, &mut df);
+    assert_eq!((channels.f(0, &f), channels.f(1, &f)), (3.0, 2.0));
+    assert_eq!(df, [0.25, 0.0, 0.25, 4.0, 0.0, 0.0]);
+}
+
+#[test]
 fn saturating_quantizers_of_hgq2() {
     let Some(path) = shared("golden/v2_quantizer.npz") else { return };
     let t = Arrays::load(&path);
     let (x, g) = (t.f32("x"), t.f32("g"));
     let n = x.len();
     let mut cases = 0;
-    let names: Vec<String> = t.names().filter(|n| n.starts_with("stateless|") && n.ends_with("|y_train")).map(String::from).collect();
+    let names: Vec<String> =
+        t.names().filter(|n| n.starts_with("stateless|") && n.ends_with("|y_train")).map(String::from).collect();
     for name in names {
         let key = name.trim_end_matches("|y_train").to_string();
         let parts: Vec<&str> = key.split('|').collect();
@@ -181,7 +193,8 @@ fn saturating_quantizers_of_hgq2() {
 #[test]
 fn all_roundings_are_exact() {
     // values on a 2^-6 grid, rounded to 2^-2: ties of both signs included
-    let x: Vec<f32> = (-300..300).map(|n| n as f32 / 64.0).chain([0.124_999_99, 0.125, -0.125, -1e-10, 1e-10, 4_194_303.25]).collect();
+    let x: Vec<f32> =
+        (-300..300).map(|n| n as f32 / 64.0).chain([0.125f32.next_down(), 0.125, -0.125, -1e-10, 1e-10, 2_097_152.0 + 0.25]).collect();
     for rounding in [Rounding::HalfUp, Rounding::HalfDown, Rounding::HalfEven, Rounding::Floor, Rounding::Ceil] {
         let want: Vec<f64> = x.iter().map(|&v| rounding.apply(f64::from(v) * 4.0) / 4.0).collect();
         let q = quantizer(Groups::new(Granularity::Tensor, &[x.len()]), &[2.0], Range::Traced, rounding);

@@ -181,9 +181,11 @@ fn tract_agrees_with_the_interpreter() {
         let mut rng = Rng::new(1);
         let x: Vec<f32> = (0..samples * graph.len_of(graph.inputs[0])).map(|_| (4.0 * rng.unit() - 2.0) as f32).collect();
         let ours = eval::run(&graph, &[&x], samples, &graph.outputs).unwrap();
-        let theirs = tract::run(&bytes, &[&x], samples).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        // scikit-learn's label output, the first, is left out on our side
-        let difference = ours[0].iter().zip(&theirs[theirs.len() - ours.len()]).map(|(a, &b)| (a - f64::from(b)).abs());
+        // by name: scikit-learn's label output is left out on our side
+        let names: Vec<&str> = graph.outputs.iter().map(|&o| graph.values[o].name.as_str()).collect();
+        let theirs = tract::run_outputs(&bytes, &[&x], samples, &names).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        assert_eq!(ours[0].len(), theirs[0].len());
+        let difference = ours[0].iter().zip(&theirs[0]).map(|(a, &b)| (a - f64::from(b)).abs());
         let scale = ours[0].iter().fold(1.0f64, |m, v| m.max(v.abs()));
         let worst = difference.fold(0.0, f64::max);
         eprintln!("{}: {worst:e} of {scale:.2}", file.display());
@@ -269,4 +271,27 @@ fn prost_length(mut length: usize, into: &mut Vec<u8>) {
         length >>= 7;
     }
     into.push(length as u8);
+}
+
+/// The published nets, as QONNX with a width per element, against the outputs of the framework that trained them.
+#[test]
+fn published_nets_give_their_published_outputs() {
+    let Some(shared) = shared() else { return };
+    let data = Arrays::open(shared.join("data/jsc_openml_test1000.npz"), &DataLimits::default()).unwrap();
+    let x = floats(&data, "x");
+    let reference = shared.join("models/hgq_reference");
+    for (name, dump) in [
+        ("jsc_openml_ebops530", "jsc_openml__epoch199491-val_acc0.733-ebops530-val_loss0.831"),
+        ("jsc_openml_ebops2571", "jsc_openml__epoch116234-val_acc0.758-ebops2571-val_loss0.683"),
+        ("jsc_openml_ebops13285", "jsc_openml__epoch27883-val_acc0.771-ebops13285-val_loss0.635"),
+    ] {
+        let arrays = Arrays::open(reference.join(format!("{dump}.npz")), &DataLimits::default()).unwrap();
+        let width = arrays.get("y").unwrap().unwrap().shape[1];
+        let y = floats(&arrays, "y");
+        let graph = import(&shared.join(format!("models/hgq_qonnx/{name}.onnx")));
+        let ours = eval::run(&graph, &[&x], 1000, &graph.outputs).unwrap().remove(0);
+        let equal = ours.chunks(5).zip(y.chunks(width)).flat_map(|(a, b)| a.iter().zip(b)).filter(|(a, b)| **a == f64::from(**b));
+        let equal = equal.count();
+        assert_eq!(equal, 5000, "{name}");
+    }
 }

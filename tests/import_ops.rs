@@ -409,3 +409,54 @@ fn expansion_is_bounded() {
     });
     assert!(net.refusals()[0].reason.contains("expand"));
 }
+
+#[test]
+fn transposes_in_branches_and_of_large_inputs() {
+    // one reader absorbs, the other is an output behind an activation
+    let mut net = Net::new(13, &[1, 2, 3]);
+    net.node("Transpose", &["x"], "t", &[("perm", Attr::Is(&[0, 2, 1]))]).node("Tanh", &["t"], "other", &[]);
+    net.node("Flatten", &["t"], "f", &[]).dense("y", 6, 2);
+    let mut model = net.model();
+    model.graph.as_mut().unwrap().output.push(ValueInfoProto { name: Some("other".into()), ..Default::default() });
+    let graph = graph::import(&model).unwrap().graph;
+    assert_eq!(kinds(&graph), ["Tanh", "Gemm", "Gemm"]);
+    let x: Vec<f32> = (0..12).map(|v| v as f32 / 10.0).collect();
+    let ours = eval::run(&graph, &[&x], 2, &graph.outputs).unwrap();
+    let theirs = tract::run(&onnx::encode(&model), &[&x], 2).unwrap();
+    for (a, b) in ours.concat().iter().zip(theirs.concat()) {
+        assert!((a - f64::from(b)).abs() < 1e-6);
+    }
+    assert_eq!(graph.values[graph.outputs[1]].name, "other");
+    assert_eq!(graph.values[graph.outputs[1]].shape, [3, 2]);
+    // 5000 elements are too many for a matrix, but a layer takes them
+    let mut net = Net::new(13, &[1, 2, 2500]);
+    net.node("Transpose", &["x"], "t", &[("perm", Attr::Is(&[0, 2, 1]))]).node("Relu", &["@"], "r", &[]);
+    assert_eq!(net.refusals()[0].op, "Transpose");
+    net.node("Flatten", &["@"], "f", &[]).random("w", &[5000, 2]).node("MatMul", &["@", "w"], "m", &[]);
+    net.constant("c", scalar(0.01)).node("Mul", &["@", "c"], "y", &[]);
+    assert_eq!(kinds(&net.agrees()), ["Relu", "Gemm"]);
+    // two in a row behind a layer
+    let mut net = Net::new(13, &[1, 4]);
+    net.dense("h", 4, 6).constant("shape", Tensor::i64(vec![4], vec![1, 1, 2, 3])).node("Reshape", &["@", "shape"], "r", &[]);
+    net.node("Transpose", &["@"], "t", &[("perm", Attr::Is(&[0, 2, 3, 1]))]).node(
+        "Transpose",
+        &["@"],
+        "y",
+        &[("perm", Attr::Is(&[0, 3, 2, 1]))],
+    );
+    assert_eq!(kinds(&net.agrees()), ["Gemm"]);
+}
+
+/// Chains that a rewrite in quadratic time would notice.
+#[test]
+fn long_chains_of_transposes_are_absorbed() {
+    let mut net = Net::new(13, &[1, 2, 3]);
+    for index in 0..2000 {
+        net.node("Transpose", &["@"], &format!("t{index}"), &[("perm", Attr::Is(&[0, 2, 1]))]);
+        net.node("Relu", &["@"], &format!("r{index}"), &[]);
+    }
+    net.node("Flatten", &["@"], "f", &[]).dense("y", 6, 2);
+    let graph = graph::import(&net.model()).unwrap().graph;
+    assert_eq!(graph.nodes.len(), 2001);
+    assert!(graph.nodes[..2000].iter().all(|n| matches!(n.op, Op::Relu)));
+}

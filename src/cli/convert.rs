@@ -117,8 +117,8 @@ fn write(out: &OutDir, artifacts: &Artifacts) -> anyhow::Result<()> {
     let report = serde_json::to_vec_pretty(&artifacts.report)?;
     let pareto = serde_json::to_vec_pretty(artifacts.report.get("pareto").unwrap_or(&Value::Array(Vec::new())))?;
     let mut files: Vec<(PathBuf, &[u8])> = vec![("pareto/pareto.json".into(), &pareto)];
-    for point in &artifacts.pareto {
-        files.push((Path::new("pareto").join(point.number.to_string()).join("proxy.onnx"), &point.proxy));
+    for member in &artifacts.pareto {
+        files.push((Path::new("pareto").join(member.number.to_string()).join("proxy.onnx"), &member.proxy));
     }
     // The report names the hash of the proxy: whoever finds it last finds both.
     files.push(("proxy.onnx".into(), &artifacts.proxy));
@@ -132,21 +132,8 @@ fn summary(report: &Value, out: &Path) -> String {
     let mut shown = Map::new();
     for key in SHOWN {
         if let Some(value) = report.get(key) {
-            shown.insert(key.into(), without_long_lists(value));
+            shown.insert(key.into(), value.clone());
         }
     }
     format!("{}\nwritten to {}\n", table::render(&Value::Object(shown)), out.display())
-}
-
-/// Histograms and hashes are for programs.
-fn without_long_lists(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => (map.iter())
-            .filter(|(k, _)| !matches!(k.as_str(), "bits_histogram" | "sha256" | "formats"))
-            .map(|(k, v)| (k.clone(), without_long_lists(v)))
-            .collect::<Map<_, _>>()
-            .into(),
-        Value::Array(items) => items.iter().map(without_long_lists).collect(),
-        other => other.clone(),
-    }
 }

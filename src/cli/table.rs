@@ -8,6 +8,11 @@ const MAX_LISTED: usize = 8;
 /// Rows of a table that are shown.
 const MAX_ROWS: usize = 60;
 
+/// For programs only: `formats` says the same as lists of `k`, `i` and `f`.
+const HIDDEN: [&str; 8] = ["bits_histogram", "f", "i", "k", "removed", "rounding", "schema", "sha256"];
+/// Columns that come first; the others follow by name.
+const FIRST: [&str; 5] = ["name", "tensor", "op", "number", "epoch"];
+
 /// Renders a document: facts first, then one table for each list of objects.
 pub fn render(document: &Value) -> String {
     let mut facts = Vec::new();
@@ -24,12 +29,13 @@ pub fn render(document: &Value) -> String {
 fn collect<'a>(path: &str, value: &'a Value, facts: &mut Vec<(String, String)>, tables: &mut Vec<(String, &'a [Value])>) {
     match value {
         Value::Object(map) => {
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(k, _)| !HIDDEN.contains(&k.as_str())) {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 collect(&path, value, facts, tables);
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => tables.push((path.to_string(), items)),
+        Value::Array(items) if items.is_empty() => facts.push((path.to_string(), "none".into())),
         // A message is a fact by itself: never cut.
         Value::String(s) => facts.push((path.to_string(), plain(s))),
         other => facts.push((path.to_string(), cell(other))),
@@ -44,6 +50,7 @@ fn table(rows: &[Value]) -> String {
             columns.push(key);
         }
     }
+    columns.sort_by_key(|c| FIRST.iter().position(|f| f == c).unwrap_or(FIRST.len()));
     let cells: Vec<Vec<String>> =
         shown.iter().map(|row| columns.iter().map(|c| row.get(*c).map_or_else(String::new, cell)).collect()).collect();
     let widths: Vec<usize> = (columns.iter().enumerate())
@@ -69,7 +76,7 @@ fn table(rows: &[Value]) -> String {
 /// One row, inner objects as `outer.inner`; something that is not an object is a row of its own.
 fn flat(row: &Value) -> Map<String, Value> {
     fn add(prefix: &str, map: &Map<String, Value>, out: &mut Map<String, Value>) {
-        for (key, value) in map {
+        for (key, value) in map.iter().filter(|(k, _)| !HIDDEN.contains(&k.as_str())) {
             let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             match value {
                 Value::Object(inner) if !inner.is_empty() => add(&name, inner, out),
@@ -99,14 +106,24 @@ fn cell(value: &Value) -> String {
             Some(v) if !(n.is_i64() || n.is_u64()) => short(v),
             _ => n.to_string(),
         },
+        Value::Array(items) if items.len() > MAX_LISTED && items.iter().all(Value::is_number) => {
+            let numbers = || items.iter().filter_map(Value::as_f64);
+            let (low, high) = (numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max));
+            format!("{} … {} ({})", short(low), short(high), items.len())
+        }
         Value::Array(items) => {
             let listed: Vec<String> = items.iter().take(MAX_LISTED).map(cell).collect();
             let more = if items.len() > MAX_LISTED { format!(", … ({})", items.len()) } else { String::new() };
             format!("{}{more}", listed.join(", "))
         }
-        other => other.to_string(),
+        Value::Object(map) => format_count(map).unwrap_or_else(|| value.to_string()),
     };
     if text.chars().count() > MAX_CELL { text.chars().take(MAX_CELL - 1).chain(['…']).collect() } else { text }
+}
+
+/// `count×(k,i,f)` for an entry of a list of formats.
+fn format_count(map: &Map<String, Value>) -> Option<String> {
+    Some(format!("{}×({},{},{})", map.get("count")?, map.get("k")?, map.get("i")?, map.get("f")?))
 }
 
 /// Names come from the user's file: control characters must not reach the terminal.
@@ -145,6 +162,16 @@ layers
   out                7  x
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn long_lists_and_formats_are_short() {
+        let f = json!({"k": 1, "i": 2, "f": -3, "bits": 0, "count": 9});
+        let numbers: Vec<i64> = (0..9).rev().collect();
+        assert_eq!(
+            render(&json!({"rows": [{"a": [f], "b": numbers}]})),
+            "\nrows\n  a          b\n  9×(1,2,-3)  0 … 8 (9)\n".replace("a          b", "a           b")
+        );
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn summary(v: &Verified, outputs: Option<&Path>) -> String {
         text += &format!("first        output `{name}`, sample {sample}, element {element}: got {got}, expected {want}\n");
     }
     text += &format!("saturations  {}\n", v.saturations);
+    text += &format!("port         {} samples outside the range of hls4ml's input port\n", v.port_overflow);
     for (name, width, _) in &v.outputs {
         text += &format!("output       `{name}`, {width} elements a sample\n");
     }

@@ -25,6 +25,8 @@ use std::time::Instant;
 const MAX_PARETO_PROXIES: usize = 64;
 /// Budgets below a wanted one, as its multiples: a front around the target.
 const TARGET_BUDGETS: [f64; 3] = [1.0, 0.63, 0.4];
+/// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
+const STEPS_FOR_A_FRONT: usize = 2500;
 /// Without a target: budgets from this share of the starting EBOPs …
 const WIDEST_BUDGET: f64 = 0.4;
 /// … down to this one …
@@ -329,7 +331,12 @@ fn train(
             };
             Goal::Ramp { ramp, start: b.start as f64, end: b.end as f64 }
         }
-        (None, Some(target)) => Goal::Budgets(TARGET_BUDGETS.iter().map(|m| (m * target).max(1.0)).collect()),
+        (None, Some(target)) => {
+            // few steps are all needed for the target itself
+            let steps = config.epochs * (rows / batch).max(1);
+            let budgets = if steps < STEPS_FOR_A_FRONT { &TARGET_BUDGETS[..1] } else { &TARGET_BUDGETS[..] };
+            Goal::Budgets(budgets.iter().map(|m| (m * target).max(1.0)).collect())
+        }
         (None, None) => {
             let ebops = (start.score.ebops as f64).max(100.0);
             let ratio = (NARROWEST_BUDGET / WIDEST_BUDGET).powf(1.0 / (BUDGETS - 1) as f64);

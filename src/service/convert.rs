@@ -34,7 +34,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Response, 
     };
     let engine = app.engine.clone();
     let span = tracing::Span::current();
-    let work = move |cancel: &_| span.in_scope(|| engine.convert(&job, &mut |event| log(&event), cancel));
+    let work = move |cancel: &_| engine.convert(&job, &mut |event| span.in_scope(|| log(&event)), cancel);
     let done = place.run(&app.running, app.limits.job_time, work).await?;
     let ebops = [(EBOPS.clone(), done.ebops.to_string()), (header::VARY, "accept".into())];
     Ok(if wants_report {

@@ -11,6 +11,7 @@ use super::params::{ParamKind, Params};
 use super::plan::*;
 use super::topology::Topology;
 use crate::graph::Node;
+use crate::quant::kif::exp2i;
 use crate::quant::{BiasBits, FixedTensor, Model, QDense, QOp, Quantizer, Range};
 
 /// Bounds of f and i after each step (spec A1.2, B1); with them `2^±f` is exact and ordinary.
@@ -129,7 +130,7 @@ impl Compiler<'_> {
                 Step::Quantizer { quantizer: self.quantizer_of[index].unwrap_or(0), x, y: self.slot(last), post_relu }
             }
             QOp::Relu => self.unary(Unary::Relu, x, node.output),
-            QOp::LeakyRelu { log2_slope } => self.unary(Unary::LeakyRelu { slope: (*log2_slope as f32).exp2() }, x, node.output),
+            QOp::LeakyRelu { log2_slope } => self.unary(Unary::LeakyRelu { slope: exp2i(*log2_slope) as f32 }, x, node.output),
             QOp::Sigmoid => self.unary(Unary::Sigmoid, x, node.output),
             QOp::Tanh => self.unary(Unary::Tanh, x, node.output),
             QOp::Affine(a) => {
@@ -178,7 +179,7 @@ impl Compiler<'_> {
             bias_source,
             input_quantizer: self.quantizer_of[above].unwrap_or(0),
             input_relu,
-            trainable: d.trainable,
+            trainable: d.trainable && self.trainable.bits,
         });
         Step::Dense { dense: self.plan.dense.len() - 1, x, z, fused: self.fuse(node.output) }
     }

@@ -7,7 +7,7 @@ use super::error::TrainError;
 use super::kernel::{BLOCK_ROWS, Isa};
 use super::loss::{LossSum, Targets, TaskLoss};
 use super::op::bias;
-use super::params::Params;
+use super::params::{ParamKind, Params};
 use super::plan::{BiasSource, Plan, Prepared};
 use super::shard::Shard;
 use super::workers::Worker;
@@ -56,7 +56,7 @@ pub struct Engine {
     pub(super) prepared: Arc<Prepared>,
     pub(super) ranges: Vec<RunningRange>,
     pub(super) node_names: Vec<String>,
-    pub(super) shards: Vec<Box<Shard>>,
+    pub(super) shards: Vec<Shard>,
     workers: Vec<Worker>,
     group_norm: bool,
     pub(super) layer_ebops: Vec<Ebops>,
@@ -85,7 +85,7 @@ impl Engine {
             params,
             ranges: plan.quantizers.iter().map(|q| RunningRange::new(q.op.groups().count())).collect(),
             node_names: model.nodes.iter().map(|n| n.name.clone()).collect(),
-            shards: (0..threads).map(|_| Box::new(Shard::new(&plan))).collect(),
+            shards: (0..threads).map(|_| Shard::new(&plan)).collect(),
             workers,
             group_norm: options.group_norm,
             layer_ebops: vec![Ebops::default(); plan.dense.len()],
@@ -174,8 +174,8 @@ impl Engine {
                 }
                 BiasSource::Quantizer { quantizer, channels, rounding } => {
                     let f = self.params.get(plan.quantizers[*quantizer].f);
-                    for c in 0..d.op.outputs {
-                        state.bias[c] = bias::forward(latent[c], channels.f(c, f), *rounding);
+                    for (c, &b) in latent.iter().enumerate().take(d.op.outputs) {
+                        state.bias[c] = bias::forward(b, channels.f(c, f), *rounding);
                     }
                 }
             }
@@ -239,43 +239,35 @@ impl Engine {
         let mut f_sum = 0.0;
         let norm = |n: usize| if self.group_norm { 1.0 / (n as f32).sqrt() } else { 1.0 };
         for ((q, state), sums) in plan.quantizers.iter().zip(quantizers).zip(&sums.quantizers) {
-            let l1 = if q.trainable { l1 } else { 0.0 };
-            let (mut df, mut di) = (params.take(q.f), q.i.map(|i| params.take(i)));
-            q.op.gradients(state, sums, &mut df, di.as_deref_mut());
-            let count = q.op.groups().count();
-            df[..count].iter_mut().for_each(|g| *g += l1);
-            params.put(q.f, df);
-            if let Some((i, di)) = q.i.zip(di) {
-                params.put(i, di);
+            let (df, di) = params.grads_of_quantizer(q.f, q.i);
+            q.op.gradients(state, sums, df, di);
+            if q.trainable {
+                df[..q.op.groups().count()].iter_mut().for_each(|g| *g += l1);
             }
         }
         for (n, ((d, state), sums)) in plan.dense.iter().zip(dense).zip(&sums.dense).enumerate() {
-            params.both(d.weight).1.copy_from_slice(&sums.dw);
-            params.both(d.bias).1.copy_from_slice(&sums.db);
+            let bits = &input_bits[n];
+            params.grad(d.weight).0.copy_from_slice(&sums.dw);
+            params.grad(d.bias).0.copy_from_slice(&sums.db);
             let q = &plan.quantizers[d.input_quantizer];
-            let strength = beta * norm(q.op.groups().degeneracy());
-            let (mut df, mut di) = (params.take(q.f), q.i.map(|i| params.take(i)));
-            ebops::input_gradient(&self.prepared, n, &q.op, &input_bits[n], strength, &mut df, di.as_deref_mut());
-            params.put(q.f, df);
-            if let Some((i, di)) = q.i.zip(di) {
-                params.put(i, di);
-            }
+            let (df, di) = params.grads_of_quantizer(q.f, q.i);
+            ebops::input_gradient(&self.prepared, n, &q.op, bits, beta * norm(q.op.groups().degeneracy()), df, di);
+            let l1 = if d.trainable { l1 } else { 0.0 };
             let strength = beta * norm(d.op.groups.degeneracy());
-            let l1 = if d.trainable && params.segments[d.f].trainable { l1 } else { 0.0 };
-            let mut df = params.take(d.f);
-            d.op.gradients_f(state, params.get(d.weight), &sums.dw, &input_bits[n], strength, l1, &mut df);
-            params.put(d.f, df);
+            let weight = params.segments[d.weight].range();
+            let (df, values) = params.grad(d.f);
+            d.op.gradients_f(state, &values[weight], &sums.dw, bits, strength, l1, df);
             if let BiasSource::Quantizer { quantizer, channels, .. } = &d.bias_source {
                 let target = plan.quantizers[*quantizer].f;
-                let mut df = params.take(target);
-                let (latent, f) = (params.get(d.bias), params.get(target));
-                for c in 0..d.op.outputs {
-                    channels.spread(c, f, bias::gradient_f(latent[c], state.bias[c], sums.db[c]), &mut df);
+                let (latent, f) = (params.segments[d.bias].range(), params.segments[target].range());
+                let (df, values) = params.grad(target);
+                let (latent, f) = (&values[latent], &values[f]);
+                for (c, &b) in latent.iter().enumerate().take(d.op.outputs) {
+                    channels.spread(c, f, bias::gradient_f(b, state.bias[c], sums.db[c]), df);
                 }
-                params.put(target, df);
             }
         }
-        for s in params.segments.iter().filter(|s| s.trainable && s.kind.is_bits() && s.kind != super::params::ParamKind::ActI) {
+        for s in params.segments.iter().filter(|s| s.trainable && s.kind.is_bits() && s.kind != ParamKind::ActI) {
             let values = &params.values[s.range()];
             for row in values.chunks_exact(s.stride) {
                 f_sum += row[..s.cols].iter().map(|&f| f64::from(f)).sum::<f64>();

@@ -100,20 +100,16 @@ impl Params {
         &self.values[self.segments[s].range()]
     }
 
-    /// A copy of the gradient of segment `s`, padded, to work on; back with [`Params::put`].
-    pub fn take(&self, s: usize) -> Vec<f32> {
-        self.grads[self.segments[s].range()].to_vec()
+    /// Gradients of segment `s`, padded, with all values to read from ([`Segment::range`]).
+    pub fn grad(&mut self, s: usize) -> (&mut [f32], &[f32]) {
+        (&mut self.grads[self.segments[s].range()], &self.values)
     }
 
-    /// See [`Params::take`].
-    pub fn put(&mut self, s: usize, gradient: Vec<f32>) {
-        self.grads[self.segments[s].range()].copy_from_slice(&gradient);
-    }
-
-    /// Values and gradients of segment `s`, padded.
-    pub fn both(&mut self, s: usize) -> (&[f32], &mut [f32]) {
-        let range = self.segments[s].range();
-        (&self.values[range.clone()], &mut self.grads[range])
+    /// Gradients of a quantizer's f and, where it has one, of its i; the segment of i follows that of f.
+    pub fn grads_of_quantizer(&mut self, f: usize, i: Option<usize>) -> (&mut [f32], Option<&mut [f32]>) {
+        let (f, i) = (self.segments[f].range(), i.map(|i| self.segments[i].range()));
+        let (low, high) = self.grads.split_at_mut(f.end);
+        (&mut low[f.clone()], i.map(|i| &mut high[i.start - f.end..i.end - f.end]))
     }
 
     /// The segment of `node` with `kind`.

@@ -88,6 +88,7 @@ pub struct DensePlan {
     /// The quantizer whose bits enter the EBOPs of this layer, and whether a Relu lies between.
     pub input_quantizer: usize,
     pub input_relu: bool,
+    /// Whether its widths are trained.
     pub trainable: bool,
 }
 
@@ -97,7 +98,9 @@ pub struct QuantizerPlan {
     pub node: usize,
     pub op: QuantizerOp,
     pub f: usize,
+    /// Directly behind `f`.
     pub i: Option<usize>,
+    /// Whether its widths are trained.
     pub trainable: bool,
 }
 

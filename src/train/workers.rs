@@ -6,17 +6,21 @@ use super::shard::Shard;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// Polls before a waiting thread goes to sleep: about 20 µs, less than a wake-up costs and far less than a job.
-const SPINS: usize = 400;
+/// How long a waiting thread polls before it goes to sleep: the serial part between two batches is shorter than this, so that within
+/// an epoch nobody has to be woken (which costs as much as a small batch); between epochs the thread sleeps.
+const SPIN: Duration = Duration::from_micros(150);
+/// Polls between two looks at the clock.
+const POLLS: usize = 32;
 
-type Job = (Box<Shard>, Arc<Prepared>);
+type Job = (Shard, Arc<Prepared>);
 
 /// One worker thread.
 pub struct Worker {
     // in an Option so that drop can close the channel before joining
     jobs: Option<Sender<Job>>,
-    results: Receiver<Box<Shard>>,
+    results: Receiver<Shard>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -44,7 +48,7 @@ impl Worker {
     ///
     /// # Errors
     /// [`TrainError::Worker`] when the thread is gone.
-    pub fn send(&self, shard: Box<Shard>, prepared: Arc<Prepared>) -> Result<(), TrainError> {
+    pub fn send(&self, shard: Shard, prepared: Arc<Prepared>) -> Result<(), TrainError> {
         let jobs = self.jobs.as_ref().ok_or(TrainError::Worker)?;
         jobs.send((shard, prepared)).map_err(|_| TrainError::Worker)
     }
@@ -53,7 +57,7 @@ impl Worker {
     ///
     /// # Errors
     /// [`TrainError::Worker`] when the thread is gone.
-    pub fn receive(&self) -> Result<Box<Shard>, TrainError> {
+    pub fn receive(&self) -> Result<Shard, TrainError> {
         receive(&self.results).ok_or(TrainError::Worker)
     }
 }
@@ -69,11 +73,14 @@ impl Drop for Worker {
 }
 
 fn receive<T>(from: &Receiver<T>) -> Option<T> {
-    for _ in 0..SPINS {
-        match from.try_recv() {
-            Ok(v) => return Some(v),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => std::hint::spin_loop(),
+    let start = Instant::now();
+    while start.elapsed() < SPIN {
+        for _ in 0..POLLS {
+            match from.try_recv() {
+                Ok(v) => return Some(v),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+            }
         }
     }
     from.recv().ok()

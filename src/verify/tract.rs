@@ -45,15 +45,40 @@ pub enum TractError {
 /// [`TractError`]; tract's panics become errors.
 pub fn run(bytes: &[u8], inputs: &[&[f32]], samples: usize) -> Result<Vec<Vec<f32>>, TractError> {
     let model = onnx::decode(bytes, &Limits::default())?;
-    let shapes = input_shapes(&model, inputs, samples)?;
+    let names: Vec<&str> = model.graph.iter().flat_map(|g| &g.output).map(|o| o.name()).collect();
+    run_model(bytes, &model, inputs, samples, &names)
+}
+
+/// [`run`] for the graph outputs `wanted` only, in that order: the import leaves label outputs out.
+///
+/// # Errors
+/// As [`run`], and where there is no such output.
+pub fn run_outputs(bytes: &[u8], inputs: &[&[f32]], samples: usize, wanted: &[&str]) -> Result<Vec<Vec<f32>>, TractError> {
+    let model = onnx::decode(bytes, &Limits::default())?;
+    run_model(bytes, &model, inputs, samples, wanted)
+}
+
+fn run_model(
+    bytes: &[u8],
+    model: &ModelProto,
+    inputs: &[&[f32]],
+    samples: usize,
+    wanted: &[&str],
+) -> Result<Vec<Vec<f32>>, TractError> {
+    let shapes = input_shapes(model, inputs, samples)?;
+    let position = |name: &&str| {
+        let found = model.graph.iter().flat_map(|g| &g.output).position(|o| o.name() == *name);
+        found.ok_or_else(|| TractError::Tract(format!("the file has no output `{name}`")))
+    };
+    let outputs: Vec<usize> = wanted.iter().map(position).collect::<Result<_, _>>()?;
     if samples == 0 {
-        return Ok(vec![Vec::new(); model.graph.as_ref().map_or(0, |g| g.output.len())]);
+        return Ok(vec![Vec::new(); outputs.len()]);
     }
     let block = samples.min(BLOCK);
     let batches = if block > 1 { vec![block, 1] } else { vec![1] };
     let mut last = TractError::Tract("no batch size works".into());
     for batch in batches {
-        let attempt = catch_unwind(AssertUnwindSafe(|| execute(bytes, inputs, &shapes, samples, batch)));
+        let attempt = catch_unwind(AssertUnwindSafe(|| execute(bytes, inputs, &shapes, &outputs, samples, batch)));
         match attempt {
             Ok(Ok(outputs)) => return Ok(outputs),
             Ok(Err(error)) => last = TractError::Tract(format!("{error:#}")),
@@ -97,11 +122,20 @@ fn input_shapes(model: &ModelProto, inputs: &[&[f32]], samples: usize) -> Result
     Ok(shapes)
 }
 
-/// Runs the file in blocks of `batch` samples; the last block is filled up with zeros.
-fn execute(bytes: &[u8], inputs: &[&[f32]], shapes: &[Vec<usize>], samples: usize, batch: usize) -> TractResult<Vec<Vec<f32>>> {
+/// Runs the file for the outputs at the positions `wanted` in blocks of `batch` samples; the last block is filled up with zeros.
+fn execute(
+    bytes: &[u8],
+    inputs: &[&[f32]],
+    shapes: &[Vec<usize>],
+    wanted: &[usize],
+    samples: usize,
+    batch: usize,
+) -> TractResult<Vec<Vec<f32>>> {
     let mut framework = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     quant::register(&mut framework.op_register);
     let mut model = framework.model_for_read(&mut &*bytes)?;
+    let outlets: Vec<OutletId> = wanted.iter().filter_map(|&index| model.outputs.get(index).copied()).collect();
+    model.select_output_outlets(&outlets)?;
     let facts: Vec<Vec<usize>> = shapes.iter().map(|s| [&[batch], &s[..]].concat()).collect();
     for (index, fact) in facts.iter().enumerate() {
         model.set_input_fact(index, InferenceFact::dt_shape(f32::datum_type(), fact))?;

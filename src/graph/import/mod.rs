@@ -2,7 +2,7 @@
 //! on the way, identities become aliases, and the passes of [`crate::graph::pass`] tidy up.
 //!
 //! Tensors keep the names of the file. The first axis of every data tensor is the batch, whatever the file declares for
-//! it. Shapes are inferred here; `value_info` is ignored. Dead nodes are ignored. A model that is not supported is
+//! it; shapes are those of one sample, with the axes in the order of the file. Shapes are inferred here; `value_info` is ignored. Dead nodes are ignored. A model that is not supported is
 //! refused with all of its faults at once.
 
 mod broadcast;

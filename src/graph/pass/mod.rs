@@ -39,8 +39,12 @@ const PASSES: [(&str, Pass); 8] = [
 pub fn run(graph: &mut Graph) -> Result<(), Invariant> {
     graph.check()?;
     for (name, pass) in PASSES {
-        while pass(graph) {
+        loop {
+            let changed = pass(graph);
             graph.check().map_err(|fault| Invariant { what: format!("{} (after pass {name})", fault.what), ..fault })?;
+            if !changed {
+                break;
+            }
         }
     }
     Ok(())

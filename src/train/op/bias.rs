@@ -1,6 +1,7 @@
 //! Quantized bias (spec A1.4): it takes the fractional bits of the activation behind it, reduced by max over everything but the
 //! channel; the gradient of the max goes to the maximal entries, split equally.
 
+use crate::quant::kif::exp2i;
 use crate::quant::{Groups, Rounding};
 use std::f32::consts::LN_2;
 
@@ -38,7 +39,7 @@ impl ChannelGroups {
 
 /// The quantized bias of one channel with fractional bits `f` (latent).
 pub fn forward(b: f32, f: f32, rounding: Rounding) -> f32 {
-    let scale = f64::from(f.round_ties_even()).exp2();
+    let scale = exp2i(f.round_ties_even() as i32);
     (rounding.apply(f64::from(b) * scale) / scale) as f32
 }
 

@@ -119,6 +119,7 @@ impl QuantizerOp {
     }
 
     /// `y = Q(x)` on `rows` padded rows; extends the ranges in `sums`.
+    #[allow(clippy::too_many_arguments)] // the buffers of one kernel call
     pub fn forward(
         &self,
         isa: Isa,

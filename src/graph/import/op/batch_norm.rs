@@ -32,9 +32,12 @@ pub fn batch_norm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
     context.spend(2 * len)?;
     let per_channel = len / channels.max(1);
     let (mut scale, mut shift) = (Vec::with_capacity(len), Vec::with_capacity(len));
+    let [gamma, beta, mean, variance] = &parameters[..] else {
+        return Err(Fault::new("four parameters are needed"));
+    };
     for channel in 0..channels {
-        let factor = parameters[0][channel] / (parameters[3][channel] + epsilon).sqrt();
-        let offset = parameters[1][channel] - parameters[2][channel] * factor;
+        let factor = gamma[channel] / (variance[channel] + epsilon).sqrt();
+        let offset = beta[channel] - mean[channel] * factor;
         if !factor.is_finite() || !offset.is_finite() {
             return Err(Fault::new(format!("channel {channel}: variance plus epsilon is not positive")));
         }

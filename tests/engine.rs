@@ -1,0 +1,357 @@
+//! The engine against a naive f64 oracle: every operation, fused and unfused, every loss, ragged sizes, every instruction set;
+//! reproducibility, checkpoints and refusals.
+
+#[path = "support/oracle.rs"]
+mod oracle;
+mod support;
+
+use hgq_onnx::graph::Node;
+use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QDense, QOp, Range, Rounding};
+use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
+use oracle::{Samples, kind_name, step};
+use support::{Chain, quantizer};
+
+struct Lcg(u64);
+
+impl Lcg {
+    fn unit(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / 16_777_216.0
+    }
+
+    fn many(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
+        (0..n).map(|_| low + (high - low) * self.unit()).collect()
+    }
+}
+
+fn saturating(c: &mut Chain, r: &mut Lcg, name: &str, keep: bool, symmetric: bool, rounding: Rounding, groups: Groups) {
+    let n = groups.count();
+    let range = Range::Saturating { keep_negative: vec![keep; n], i: r.many(n, -1.6, 1.6), symmetric };
+    let q = quantizer(groups, &r.many(n, 0.6, 4.4), range, rounding);
+    c.op(name, QOp::Quantizer(q));
+}
+
+fn dense(c: &mut Chain, r: &mut Lcg, name: &str, outputs: usize, widths: usize) {
+    let inputs = c.len();
+    let scale = 2.0 / (inputs as f32).sqrt();
+    let (w, b) = (r.many(inputs * outputs, -scale, scale), r.many(outputs, -0.5, 0.5));
+    let f = r.many(widths, 1.0, 5.0);
+    c.dense(name, w, b, f);
+}
+
+/// Dense → Relu → SAT, the recipe's order, with awkward widths.
+fn recipe(r: &mut Lcg) -> Model {
+    let mut c = Chain::new(3);
+    saturating(&mut c, r, "q", true, false, Rounding::HalfUp, Groups::elementwise(3));
+    for (n, width) in [17, 33, 1].into_iter().enumerate() {
+        let inputs = c.len();
+        dense(&mut c, r, &format!("d{n}"), width, inputs * width);
+        c.op(&format!("r{n}"), QOp::Relu);
+        saturating(&mut c, r, &format!("s{n}"), false, false, Rounding::HalfUp, Groups::elementwise(width));
+    }
+    dense(&mut c, r, "out", 5, 5);
+    let f = r.many(5, 2.0, 5.0);
+    c.traced("y", &f, Rounding::HalfUp);
+    c.0
+}
+
+/// Dense → traced quantizer → Relu, HGQ v1's order, with shared widths.
+fn v1(r: &mut Lcg) -> Model {
+    let mut c = Chain::new(17);
+    let f = r.many(1, 2.0, 5.0);
+    c.traced("q", &f, Rounding::Floor);
+    dense(&mut c, r, "d0", 20, 20);
+    let f = r.many(20, 1.0, 4.0);
+    c.traced("s0", &f, Rounding::HalfUp).op("r0", QOp::Relu);
+    dense(&mut c, r, "d1", 6, 1);
+    let f = r.many(1, 1.0, 4.0);
+    c.traced("s1", &f, Rounding::HalfEven).op("r1", QOp::Relu);
+    dense(&mut c, r, "out", 3, 18);
+    let f = r.many(3, 2.0, 5.0);
+    c.traced("y", &f, Rounding::Ceil);
+    c.0
+}
+
+/// Everything that is not fused, and a quantizer that feeds two layers of which one leads nowhere.
+fn unfused(r: &mut Lcg) -> Model {
+    let mut c = Chain::new(4);
+    let f = r.many(4, 2.0, 4.0);
+    c.traced("q", &f, Rounding::HalfDown);
+    let shared = c.0.outputs[0];
+    dense(&mut c, r, "d0", 6, 24);
+    c.op("leaky", QOp::LeakyRelu { log2_slope: -3 });
+    saturating(&mut c, r, "s0", true, true, Rounding::HalfUp, Groups::new(Granularity::Tensor, &[6]));
+    c.op("leaky2", QOp::LeakyRelu { log2_slope: -2 });
+    dense(&mut c, r, "d1", 4, 24);
+    let reshaped = c.0.add_value("reshaped", vec![2, 2]);
+    let from = c.0.outputs[0];
+    c.0.nodes.push(Node { name: "reshape".into(), op: QOp::Reshape, inputs: vec![from], output: reshaped });
+    c.0.outputs[0] = reshaped;
+    let groups = Groups::new(Granularity::Channel, &[2, 2]);
+    saturating(&mut c, r, "s1", true, false, Rounding::HalfEven, groups);
+    c.op("sigmoid", QOp::Sigmoid);
+    let f = r.many(4, 4.0, 6.0);
+    c.traced("s2", &f, Rounding::HalfUp);
+    dense(&mut c, r, "d2", 5, 20);
+    c.op("relu", QOp::Relu)
+        .op("tanh_in", QOp::Quantizer(quantizer(Groups::elementwise(5), &[4.0; 5], Range::Traced, Rounding::HalfUp)));
+    c.op("tanh", QOp::Tanh);
+    let exact = |v: &[f64]| FixedTensor::from_f64(v).unwrap();
+    let affine = FixedAffine { scale: exact(&[1.5, -0.5, 2.0, 1.0, 0.75]), shift: exact(&[0.25, 0.0, -1.0, 0.5, 0.125]) };
+    c.op("affine", QOp::Affine(affine));
+    saturating(&mut c, r, "s3", true, false, Rounding::Floor, Groups::elementwise(5));
+    dense(&mut c, r, "own", 3, 15);
+    if let Some(Node { op: QOp::Dense(d), .. }) = c.0.nodes.last_mut() {
+        d.bias_bits = BiasBits::Own(vec![3, 4, 5]);
+    }
+    // a side branch without an effect on the output
+    let dead = c.0.add_value("dead_out", vec![2]);
+    let side = QDense {
+        inputs: 4,
+        outputs: 2,
+        weight: r.many(8, -1.0, 1.0),
+        weight_groups: Groups::elementwise(8),
+        weight_f: vec![3.0; 8],
+        bias: vec![0.0; 2],
+        bias_bits: BiasBits::Own(vec![0, 0]),
+        declared: None,
+        trainable: true,
+    };
+    c.0.nodes.push(Node { name: "dead".into(), op: QOp::Dense(side), inputs: vec![shared], output: dead });
+    c.0
+}
+
+fn isas() -> Vec<Isa> {
+    [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|i| i.available()).collect()
+}
+
+struct Data {
+    x: Vec<f32>,
+    labels: Vec<u32>,
+    values: Vec<f32>,
+    teacher: Vec<f32>,
+}
+
+fn data(model: &Model, samples: usize, r: &mut Lcg) -> Data {
+    let (i, o) = (model.len_of(model.inputs[0]), model.len_of(model.outputs[0]));
+    // on the grid of an input port, so that the first quantizer sees the same number in f32 and f64
+    let x = r.many(samples * i, -3.0, 3.0).iter().map(|x| (x * 1024.0).round() / 1024.0).collect();
+    let labels = (0..samples).map(|_| ((r.unit() * o as f32) as u32).min(o as u32 - 1)).collect();
+    Data { x, labels, values: r.many(samples * o, 0.0, 1.0), teacher: r.many(samples * o, -2.0, 2.0) }
+}
+
+fn compare(model: &Model, d: &Data, rows: &[u32], loss: &TaskLoss, options: EngineOptions) {
+    let (i, o) = (model.len_of(model.inputs[0]), model.len_of(model.outputs[0]));
+    let with_values = loss.kind != LossKind::CrossEntropy;
+    let values = with_values.then_some(&d.values[..]);
+    let set = TrainSet::new(i, o, &d.x, Some(&d.labels), values, Some(&d.teacher)).unwrap();
+    let mut e = Engine::new(model, &options).unwrap();
+    let (beta, l1) = (2e-4f32, 3e-5f32);
+    let stats = e.gradients(&set, rows, loss, l1, &mut |_| beta).unwrap();
+    let samples = Samples { x: &d.x, labels: Some(&d.labels), values, teacher: Some(&d.teacher) };
+    let want = step(model, &samples, rows, loss, f64::from(beta), f64::from(l1), options.group_norm);
+    let what = format!("{:?} {} rows {} threads", e.isa(), rows.len(), options.threads);
+    support::close(&format!("{what} outputs"), &e.outputs(), &want.outputs, 1e-6);
+    assert_eq!((stats.ebops.surrogate, stats.ebops.enclosed), (want.surrogate, want.enclosed), "{what}");
+    let near = |got: f64, want: f64| (got - want).abs() <= 1e-5 * (1.0 + want.abs());
+    assert!(near(stats.task_loss, want.task), "{what}: task loss {} instead of {}", stats.task_loss, want.task);
+    assert!(near(stats.total_loss, want.total), "{what}: total loss {} instead of {}", stats.total_loss, want.total);
+    for node in &model.nodes {
+        for kind in [ParamKind::Weight, ParamKind::Bias, ParamKind::WeightF, ParamKind::ActF, ParamKind::ActI] {
+            let Some(got) = e.gradient(&node.name, kind) else { continue };
+            let want = &want.gradients[&(node.name.clone(), kind_name(kind))];
+            let scale = want.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+            support::close(&format!("{what} {} {kind:?}", node.name), &got, want, 2e-5 * scale);
+        }
+    }
+}
+
+#[test]
+fn every_operation_matches_the_oracle() {
+    let mut r = Lcg(1);
+    for (build, losses) in [
+        (recipe as fn(&mut Lcg) -> Model, [(LossKind::CrossEntropy, 0.0, 1.0), (LossKind::CrossEntropy, 0.3, 2.5)]),
+        (v1, [(LossKind::Mse, 0.25, 1.0), (LossKind::CrossEntropy, 1.0, 1.0)]),
+        (unfused, [(LossKind::Bce, 0.4, 1.0), (LossKind::Upstream, 0.0, 1.0)]),
+    ] {
+        for trial in 0..3 {
+            let model = build(&mut r);
+            let d = data(&model, 301, &mut r);
+            for rows in [1, 7, 128, 131, 301] {
+                let rows: Vec<u32> = (0..rows).rev().collect();
+                for (kind, teacher_weight, temperature) in losses {
+                    let loss = TaskLoss { kind, teacher_weight, temperature };
+                    for isa in isas() {
+                        let options = EngineOptions { isa: Some(isa), group_norm: trial != 1, ..EngineOptions::default() };
+                        compare(&model, &d, &rows, &loss, options);
+                    }
+                }
+            }
+            let loss = TaskLoss { kind: losses[0].0, teacher_weight: losses[0].1, temperature: losses[0].2 };
+            let rows: Vec<u32> = (0..301).collect();
+            compare(&model, &d, &rows, &loss, EngineOptions { threads: 3, ..EngineOptions::default() });
+        }
+    }
+}
+
+#[test]
+fn threads_agree_and_repeat_exactly() {
+    let mut r = Lcg(5);
+    let model = recipe(&mut r);
+    let d = data(&model, 1500, &mut r);
+    let set = TrainSet::new(3, 5, &d.x, Some(&d.labels), None, Some(&d.teacher)).unwrap();
+    let loss = TaskLoss { kind: LossKind::CrossEntropy, teacher_weight: 0.5, temperature: 1.0 };
+    let run = |threads: usize, steps: u32| {
+        let mut e = Engine::new(&model, &EngineOptions { threads, ..EngineOptions::default() }).unwrap();
+        for s in 0..steps {
+            let rows: Vec<u32> = (0..700).map(|n| (n * 7 + s * 13) % 1500).collect();
+            e.gradients(&set, &rows, &loss, 1e-6, &mut |_| 1e-5).unwrap();
+            e.adam(3e-3, 1e-2);
+        }
+        e.snapshot()
+    };
+    for threads in [1, 2, 4] {
+        assert_eq!(run(threads, 30), run(threads, 30), "{threads} threads");
+    }
+    let one = run(1, 1);
+    for threads in [2, 3] {
+        let many = run(threads, 1);
+        let worst = one.iter().zip(&many).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Adam's first step is lr·g/(|g|+ε): sums that differ in the last bit only matter where g is as small as ε
+        assert!(worst <= 1e-5, "{threads} threads differ by {worst}");
+    }
+}
+
+#[test]
+fn training_learns_and_checkpoints_resume() {
+    let mut r = Lcg(9);
+    let model = v1(&mut r);
+    let d = data(&model, 512, &mut r);
+    let labels: Vec<u32> =
+        d.x.chunks(17)
+            .map(|x| {
+                if x[0] > 0.5 {
+                    0
+                } else if x[1] + x[2] > 0.0 {
+                    1
+                } else {
+                    2
+                }
+            })
+            .collect();
+    let set = TrainSet::new(17, 3, &d.x, Some(&labels), None, None).unwrap();
+    let loss = TaskLoss::new(LossKind::CrossEntropy);
+    let rows: Vec<u32> = (0..512).collect();
+    let mut e = Engine::new(&model, &EngineOptions::default()).unwrap();
+    let first = e.gradients(&set, &rows, &loss, 0.0, &mut |_| 1e-6).unwrap();
+    let train = |e: &mut Engine, n: usize| {
+        let mut last = None;
+        for _ in 0..n {
+            e.reset_ranges();
+            last = Some(e.gradients(&set, &rows, &loss, 0.0, &mut |_| 1e-6).unwrap());
+            e.adam(5e-3, 5e-3);
+        }
+        last.unwrap()
+    };
+    let last = train(&mut e, 200);
+    assert!(last.task_loss < 0.6 * first.task_loss, "{} → {}", first.task_loss, last.task_loss);
+    assert!(last.correct.unwrap() > 400);
+    let saved = e.state();
+    let went_on = train(&mut e, 5);
+    let after = e.snapshot();
+    let mut other = Engine::new(&model, &EngineOptions::default()).unwrap();
+    other.load_state(&saved).unwrap();
+    assert_eq!(train(&mut other, 5), went_on);
+    assert_eq!(other.snapshot(), after);
+    // the exported model gives a new engine the same parameters
+    let mut exported = model.clone();
+    e.export(&mut exported).unwrap();
+    let copy = Engine::new(&exported, &EngineOptions::default()).unwrap();
+    assert_eq!(copy.snapshot(), after);
+    assert_ne!(exported, model);
+}
+
+#[test]
+fn frozen_parts_stay() {
+    let mut r = Lcg(11);
+    let mut model = recipe(&mut r);
+    for node in &mut model.nodes {
+        match &mut node.op {
+            QOp::Dense(d) if node.name == "d1" => d.trainable = false,
+            QOp::Quantizer(q) if node.name == "s0" => q.trainable = false,
+            QOp::Quantizer(q) if node.name == "q" => q.max_f = 2.0,
+            _ => {}
+        }
+    }
+    let d = data(&model, 64, &mut r);
+    let set = TrainSet::new(3, 5, &d.x, Some(&d.labels), None, None).unwrap();
+    let rows: Vec<u32> = (0..64).collect();
+    for (weights, bits) in [(true, true), (true, false), (false, true)] {
+        let options = EngineOptions { train_weights: weights, train_bits: bits, ..EngineOptions::default() };
+        let mut e = Engine::new(&model, &options).unwrap();
+        let moved = |e: &Engine, before: &Engine, node: &str, kind| e.parameter(node, kind) != before.parameter(node, kind);
+        let before = Engine::new(&model, &options).unwrap();
+        for _ in 0..3 {
+            e.gradients(&set, &rows, &TaskLoss::new(LossKind::CrossEntropy), -1.0, &mut |_| 0.0).unwrap();
+            e.adam(1e-2, 0.5);
+        }
+        for (node, kind) in [
+            ("d1", ParamKind::Weight),
+            ("d1", ParamKind::Bias),
+            ("d1", ParamKind::WeightF),
+            ("s0", ParamKind::ActF),
+            ("s0", ParamKind::ActI),
+        ] {
+            assert!(!moved(&e, &before, node, kind), "{node} {kind:?}");
+        }
+        assert_eq!(moved(&e, &before, "d0", ParamKind::Weight), weights);
+        assert_eq!(moved(&e, &before, "d0", ParamKind::WeightF), bits);
+        if bits {
+            // l1 = −1 drives f up: it stops at its limit
+            assert!(e.parameter("q", ParamKind::ActF).unwrap().iter().all(|&f| f <= 2.0));
+        }
+    }
+}
+
+#[test]
+fn refusals_name_every_node() {
+    let mut r = Lcg(13);
+    let mut c = Chain::new(4);
+    dense(&mut c, &mut r, "first", 3, 12);
+    c.op("sig", QOp::Sigmoid);
+    dense(&mut c, &mut r, "second", 2, 6);
+    let Err(TrainError::Model(faults)) = Engine::new(&c.0, &EngineOptions::default()) else { panic!("accepted") };
+    let nodes: Vec<&str> = faults.iter().map(|f| f.node.as_str()).collect();
+    // no quantizer in front, none behind, for both
+    assert_eq!(nodes, ["first", "first", "second", "second"]);
+    let mut broken = recipe(&mut r);
+    for node in &mut broken.nodes {
+        match &mut node.op {
+            QOp::Dense(d) if node.name == "d0" => d.weight[3] = f32::NAN,
+            QOp::Quantizer(q) if node.name == "s1" => {
+                q.f.pop();
+            }
+            _ => {}
+        }
+    }
+    let Err(TrainError::Model(faults)) = Engine::new(&broken, &EngineOptions::default()) else { panic!("accepted") };
+    assert_eq!(faults.iter().map(|f| f.node.as_str()).collect::<Vec<_>>(), ["d0", "s1"]);
+    let model = recipe(&mut r);
+    assert!(matches!(
+        Engine::new(&model, &EngineOptions { threads: 0, ..EngineOptions::default() }),
+        Err(TrainError::Option { .. })
+    ));
+    let x = vec![0.0; 9];
+    assert!(TrainSet::new(3, 5, &x, Some(&[0, 1, 5]), None, None).is_err());
+    assert!(TrainSet::new(3, 5, &x[..8], None, None, None).is_err());
+    assert!(TrainSet::new(3, 5, &[f32::NAN; 3], None, None, None).is_err());
+    let set = TrainSet::new(3, 5, &x, Some(&[0, 1, 4]), None, None).unwrap();
+    let mut e = Engine::new(&model, &EngineOptions::default()).unwrap();
+    let mut ask = |rows: &[u32], loss: TaskLoss| e.gradients(&set, rows, &loss, 0.0, &mut |_| 0.0).is_err();
+    assert!(ask(&[3], TaskLoss::new(LossKind::CrossEntropy)));
+    assert!(ask(&[], TaskLoss::new(LossKind::CrossEntropy)));
+    assert!(ask(&[0], TaskLoss::new(LossKind::Mse)));
+    assert!(ask(&[0], TaskLoss { teacher_weight: 0.5, ..TaskLoss::new(LossKind::CrossEntropy) }));
+    assert!(!ask(&[0, 2], TaskLoss::new(LossKind::CrossEntropy)));
+    assert!(e.restore(&[0.0]).is_err());
+}
