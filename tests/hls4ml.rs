@@ -16,11 +16,15 @@ const SAMPLES: usize = 400;
 
 /// Judges every model in the given form in one Python process.
 fn judge(cases: &[(&str, FixedModel, Form)]) {
+    judge_on(cases, |model| samples(&mut Rng::new(9), model.len_of(model.inputs[0]), SAMPLES));
+}
+
+fn judge_on(cases: &[(&str, FixedModel, Form)], inputs: impl Fn(&FixedModel) -> Vec<f32>) {
     let mut prepared = Vec::new();
     for (label, model, form) in cases {
         let target = if *form == Form::Uniform { proxy::uniform::envelope(model) } else { model.clone() };
         let emitted = proxy::emit(model, *form).unwrap_or_else(|e| panic!("{label}: {e}"));
-        let x = samples(&mut Rng::new(9), model.len_of(model.inputs[0]), SAMPLES);
+        let x = inputs(model);
         let want = reference(&target, &x, SAMPLES, emitted.input_port.fractional);
         prepared.push((emitted, x, want));
     }
@@ -146,6 +150,32 @@ fn tables_and_edges() {
             Form::Sums,
         ),
     ]);
+}
+
+#[test]
+fn whole_tables_slopes_and_names() {
+    use Rounding::*;
+    let mut r = Rng::new(41);
+    let r = &mut r;
+    let mut named =
+        Net::new(&[3]).one_format(true, 2, 3, HalfUp).dense(r, 4).relu().one_format(false, 2, 2, HalfUp).dense(r, 2).done();
+    // keywords and names of the generated code
+    for (value, name) in named.values.iter_mut().zip(["int", "w2", "layer2_out", "3", "a.b", "class"]) {
+        value.name = name.to_string();
+    }
+    let formats = vec![Kif::new(true, 2, 1), Kif::new(true, 1, 0), Kif::new(true, 0, 3), Kif::new(true, 2, -1)];
+    let symmetric = Net::new(&[3]).one_format(true, 2, 4, HalfUp).dense(r, 4).quantize_sym(formats, HalfUp).done();
+    let cases = [
+        ("sigmoid", Net::new(&[3]).one_format(true, 4, 6, Floor).sigmoid().done(), Form::Sums),
+        ("tanh", Net::new(&[3]).one_format(true, 3, 7, Floor).tanh().done(), Form::Sums),
+        ("slope 2^-16", Net::new(&[3]).one_format(true, 4, 4, HalfUp).leaky(-16).done(), Form::Sums),
+        ("slope 1", Net::new(&[3]).one_format(true, 4, 4, HalfUp).leaky(0).one_format(true, 3, 2, Floor).done(), Form::Sums),
+        ("names", named, Form::Sums),
+        ("symmetric", symmetric, Form::Sums),
+    ];
+    // every entry and both ends, on both input grids
+    judge_on(&cases, |_| (0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 64.0).collect());
+    judge_on(&cases[1..2], |_| (0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 128.0).collect());
 }
 
 #[test]

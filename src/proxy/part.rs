@@ -55,7 +55,7 @@ pub struct Stage<'a> {
 pub enum Base<'a> {
     /// A dense layer.
     Dense(&'a FixedDense),
-    /// Regrouped by 0/1 selection; `constants` are written where no part holds an element.
+    /// Regrouped by 0/1 selection; an element that no part holds is a constant and becomes a bias.
     Select,
     /// Part by part, no matrix.
     Copy,

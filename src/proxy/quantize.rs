@@ -44,7 +44,7 @@ impl<'a> Lower<'a> {
         let matched = self.matched(&stage, &groups, &elements);
         let carries = self.carries_offset(&stage, &groups);
         let parts = match (stage.base, matched) {
-            (Base::Copy, Some(groups)) if carries => self.copy_named(&stage, &groups)?,
+            (Base::Copy, Some(groups)) if carries => self.copy(&stage, Some(&groups))?,
             (Base::Dense(_), _) if carries => self.linear(&stage, &groups)?,
             _ => {
                 // the rounding cannot ride on this layer: exact first, then a selection per format
@@ -56,10 +56,6 @@ impl<'a> Lower<'a> {
             }
         };
         self.joined(value, parts)
-    }
-
-    fn copy_named(&mut self, stage: &Stage<'a>, groups: &[Group]) -> Result<Vec<Part>, Reason> {
-        self.copy(stage, Some(groups))
     }
 
     /// One group per format, in a fixed order.
