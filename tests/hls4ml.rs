@@ -83,6 +83,12 @@ fn other_layers() {
             Form::Sums,
         ),
         ("affine of 24 bits", start(r).affine(r, 22, 18).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(), Form::Sums),
+        // beyond the default precision that hls4ml gives the bias of a fused Mul and Add
+        (
+            "affine, fine shift",
+            start(r).affine(r, 20, 22).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(),
+            Form::Sums,
+        ),
         (
             "affine, one format",
             one(r).affine(r, 23, 19).relu().one_format(false, 2, 3, HalfUp).dense(r, 3).affine(r, 20, 15).done(),

@@ -104,10 +104,10 @@ fn annotated_ebops(source: &prepare::Source, out: &mut Value) {
         .iter()
         .map(|n| if let QOp::Quantizer(q) = &n.op { Some(q.groups.expand(&trained_formats(q))) } else { None })
         .collect();
-    if let Ok(fixed) = freeze(&built.model, &formats) {
-        if let Ok(bounds) = interval::bounds(&fixed) {
-            out["ebops"] = json!(ebops::ebops(&fixed, &bounds));
-            out["ebops_hgq2"] = json!(ebops::ebops_hgq2(&fixed, &bounds));
-        }
+    if let Ok(fixed) = freeze(&built.model, &formats)
+        && let Ok(bounds) = interval::bounds(&fixed)
+    {
+        out["ebops"] = json!(ebops::ebops(&fixed, &bounds));
+        out["ebops_hgq2"] = json!(ebops::ebops_hgq2(&fixed, &bounds));
     }
 }

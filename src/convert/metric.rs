@@ -39,7 +39,9 @@ impl MetricKind {
     /// Standard error of a share estimated on `samples` samples; 0 for errors, which have no steps.
     pub fn standard_error(self, metric: f64, samples: usize) -> f64 {
         match self {
-            MetricKind::Accuracy | MetricKind::Agreement => (metric * (1.0 - metric)).max(0.0).sqrt() / (samples.max(1) as f64).sqrt(),
+            MetricKind::Accuracy | MetricKind::Agreement => {
+                (metric * (1.0 - metric)).max(0.0).sqrt() / (samples.max(1) as f64).sqrt()
+            }
             MetricKind::Mse | MetricKind::SourceMse => 0.0,
         }
     }

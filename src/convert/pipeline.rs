@@ -156,7 +156,9 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         let proxy = if n == chosen {
             emitted.proxy.bytes.clone()
         } else {
-            emit_verified(&judged(&front.points()[n].payload)?.pruned, form, &calibration, data.calibration.samples, false)?.proxy.bytes
+            emit_verified(&judged(&front.points()[n].payload)?.pruned, form, &calibration, data.calibration.samples, false)?
+                .proxy
+                .bytes
         };
         pareto.push(ParetoProxy { number, proxy });
     }
@@ -352,7 +354,11 @@ fn train(
         learning_rate: config.learning_rate.weights as f64,
         learning_rate_bits: config.learning_rate.bits as f64,
         l1: config.gamma,
-        loss: TaskLoss { kind, teacher_weight: if unlabelled { 1.0 } else { config.teacher_weight }, temperature: judge.temperature as f32 },
+        loss: TaskLoss {
+            kind,
+            teacher_weight: if unlabelled { 1.0 } else { config.teacher_weight },
+            temperature: judge.temperature as f32,
+        },
         goal,
         engine: EngineOptions {
             threads: config.thread_count(),
@@ -394,7 +400,8 @@ fn choose(
 ) -> Result<usize, Error> {
     let error = |metric: f64| kind.standard_error(metric, samples);
     let smallest = || front.points().first().map_or(0, |p| p.score.ebops);
-    let most_accurate = || front.best_within(f64::INFINITY, error).ok_or_else(|| Error::Internal("no candidate could be scored".into()));
+    let most_accurate =
+        || front.best_within(f64::INFINITY, error).ok_or_else(|| Error::Internal("no candidate could be scored".into()));
     if config.epochs == 0 {
         return most_accurate();
     }

@@ -11,6 +11,7 @@ use super::interval::Span;
 use super::lower::Lower;
 use super::offset::offset;
 use super::part::{Activation, Base, Part, Stage};
+use super::port::DEFAULT_PORT;
 use crate::quant::{Kif, Rounding};
 
 /// Elements that share one output format.
@@ -261,7 +262,17 @@ impl Lower<'_> {
         let shift = shift.collect::<Result<Vec<_>, _>>()?;
         let c = quantised(&mut self.b, &format!("{stem}_scale"), "scale", &scale, &[n])?;
         let out = self.b.name(&format!("{stem}_scaled"));
-        let scaled = self.b.node("Mul", vec![tensor, c], out, &[1, n], Vec::new());
+        let mut scaled = self.b.node("Mul", vec![tensor, c], out, &[1, n], Vec::new());
+        if !shift.iter().all(fits_fused_bias) {
+            let product = |&e: &usize| {
+                let span = self.spans[stage.base_value][e].times(affine.scale.ints[e], affine.scale.frac);
+                span.map(|s| signed(s, group.negate)).ok_or(Reason::TooWide { what: "the scaled value", bits: 128 })
+            };
+            let products = group.elements.iter().map(product).collect::<Result<Vec<_>, _>>()?;
+            let kif = quant_type("the scaled value", covering(products.iter()), false)?;
+            let out = self.b.name(&format!("{stem}_scaled_exact"));
+            scaled = self.b.quant(scaled, out, &[1, n], kif);
+        }
         self.shift(&format!("{stem}_shift"), scaled, &shift)
     }
 
@@ -283,6 +294,13 @@ impl Lower<'_> {
         let q = QuantType { narrow: group.narrow, ..q };
         Ok(Part::new(self.b.quant(tensor, out, &shape, q), group.elements.clone(), group.negate))
     }
+}
+
+/// hls4ml fuses `Mul` and `Add` and types the fused bias with the default precision `fixed<32,16>`, whatever its own `Quant` says.
+fn fits_fused_bias(s: &Span) -> bool {
+    let (integer, fractional) = (DEFAULT_PORT.integer, DEFAULT_PORT.fractional);
+    let kif = s.kif();
+    s.is_zero() || (kif.fractional <= fractional && kif.integer <= integer)
 }
 
 fn numbered(stem: &str, at: usize, of: usize) -> String {

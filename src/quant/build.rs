@@ -75,7 +75,8 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
     built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
         code: "scale_moved",
         node,
-        message: "its scale is no power of two: the factor to one went into the weights around it, the thresholds are the same".into(),
+        message:
+            "its scale is no power of two: the factor to one went into the weights around it, the thresholds are the same".into(),
     }));
     Ok(built)
 }

@@ -132,13 +132,13 @@ impl<'a> Exact<'a> {
         }
         for (index, node) in self.model.nodes.iter().enumerate() {
             let (from, to) = (node.inputs[0], node.output);
-            if self.wide {
-                if let Some(frac) = self.bounds[to].as_ref().map(|b| &b.frac) {
-                    let out = self.wide_node(index, values[from].as_deref(), ints[from].as_deref());
-                    let real = out.iter().enumerate().map(|(k, &v)| v as f64 * 2f64.powi(-frac[k / BLOCK])).collect();
-                    (ints[to], values[to]) = (Some(out), Some(real));
-                    continue;
-                }
+            if self.wide
+                && let Some(frac) = self.bounds[to].as_ref().map(|b| &b.frac)
+            {
+                let out = self.wide_node(index, values[from].as_deref(), ints[from].as_deref());
+                let real = out.iter().enumerate().map(|(k, &v)| v as f64 * 2f64.powi(-frac[k / BLOCK])).collect();
+                (ints[to], values[to]) = (Some(out), Some(real));
+                continue;
             }
             let x = values[from].as_deref().unwrap_or(&[]);
             values[to] = Some(self.f64_node(index, x));

@@ -149,8 +149,7 @@ impl LossBlock<'_> {
                 let teacher_total = softmax(teacher, most, inverse_t, outputs, t);
                 let mean: f32 = t[..outputs].iter().zip(z).map(|(t, z)| t * z).sum();
                 let log_total = total.ln() + z[best] * inverse_t;
-                sum.loss +=
-                    f64::from(weight) * f64::from(log_total - mean * inverse_t / teacher_total);
+                sum.loss += f64::from(weight) * f64::from(log_total - mean * inverse_t / teacher_total);
                 let scale = weight * inverse_t * per_row;
                 add_scaled(dz, p, scale / total);
                 add_scaled(dz, t, -scale / teacher_total);

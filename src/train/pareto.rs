@@ -126,7 +126,10 @@ mod tests {
         for p in [point(50, 0.8, 0.5), point(90, 0.95, 0.2), point(95, 0.94, 0.1)] {
             f.insert(p);
         }
-        assert_eq!((f.best_within(94.0, |_| 0.02), f.best_within(95.0, |_| 0.02), f.best_within(95.0, |_| 0.0)), (Some(1), Some(2), Some(1)));
+        assert_eq!(
+            (f.best_within(94.0, |_| 0.02), f.best_within(95.0, |_| 0.02), f.best_within(95.0, |_| 0.0)),
+            (Some(1), Some(2), Some(1))
+        );
         assert_eq!(f.best_within(10.0, |_| 0.0), None);
     }
 }

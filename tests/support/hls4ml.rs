@@ -53,6 +53,19 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
     Some(verdicts)
 }
 
+#[allow(dead_code)] // not every test binary compares with qonnx
+/// Outputs of a QONNX file as qonnx computes them, before any Softmax; `None` as for [`check`].
+pub fn qonnx(model: &[u8], inputs: &[f32]) -> Option<Vec<f32>> {
+    let python = python()?;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = |name: &str| dir.path().join(name);
+    fs::write(file("model.onnx"), model).expect("write");
+    fs::write(file("x"), inputs.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
+    run(Command::new(python).arg(support("qonnx_run.py")).args([file("model.onnx"), file("x"), file("y")]));
+    let bytes = fs::read(file("y")).expect("outputs");
+    Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}
+
 fn verdict(line: &str) -> Verdict {
     let v: serde_json::Value = serde_json::from_str(line).expect("JSON of check.py");
     match v["error"].as_str() {
