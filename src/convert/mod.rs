@@ -1,5 +1,7 @@
 //! The whole job: `run(job) → artifacts`. The command line and the service call this and nothing below it.
 
+mod choice;
+mod compose;
 pub mod config;
 pub mod emit;
 pub mod error;
@@ -11,6 +13,7 @@ pub mod report;
 mod score;
 mod source_check;
 mod trace;
+mod training;
 mod verify;
 
 pub use config::JobConfig;

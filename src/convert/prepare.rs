@@ -133,7 +133,15 @@ pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, 
     let inputs: Vec<(String, Vec<usize>)> =
         graph.inputs.iter().map(|&i| (graph.values[i].name.clone(), graph.values[i].shape.clone())).collect();
     let arrays = Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| lines(&e, what))?;
-    Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| lines(&e, what))
+    let mut data = Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| lines(&e, what))?;
+    // zeros and ones for a single logit are classes; behind a Sigmoid they are values to reach
+    let probability = graph.producer(source.logits).is_some_and(|n| matches!(graph.nodes[n].op, Op::Sigmoid));
+    if let (1, false, Some(Targets::Values { values, .. })) = (source.width, probability, &data.targets)
+        && values.iter().all(|&v| v == 0.0 || v == 1.0)
+    {
+        data.targets = Some(Targets::Labels(values.iter().map(|&v| v as u32).collect()));
+    }
+    Ok(data)
 }
 
 /// One line per fault, each naming the role and the file.

@@ -5,7 +5,7 @@
 //!
 //! The two count different quantities; never compare one with the other.
 
-use super::interval::AllBounds;
+use super::interval::{self, AllBounds, IntervalError};
 use super::kif::Kif;
 use super::model::{FixedModel, FixedOp, enclosed_bits};
 use crate::graph::ValueId;
@@ -73,6 +73,16 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds) -> Vec<LayerEbops> {
 /// HGQ v1's exact count of the model.
 pub fn ebops(model: &FixedModel, bounds: &AllBounds) -> u64 {
     layers(model, bounds).iter().map(|l| l.ebops).sum()
+}
+
+/// HGQ v1's count of what training cannot change: element-wise scales.
+///
+/// # Errors
+/// See [`interval::bounds`].
+pub fn fixed(model: &FixedModel) -> Result<u64, IntervalError> {
+    let bounds = interval::bounds(model)?;
+    let scale = |l: &LayerEbops| matches!(model.nodes[l.node].op, FixedOp::Affine(_));
+    Ok(layers(model, &bounds).iter().filter(|l| scale(l)).map(|l| l.ebops).sum())
 }
 
 /// HGQ2's count of the model.

@@ -1,0 +1,107 @@
+//! The report's content from what the stages found (design section 5.4).
+
+use super::emit::Emitted;
+use super::metric::MetricKind;
+use super::prepare::{Data, Source, SourceValues};
+use super::report::{self, Warning};
+use super::score::Exactly;
+use super::source_check::ImportCheck;
+use super::{Error, Job};
+use crate::quant::{Model, ebops, interval};
+use crate::train::pareto::Front;
+use serde_json::{Value, json};
+
+/// Everything a report is made of.
+pub struct Composition<'a> {
+    pub job: &'a Job,
+    pub source: &'a Source,
+    pub data: &'a Data,
+    pub import: &'a ImportCheck,
+    pub kind: MetricKind,
+    pub source_score: (f64, f64),
+    pub source_values: &'a SourceValues,
+    pub exactly: &'a Exactly,
+    pub emitted: &'a Emitted,
+    pub front: &'a Front<Model>,
+    /// Points of the front that are reported.
+    pub shown: &'a [usize],
+    pub chosen: usize,
+    pub warnings: &'a [Warning],
+}
+
+/// The report, without timing.
+///
+/// # Errors
+/// [`Error::Verification`] if the proxy cannot be run on the validation data, [`Error::Internal`].
+pub fn compose(c: &Composition) -> Result<Value, Error> {
+    let internal = |e: String| Error::Internal(e);
+    let pruned = &c.exactly.pruned;
+    let bounds = interval::bounds(pruned).map_err(|e| internal(e.to_string()))?;
+    let full_bounds = interval::bounds(&c.exactly.full).map_err(|e| internal(e.to_string()))?;
+    let validation: Vec<&[f32]> = c.data.validation.inputs.iter().map(|v| v.as_slice()).collect();
+    let ran = c.emitted.program.run(&validation, c.data.validation.samples).map_err(|e| Error::Verification(e.to_string()))?;
+    let calibration: Vec<&[f32]> = c.data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
+    let exact = crate::quant::exact::Exact::new(pruned).map_err(|e| internal(e.to_string()))?;
+    let outputs = exact.run(&calibration, c.data.calibration.samples, &pruned.outputs);
+    let outputs = outputs.first().map_or(&[][..], |o| o.as_slice());
+    let moved = outputs.iter().zip(&c.source_values.logits).map(|(&a, &b)| (a as f32 - b).abs()).fold(0f32, f32::max);
+    let differing = outputs.iter().zip(&c.source_values.logits).filter(|&(&a, &b)| a as f32 != b).count();
+    let counts = ebops::layers(pruned, &bounds);
+    let config = serde_json::to_value(&c.job.config).map_err(|e| internal(e.to_string()))?;
+    let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
+    verification["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
+    verification["saturation_samples"] = json!(c.data.validation.samples);
+    let score = |(metric, loss): (f64, f64)| json!({ "metric": c.kind.shown(metric), "loss": loss });
+    let pareto: Vec<Value> = c
+        .shown
+        .iter()
+        .enumerate()
+        .map(|(number, &n)| {
+            let p = &c.front.points()[n];
+            let (ebops, metric) = (p.score.ebops, c.kind.shown(p.score.metric));
+            json!({ "number": number, "epoch": p.epoch, "ebops": ebops, "metric": metric, "loss": p.score.loss, "chosen": n == c.chosen })
+        })
+        .collect();
+    Ok(json!({
+        "schema": report::SCHEMA,
+        "tool": { "name": "hgq-onnx", "version": env!("CARGO_PKG_VERSION") },
+        "config": config,
+        "model": {
+            "sha256": report::sha256(&c.job.model),
+            "bytes": c.job.model.len(),
+            "outputs": c.source.width,
+            "softmax_dropped": c.source.has_softmax,
+        },
+        "proxy": {
+            "sha256": report::sha256(&c.emitted.proxy.bytes),
+            "bytes": c.emitted.proxy.bytes.len(),
+            "form": c.job.config.proxy.form,
+            "nodes": c.emitted.proxy.model.graph.as_ref().map_or(0, |g| g.node.len()),
+            "metric": c.kind.shown(c.exactly.score.metric),
+            "loss": c.exactly.score.loss,
+            "max_abs_diff_vs_source": moved,
+            "elements_differing_from_source": differing,
+            "removed": c.emitted.proxy.removed,
+        },
+        "ebops": c.exactly.score.ebops,
+        "ebops_hgq2": ebops::ebops_hgq2(&c.exactly.full, &full_bounds),
+        "metric": c.kind,
+        "source": score(c.source_score),
+        "layers": report::layers(pruned, &bounds, &counts, &c.exactly.ranges),
+        "pareto": pareto,
+        "verification": verification,
+        "import": c.import,
+        "data": {
+            "calibration_samples": c.data.calibration.samples,
+            "train_samples": c.data.train.samples,
+            "validation_samples": c.data.validation.samples,
+            "validation": c.data.validation_origin,
+        },
+        "hls4ml": {
+            "config": format!("hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='{}', default_precision='fixed<32,16>')", c.job.config.hls4ml.backend),
+            "io_type": c.job.config.hls4ml.io_type,
+            "input_port": format!("fixed<{},{}>", c.emitted.proxy.input_port.bits(), c.emitted.proxy.input_port.integer + 1),
+        },
+        "warnings": c.warnings,
+    }))
+}

@@ -1,0 +1,252 @@
+//! `Graph → Model`: a quantizer on every weight, bias and activation, from the file's annotations or with HGQ's start.
+//!
+//! * An annotation is taken over; with `training` off nothing is added that would change a value.
+//! * A float tensor starts at absolute fractional bits (training recipe: `f_w = f_a = 4`); activations and the input saturate at
+//!   trainable integer bits that cover the data; outputs keep a traced range (HGQ v1).
+
+mod constants;
+mod place;
+
+pub use place::INPUT_MAX_F;
+
+use super::exact::MinMax;
+use super::groups::{Granularity, Groups};
+use super::model::{Model, QOp};
+use super::table::Kind;
+use super::{Rounding, qonnx};
+use crate::graph::{Affine, Graph, Node, Op, ValueId};
+
+/// How to build.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    pub training: bool,
+    pub weights: Granularity,
+    pub activations: Granularity,
+    pub init_weight_f: f32,
+    pub init_activation_f: f32,
+    pub rounding: Rounding,
+    /// Node names whose parameters stay; `*` at the end matches a prefix.
+    pub freeze: Vec<String>,
+}
+
+/// A model and what had to be decided on the way.
+#[derive(Clone, Debug)]
+pub struct Built {
+    pub model: Model,
+    pub notes: Vec<BuildNote>,
+    /// True when the file has quantization annotations.
+    pub annotated: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildNote {
+    pub code: &'static str,
+    pub node: String,
+    pub message: String,
+}
+
+/// A node that cannot carry a quantizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildFault {
+    pub node: String,
+    pub op: &'static str,
+    pub reason: String,
+}
+
+/// Builds the trainable model. `ranges[value]`: smallest and largest value of each element of each graph value on the data.
+///
+/// # Errors
+/// Every node that cannot be quantized.
+pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
+    let rescaled = super::rescale::rescale(graph, ranges);
+    let mut options = options.clone();
+    options.freeze.extend(rescaled.frozen);
+    let mut built = build_rescaled(&rescaled.graph, &rescaled.ranges, &options)?;
+    built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
+        code: "scale_moved",
+        node,
+        message:
+            "its scale is no power of two: the factor to one went into the weights around it, the thresholds are the same".into(),
+    }));
+    Ok(built)
+}
+
+fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
+    let annotated = graph.nodes.iter().any(|n| match &n.op {
+        Op::Quant(_) => true,
+        Op::Dense(d) => d.weight_quant.is_some() || d.bias_quant.is_some(),
+        _ => false,
+    });
+    let mut b = Builder {
+        graph,
+        ranges,
+        options,
+        annotated,
+        model: Model {
+            name: graph.name.clone(),
+            values: graph.values.clone(),
+            nodes: Vec::new(),
+            inputs: graph.inputs.clone(),
+            outputs: Vec::new(),
+        },
+        current: (0..graph.values.len()).collect(),
+        notes: Vec::new(),
+        faults: Vec::new(),
+    };
+    for &input in &graph.inputs {
+        if !b.is_quantized_next(input) {
+            b.input_quantizer(input);
+        }
+    }
+    let mut index = 0;
+    while index < graph.nodes.len() {
+        index += b.node(index);
+    }
+    b.model.outputs = graph.outputs.iter().map(|&o| b.current[o]).collect();
+    if b.faults.is_empty() { Ok(Built { model: b.model, notes: b.notes, annotated }) } else { Err(b.faults) }
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    ranges: &'a [MinMax],
+    options: &'a BuildOptions,
+    annotated: bool,
+    model: Model,
+    /// Graph value → model value that stands for it.
+    current: Vec<ValueId>,
+    notes: Vec<BuildNote>,
+    faults: Vec<BuildFault>,
+}
+
+impl Builder<'_> {
+    /// Handles node `index` and returns how many nodes it took.
+    fn node(&mut self, index: usize) -> usize {
+        let graph = self.graph;
+        let node = &graph.nodes[index];
+        let mut taken = 1;
+        match &node.op {
+            Op::Dense(d) => {
+                // while training, a scale behind annotated weights is folded into them and trained with them
+                let fold = if self.options.training { following_affine(graph, index) } else { None };
+                if let Some((next, affine)) = fold {
+                    let folded = self.dense(node, d, Some(affine));
+                    let output = self.graph.nodes[next].output;
+                    self.push(node, folded, output);
+                    taken = 1 + (next - index);
+                    self.quantize_if_needed(output, node);
+                } else {
+                    let dense = self.dense(node, d, None);
+                    self.push(node, dense, node.output);
+                    self.quantize_if_needed(node.output, node);
+                }
+            }
+            Op::Affine(a) => {
+                let affine = QOp::Affine(self.affine(node, a));
+                self.push(node, affine, node.output);
+                self.quantize_if_needed(node.output, node);
+            }
+            Op::Quant(spec) => match qonnx::activation(spec, self.nonnegative(node.inputs[0])) {
+                Ok(a) => {
+                    let q = self.annotated_quantizer(node, a);
+                    self.push(node, QOp::Quantizer(q), node.output);
+                }
+                Err(reason) => self.fault(node, reason),
+            },
+            Op::Relu => {
+                self.push(node, QOp::Relu, node.output);
+                self.quantize_if_needed(node.output, node);
+            }
+            Op::LeakyRelu { alpha } => {
+                if !(*alpha > 0.0 && *alpha < 16.0 && *alpha > 1e-6) {
+                    self.fault(node, format!("slope {alpha} is not between 1e-6 and 16"));
+                    return 1;
+                }
+                let log2_slope = alpha.log2().round() as i32;
+                if (log2_slope as f32).exp2() != *alpha {
+                    self.note(
+                        "leaky_relu_slope",
+                        node,
+                        format!("slope {alpha} became 2^{log2_slope}: hls4ml is exact for powers of two only"),
+                    );
+                }
+                self.push(node, QOp::LeakyRelu { log2_slope }, node.output);
+                self.quantize_if_needed(node.output, node);
+            }
+            Op::Sigmoid | Op::Tanh => {
+                let (op, kind) =
+                    if matches!(node.op, Op::Sigmoid) { (QOp::Sigmoid, Kind::Sigmoid) } else { (QOp::Tanh, Kind::Tanh) };
+                self.table_input(node, kind);
+                self.push(node, op, node.output);
+                self.quantize_if_needed(node.output, node);
+            }
+            Op::Softmax => {
+                self.note("softmax_dropped", node, "Softmax is left off: the proxy's outputs are the logits".into());
+                self.current[node.output] = self.current[node.inputs[0]];
+            }
+            Op::Reshape => self.push(node, QOp::Reshape, node.output),
+            Op::Permute { .. } => self.fault(node, "a permutation that no dense layer absorbs".into()),
+        }
+        taken
+    }
+
+    fn push(&mut self, node: &Node<Op>, op: QOp, output: ValueId) {
+        let inputs = node.inputs.iter().map(|&i| self.current[i]).collect();
+        self.model.nodes.push(Node { name: node.name.clone(), op, inputs, output });
+        self.current[output] = output;
+    }
+
+    fn fault(&mut self, node: &Node<Op>, reason: String) {
+        self.faults.push(BuildFault { node: node.name.clone(), op: node.op.kind(), reason });
+        self.current[node.output] = node.output;
+    }
+
+    fn note(&mut self, code: &'static str, node: &Node<Op>, message: String) {
+        self.notes.push(BuildNote { code, node: node.name.clone(), message });
+    }
+
+    fn frozen(&self, name: &str) -> bool {
+        self.options.freeze.iter().any(|p| p.strip_suffix('*').map_or(p == name, |prefix| name.starts_with(prefix)))
+    }
+
+    /// True when every reader of `value` is an annotation, through shapes.
+    fn is_quantized_next(&self, value: ValueId) -> bool {
+        let consumers = self.graph.consumers(value);
+        !consumers.is_empty()
+            && !self.graph.outputs.contains(&value)
+            && consumers.iter().all(|&c| match self.graph.nodes[c].op {
+                Op::Quant(_) => true,
+                Op::Reshape => self.is_quantized_next(self.graph.nodes[c].output),
+                _ => false,
+            })
+    }
+
+    /// True when `value` is never negative: behind a Relu or a Sigmoid.
+    fn nonnegative(&self, value: ValueId) -> bool {
+        self.graph.producer(value).is_some_and(|p| match &self.graph.nodes[p].op {
+            Op::Relu | Op::Sigmoid | Op::Softmax => true,
+            Op::Quant(_) | Op::Reshape => self.nonnegative(self.graph.nodes[p].inputs[0]),
+            _ => false,
+        })
+    }
+}
+
+/// A scale behind dense layer `index` that only it reads.
+fn following_affine(graph: &Graph, index: usize) -> Option<(usize, &Affine)> {
+    let output = graph.nodes[index].output;
+    if graph.outputs.contains(&output) {
+        return None;
+    }
+    match graph.consumers(output)[..] {
+        [next] if next == index + 1 => match &graph.nodes[next].op {
+            Op::Affine(a) => Some((next, a)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// True when all elements of each group agree.
+fn uniform<T: PartialEq + Copy>(groups: &Groups, elements: &[T]) -> bool {
+    let mut first: Vec<Option<T>> = vec![None; groups.count()];
+    elements.iter().enumerate().all(|(e, &v)| *first[groups.of(e)].get_or_insert(v) == v)
+}

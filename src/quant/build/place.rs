@@ -1,0 +1,197 @@
+//! Where activation quantizers stand and what they start from.
+
+use super::{BuildNote, Builder, uniform};
+use crate::graph::{Node, Op, ValueId};
+use crate::quant::kif::{Kif, floor_log2};
+use crate::quant::model::{QOp, Quantizer, Range};
+use crate::quant::table::Kind;
+use crate::quant::{Groups, Rounding, qonnx};
+
+/// Finest grid of an input: hls4ml's default port `fixed<32,16>` truncates to `2^-16`, and rounding half up needs one bit more.
+pub const INPUT_MAX_F: f32 = 15.0;
+/// Finest grid in general (spec A1.1).
+const MAX_F: f32 = 23.0;
+/// Integer bits of a unit that the data never drive (training recipe).
+const DEAD_UNIT_I: f32 = -2.0;
+
+impl Builder<'_> {
+    /// Adds the quantizer that a float graph needs behind `value`: where an activation function ends, or in front of a product.
+    pub(super) fn quantize_if_needed(&mut self, value: ValueId, node: &Node<Op>) {
+        let consumers = self.graph.consumers(value);
+        let is_output =
+            self.graph.outputs.contains(&value) || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax));
+        if self.annotated && (is_output || !self.options.training) {
+            return;
+        }
+        let table = matches!(node.op, Op::Sigmoid | Op::Tanh);
+        if is_output {
+            let f =
+                if table { self.options.init_activation_f.min(self.table_output_f()) } else { self.options.init_activation_f };
+            let q = self.quantizer(value, f, Range::Traced, if table { self.table_output_f() } else { MAX_F });
+            self.insert(value, q, &node.name);
+            return;
+        }
+        let reaches_product = consumers.iter().any(|&c| self.needs_grid(c));
+        if reaches_product {
+            let nonnegative = self.nonnegative(value);
+            let max_f = if table { self.table_output_f() } else { MAX_F };
+            let q = self.saturating(value, self.options.init_activation_f.min(max_f), nonnegative, max_f);
+            self.insert(value, q, &node.name);
+        }
+    }
+
+    /// Half up through a table of 10 fractional bits leaves 9.
+    pub(super) fn table_output_f(&self) -> f32 {
+        if self.options.rounding == Rounding::Floor { 10.0 } else { 9.0 }
+    }
+
+    pub(super) fn needs_grid(&self, consumer: usize) -> bool {
+        match self.graph.nodes[consumer].op {
+            Op::Dense(_) | Op::Affine(_) => true,
+            Op::Reshape => self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c)),
+            _ => false,
+        }
+    }
+
+    /// Puts a quantizer behind graph value `value`; later readers see its output.
+    pub(super) fn insert(&mut self, value: ValueId, q: Quantizer, after: &str) {
+        let name = format!("{}_q", self.graph.values[value].name);
+        let output = self.model.add_value(name, self.graph.values[value].shape.clone());
+        let trainable = q.trainable && !self.frozen(after);
+        self.model.nodes.push(Node {
+            name: format!("{after}_q"),
+            op: QOp::Quantizer(Quantizer { trainable, ..q }),
+            inputs: vec![self.current[value]],
+            output,
+        });
+        self.current[value] = output;
+    }
+
+    pub(super) fn quantizer(&self, value: ValueId, f: f32, range: Range, max_f: f32) -> Quantizer {
+        let groups = Groups::new(self.options.activations, &self.graph.values[value].shape);
+        Quantizer {
+            f: vec![f; groups.count()],
+            groups,
+            range,
+            rounding: self.options.rounding,
+            max_f,
+            trainable: true,
+            annotated: false,
+        }
+    }
+
+    /// A saturating quantizer whose integer bits cover the data (`i = ⌊log2 max⌋ + 1`).
+    pub(super) fn saturating(&self, value: ValueId, f: f32, nonnegative: bool, max_f: f32) -> Quantizer {
+        let mut q = self.quantizer(value, f, Range::Traced, max_f);
+        let (mut keep, mut top) = (vec![false; q.groups.count()], vec![0f64; q.groups.count()]);
+        for e in 0..q.groups.elements() {
+            let (g, min, max) = (q.groups.of(e), self.ranges[value].min[e], self.ranges[value].max[e]);
+            keep[g] |= min < 0.0 && !nonnegative;
+            top[g] = top[g].max(max).max(if nonnegative { 0.0 } else { -min });
+        }
+        let i = top.iter().map(|&t| if t > 0.0 && t.is_finite() { (floor_log2(t) + 1) as f32 } else { DEAD_UNIT_I }).collect();
+        q.range = Range::Saturating { keep_negative: keep, i, symmetric: false };
+        q
+    }
+
+    pub(super) fn input_quantizer(&mut self, input: ValueId) {
+        let name = self.graph.values[input].name.clone();
+        if self.annotated && !self.options.training {
+            // nothing annotated here: keep all that hls4ml's port keeps
+            let q = self.wide_input(input);
+            self.notes.push(BuildNote {
+                code: "input_not_annotated",
+                node: name.clone(),
+                message: "the input has no quantizer: it is truncated to hls4ml's port, 16 fractional bits".into(),
+            });
+            self.insert(input, q, &name);
+            return;
+        }
+        let q = self.saturating(input, self.options.init_activation_f.min(INPUT_MAX_F), false, INPUT_MAX_F);
+        self.insert(input, q, &name);
+    }
+
+    pub(super) fn wide_input(&self, input: ValueId) -> Quantizer {
+        let n = self.graph.len_of(input);
+        let i = (0..n)
+            .map(|e| {
+                let top = self.ranges[input].max[e].abs().max(self.ranges[input].min[e].abs());
+                // one bit above the data: values a little beyond the calibration stay as they are
+                if top > 0.0 && top.is_finite() { (floor_log2(top) + 2) as f32 } else { 1.0 }
+            })
+            .collect();
+        Quantizer {
+            f: vec![INPUT_MAX_F + 1.0; n],
+            range: Range::Saturating { keep_negative: vec![true; n], i, symmetric: false },
+            rounding: Rounding::Floor,
+            max_f: INPUT_MAX_F + 1.0,
+            trainable: false,
+            annotated: true,
+            groups: Groups::elementwise(n),
+        }
+    }
+
+    /// A table takes inputs of 6 (sigmoid) or 7 (tanh) fractional bits: caps the quantizer before it, or adds one.
+    pub(super) fn table_input(&mut self, node: &Node<Op>, kind: Kind) {
+        let limit = kind.max_input_frac() as f32;
+        let value = node.inputs[0];
+        let current = self.current[value];
+        let before = self.model.nodes.iter().rposition(|n| n.output == current);
+        if let Some(QOp::Quantizer(q)) = before.map(|b| &mut self.model.nodes[b].op) {
+            let over = q.f.iter().any(|&f| f.round_ties_even() > limit);
+            if over && !self.options.training {
+                self.fault(
+                    node,
+                    format!("its input has more than {limit} fractional bits; hls4ml's table takes at most {limit}"),
+                );
+                return;
+            }
+            q.max_f = q.max_f.min(limit);
+            q.f.iter_mut().for_each(|f| *f = f.min(limit));
+        } else if self.annotated && !self.options.training {
+            self.fault(node, format!("its input has no quantizer; put one with at most {limit} fractional bits before it"));
+        } else {
+            let q = self.saturating(value, self.options.init_activation_f.min(limit), false, limit);
+            self.insert(value, q, &format!("{}_input", node.name));
+        }
+    }
+
+    pub(super) fn annotated_quantizer(&mut self, node: &Node<Op>, a: qonnx::Annotation) -> Quantizer {
+        if !a.exact {
+            self.note("scale_regridded", node, "its scale is no power of two: a finer power-of-two grid takes its place".into());
+        }
+        if a.ties_differ {
+            self.note(
+                "half_up_ties",
+                node,
+                "HALF_UP on signed values: exact negative ties go up (AP_RND), QONNX takes them away from zero".into(),
+            );
+        }
+        let shape = &self.graph.values[node.output].shape;
+        let wanted = Groups::new(self.options.activations, shape);
+        let groups = if uniform(&wanted, &a.formats) { wanted } else { Groups::elementwise(a.formats.len()) };
+        let mut first = vec![Kif::ZERO; groups.count()];
+        for (e, &k) in a.formats.iter().enumerate() {
+            first[groups.of(e)] = k;
+        }
+        let is_input = self.graph.inputs.contains(&node.inputs[0]);
+        let max_f = if is_input && self.options.training {
+            INPUT_MAX_F
+        } else {
+            MAX_F.max(first.iter().map(|k| k.fractional).max().unwrap_or(0) as f32)
+        };
+        Quantizer {
+            f: first.iter().map(|k| k.fractional as f32).collect(),
+            range: Range::Saturating {
+                keep_negative: first.iter().map(|k| k.keep_negative).collect(),
+                i: first.iter().map(|k| k.integer as f32).collect(),
+                symmetric: a.symmetric,
+            },
+            rounding: a.rounding,
+            max_f,
+            trainable: self.options.training && !self.frozen(&node.name),
+            annotated: true,
+            groups,
+        }
+    }
+}
