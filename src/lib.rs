@@ -1,4 +1,24 @@
 //! hgq-onnx: an ONNX model goes in, a bit-accurate fixed-point proxy for hls4ml comes out.
+//!
+//! ```text
+//! bytes ──onnx──▶ ModelProto ──graph──▶ Graph ──quant──▶ Model ──train──▶ tuned weights and bits
+//!                                                                           │ trace (trace_minmax)
+//! report ◀── verify ◀── proxy.onnx ◀──proxy── FixedModel: exact formats (k,i,f) per element ◀──┘
+//! ```
+//!
+//! | module | in → out | promise |
+//! |---|---|---|
+//! | [`onnx`] | bytes → `ModelProto` | limits before decoding |
+//! | [`graph`] | `ModelProto` → [`graph::Graph`] | constants and BatchNormalization folded, every unsupported node named at once |
+//! | [`quant`] | `Graph` → [`quant::Model`] | annotations taken over exactly, float tensors with HGQ's start; EBOPs; exact evaluation |
+//! | [`train`] | + data → trained weights and bit widths | gradients equal HGQ's; reproducible for a seed and a thread count |
+//! | [`trace`] | + calibration data → [`quant::FixedModel`] | ranges without overflow, formats per element |
+//! | [`proxy`] | `FixedModel` → file | only what stock hls4ml computes exactly |
+//! | [`verify`] | file, read again → integers | equal to the model on all calibration data, or the job fails |
+//! | [`convert`] | job → artifacts | the stages in order, and the report |
+//!
+//! Each module knows only those above it. [`cli`] and `service` call [`convert`] and never each other; [`data`] stands beside the
+//! line. The library never prints.
 
 pub mod cli;
 pub mod convert;

@@ -7,6 +7,7 @@ use super::report::{self, Warning};
 use super::score::Exactly;
 use super::source_check::ImportCheck;
 use super::{Error, Job};
+use crate::proxy::port;
 use crate::quant::{Model, ebops, interval};
 use crate::train::pareto::Front;
 use serde_json::{Value, json};
@@ -100,7 +101,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         "hls4ml": {
             "config": format!("hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='{}', default_precision='fixed<32,16>')", c.job.config.hls4ml.backend),
             "io_type": c.job.config.hls4ml.io_type,
-            "input_port": format!("fixed<{},{}>", c.emitted.proxy.input_port.bits(), c.emitted.proxy.input_port.integer + 1),
+            "input_port": port::spelled(c.emitted.proxy.input_port),
         },
         "warnings": c.warnings,
     }))

@@ -1,13 +1,11 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
 use super::Error;
-use crate::onnx::codec::decode;
-use crate::onnx::limits::Limits;
 use crate::proxy::{Form, Proxy, emit};
 use crate::quant::FixedModel;
 use crate::quant::exact::Exact;
 use crate::quant::interval;
-use crate::verify::fixed::{FixedError, Program};
+use crate::verify::fixed::Program;
 use crate::verify::tract;
 use serde::Serialize;
 
@@ -48,7 +46,8 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
         let fault = |f: crate::proxy::Fault| super::NodeFault { name: f.node, op: "proxy".into(), reason: f.reason.to_string() };
         Error::Unsupported(e.faults.into_iter().map(fault).collect())
     })?;
-    let program = reread(&proxy).map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
+    let program = Program::from_bytes(&proxy.bytes)
+        .map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
     let exact = Exact::new(model).map_err(|e| Error::Internal(e.to_string()))?;
     let mut verification = Verification { samples, ..Verification::default() };
     let mut warnings = Vec::new();
@@ -87,11 +86,6 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
         warnings.push((w.code.to_string(), format!("{}: {}", w.node, w.message)));
     }
     Ok(Emitted { proxy, program, verification, warnings })
-}
-
-/// The executor over the bytes, not over what they were encoded from.
-fn reread(proxy: &Proxy) -> Result<Program, FixedError> {
-    Program::with_port(&decode(&proxy.bytes, &Limits::default())?, proxy.input_port)
 }
 
 fn slice<'a>(model: &FixedModel, inputs: &[&'a [f32]], start: usize, n: usize) -> Vec<&'a [f32]> {

@@ -106,6 +106,13 @@ pub fn data(
             source.width
         )]));
     }
+    if matches!((&train.targets, &validation.targets), (Some(Targets::Labels(_)), Some(Targets::Values { .. })))
+        || matches!((&train.targets, &validation.targets), (Some(Targets::Values { .. }), Some(Targets::Labels(_))))
+    {
+        return Err(Error::Data(vec![
+            "validation: its `y` are classes where those of the training data are values, or the other way round".into(),
+        ]));
+    }
     if train.targets.is_some() && validation.targets.is_none() {
         return Err(Error::Data(vec!["validation: `y` is missing, the training data have one".into()]));
     }

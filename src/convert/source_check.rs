@@ -32,7 +32,9 @@ pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {
     let rows: Vec<&[f32]> = data.inputs.iter().zip(&graph.inputs).map(|(x, &i)| &x[..n * graph.len_of(i)]).collect();
     let refused =
         |text: String| ImportCheck { max_abs_diff_vs_source: None, samples: 0, outliers: 0, refused: Some(text), elements: 0 };
-    let theirs = match tract::run(bytes, &rows, n) {
+    // by name: the import leaves label outputs out
+    let names: Vec<&str> = graph.outputs.iter().map(|&o| graph.values[o].name.as_str()).collect();
+    let theirs = match tract::run_outputs(bytes, &rows, n, &names) {
         Ok(outputs) => outputs,
         Err(e) => return refused(e.to_string()),
     };

@@ -97,7 +97,10 @@ pub fn emit(model: &FixedModel, form: Form) -> Result<Proxy, ProxyError> {
     };
     let live = pass::live::live(&model, &spans);
     let removed = removed(&model, &spans, &live);
-    let lowered = lower::lower(&model, form, &spans, &live).map_err(|faults| ProxyError { faults })?;
+    let mut lowered = lower::lower(&model, form, &spans, &live).map_err(|faults| ProxyError { faults })?;
+    if port != DEFAULT_PORT {
+        port::state(&mut lowered.model, port);
+    }
     warnings.extend(lowered.warnings);
     Ok(Proxy { bytes: lowered.model.encode_to_vec(), model: lowered.model, warnings, input_port: port, removed })
 }

@@ -17,7 +17,7 @@ pub use error::{Fault, FixedError};
 
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{codec, limits::Limits};
-use crate::proxy::DEFAULT_PORT;
+use crate::proxy::port;
 use crate::quant::Kif;
 use step::Step;
 
@@ -81,20 +81,20 @@ impl Output {
 }
 
 impl Program {
-    /// Compiles a proxy file for hls4ml's default input port.
+    /// Compiles a proxy file for the input port that it states, else for hls4ml's default.
     ///
     /// # Errors
     /// A file that is no ONNX model, and every node outside the vocabulary, at once.
     pub fn from_bytes(bytes: &[u8]) -> Result<Program, FixedError> {
-        Program::with_port(&codec::decode(bytes, &Limits::default())?, DEFAULT_PORT)
+        Program::from_model(&codec::decode(bytes, &Limits::default())?)
     }
 
-    /// Compiles a decoded model for hls4ml's default input port.
+    /// Compiles a decoded model for the input port that it states, else for hls4ml's default.
     ///
     /// # Errors
     /// Every node outside the vocabulary, at once.
     pub fn from_model(model: &ModelProto) -> Result<Program, FixedError> {
-        Program::with_port(model, DEFAULT_PORT)
+        Program::with_port(model, port::stated(model))
     }
 
     /// Compiles for another input port (see [`crate::proxy::Proxy::input_port`]).

@@ -1,0 +1,86 @@
+//! The exact evaluation that everything is measured by: against an independent integer reference, in f64 and beyond 52 bits; dead
+//! channels; ranges.
+
+#[path = "support/nets.rs"]
+mod nets;
+
+use hgq_onnx::proxy::prune;
+use hgq_onnx::quant::exact::Exact;
+use hgq_onnx::quant::{FixedModel, Rounding, ebops, interval};
+use nets::{Net, Rng, reference, samples};
+
+const SAMPLES: usize = 130;
+
+/// On inputs of the port's grid, where the reference's truncation changes nothing.
+fn inputs(model: &FixedModel) -> Vec<f32> {
+    let x = samples(&mut Rng::new(5), model.len_of(model.inputs[0]), SAMPLES);
+    x.iter().map(|v| ((f64::from(*v) * 65536.0).floor() / 65536.0) as f32).map(|v| (v * 256.0).round() / 256.0).collect()
+}
+
+fn check(label: &str, model: &FixedModel, wide: bool) {
+    let exact = Exact::new(model).unwrap();
+    assert_eq!(exact.is_wide(), wide, "{label}");
+    let x = inputs(model);
+    assert_eq!(exact.run(&[&x], SAMPLES, &model.outputs), reference(model, &x, SAMPLES, 16), "{label}");
+    let output = model.outputs[0];
+    let (values, range) = (&exact.run(&[&x], SAMPLES, &[output])[0], &exact.min_max(&[&x], SAMPLES, &[output])[0]);
+    let n = model.len_of(output);
+    for e in 0..n {
+        let column = || values.iter().skip(e).step_by(n).copied();
+        assert_eq!(
+            (range.min[e], range.max[e]),
+            (column().fold(f64::INFINITY, f64::min), column().fold(f64::NEG_INFINITY, f64::max)),
+            "{label}"
+        );
+    }
+}
+
+fn deep(seed: u64, rounding: Rounding) -> FixedModel {
+    let mut r = Rng::new(seed);
+    let net = Net::new(&[5]).random_quantize(&mut r, true, Rounding::HalfUp).dense(&mut r, 8).relu();
+    let net = net.random_quantize(&mut r, false, rounding).dense(&mut r, 6).affine(&mut r, 6, 4).leaky(-2);
+    net.random_quantize(&mut r, true, rounding).dense(&mut r, 3).done()
+}
+
+#[test]
+fn equals_the_integer_reference() {
+    for seed in 0..40 {
+        for rounding in [Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceil, Rounding::HalfDown] {
+            check(&format!("{seed} {rounding:?}"), &deep(seed, rounding), false);
+        }
+    }
+}
+
+#[test]
+fn beyond_52_bits_it_computes_in_integers() {
+    for seed in 0..10 {
+        let mut r = Rng::new(seed);
+        let net = Net::new(&[4]).one_format(true, 5, 14, Rounding::HalfUp);
+        // 20-bit inputs times 30-bit weights and a 24-bit scale: 58 to 61 bits
+        let weight: Vec<i64> = (0..12).map(|_| r.range(-(1 << 29), 1 << 29) | 1).collect();
+        let net = net.given_dense(4, 3, weight, 30, vec![1, -7, 1 << 40], 44).random_quantize(&mut r, true, Rounding::HalfEven);
+        let model = net.dense(&mut r, 2).affine(&mut r, 24, 20).done();
+        let wide = Exact::new(&model).unwrap().is_wide();
+        check(&format!("wide {seed}"), &model, wide);
+    }
+    let mut r = Rng::new(1);
+    let weight: Vec<i64> = (0..12).map(|_| r.range(-(1 << 36), 1 << 36) | 1).collect();
+    let model = Net::new(&[4]).one_format(true, 5, 14, Rounding::HalfUp).given_dense(4, 3, weight, 36, vec![0; 3], 0).done();
+    check("an output of 58 bits", &model, true);
+}
+
+#[test]
+fn pruning_changes_no_output_and_adds_no_ebops() {
+    let mut smaller = 0;
+    for seed in 0..60 {
+        let model = deep(seed, Rounding::HalfUp);
+        let pruned = prune(&model);
+        let x = inputs(&model);
+        let run = |m: &FixedModel| Exact::new(m).unwrap().run(&[&x], SAMPLES, &m.outputs);
+        assert_eq!(run(&pruned), run(&model), "{seed}");
+        let count = |m: &FixedModel| ebops::ebops(m, &interval::bounds(m).unwrap());
+        assert!(count(&pruned) <= count(&model), "{seed}");
+        smaller += usize::from(count(&pruned) < count(&model));
+    }
+    assert!(smaller > 0, "no net had a dead channel: the test tests nothing");
+}
