@@ -1,4 +1,4 @@
-//! Which point of the front a job asked for.
+//! Which point of the front a job asked for: the best within a budget, the smallest within a loss, or a sensible one.
 
 use super::Error;
 use super::config::JobConfig;
@@ -43,16 +43,26 @@ pub fn choose(
         }
         return Ok(found);
     }
-    let drop = config.max_metric_drop.unwrap_or_else(|| kind.default_drop(source));
-    if let Some(found) = front.smallest_reaching(source - drop) {
-        return Ok(found);
+    let best = front.points()[most_accurate()?].score.metric;
+    if let Some(drop) = config.max_metric_drop {
+        return front.smallest_reaching(source - drop).ok_or_else(|| {
+            let (got, want) = (kind.shown(best), kind.shown(source - drop));
+            Error::TargetNotMet(format!(
+                "no candidate reaches the metric {want} that max_metric_drop asks; the best one has {got}"
+            ))
+        });
     }
-    let best = most_accurate()?;
-    let (got, want) = (kind.shown(front.points()[best].score.metric), kind.shown(source - drop));
-    let text = format!("no candidate reaches the metric {want} (source less the allowed drop); the most accurate one has {got}");
-    if config.max_metric_drop.is_some() {
-        return Err(Error::TargetNotMet(text));
+    // nothing was asked: the smallest that is as good as the source, or as the best candidate, up to what the data can tell
+    let reference = source.min(best);
+    let tolerance = kind.default_drop(reference).max(error(reference));
+    let found = front.smallest_reaching(reference - tolerance).map_or_else(most_accurate, Ok)?;
+    let metric = front.points()[found].score.metric;
+    if metric < source - kind.default_drop(source) {
+        let (got, was) = (kind.shown(metric), kind.shown(source));
+        let message = format!(
+            "the source's metric is {was}, the proxy's {got}; give max_metric_drop or target_ebops to choose another trade"
+        );
+        warnings.push(Warning { code: "metric_drop".into(), message, node: None });
     }
-    warnings.push(Warning { code: "metric_drop".into(), message: text, node: None });
-    Ok(best)
+    Ok(found)
 }

@@ -46,7 +46,7 @@ impl MetricKind {
         }
     }
 
-    /// Loss of the metric that a job accepts when it names neither a target nor a drop: one point of accuracy, 5 % of an error.
+    /// Loss of the metric that is accepted when a job names neither a target nor a drop: one point of accuracy, 5 % of an error.
     pub fn default_drop(self, source: f64) -> f64 {
         match self {
             MetricKind::Accuracy | MetricKind::Agreement => 0.01,
