@@ -1,7 +1,6 @@
 //! Reading the files named on the command line, and writing single files so that they are whole or absent.
 
 use crate::convert::{DataFile, Error};
-use anyhow::Context;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -44,7 +43,7 @@ pub fn beside(path: &Path, what: &str) -> std::path::PathBuf {
 }
 
 /// Writes a file through a temporary one beside it: it is replaced as a whole or not at all.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = beside(path, "new");
     let written = File::create(&temporary)
         .and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))
@@ -52,5 +51,5 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    written.map_err(|e| Error::Data(vec![format!("{}: cannot write the file: {e}", path.display())]))
 }

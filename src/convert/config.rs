@@ -191,6 +191,8 @@ impl Default for Hls4mlConfig {
 
 /// Most epochs of one job: far beyond the point where more helped in any measurement.
 const MAX_EPOCHS: usize = 100_000;
+/// Largest step of Adam, which moves every parameter by about this much per step.
+const MAX_RATE: f32 = 1.0;
 /// Most threads: shards beyond the cores of the largest common server only cost memory.
 const MAX_THREADS: usize = 256;
 
@@ -200,6 +202,10 @@ impl JobConfig {
     /// # Errors
     /// Every fault found, one line each.
     pub fn from_json(text: &[u8]) -> Result<JobConfig, Vec<String>> {
+        // serde would take an array for a struct, field by field
+        if text.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(vec!["config: a JSON object is needed, {\"field\": value, …}".into()]);
+        }
         let config: JobConfig = serde_json::from_slice(text).map_err(|e| vec![format!("config: {e}")])?;
         config.check()?;
         Ok(config)
@@ -219,8 +225,9 @@ impl JobConfig {
         let positive = |v: f32| v.is_finite() && v > 0.0;
         need(self.epochs <= MAX_EPOCHS, "epochs: at most 100000");
         need(self.batch_size != Some(0), "batch_size: at least 1");
-        need(positive(self.learning_rate.weights), "learning_rate.weights: a positive number");
-        need(positive(self.learning_rate.bits), "learning_rate.bits: a positive number");
+        let rate = |v: f32| positive(v) && v <= MAX_RATE;
+        need(rate(self.learning_rate.weights), "learning_rate.weights: a positive number up to 1");
+        need(rate(self.learning_rate.bits), "learning_rate.bits: a positive number up to 1");
         if let Some(b) = self.beta {
             need(
                 b.start.is_finite() && b.start >= 0.0 && b.end.is_finite() && b.end >= 0.0,

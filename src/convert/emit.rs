@@ -1,7 +1,7 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
 use super::Error;
-use crate::proxy::{Form, Proxy, emit};
+use crate::proxy::{Form, Proxy, emit_for};
 use crate::quant::FixedModel;
 use crate::quant::exact::Exact;
 use crate::quant::interval;
@@ -42,13 +42,14 @@ pub struct Emitted {
 /// # Errors
 /// [`Error::Unsupported`] for what hls4ml cannot express, [`Error::Verification`] for any differing element.
 pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples: usize, twice: bool) -> Result<Emitted, Error> {
-    let proxy = emit(model, form).map_err(|e| {
+    let reach = inputs.iter().flat_map(|x| x.iter()).fold(0f64, |m, &v| m.max(v.abs() as f64));
+    let proxy = emit_for(model, form, reach).map_err(|e| {
         let fault = |f: crate::proxy::Fault| super::NodeFault { name: f.node, op: "proxy".into(), reason: f.reason.to_string() };
         Error::Unsupported(e.faults.into_iter().map(fault).collect())
     })?;
     let program = Program::from_bytes(&proxy.bytes)
         .map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
-    let exact = Exact::new(model).map_err(|e| Error::Internal(e.to_string()))?;
+    let exact = Exact::new(model)?;
     let mut verification = Verification { samples, ..Verification::default() };
     let mut warnings = Vec::new();
     let mut first: Vec<f64> = Vec::new();
@@ -65,13 +66,13 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
                 let at = got.iter().zip(want).position(|(a, b)| a != b).unwrap_or(0);
                 let width = model.len_of(model.outputs[o]).max(1);
                 return Err(Error::Verification(format!(
-                    "{differ} of {} elements of output `{}` differ from the trained model; first: sample {}, element {}: {:?} instead of {:?}",
+                    "{differ} of {} elements of output `{}` differ from the trained model; first: sample {}, element {}: {} instead of {}",
                     want.len(),
                     model.values[model.outputs[o]].name,
                     start + at / width,
                     at % width,
-                    got.get(at),
-                    want.get(at)
+                    got.get(at).copied().unwrap_or(f64::NAN),
+                    want.get(at).copied().unwrap_or(f64::NAN)
                 )));
             }
         }
@@ -114,7 +115,7 @@ fn second_opinion(
     verification.second_opinion_samples = n;
     let got = got.first().map_or(&[][..], |v| v.as_slice());
     let differ = got.iter().zip(want).filter(|&(&a, &b)| a != b as f32).count() as u64;
-    let bounds = interval::bounds(model).map_err(|e| Error::Internal(e.to_string()))?;
+    let bounds = interval::bounds(model)?;
     let fits = bounds.iter().flatten().all(|b| b.max_bits() <= F32_BITS) && inputs_fit(inputs);
     if differ > 0 && fits {
         return Err(Error::Verification(format!(

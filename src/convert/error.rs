@@ -1,5 +1,7 @@
 //! Why a job ended without a proxy: one stable code, one exit status, every fault at once.
 
+use crate::quant::interval::IntervalError;
+use crate::trace::TraceError;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -39,6 +41,24 @@ pub enum Error {
 
 fn list(nodes: &[NodeFault]) -> String {
     nodes.iter().map(|n| format!("\n  node `{}` ({}): {}", n.name, n.op, n.reason)).collect()
+}
+
+impl From<TraceError> for Error {
+    /// Exact evaluation refuses a model by node.
+    fn from(e: TraceError) -> Error {
+        let (node, reason) = match &e {
+            TraceError::Weight { node, what } => (node.clone(), what.clone()),
+            TraceError::Interval(e) => return e.clone().into(),
+        };
+        Error::Unsupported(vec![NodeFault { name: node, op: "weights".into(), reason }])
+    }
+}
+
+impl From<IntervalError> for Error {
+    fn from(e: IntervalError) -> Error {
+        let (IntervalError::FloatInput { node } | IntervalError::TooWide { node, .. } | IntervalError::Table { node, .. }) = &e;
+        Error::Unsupported(vec![NodeFault { name: node.clone(), op: "exact evaluation".into(), reason: e.to_string() }])
+    }
 }
 
 impl Error {

@@ -7,7 +7,7 @@ use super::emit::emit_verified;
 use super::metric::{MetricKind, measure, temperature};
 use super::prepare::{self, Data, Source, SourceValues};
 use super::report::Warning;
-use super::score::Judge;
+use super::score::{Exactly, Judge};
 use super::source_check::{self, ImportCheck};
 use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, NodeFault, ParetoProxy};
@@ -78,6 +78,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         node: Some(n.node.clone()),
     }));
     warnings.extend(settle_input_rounding(&mut built.model, &data));
+    warnings.extend(unmatched_freezes(config, &built.model));
     let targets = data.validation.targets.as_ref();
     let kind = MetricKind::of(targets, source.width);
     let uniform = config.proxy.form == FormName::Uniform;
@@ -97,7 +98,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let (source_metric, source_loss) = measure(kind, &logits, source.width, targets, &on_validation.logits, temperature);
 
     clock.enter("train");
-    let start = judge.judge(&built.model).map_err(|e| Error::Internal(e.to_string()))?;
+    let start = judge.judge(&built.model)?;
     let mut front = Front::default();
     let mut rollbacks = 0;
     if config.epochs > 0 {
@@ -132,7 +133,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         FormName::Uniform => Form::Uniform,
     };
     let calibration: Vec<&[f32]> = data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
-    let judged = |m: &Model| judge.judge(m).map_err(|e| Error::Internal(e.to_string()));
+    let judged = |m: &Model| judge.judge(m).map_err(Error::from);
     let exactly = judged(&point.payload)?;
     let emitted = emit_verified(&exactly.pruned, form, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
@@ -159,6 +160,8 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         };
         pareto.push(ParetoProxy { number, proxy });
     }
+
+    warnings.extend(doubts(&exactly, uniform, built.annotated));
 
     clock.enter("report");
     let report = compose(&Composition {
@@ -231,6 +234,33 @@ pub(super) fn quantizers(
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };
         Error::Unsupported(faults.into_iter().map(fault).collect())
     })
+}
+
+/// Names to freeze that no node has.
+fn unmatched_freezes(config: &JobConfig, model: &Model) -> Vec<Warning> {
+    let matches = |pattern: &str| {
+        let prefix = pattern.strip_suffix('*');
+        model.nodes.iter().any(|n| prefix.map_or(n.name == pattern, |p| n.name.starts_with(p)))
+    };
+    let unmatched = config.freeze.iter().filter(|p| !matches(p));
+    unmatched
+        .map(|p| Warning { code: "freeze_unmatched".into(), message: format!("freeze: no node is called `{p}`"), node: None })
+        .collect()
+}
+
+/// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.
+fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if exactly.score.ebops == 0 {
+        let message =
+            "every output is constant: the network has no live connection left; give a larger target or more init_bits".into();
+        warnings.push(Warning { code: "dead_model".into(), message, node: None });
+    }
+    if uniform && annotated {
+        let message = "form uniform gives every layer the envelope of its formats: where the file's differ within a layer, the numbers are not the file's".into();
+        warnings.push(Warning { code: "uniform_formats".into(), message, node: None });
+    }
+    warnings
 }
 
 /// hls4ml truncates inputs to `2^-16` before the first quantizer. Half-even rounding sees the truncated value, so for data off

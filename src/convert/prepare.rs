@@ -9,6 +9,8 @@ use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
 use crate::quant::exact::MinMax;
 
+/// Largest input: beyond it the products of a layer leave 64 bits, and no port of practical width holds it.
+const MAX_INPUT: f32 = 1e9;
 /// Samples evaluated at a time: bounds the memory of a pass over all values.
 const CHUNK: usize = 4096;
 
@@ -141,6 +143,14 @@ pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, 
         graph.inputs.iter().map(|&i| (graph.values[i].name.clone(), graph.values[i].shape.clone())).collect();
     let arrays = Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| lines(&e, what))?;
     let mut data = Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| lines(&e, what))?;
+    for (x, (name, _)) in data.inputs.iter().zip(&inputs) {
+        if let Some(at) = x.iter().position(|v| v.abs() > MAX_INPUT) {
+            return Err(vec![format!(
+                "{what} (`{}`): input `{name}` is {} at index {at}: scale the inputs below {MAX_INPUT}",
+                file.name, x[at]
+            )]);
+        }
+    }
     // zeros and ones for a single logit are classes; behind a Sigmoid they are values to reach
     let probability = graph.producer(source.logits).is_some_and(|n| matches!(graph.nodes[n].op, Op::Sigmoid));
     if let (1, false, Some(Targets::Values { values, .. })) = (source.width, probability, &data.targets)

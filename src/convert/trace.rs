@@ -21,11 +21,10 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let values = prepare::evaluate(&source, &data)?;
         let built = pipeline::quantizers(&source, &config, &values, None)?;
         let inputs: Vec<&[f32]> = data.inputs.iter().map(|v| v.as_slice()).collect();
-        let internal = |e: &dyn std::fmt::Display| Error::Internal(e.to_string());
-        let ranges = trace_minmax(&built.model, &inputs, data.samples).map_err(|e| internal(&e))?;
+        let ranges = trace_minmax(&built.model, &inputs, data.samples)?;
         let options = FormatOptions { cover_factor: config.cover_factor, lower_annotated: true };
-        let fixed = fix(&built.model, &ranges, &options).map_err(|e| internal(&e))?;
-        let bounds = interval::bounds(&fixed).map_err(|e| internal(&e))?;
+        let fixed = fix(&built.model, &ranges, &options)?;
+        let bounds = interval::bounds(&fixed)?;
         let counts = ebops::layers(&fixed, &bounds);
         let quantizers: Vec<Value> = (0..fixed.nodes.len())
             .filter(|&n| matches!(built.model.nodes[n].op, QOp::Quantizer(_)))

@@ -19,7 +19,7 @@ const TARGET_BUDGETS: [f64; 3] = [1.0, 0.63, 0.4];
 /// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
 const STEPS_FOR_A_FRONT: usize = 2500;
 /// Without a target: budgets from this share of the starting EBOPs …
-const WIDEST_BUDGET: f64 = 0.4;
+const WIDEST_BUDGET: f64 = 1.0;
 /// … down to this one …
 const NARROWEST_BUDGET: f64 = 0.02;
 /// … in this many steps of equal ratio.
@@ -40,11 +40,13 @@ struct Watch<'a, 'b, 'c> {
 
 impl Observer for Watch<'_, '_, '_> {
     fn score(&mut self, model: &Model) -> Result<Score, String> {
-        self.judge.judge(model).map(|e| e.score).map_err(|e| e.to_string())
+        // a snapshot whose sums leave 62 bits is no candidate; the run may come back
+        let lost = Score { ebops: u64::MAX, metric: f64::NAN, loss: f64::NAN };
+        Ok(self.judge.judge(model).map_or(lost, |e| e.score))
     }
 
     fn epoch(&mut self, e: &Epoch) {
-        if let Some(s) = e.score {
+        if let Some(s) = e.score.filter(|s| s.metric.is_finite()) {
             self.last_metric = self.kind.shown(s.metric);
         }
         let ebops = e.score.map_or(e.ebops, |s| s.ebops as f64);
@@ -96,7 +98,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
     let rows = data.train.samples;
     let batch = config.batch_size.unwrap_or((rows / STEPS_PER_EPOCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)).min(rows.max(1));
     let goal = goal(job, config.epochs * (rows / batch).max(1), start.score.ebops as f64);
-    let overhead = ebops::fixed(&start.pruned).map_err(|e| Error::Internal(e.to_string()))? as f64;
+    let overhead = ebops::fixed(&start.pruned)? as f64;
     let options = FitOptions {
         epochs: config.epochs,
         batch,
@@ -110,6 +112,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
             temperature: judge.temperature as f32,
         },
         goal,
+        loss_scale: if kind == LossKind::Mse { variance(teacher, source.width) } else { 1.0 },
         overhead,
         engine: EngineOptions {
             threads: config.thread_count(),
@@ -138,6 +141,18 @@ fn training_error(e: TrainError) -> Error {
         TrainError::Option { option, what } => Error::Config(vec![format!("config: {option}: {what}")]),
         other => Error::Internal(other.to_string()),
     }
+}
+
+/// Mean variance of the source's outputs: what a squared error is large or small against.
+fn variance(outputs: &[f32], width: usize) -> f64 {
+    let n = (outputs.len() / width.max(1)).max(1) as f64;
+    let column = |c: usize| outputs.iter().skip(c).step_by(width.max(1)).map(|&v| v as f64);
+    let of = |c: usize| {
+        let mean = column(c).sum::<f64>() / n;
+        column(c).map(|v| (v - mean).powi(2)).sum::<f64>() / n
+    };
+    let mean = (0..width).map(of).sum::<f64>() / width.max(1) as f64;
+    if mean > 0.0 && mean.is_finite() { mean } else { 1.0 }
 }
 
 /// What the run steers to, from the job's wishes, its optimizer steps and the EBOPs it starts from.

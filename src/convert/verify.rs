@@ -44,7 +44,11 @@ pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> R
         let Ok(array) = array.map_err(|e| faults.push(format!("inputs: {e}"))) else { continue };
         let values = array.to_f32();
         let n = array.shape.first().copied().unwrap_or(0);
-        if n == 0 || values.len() != n * len {
+        if n == 0 {
+            faults.push(format!("inputs: array `{}` has no samples", array.name));
+            continue;
+        }
+        if values.len() != n * len {
             faults.push(format!("inputs: array of shape {:?} does not fit input `{name}`, {shape:?} per sample", array.shape));
             continue;
         }
@@ -88,7 +92,7 @@ fn compare(found: &mut Verified, expected: &Arrays) -> Result<(), Error> {
     let (mut mismatches, mut faults) = (0, Vec::new());
     let single = found.outputs.len() == 1;
     for (name, width, values) in &found.outputs {
-        let Some(array) = pick(expected, name, &["y", "y_test"], single) else {
+        let Some(array) = pick(expected, name, &["y", "y_test", "x"], single) else {
             faults.push(format!("expected: no array `y` or `{name}`; the file has {}", names(expected)));
             continue;
         };

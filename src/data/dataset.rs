@@ -54,7 +54,11 @@ impl Dataset {
             let candidates = std::iter::once(name.as_str()).chain(fallbacks.iter().copied());
             let Some(array) = find(arrays, candidates, &mut faults) else {
                 let names: Vec<&str> = arrays.names().collect();
-                let wanted = if inputs.len() == 1 { format!("`x` (or `{name}`)") } else { format!("`{name}`") };
+                let wanted = if inputs.len() == 1 {
+                    if name == "x" { "`x`".into() } else { format!("`x` (or `{name}`)") }
+                } else {
+                    format!("`{name}`")
+                };
                 faults.push(format!("there is no array {wanted} for the model's input; the file has {}", names.join(", ")));
                 continue;
             };

@@ -288,6 +288,13 @@ impl Lower<'_> {
             };
             let out = self.b.name(&format!("{stem}_{}", op.to_lowercase()));
             tensor = self.b.node(op, vec![tensor], out, &shape, attributes);
+            // hls4ml's product with the slope is a type of few integer bits; rounding it half to even to a coarse step reads a bit
+            // that is not there and aborts
+            if matches!(activation, Activation::LeakyRelu { .. }) && group.rounding == Rounding::HalfEven {
+                let kif = covering(group.elements.iter().map(|&e| &self.spans[stage.value][e]));
+                let out = self.b.name(&format!("{stem}_leaky_exact"));
+                tensor = self.b.quant(tensor, out, &shape, quant_type("the LeakyRelu", kif, false)?);
+            }
         }
         let out = group.name.clone().unwrap_or_else(|| self.b.name(&format!("{stem}_quant")));
         let q = quant_type("the quantizer", group.kif, group.rounding == Rounding::HalfEven)?;

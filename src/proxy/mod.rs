@@ -79,12 +79,20 @@ pub struct Removed {
 /// # Errors
 /// [`ProxyError`] with every node that stock hls4ml cannot compute exactly.
 pub fn emit(model: &FixedModel, form: Form) -> Result<Proxy, ProxyError> {
+    emit_for(model, form, 0.0)
+}
+
+/// [`emit`] for inputs up to `reach` in magnitude: the input port that the proxy states holds them.
+///
+/// # Errors
+/// As [`emit`].
+pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, ProxyError> {
     let fail = |faults| Err(ProxyError { faults });
     if let Err(broken) = model.check() {
         return fail(vec![Fault { node: broken.node.clone(), reason: Reason::Structure(broken.to_string()) }]);
     }
     let mut model = if form == Form::Uniform { uniform::envelope(model) } else { model.clone() };
-    let (port, mut warnings) = port::needed(&model);
+    let (port, mut warnings) = port::needed(&model, reach);
     let spans = match interval::spans(&model, port) {
         Ok(spans) => spans,
         Err(faults) => return fail(faults),

@@ -97,6 +97,12 @@ const RESERVED: &[&str] = &[
     "model_default_t",
 ];
 
+/// Lower-case macros of the C library and of g++, and names that `using namespace std` brings in.
+const MACROS: &[&str] = &[
+    "assert", "errno", "linux", "unix", "stdin", "stdout", "stderr", "cin", "cout", "cerr", "endl", "signbit", "isnan", "isinf",
+    "isfinite",
+];
+
 /// Prefixes that the generated code numbers: `w2`, `layer3_out`.
 const NUMBERED: &[&str] = &["w", "b", "s", "layer", "config", "index"];
 
@@ -128,10 +134,17 @@ pub fn sanitize(stem: &str) -> String {
     }
     let numbered =
         NUMBERED.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
-    if numbered || RESERVED.contains(&name.as_str()) {
+    if numbered || macro_like(&name) || RESERVED.contains(&name.as_str()) {
         name.push_str("_tensor");
     }
     name
+}
+
+/// Names that C headers define as macros: hundreds of capitals (`NAN`, `EOF`, `M_PI`, `E2BIG`), `I` of complex numbers, and some others.
+fn macro_like(name: &str) -> bool {
+    let capitals =
+        name.len() > 1 && !name.contains(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_uppercase());
+    capitals || name == "I" || MACROS.contains(&name)
 }
 
 #[cfg(test)]
@@ -146,6 +159,9 @@ mod tests {
             (sanitize("int").as_str(), sanitize("layer4_out").as_str(), sanitize("").as_str()),
             ("int_tensor", "layer4_out_tensor", "t_")
         );
+        let renamed = ["NAN", "errno", "M_PI", "E2BIG", "I"].map(sanitize);
+        assert_eq!(renamed, ["NAN_tensor", "errno_tensor", "M_PI_tensor", "E2BIG_tensor", "I_tensor"]);
+        assert_eq!((sanitize("X").as_str(), sanitize("Y1x").as_str(), sanitize("_3").as_str()), ("X", "Y1x", "_3"));
         let mut n = Namer::default();
         assert_eq!((n.unique("a.b"), n.unique("a/b"), n.unique("a_b")), ("a_b".into(), "a_b_2".into(), "a_b_3".into()));
     }

@@ -2,6 +2,7 @@
 
 use super::Warning;
 use crate::onnx::proto::{ModelProto, StringStringEntryProto};
+use crate::quant::kif::floor_log2;
 use crate::quant::{FixedModel, FixedOp, Kif, Rounding};
 
 /// `fixed<32,16>`, what `default_precision` of the documented call gives.
@@ -34,8 +35,9 @@ pub fn spelled(port: Kif) -> String {
     format!("fixed<{},{}>", port.bits(), port.integer + 1)
 }
 
-/// The port that the first quantizers need, at least [`DEFAULT_PORT`], and what to say about it.
-pub fn needed(model: &FixedModel) -> (Kif, Vec<Warning>) {
+/// The port that the first quantizers need and that holds inputs up to `reach` in magnitude (it wraps beyond), at least
+/// [`DEFAULT_PORT`], and what to say about it.
+pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Warning>) {
     let mut port = DEFAULT_PORT;
     let mut warnings = Vec::new();
     let mut raw: Vec<usize> = model.inputs.clone();
@@ -48,7 +50,8 @@ pub fn needed(model: &FixedModel) -> (Kif, Vec<Warning>) {
                 let kept = || q.formats.iter().filter(|k| !k.is_zero());
                 let finer = i32::from(q.rounding == Rounding::HalfUp);
                 let fractional = kept().map(|k| k.fractional + finer).max().unwrap_or(0);
-                let integer = kept().map(|k| k.integer).max().unwrap_or(0);
+                let data = if reach >= 1.0 && reach.is_finite() { floor_log2(reach) + 1 } else { 0 };
+                let integer = kept().map(|k| k.integer).max().unwrap_or(0).max(data);
                 if fractional > port.fractional || integer > port.integer {
                     port = Kif::new(true, port.integer.max(integer), port.fractional.max(fractional));
                     let wanted = spelled(port);

@@ -9,7 +9,7 @@ use crate::quant::{FixedModel, FixedOp, Kif};
 /// that interval analysis refuses comes back as it is: emitting it gives the error.
 pub fn prune(model: &FixedModel) -> FixedModel {
     let mut out = model.clone();
-    let (port, _) = port::needed(&out);
+    let (port, _) = port::needed(&out, 0.0);
     let Ok(ranges) = spans(&out, port) else { return out };
     constant::fold(&mut out, &ranges);
     // constant outputs keep what computes them

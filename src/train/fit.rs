@@ -54,6 +54,8 @@ pub struct FitOptions {
     pub l1: f32,
     pub loss: TaskLoss,
     pub goal: Goal,
+    /// Magnitude of the task loss, 1 for a cross entropy: the controller's β is in its units.
+    pub loss_scale: f64,
     /// EBOPs of the exact count that training cannot change and the engine does not see.
     pub overhead: f64,
     pub engine: EngineOptions,
@@ -185,7 +187,7 @@ impl Run<'_> {
         let start = self.fitted.front.points().first().map_or(largest, |p| p.score.ebops as f64).max(1.0);
         let knee = largest.min(start);
         let targets = [(0.0, start), (TRUNK_KNEE, knee), (1.0, (TRUNK_END * smallest).max(1.0).min(knee))];
-        let overhead = self.options.overhead;
+        let (overhead, scale) = (self.options.overhead, self.options.loss_scale);
         let mut controller = Controller::default();
         let mut snapshots = Vec::new();
         let every = trunk.div_ceil(TRUNK_SNAPSHOTS).max(1);
@@ -193,7 +195,7 @@ impl Run<'_> {
         {
             let state = std::cell::Cell::new(controller.state);
             let mut beta = |e: Ebops, u: f64| {
-                let beta = controller.beta(e.enclosed + overhead, log_piecewise(&targets, u));
+                let beta = scale * controller.beta(e.enclosed + overhead, log_piecewise(&targets, u));
                 state.set(controller.state);
                 beta
             };
@@ -212,7 +214,7 @@ impl Run<'_> {
             self.engine.reset_moments();
             self.engine.reset_ranges();
             let target = BRANCH_TARGET * budget;
-            let mut beta = |e: Ebops, _: f64| controller.beta(e.enclosed + overhead, target);
+            let mut beta = |e: Ebops, _: f64| scale * controller.beta(e.enclosed + overhead, target);
             let every = (length / BRANCH_SNAPSHOTS).max(1);
             self.stretch(length, every, &mut beta, &branch_rates(self.options), &mut Vec::new())?;
         }

@@ -16,6 +16,9 @@ use super::table::Kind;
 use super::{Rounding, qonnx};
 use crate::graph::{Affine, Graph, Node, Op, ValueId};
 
+/// Logarithms of the slopes that hls4ml stores exactly.
+const LEAKY_SLOPES: std::ops::RangeInclusive<i32> = -16..=0;
+
 /// How to build.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
@@ -157,11 +160,16 @@ impl Builder<'_> {
                 self.quantize_if_needed(node.output, node);
             }
             Op::LeakyRelu { alpha } => {
-                if !(*alpha > 0.0 && *alpha < 16.0 && *alpha > 1e-6) {
-                    self.fault(node, format!("slope {alpha} is not between 1e-6 and 16"));
+                let log2_slope = alpha.log2().round() as i32;
+                if *alpha <= 0.0 || !alpha.is_finite() || !LEAKY_SLOPES.contains(&log2_slope) {
+                    self.fault(
+                        node,
+                        format!(
+                            "slope {alpha} is not near a power of two from 2^-16 to 1, the slopes that hls4ml computes exactly"
+                        ),
+                    );
                     return 1;
                 }
-                let log2_slope = alpha.log2().round() as i32;
                 if (log2_slope as f32).exp2() != *alpha {
                     self.note(
                         "leaky_relu_slope",

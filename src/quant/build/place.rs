@@ -11,6 +11,9 @@ use crate::quant::{Groups, Rounding, qonnx};
 pub const INPUT_MAX_F: f32 = 15.0;
 /// Finest grid in general (spec A1.1).
 const MAX_F: f32 = 23.0;
+/// Widest start of a float activation: more bits than any accumulator of the starting weights can tell apart, fewer than an outlier
+/// of the data would ask for.
+const MAX_START_BITS: i32 = 18;
 /// Integer bits of a unit that the data never drive (training recipe).
 const DEAD_UNIT_I: f32 = -2.0;
 
@@ -25,8 +28,7 @@ impl Builder<'_> {
         }
         let table = matches!(node.op, Op::Sigmoid | Op::Tanh);
         if is_output {
-            let f =
-                if table { self.options.init_activation_f.min(self.table_output_f()) } else { self.options.init_activation_f };
+            let f = if table { self.start_f(value).min(self.table_output_f()) } else { self.start_f(value) };
             let q = self.quantizer(value, f, Range::Traced, if table { self.table_output_f() } else { MAX_F });
             self.insert(value, q, &node.name);
             return;
@@ -35,7 +37,7 @@ impl Builder<'_> {
         if reaches_product {
             let nonnegative = self.nonnegative(value);
             let max_f = if table { self.table_output_f() } else { MAX_F };
-            let q = self.saturating(value, self.options.init_activation_f.min(max_f), nonnegative, max_f);
+            let q = self.saturating(value, self.start_f(value).min(max_f), nonnegative, max_f);
             self.insert(value, q, &node.name);
         }
     }
@@ -80,6 +82,14 @@ impl Builder<'_> {
         }
     }
 
+    /// Fractional bits that `value` starts with: the configured ones for values of about 1 (training recipe), as many more as the values
+    /// are smaller.
+    fn start_f(&self, value: ValueId) -> f32 {
+        let range = &self.ranges[value];
+        let top = range.max.iter().chain(&range.min).fold(0f64, |m, v| m.max(v.abs()));
+        start_f(self.options.init_activation_f, top)
+    }
+
     /// A saturating quantizer whose integer bits cover the data (`i = ⌊log2 max⌋ + 1`).
     pub(super) fn saturating(&self, value: ValueId, f: f32, nonnegative: bool, max_f: f32) -> Quantizer {
         let mut q = self.quantizer(value, f, Range::Traced, max_f);
@@ -90,6 +100,11 @@ impl Builder<'_> {
             top[g] = top[g].max(max).max(if nonnegative { 0.0 } else { -min });
         }
         let i = top.iter().map(|&t| if t > 0.0 && t.is_finite() { (floor_log2(t) + 1) as f32 } else { DEAD_UNIT_I }).collect();
+        for (f, &t) in q.f.iter_mut().zip(&top) {
+            if t > 0.0 && t.is_finite() {
+                *f = f.min((MAX_START_BITS - floor_log2(t) - 1) as f32);
+            }
+        }
         q.range = Range::Saturating { keep_negative: keep, i, symmetric: false };
         q
     }
@@ -107,7 +122,7 @@ impl Builder<'_> {
             self.insert(input, q, &name);
             return;
         }
-        let q = self.saturating(input, self.options.init_activation_f.min(INPUT_MAX_F), false, INPUT_MAX_F);
+        let q = self.saturating(input, self.start_f(input).min(INPUT_MAX_F), false, INPUT_MAX_F);
         self.insert(input, q, &name);
     }
 
@@ -151,7 +166,7 @@ impl Builder<'_> {
         } else if self.annotated && !self.options.training {
             self.fault(node, format!("its input has no quantizer; put one with at most {limit} fractional bits before it"));
         } else {
-            let q = self.saturating(value, self.options.init_activation_f.min(limit), false, limit);
+            let q = self.saturating(value, self.start_f(value).min(limit), false, limit);
             self.insert(value, q, &format!("{}_input", node.name));
         }
     }
@@ -193,5 +208,26 @@ impl Builder<'_> {
             annotated: true,
             groups,
         }
+    }
+}
+
+/// See [`Builder::start_f`]; `top` is the largest magnitude.
+pub(super) fn start_f(configured: f32, top: f64) -> f32 {
+    if !(top > 0.0 && top.is_finite()) {
+        return configured;
+    }
+    let i = floor_log2(top) + 1;
+    configured + (-i).max(0) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::start_f;
+
+    #[test]
+    fn the_start_follows_the_magnitude() {
+        assert_eq!((start_f(4.0, 1.0), start_f(4.0, 7.9), start_f(4.0, 0.6)), (4.0, 4.0, 4.0));
+        assert_eq!((start_f(4.0, 0.001), start_f(4.0, 0.0)), (13.0, 4.0));
+        assert_eq!(start_f(4.0, 1e4), 4.0);
     }
 }
