@@ -83,6 +83,18 @@ fn other_layers() {
             Form::Sums,
         ),
         ("affine of 24 bits", start(r).affine(r, 22, 18).relu().random_quantize(r, false, HalfUp).dense(r, 3).done(), Form::Sums),
+        // PyTorch's slope in front of a coarse half-even step: hls4ml's own rounding aborted here
+        (
+            "leaky, coarse half even",
+            Net::new(&[4])
+                .one_format(true, 1, 2, Floor)
+                .dense(r, 5)
+                .leaky(-7)
+                .one_format(true, 2, 0, HalfEven)
+                .dense(r, 3)
+                .done(),
+            Form::Sums,
+        ),
         // beyond the default precision that hls4ml gives the bias of a fused Mul and Add
         (
             "affine, fine shift",
