@@ -51,7 +51,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let config = serde_json::to_value(&c.job.config).map_err(|e| internal(e.to_string()))?;
     let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
     verification["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
-    verification["saturation_samples"] = json!(c.data.validation.samples);
+    verification["validation_samples"] = json!(c.data.validation.samples);
     let score = |(metric, loss): (f64, f64)| json!({ "metric": c.kind.shown(metric), "loss": loss });
     let pareto: Vec<Value> = c
         .shown

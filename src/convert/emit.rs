@@ -1,6 +1,6 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
-use super::Error;
+use super::{Error, report};
 use crate::proxy::{Form, Proxy, emit_for};
 use crate::quant::FixedModel;
 use crate::quant::exact::Exact;
@@ -44,7 +44,8 @@ pub struct Emitted {
 pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples: usize, twice: bool) -> Result<Emitted, Error> {
     let reach = inputs.iter().flat_map(|x| x.iter()).fold(0f64, |m, &v| m.max(v.abs() as f64));
     let proxy = emit_for(model, form, reach).map_err(|e| {
-        let fault = |f: crate::proxy::Fault| super::NodeFault { name: f.node, op: "proxy".into(), reason: f.reason.to_string() };
+        let op = |name: &str| model.nodes.iter().find(|n| n.name == name).map_or("graph", |n| report::kind(&n.op)).to_string();
+        let fault = |f: crate::proxy::Fault| super::NodeFault { op: op(&f.node), reason: f.reason.to_string(), name: f.node };
         Error::Unsupported(e.faults.into_iter().map(fault).collect())
     })?;
     let program = Program::from_bytes(&proxy.bytes)

@@ -79,7 +79,8 @@ pub fn format_counts(formats: &[Kif]) -> Vec<Value> {
         .collect()
 }
 
-fn kind(op: &FixedOp) -> &'static str {
+/// The operator's name for people.
+pub fn kind(op: &FixedOp) -> &'static str {
     match op {
         FixedOp::Quantize(_) => "Quant",
         FixedOp::Dense(_) => "Dense",
