@@ -3,8 +3,7 @@
 use super::{files, print_line};
 use crate::convert::{self, Error, Verified};
 use anyhow::Context;
-use npyz::WriterBuilder;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 /// Execute a proxy bit-exactly and compare with expected outputs
@@ -65,15 +64,29 @@ fn summary(v: &Verified, outputs: Option<&Path>) -> String {
 
 /// The outputs as an npz archive: per output a float64 array of shape (samples, width).
 fn npz(v: &Verified) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    let mut archive = npyz::npz::NpzWriter::new(&mut bytes);
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    // a fixed time: the same outputs give the same bytes
+    let options = zip::write::SimpleFileOptions::default().last_modified_time(zip::DateTime::default());
     for (name, width, values) in &v.outputs {
-        let options = npyz::zip::write::FileOptions::default().last_modified_time(npyz::zip::DateTime::default());
-        let shape = [v.samples as u64, *width as u64];
-        let mut array = archive.array::<f64>(name, options)?.default_dtype().shape(&shape).begin_nd()?;
-        array.extend(values.iter().copied())?;
-        array.finish()?;
+        archive.start_file(format!("{name}.npy"), options)?;
+        archive.write_all(&npy_header(v.samples, *width))?;
+        for value in values {
+            archive.write_all(&value.to_le_bytes())?;
+        }
     }
-    drop(archive);
-    Ok(bytes.into_inner())
+    Ok(archive.finish()?.into_inner())
+}
+
+/// The header of a npy file, version 1.0: a Python dictionary, padded so that the data begin at a multiple of 64 bytes.
+fn npy_header(samples: usize, width: usize) -> Vec<u8> {
+    const PREFIX: usize = 10;
+    let mut text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({samples}, {width}), }}");
+    while !(PREFIX + text.len() + 1).is_multiple_of(64) {
+        text.push(' ');
+    }
+    text.push('\n');
+    let mut header = b"\x93NUMPY\x01\x00".to_vec();
+    header.extend((text.len() as u16).to_le_bytes());
+    header.extend(text.bytes());
+    header
 }

@@ -107,18 +107,18 @@ fn members(
     arrays: &mut BTreeMap<String, Result<Array, String>>,
 ) -> Result<(), DataError> {
     let not_data = |what: String| DataError::NotData { file: file.to_string(), what };
-    let mut archive = npyz::npz::NpzArchive::new(Cursor::new(bytes)).map_err(|e| not_data(format!("damaged zip: {e}")))?;
-    let zip = archive.zip_archive();
+    let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| not_data(format!("damaged zip: {e}")))?;
     if zip.len() > limits.members {
         return Err(not_data(format!("{} members, more than the limit of {}", zip.len(), limits.members)));
     }
     let mut left = limits.elements;
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).map_err(|e| not_data(format!("damaged zip member {index}: {e}")))?;
-        let Some(name) = npyz::npz::array_name_from_file_name(member.name()).map(str::to_string) else { continue };
-        let array = inflate(&name, &mut member, left);
+        let name = member.name().map_err(|e| not_data(format!("damaged name of zip member {index}: {e}")))?.into_owned();
+        let Some(name) = name.strip_suffix(".npy") else { continue };
+        let array = inflate(name, &mut member, left);
         left -= array.as_ref().map_or(0, |a| a.shape.iter().product::<usize>().min(left));
-        arrays.insert(name, array);
+        arrays.insert(name.to_string(), array);
     }
     if arrays.is_empty() {
         return Err(not_data("the zip archive holds no .npy members".into()));

@@ -1,0 +1,119 @@
+//! What a job can ask for: a β ramp, a target, an allowed loss, frozen parts, shared widths; and what it gets when that cannot be had.
+
+mod common;
+#[path = "support/hls4ml.rs"]
+mod hls4ml;
+#[path = "support/jobs.rs"]
+mod jobs;
+mod support;
+
+use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use jobs::{Samples, config, convert};
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::{Arrays, fixture};
+
+struct Digits {
+    model: Vec<u8>,
+    x: Vec<f32>,
+    y: Vec<i64>,
+}
+
+fn digits() -> Digits {
+    let train = Arrays::load(&fixture("digits/train.npz"));
+    let y = train.get("y").iter().map(|&v| v as i64).collect();
+    Digits { model: std::fs::read(fixture("digits/digits_mlp.onnx")).unwrap(), x: train.f32("x"), y }
+}
+
+impl Digits {
+    fn convert(&self, json: &str) -> Result<Artifacts, Error> {
+        let data = Samples { width: 64, x: &self.x, y: Some(&self.y) };
+        convert(&self.model, &data, Some(&data), config(json))
+    }
+}
+
+fn smallest(report: &Value) -> f64 {
+    report["pareto"].as_array().unwrap().iter().map(|p| p["ebops"].as_f64().unwrap()).fold(f64::INFINITY, f64::min)
+}
+
+#[test]
+fn a_beta_ramp_descends_and_a_constant_zero_does_not() {
+    let d = digits();
+    let ramp = d.convert(r#"{"epochs": 60, "threads": 1, "beta": {"start": 1e-6, "end": 1e-3}}"#).unwrap();
+    let flat = d.convert(r#"{"epochs": 60, "threads": 1, "beta": {"start": 0, "end": 0, "schedule": "constant"}}"#).unwrap();
+    let (ramp, flat) = (smallest(&ramp.report), smallest(&flat.report));
+    assert!(ramp < 3000.0 && flat > 3.0 * ramp, "smallest with a ramp {ramp}, without {flat}");
+}
+
+#[test]
+fn an_allowed_loss_gives_the_smallest_within_it() {
+    let d = digits();
+    let done = d.convert(r#"{"epochs": 60, "threads": 1, "max_metric_drop": 0.05}"#).unwrap();
+    let source = done.report["source"]["metric"].as_f64().unwrap();
+    let points = done.report["pareto"].as_array().unwrap();
+    let enough = |p: &&Value| p["metric"].as_f64().unwrap() >= source - 0.05;
+    let want = points.iter().filter(enough).map(|p| p["ebops"].as_u64().unwrap()).min().unwrap();
+    assert_eq!(done.ebops, want);
+    let chosen: Vec<u64> = points.iter().filter(|p| p["chosen"] == true).map(|p| p["ebops"].as_u64().unwrap()).collect();
+    assert_eq!(chosen, [want]);
+}
+
+#[test]
+fn what_cannot_be_reached_is_said() {
+    let d = digits();
+    let error = d.convert(r#"{"epochs": 2, "threads": 1, "target_ebops": 20}"#).unwrap_err();
+    assert_eq!((error.exit_status(), error.code()), (1, "target_not_met"), "{error}");
+    let error = d
+        .convert(r#"{"epochs": 2, "threads": 1, "max_metric_drop": 0, "init_bits": {"weights": 0, "activations": 0}}"#)
+        .unwrap_err();
+    assert_eq!((error.exit_status(), error.code()), (1, "target_not_met"), "{error}");
+}
+
+#[test]
+fn shared_widths_and_frozen_layers() {
+    let d = digits();
+    let done = d
+        .convert(r#"{"epochs": 20, "threads": 1, "granularity": {"weights": "tensor", "activations": "tensor"}, "target_ebops": 20000}"#)
+        .unwrap();
+    for layer in done.report["layers"].as_array().unwrap().iter().filter(|l| l["op"] == "Quant") {
+        // removed channels aside, one format per layer
+        let formats = layer["activation"]["formats"].as_array().unwrap();
+        let live = formats.iter().filter(|f| f["bits"] != 0).count();
+        assert!(live <= 1, "{layer}");
+    }
+    let bits = |r: &Value| r["layers"].as_array().unwrap().iter().find(|l| l["name"] == "/0/Gemm").unwrap()["weights"].clone();
+    let start = d.convert(r#"{"epochs": 0, "threads": 1}"#).unwrap();
+    let frozen = d.convert(r#"{"epochs": 10, "threads": 1, "freeze": ["/0/*"], "target_ebops": 12000}"#).unwrap();
+    let free = d.convert(r#"{"epochs": 10, "threads": 1, "target_ebops": 12000}"#).unwrap();
+    assert_ne!(bits(&free.report), bits(&start.report));
+    // what a pruned reader drops aside, frozen weights are those of the start
+    assert!(bits(&frozen.report)["nonzero"].as_u64() <= bits(&start.report)["nonzero"].as_u64());
+    assert!(bits(&frozen.report)["nonzero"].as_u64() > bits(&free.report)["nonzero"].as_u64());
+}
+
+#[test]
+fn a_canceled_job_ends_within_a_batch() {
+    let d = digits();
+    let file = |name: &str| DataFile { name: name.into(), bytes: common::npz(64, &d.x, Some(&d.y)) };
+    let job = Job {
+        model: d.model.clone(),
+        calibration: file("calibration.npz"),
+        train: Some(file("train.npz")),
+        validation: None,
+        config: JobConfig { epochs: 100_000, threads: Some(1), ..JobConfig::default() },
+    };
+    let cancel = AtomicBool::new(false);
+    let mut epochs = 0;
+    let result = run(
+        &job,
+        &mut |event| {
+            if matches!(event, hgq_onnx::convert::Event::Epoch { .. }) {
+                epochs += 1;
+                cancel.store(true, Ordering::Relaxed);
+            }
+        },
+        &cancel,
+    );
+    assert!(matches!(result, Err(Error::Canceled)));
+    assert_eq!(epochs, 1);
+}
