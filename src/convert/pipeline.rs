@@ -37,6 +37,14 @@ impl Clock<'_> {
         (self.progress)(Event::Stage { stage });
     }
 
+    /// Tells the warnings known so far: a user can stop a run that starts from a misunderstanding.
+    fn tell(&mut self, warnings: &[Warning]) {
+        for w in warnings {
+            let message = w.node.as_ref().map_or_else(|| w.message.clone(), |node| format!("{node}: {}", w.message));
+            (self.progress)(Event::Note { code: w.code.clone(), message });
+        }
+    }
+
     fn leave(&mut self) {
         let elapsed = self.since.elapsed().as_secs_f64();
         if !self.stage.is_empty() {
@@ -79,6 +87,8 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     }));
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     warnings.extend(unmatched_freezes(config, &built.model));
+    clock.tell(&warnings);
+    let told = warnings.len();
     let targets = data.validation.targets.as_ref();
     let kind = MetricKind::of(targets, source.width);
     let uniform = config.proxy.form == FormName::Uniform;
@@ -162,6 +172,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     }
 
     warnings.extend(doubts(&exactly, uniform, built.annotated));
+    clock.tell(&warnings[told..]);
 
     clock.enter("report");
     let report = compose(&Composition {
