@@ -20,14 +20,7 @@ They appear together when everything is done; nothing is left behind on failure.
 replaced.
 
 Example:
-  hgq-onnx convert model.onnx --calibration calibration.npz --train train.npz --target-ebops 5000 --out out
-
-Exit status:
-  0  done
-  1  verification failed, or no model reaches the target
-  2  the model is not supported (every offending node is listed)
-  3  bad data or options
-  4  internal error, or canceled";
+  hgq-onnx convert model.onnx --calibration calibration.npz --train train.npz --target-ebops 5000 --out out";
 
 /// Fine-tune a model's bit widths and write the proxy for hls4ml
 ///
@@ -39,7 +32,7 @@ Exit status:
 ///
 /// Progress goes to stderr: one line redrawn on a terminal, otherwise one JSON line per stage and epoch.
 #[derive(clap::Args)]
-#[command(after_help = FILES)]
+#[command(after_help = format!("{FILES}\n\n{}", super::EXIT_STATUS))]
 pub struct Args {
     /// The model: ONNX, float or with QONNX annotations
     #[arg(value_name = "MODEL.onnx")]

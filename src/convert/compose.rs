@@ -8,6 +8,7 @@ use super::score::Exactly;
 use super::source_check::ImportCheck;
 use super::{Error, Job};
 use crate::proxy::port;
+use crate::quant::exact::Exact;
 use crate::quant::{Model, ebops, interval};
 use crate::train::pareto::Front;
 use serde_json::{Value, json};
@@ -37,17 +38,17 @@ pub struct Composition<'a> {
 pub fn compose(c: &Composition) -> Result<Value, Error> {
     let internal = |e: String| Error::Internal(e);
     let pruned = &c.exactly.pruned;
-    let bounds = interval::bounds(pruned).map_err(|e| internal(e.to_string()))?;
-    let full_bounds = interval::bounds(&c.exactly.full).map_err(|e| internal(e.to_string()))?;
+    let exact = Exact::new(pruned)?;
+    let bounds = exact.bounds();
+    let full_bounds = interval::bounds(&c.exactly.full)?;
     let validation: Vec<&[f32]> = c.data.validation.inputs.iter().map(|v| v.as_slice()).collect();
     let ran = c.emitted.program.run(&validation, c.data.validation.samples).map_err(|e| Error::Verification(e.to_string()))?;
     let calibration: Vec<&[f32]> = c.data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
-    let exact = crate::quant::exact::Exact::new(pruned).map_err(|e| internal(e.to_string()))?;
     let outputs = exact.run(&calibration, c.data.calibration.samples, &pruned.outputs);
     let outputs = outputs.first().map_or(&[][..], |o| o.as_slice());
     let moved = outputs.iter().zip(&c.source_values.logits).map(|(&a, &b)| (a as f32 - b).abs()).fold(0f32, f32::max);
     let differing = outputs.iter().zip(&c.source_values.logits).filter(|&(&a, &b)| a as f32 != b).count();
-    let counts = ebops::layers(pruned, &bounds);
+    let counts = ebops::layers(pruned, bounds);
     let config = serde_json::to_value(&c.job.config).map_err(|e| internal(e.to_string()))?;
     let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
     verification["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
@@ -88,7 +89,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         "ebops_hgq2": ebops::ebops_hgq2(&c.exactly.full, &full_bounds),
         "metric": c.kind,
         "source": score(c.source_score),
-        "layers": report::layers(pruned, &bounds, &counts, &c.exactly.ranges),
+        "layers": report::layers(pruned, bounds, &counts, &c.exactly.ranges),
         "pareto": pareto,
         "verification": verification,
         "import": c.import,

@@ -76,7 +76,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let on_train = prepare::evaluate(&source, &data.train)?;
     let on_validation = prepare::evaluate(&source, &data.validation)?;
     let import = source_check::check(&job.model, &source, &data.calibration);
-    let mut warnings = import_warnings(&source, &import)?;
+    let mut warnings = import_warnings(&source, &import);
 
     clock.enter("quantize");
     let mut built = quantizers(&source, config, &on_calibration, Some(&on_train))?;
@@ -144,7 +144,8 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     };
     let calibration: Vec<&[f32]> = data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
     let judged = |m: &Model| judge.judge(m).map_err(Error::from);
-    let exactly = judged(&point.payload)?;
+    // epoch 0 is the start, made exact already
+    let exactly = if point.epoch == 0 { start } else { judged(&point.payload)? };
     let emitted = emit_verified(&exactly.pruned, form, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),
@@ -175,7 +176,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     clock.tell(&warnings[told..]);
 
     clock.enter("report");
-    let report = compose(&Composition {
+    let mut report = compose(&Composition {
         job,
         source: &source,
         data: &data,
@@ -191,12 +192,11 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         warnings: &warnings,
     })?;
     clock.leave();
-    let mut report = report;
     report["timing"] = Value::Object(clock.seconds);
     Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto })
 }
 
-fn import_warnings(source: &Source, import: &ImportCheck) -> Result<Vec<Warning>, Error> {
+fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = source
         .notes
         .iter()
@@ -216,7 +216,7 @@ fn import_warnings(source: &Source, import: &ImportCheck) -> Result<Vec<Warning>
         );
         warnings.push(Warning { code: "import_differs".into(), message, node: None });
     }
-    Ok(warnings)
+    warnings
 }
 
 pub(super) fn quantizers(

@@ -1,10 +1,10 @@
 //! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
 
 use super::metric::{MetricKind, measure};
-use crate::data::{Dataset, Targets};
+use crate::data::Dataset;
 use crate::proxy::prune;
 use crate::quant::exact::Exact;
-use crate::quant::{FixedModel, Model, ebops, interval};
+use crate::quant::{FixedModel, Model, ebops};
 use crate::trace::{FormatOptions, Ranges, TraceError, fix, trace_minmax};
 use crate::train::pareto::Score;
 
@@ -37,10 +37,6 @@ pub struct Exactly {
 }
 
 impl Judge<'_> {
-    pub fn targets(&self) -> Option<&Targets> {
-        self.validation.targets.as_ref()
-    }
-
     /// Traces, freezes and scores a model.
     ///
     /// # Errors
@@ -49,20 +45,13 @@ impl Judge<'_> {
         let ranges = trace_minmax(model, &[self.trace_inputs], self.trace_samples)?;
         let full = (self.finish)(&fix(model, &ranges, &self.formats)?);
         let pruned = prune(&full);
-        let bounds = interval::bounds(&pruned)?;
-        let ebops = ebops::ebops(&pruned, &bounds);
-        let (metric, loss) = self.measure(&pruned)?;
-        Ok(Exactly { full, pruned, ranges, score: Score { ebops, metric, loss } })
-    }
-
-    /// Metric (larger is better) and loss of an exact model on the validation samples.
-    ///
-    /// # Errors
-    /// See [`TraceError`].
-    pub fn measure(&self, model: &FixedModel) -> Result<(f64, f64), TraceError> {
+        let exact = Exact::new(&pruned)?;
+        let ebops = ebops::ebops(&pruned, exact.bounds());
         let inputs: Vec<&[f32]> = self.validation.inputs.iter().map(|v| v.as_slice()).collect();
-        let outputs = Exact::new(model)?.run(&inputs, self.validation.samples, &model.outputs);
+        let outputs = exact.run(&inputs, self.validation.samples, &pruned.outputs);
         let first = outputs.first().map_or(&[][..], |o| o.as_slice());
-        Ok(measure(self.kind, first, self.width, self.targets(), self.source_logits, self.temperature))
+        let targets = self.validation.targets.as_ref();
+        let (metric, loss) = measure(self.kind, first, self.width, targets, self.source_logits, self.temperature);
+        Ok(Exactly { full, pruned, ranges, score: Score { ebops, metric, loss } })
     }
 }

@@ -136,8 +136,7 @@ pub fn fit(
     match &options.goal {
         Goal::Ramp { ramp, start, end } => {
             let every = options.epochs.div_ceil(TRUNK_SNAPSHOTS).max(1);
-            let mut beta = |_: Ebops, u: f64| ramp.at(*start, *end, u);
-            run.stretch(options.epochs, every, &mut beta, &trunk_rates(options), &mut Vec::new())?;
+            run.stretch(options.epochs, every, &mut Steering::Ramp(*ramp, *start, *end), &trunk_rates(options))?;
         }
         Goal::Budgets(budgets) => run.trunk_and_branches(budgets)?,
     }
@@ -155,6 +154,31 @@ fn trunk_rates(o: &FitOptions) -> Rates {
 fn branch_rates(o: &FitOptions) -> Rates {
     let (w, b) = (o.learning_rate, o.learning_rate_bits);
     Box::new(move |u| (hold_cosine(0.5 * w, 0.01 * w, BRANCH_HOLD, u), hold_cosine(0.5 * b, 0.015 * b, BRANCH_HOLD, u)))
+}
+
+/// What sets β in a stretch of epochs.
+enum Steering<'a> {
+    /// A schedule from the first value to the second.
+    Ramp(Ramp, f64, f64),
+    /// A controller that follows a target in EBOPs, a function of `u`.
+    Follow(Controller, &'a dyn Fn(f64) -> f64),
+}
+
+impl Steering<'_> {
+    fn beta(&mut self, options: &FitOptions, ebops: f64, u: f64) -> f64 {
+        match self {
+            Steering::Ramp(ramp, start, end) => ramp.at(*start, *end, u),
+            Steering::Follow(controller, target) => options.loss_scale * controller.beta(ebops + options.overhead, target(u)),
+        }
+    }
+
+    /// The controller's state, for whoever goes on from a snapshot.
+    fn state(&self) -> f64 {
+        match self {
+            Steering::Ramp(..) => Controller::default().state,
+            Steering::Follow(controller, _) => controller.state,
+        }
+    }
 }
 
 struct Snapshot {
@@ -187,20 +211,12 @@ impl Run<'_> {
         let start = self.fitted.front.points().first().map_or(largest, |p| p.score.ebops as f64).max(1.0);
         let knee = largest.min(start);
         let targets = [(0.0, start), (TRUNK_KNEE, knee), (1.0, (TRUNK_END * smallest).max(1.0).min(knee))];
-        let (overhead, scale) = (self.options.overhead, self.options.loss_scale);
-        let mut controller = Controller::default();
-        let mut snapshots = Vec::new();
+        let target = |u: f64| log_piecewise(&targets, u);
         let every = trunk.div_ceil(TRUNK_SNAPSHOTS).max(1);
-        self.keep(&mut snapshots, start, controller.state);
-        {
-            let state = std::cell::Cell::new(controller.state);
-            let mut beta = |e: Ebops, u: f64| {
-                let beta = scale * controller.beta(e.enclosed + overhead, log_piecewise(&targets, u));
-                state.set(controller.state);
-                beta
-            };
-            self.stretch_with(trunk, every, &mut beta, &trunk_rates(self.options), &mut snapshots, &state)?;
-        }
+        let controller = Controller::default();
+        let mut snapshots = vec![self.snapshot(start, controller.state)];
+        let mut steering = Steering::Follow(controller, &target);
+        snapshots.extend(self.stretch(trunk, every, &mut steering, &trunk_rates(self.options))?);
         for (n, &budget) in budgets.iter().enumerate() {
             // what division left over goes to the first, largest budget
             let length = if n == 0 { epochs - trunk - branch * (budgets.len() - 1) } else { branch };
@@ -209,43 +225,30 @@ impl Run<'_> {
             }
             let from = snapshots.iter().rposition(|s| s.ebops >= BRANCH_START * budget).unwrap_or(0);
             let Some(snapshot) = snapshots.get(from) else { continue };
-            let mut controller = Controller { state: snapshot.controller };
+            let controller = Controller { state: snapshot.controller };
             self.engine.restore(&snapshot.parameters)?;
             self.engine.reset_moments();
             self.engine.reset_ranges();
-            let target = BRANCH_TARGET * budget;
-            let mut beta = |e: Ebops, _: f64| scale * controller.beta(e.enclosed + overhead, target);
+            let target = |_: f64| BRANCH_TARGET * budget;
             let every = (length / BRANCH_SNAPSHOTS).max(1);
-            self.stretch(length, every, &mut beta, &branch_rates(self.options), &mut Vec::new())?;
+            self.stretch(length, every, &mut Steering::Follow(controller, &target), &branch_rates(self.options))?;
         }
         Ok(())
     }
 
-    fn keep(&self, snapshots: &mut Vec<Snapshot>, ebops: f64, controller: f64) {
-        snapshots.push(Snapshot { ebops, parameters: self.engine.snapshot(), controller });
+    fn snapshot(&self, ebops: f64, controller: f64) -> Snapshot {
+        Snapshot { ebops, parameters: self.engine.snapshot(), controller }
     }
 
+    /// `epochs` epochs; every `every`th and the last are scored and returned.
     fn stretch(
         &mut self,
         epochs: usize,
         every: usize,
-        beta: &mut dyn FnMut(Ebops, f64) -> f64,
+        steering: &mut Steering,
         rates: &Rates,
-        snapshots: &mut Vec<Snapshot>,
-    ) -> Result<(), FitError> {
-        self.stretch_with(epochs, every, beta, rates, snapshots, &std::cell::Cell::new(0.0))
-    }
-
-    /// `epochs` epochs; every `every`th and the last are scored and kept in `snapshots`.
-    fn stretch_with(
-        &mut self,
-        epochs: usize,
-        every: usize,
-        beta: &mut dyn FnMut(Ebops, f64) -> f64,
-        rates: &Rates,
-        snapshots: &mut Vec<Snapshot>,
-        controller: &std::cell::Cell<f64>,
-    ) -> Result<(), FitError> {
+    ) -> Result<Vec<Snapshot>, FitError> {
+        let mut snapshots = Vec::new();
         let mut good = self.engine.snapshot();
         let mut rollbacks = 0;
         for epoch in 0..epochs {
@@ -260,8 +263,9 @@ impl Run<'_> {
                     return Err(FitError::Canceled);
                 }
                 let batch = &self.order[(step * size).min(self.order.len())..((step + 1) * size).min(self.order.len())];
-                let stats =
-                    self.engine.gradients(self.set, batch, &self.options.loss, self.options.l1, &mut |e| beta(e, u) as f32)?;
+                let options = self.options;
+                let mut beta = |e: Ebops| steering.beta(options, e.enclosed, u) as f32;
+                let stats = self.engine.gradients(self.set, batch, &options.loss, options.l1, &mut beta)?;
                 let (w, b) = rates(u);
                 self.engine.adam((w * self.rate) as f32, (b * self.rate) as f32);
                 loss += stats.task_loss / steps as f64;
@@ -283,12 +287,12 @@ impl Run<'_> {
             let score = if scored { Some(self.candidate(self.done)?) } else { None };
             if let Some(score) = score {
                 good = self.engine.snapshot();
-                self.keep(snapshots, score.ebops as f64, controller.get());
+                snapshots.push(self.snapshot(score.ebops as f64, steering.state()));
             }
             let epochs = self.options.epochs;
             self.observer.epoch(&Epoch { epoch: self.done, epochs, loss, beta: last.1, ebops: last.0, score });
         }
-        Ok(())
+        Ok(snapshots)
     }
 
     /// Scores the engine's present parameters and offers them to the front.
