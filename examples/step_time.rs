@@ -59,6 +59,7 @@ fn model(dims: &[usize], traced: bool, rng: &mut Lcg) -> Model {
             bias: vec![0.0; outputs],
             bias_bits: BiasBits::Activation,
             declared: None,
+            window: None,
             trainable: true,
         };
         push(&mut m, &mut at, format!("d{l}"), QOp::Dense(dense), outputs);

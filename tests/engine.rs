@@ -115,6 +115,7 @@ fn unfused(r: &mut Lcg) -> Model {
         bias: vec![0.0; 2],
         bias_bits: BiasBits::Own(vec![0, 0]),
         declared: None,
+        window: None,
         trainable: true,
     };
     c.0.nodes.push(Node { name: "dead".into(), op: QOp::Dense(side), inputs: vec![shared], output: dead });

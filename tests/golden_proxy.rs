@@ -60,6 +60,7 @@ fn model(z: &Arrays, name: &str) -> Model {
             bias: get(&format!("{l}|bias")).iter().map(|&v| v as f32).collect(),
             bias_bits: BiasBits::Activation,
             declared: None,
+            window: None,
             trainable: true,
         };
         push(&mut m, l, QOp::Dense(dense), o, &mut at);

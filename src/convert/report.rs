@@ -83,12 +83,20 @@ pub fn format_counts(formats: &[Kif]) -> Vec<Value> {
 pub fn kind(op: &FixedOp) -> &'static str {
     match op {
         FixedOp::Quantize(_) => "Quant",
-        FixedOp::Dense(_) => "Dense",
+        FixedOp::Dense(d) => match &d.window {
+            None => "Dense",
+            Some(_) => "Conv",
+        },
         FixedOp::Affine(_) => "Affine",
         FixedOp::Relu => "Relu",
         FixedOp::LeakyRelu { .. } => "LeakyRelu",
         FixedOp::Sigmoid => "Sigmoid",
         FixedOp::Tanh => "Tanh",
+        FixedOp::MaxPool(_) => "MaxPool",
+        FixedOp::AveragePool(_) => "AveragePool",
+        FixedOp::Merge(m) => m.kind(),
+        FixedOp::Concat { .. } => "Concat",
+        FixedOp::Pad { .. } => "Pad",
         FixedOp::Reshape => "Reshape",
     }
 }

@@ -1,11 +1,12 @@
 //! The operations of the imported graph: what is left of ONNX once constants, layouts and spellings are gone.
 
 use super::annotation::QuantSpec;
+use super::window::Window;
 
 /// An imported operation. Every operand that is constant in the file is inside the variant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    /// `y = x·W + b` (ONNX `Gemm`, `MatMul` [+ `Add`]).
+    /// `y = x·W + b` (ONNX `Gemm`, `MatMul` [+ `Add`]), or the same at every position of a window (`Conv`).
     Dense(Dense),
     /// `y = x·scale + shift`, element by element: a BatchNormalization that could not be folded.
     Affine(Affine),
@@ -19,6 +20,26 @@ pub enum Op {
     Tanh,
     /// Softmax over the last axis; only as the producer of a graph output.
     Softmax,
+    /// `−1` where `x < 0`, else `0`: `BipolarQuant` is an [`Affine`] of it, `scale·(2·y + 1)`.
+    Sign,
+    /// Largest value under a window with one group per channel; padding never wins.
+    MaxPool(Window),
+    /// Sum under a window with one group per channel, divided by `divisor`; padding counts as zeros.
+    AveragePool {
+        window: Window,
+        divisor: usize,
+    },
+    /// Two tensors of one shape, element by element; the only operation of this list with two inputs besides `Concat`.
+    Merge(Merge),
+    /// Any number of tensors along an axis of the sample.
+    Concat {
+        axis: usize,
+    },
+    /// Zeros around the sample, per axis.
+    Pad {
+        before: Vec<usize>,
+        after: Vec<usize>,
+    },
     /// Another shape for the same elements in the same order.
     Reshape,
     /// `y[j] = x[source[j]]` over the flattened sample; removed by the layout passes.
@@ -27,7 +48,43 @@ pub enum Op {
     },
 }
 
-/// Weights of a dense layer, row-major `[inputs][outputs]`.
+/// An element-wise operation on two tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    Add,
+    Sub,
+    Mul,
+    Max,
+    Min,
+}
+
+impl Merge {
+    /// The ONNX operator.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Merge::Add => "Add",
+            Merge::Sub => "Sub",
+            Merge::Mul => "Mul",
+            Merge::Max => "Max",
+            Merge::Min => "Min",
+        }
+    }
+
+    /// The function.
+    pub fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            Merge::Add => a + b,
+            Merge::Sub => a - b,
+            Merge::Mul => a * b,
+            Merge::Max => a.max(b),
+            Merge::Min => a.min(b),
+        }
+    }
+}
+
+/// Weights of a dense layer, row-major `[inputs][outputs]`. With a window the layer is applied at every output position to the
+/// elements under the kernel: `inputs` is [`Window::patch`] (kernel row, kernel column, channel of the group), `outputs` the channels
+/// of the result, of which each group of the window computes an equal share in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     pub inputs: usize,
@@ -40,6 +97,8 @@ pub struct Dense {
     pub weight_quant: Option<QuantSpec>,
     /// Annotation of the bias, expanded to `[outputs]`.
     pub bias_quant: Option<QuantSpec>,
+    /// `None`: the whole flat sample is the input.
+    pub window: Option<Window>,
 }
 
 /// Element-wise scale and shift of one sample; both as long as the sample. `f64`, since they are derived
@@ -54,7 +113,10 @@ impl Op {
     /// The ONNX operator that this stands for, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
-            Op::Dense(_) => "Gemm",
+            Op::Dense(d) => match &d.window {
+                None => "Gemm",
+                Some(_) => "Conv",
+            },
             Op::Affine(_) => "BatchNormalization",
             Op::Quant(_) => "Quant",
             Op::Relu => "Relu",
@@ -62,6 +124,12 @@ impl Op {
             Op::Sigmoid => "Sigmoid",
             Op::Tanh => "Tanh",
             Op::Softmax => "Softmax",
+            Op::Sign => "BipolarQuant",
+            Op::MaxPool(_) => "MaxPool",
+            Op::AveragePool { .. } => "AveragePool",
+            Op::Merge(merge) => merge.kind(),
+            Op::Concat { .. } => "Concat",
+            Op::Pad { .. } => "Pad",
             Op::Reshape => "Reshape",
             Op::Permute { .. } => "Transpose",
         }

@@ -184,6 +184,7 @@ fn step(op: &FixedOp, x: &[Span], outputs: usize) -> Result<Vec<Span>, Reason> {
         FixedOp::Sigmoid => x.iter().map(|s| through(*s, table::Kind::Sigmoid)).collect(),
         FixedOp::Tanh => x.iter().map(|s| through(*s, table::Kind::Tanh)).collect(),
         FixedOp::Reshape => x.to_vec(),
+        _ => unimplemented!("convolutions and merges"),
     };
     if result.len() == outputs { Ok(result) } else { Err(Reason::Shape { what: "output", found: result.len(), wanted: outputs }) }
 }

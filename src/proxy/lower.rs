@@ -146,6 +146,7 @@ impl<'a> Lower<'a> {
                 Some(stage) => State::Pending(Stage { value: node.output, ..stage }),
                 None => State::Parts(self.parts(source)),
             }),
+            _ => unimplemented!("convolutions and merges"),
         }
     }
 

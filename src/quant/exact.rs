@@ -172,6 +172,7 @@ impl<'a> Exact<'a> {
             FixedOp::Sigmoid => x.iter().map(|&v| table_f64(table::Kind::Sigmoid, v)).collect(),
             FixedOp::Tanh => x.iter().map(|&v| table_f64(table::Kind::Tanh, v)).collect(),
             FixedOp::Reshape => x.to_vec(),
+            _ => unimplemented!("convolutions and merges"),
         }
     }
 
@@ -226,6 +227,7 @@ impl<'a> Exact<'a> {
                 (0..x.len()).map(|k| table::lookup(kind, x[k] as i64, from.frac[k / BLOCK]) as i128).collect()
             }
             FixedOp::Reshape => x.to_vec(),
+            _ => unimplemented!("convolutions and merges"),
         }
     }
 }

@@ -103,6 +103,7 @@ pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
                 Some(out)
             }
             FixedOp::Reshape => input.cloned(),
+            _ => unimplemented!("convolutions and merges"),
         };
         if let Some(b) = &out {
             let bits = b.max_bits();

@@ -15,7 +15,7 @@ pub mod table;
 pub use groups::{Granularity, Groups};
 pub use kif::Kif;
 pub use model::{
-    BiasBits, Declared, FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer,
+    AveragePool, BiasBits, Declared, FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer,
     Range,
 };
 pub use rounding::{Overflow, Rounding};

@@ -3,7 +3,7 @@
 use super::groups::Groups;
 use super::kif::Kif;
 use super::rounding::{Overflow, Rounding};
-use crate::graph::Dag;
+use crate::graph::{Dag, Merge, Window};
 
 /// A graph whose weights, biases and activations carry quantizers.
 pub type Model = Dag<QOp>;
@@ -24,6 +24,18 @@ pub enum QOp {
     Sigmoid,
     /// hls4ml's table tanh: see [`super::table`].
     Tanh,
+    /// `−1` where `x < 0`, else `0`; straight-through gradient `½` for `|x| ≤ 1` (an affine of 2 behind it makes it the sign).
+    Sign,
+    MaxPool(Window),
+    AveragePool(AveragePool),
+    Merge(Merge),
+    Concat {
+        axis: usize,
+    },
+    Pad {
+        before: Vec<usize>,
+        after: Vec<usize>,
+    },
     Reshape,
 }
 
@@ -51,7 +63,17 @@ pub enum Range {
     Saturating { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
 }
 
-/// A dense layer with quantized weights, row-major `[inputs][outputs]`; weights round half up.
+/// Mean under a window: `y = reciprocal·Σ x`, one group per channel, padding counts as zeros. The reciprocal is exact where the divisor
+/// is a power of two, else on a fixed-point grid, for training and hardware alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AveragePool {
+    pub window: Window,
+    /// One element.
+    pub reciprocal: FixedTensor,
+}
+
+/// A dense layer with quantized weights, row-major `[inputs][outputs]`; weights round half up. For `window` see
+/// [`crate::graph::Dense`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct QDense {
     pub inputs: usize,
@@ -64,6 +86,7 @@ pub struct QDense {
     /// Latent bias, length `outputs`.
     pub bias: Vec<f32>,
     pub bias_bits: BiasBits,
+    pub window: Option<Window>,
     /// The formats the file declared, per element; dropped as soon as the layer is trained. Only for `ebops_hgq2`.
     pub declared: Option<Declared>,
     pub trainable: bool,
@@ -98,6 +121,11 @@ pub enum FixedOp {
     LeakyRelu { log2_slope: i32 },
     Sigmoid,
     Tanh,
+    MaxPool(Window),
+    AveragePool(AveragePool),
+    Merge(Merge),
+    Concat { axis: usize },
+    Pad { before: Vec<usize>, after: Vec<usize> },
     Reshape,
 }
 
@@ -116,7 +144,7 @@ pub struct FixedTensor {
     pub frac: i32,
 }
 
-/// A dense layer with exact weights, row-major `[inputs][outputs]`.
+/// A dense layer with exact weights, row-major `[inputs][outputs]`. For `window` see [`crate::graph::Dense`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FixedDense {
     pub inputs: usize,
@@ -127,6 +155,7 @@ pub struct FixedDense {
     pub weight_bits: Vec<u16>,
     /// The same for the bias.
     pub bias_bits: Vec<u16>,
+    pub window: Option<Window>,
 }
 
 /// Element-wise `y = x·scale + shift` on exact constants, both as long as the sample.

@@ -35,6 +35,17 @@ pub fn freeze(model: &Model, formats: &[Option<Vec<Kif>>]) -> Result<FixedModel,
             QOp::LeakyRelu { log2_slope } => FixedOp::LeakyRelu { log2_slope: *log2_slope },
             QOp::Sigmoid => FixedOp::Sigmoid,
             QOp::Tanh => FixedOp::Tanh,
+            // the format of one sign bit holds −1 and 0
+            QOp::Sign => FixedOp::Quantize(FixedQuantizer {
+                formats: vec![Kif { keep_negative: true, integer: 0, fractional: 0 }; model.len_of(node.output)],
+                rounding: Rounding::Floor,
+                overflow: Overflow::Sat,
+            }),
+            QOp::MaxPool(w) => FixedOp::MaxPool(w.clone()),
+            QOp::AveragePool(a) => FixedOp::AveragePool(a.clone()),
+            QOp::Merge(m) => FixedOp::Merge(*m),
+            QOp::Concat { axis } => FixedOp::Concat { axis: *axis },
+            QOp::Pad { before, after } => FixedOp::Pad { before: before.clone(), after: after.clone() },
             QOp::Reshape => FixedOp::Reshape,
         })
     })
@@ -80,6 +91,7 @@ fn dense(model: &Model, index: usize, d: &QDense) -> Result<FixedDense, TraceErr
         bias: FixedTensor::from_f64(&bias).ok_or_else(|| fault("its bias does not fit one 62-bit grid"))?,
         weight_bits,
         bias_bits,
+        window: d.window.clone(),
     })
 }
 

@@ -137,6 +137,7 @@ impl Compiler<'_> {
                 let (scale, shift) = (padded(&a.scale), padded(&a.shift));
                 self.unary(Unary::Affine { scale, shift }, x, node.output)
             }
+            _ => unimplemented!("convolutions and merges"),
         };
         self.plan.stages.push(Stage { step, input_grad: InputGrad::Skip, quantizer_done: false, dead: false });
     }

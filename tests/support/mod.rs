@@ -149,6 +149,7 @@ impl Chain {
             bias,
             bias_bits: BiasBits::Activation,
             declared: None,
+            window: None,
             trainable: true,
         };
         self.push(name, QOp::Dense(dense), outputs)

@@ -110,6 +110,7 @@ impl Net {
             bias_bits: vec![0; outputs],
             weight: FixedTensor { ints: weight, frac },
             bias: FixedTensor { ints: bias, frac: bias_frac },
+            window: None,
         });
         self.op(op, vec![outputs])
     }
@@ -259,6 +260,7 @@ pub fn reference(model: &FixedModel, x: &[f32], samples: usize, port_frac: i32) 
                 FixedOp::Sigmoid => v.iter().map(|&x| table(x, 64, |v| 1.0 / (1.0 + (-v).exp()))).collect(),
                 FixedOp::Tanh => v.iter().map(|&x| table(x, 128, f64::tanh)).collect(),
                 FixedOp::Reshape => v.clone(),
+                _ => unimplemented!("convolutions and merges"),
             };
         }
         for (out, &value) in outputs.iter_mut().zip(&model.outputs) {

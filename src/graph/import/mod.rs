@@ -34,6 +34,11 @@ pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 #[derive(Clone, Debug)]
 pub struct Imported {
     pub graph: Graph,
+    /// Per graph input: element `j` of the graph's sample is element `order[j]` of the file's sample (channels last instead of
+    /// channels first); `None` where they are alike.
+    pub input_orders: Vec<Option<Vec<usize>>>,
+    /// The same per graph output.
+    pub output_orders: Vec<Option<Vec<usize>>>,
     pub notes: Vec<Note>,
 }
 
@@ -63,7 +68,8 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     if !nodes.is_empty() {
         return Err(ImportError::Unsupported { nodes });
     }
-    Ok(Imported { graph, notes })
+    let orders = |n: usize| vec![None; n];
+    Ok(Imported { input_orders: orders(graph.inputs.len()), output_orders: orders(graph.outputs.len()), graph, notes })
 }
 
 /// Translates one node and records what its outputs are.

@@ -89,6 +89,7 @@ impl Builder<'_> {
             weight_f,
             bias: bias.iter().map(|&b| b as f32).collect(),
             bias_bits,
+            window: d.window.clone(),
             declared,
             trainable: self.options.training && !self.frozen(&node.name),
         })

@@ -193,6 +193,7 @@ impl Builder<'_> {
             }
             Op::Reshape => self.push(node, QOp::Reshape, node.output),
             Op::Permute { .. } => self.fault(node, "a permutation that no dense layer absorbs".into()),
+            _ => unimplemented!("convolutions and merges"),
         }
         taken
     }

@@ -44,7 +44,7 @@ pub fn emit<'m>(
         }
     };
     let weight_quant = weight.quant.as_deref().cloned();
-    let dense = Dense { inputs, outputs, weight: values, bias: bias_values, weight_quant, bias_quant };
+    let dense = Dense { inputs, outputs, weight: values, bias: bias_values, weight_quant, bias_quant, window: None };
     let item = context.emit(node, Op::Dense(dense), input, shape);
     if let (None, &Item::Data(value)) = (bias, &item) {
         context.bare.insert(value);
