@@ -235,6 +235,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                 QOp::Dense(d) => (0..d.outputs)
                     .map(|o| net.bias(n, o).0 + (0..d.inputs).map(|i| x[i] * weight(d, i * d.outputs + o)).sum::<f64>())
                     .collect(),
+                _ => unimplemented!("convolutions and merges"),
             };
         }
         let out = model.outputs[0];
