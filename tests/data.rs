@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, Targets, Values, split};
+use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, Values, split};
 use npyz::WriterBuilder;
 
 /// A npy file written by hand: header text and raw bytes.
@@ -41,7 +41,7 @@ fn read(bytes: &[u8]) -> Result<Arrays, DataError> {
 }
 
 fn dataset(members: &[(&str, Vec<u8>)]) -> Result<Dataset, DataError> {
-    Dataset::from_arrays(&read(&npz(members)).unwrap(), &[("image".into(), vec![2])], 3, "training")
+    Dataset::from_arrays(&read(&npz(members)).unwrap(), &[InputShape::new("image", vec![2])], 3, "training")
 }
 
 #[track_caller]
@@ -96,7 +96,7 @@ fn what_another_writer_wrote() {
     writer.finish().unwrap();
     archive.zip_writer().finish().unwrap();
     drop(archive);
-    let data = Dataset::from_arrays(&read(&bytes.into_inner()).unwrap(), &[("i".into(), vec![2])], 1, "calibration").unwrap();
+    let data = Dataset::from_arrays(&read(&bytes.into_inner()).unwrap(), &[InputShape::new("i", vec![2])], 1, "calibration").unwrap();
     assert_eq!((data.samples, data.inputs[0].as_slice()), (2, &[1.0, 2.0, 3.0, 4.5][..]));
 }
 
@@ -116,9 +116,9 @@ fn names_and_fallbacks() {
     assert_eq!(train.targets, Some(Targets::Labels(vec![0, 1])));
     // two inputs need their names
     let both = read(&npz(&[("a", x.clone()), ("b", f32s("(2,)", &[5.0, 6.0]))])).unwrap();
-    let inputs = [("a".to_string(), vec![1, 2]), ("b".to_string(), vec![])];
+    let inputs = [InputShape::new("a", vec![1, 2]), InputShape::new("b", vec![])];
     assert_eq!(Dataset::from_arrays(&both, &inputs, 1, "calibration").unwrap().inputs[1], [5.0, 6.0]);
-    let inputs = [("a".to_string(), vec![2]), ("c".to_string(), vec![])];
+    let inputs = [InputShape::new("a", vec![2]), InputShape::new("c", vec![])];
     assert!(Dataset::from_arrays(&both, &inputs, 1, "calibration").unwrap_err().to_string().contains("`c`"));
 }
 
@@ -134,7 +134,7 @@ fn targets_in_every_form() {
     let values = Targets::Values { width: 3, values: vec![0.5; 6] };
     assert_eq!(targets(f32s("(2, 3)", &[0.5; 6])), values);
     let binary = read(&npz(&[x(), ("y", i64s("(2,)", &[1, 0]))])).unwrap();
-    let binary = Dataset::from_arrays(&binary, &[("image".into(), vec![2])], 1, "training").unwrap();
+    let binary = Dataset::from_arrays(&binary, &[InputShape::new("image", vec![2])], 1, "training").unwrap();
     assert_eq!(binary.targets, Some(Targets::Values { width: 1, values: vec![1.0, 0.0] }));
 }
 

@@ -1,6 +1,7 @@
 //! The report's content from what the stages found (design section 5.4).
 
 use super::emit::Emitted;
+use super::layout::join;
 use super::metric::MetricKind;
 use super::prepare::{Data, Source, SourceValues};
 use super::report::{self, Warning};
@@ -45,7 +46,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let ran = c.emitted.program.run(&validation, c.data.validation.samples).map_err(|e| Error::Verification(e.to_string()))?;
     let calibration: Vec<&[f32]> = c.data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
     let outputs = exact.run(&calibration, c.data.calibration.samples, &pruned.outputs);
-    let outputs = outputs.first().map_or(&[][..], |o| o.as_slice());
+    let outputs = join(&outputs, &c.source.widths, c.data.calibration.samples);
     let moved = outputs.iter().zip(&c.source_values.logits).map(|(&a, &b)| (a as f32 - b).abs()).fold(0f32, f32::max);
     let differing = outputs.iter().zip(&c.source_values.logits).filter(|&(&a, &b)| a as f32 != b).count();
     let counts = ebops::layers(pruned, bounds);

@@ -53,7 +53,7 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
     let exact = Exact::new(model)?;
     let mut verification = Verification { samples, ..Verification::default() };
     let mut warnings = Vec::new();
-    let mut first: Vec<f64> = Vec::new();
+    let mut first: Vec<Vec<f64>> = Vec::new();
     for start in (0..samples).step_by(CHUNK) {
         let n = CHUNK.min(samples - start);
         let rows = slice(model, inputs, start, n);
@@ -78,7 +78,7 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
             }
         }
         if start == 0 {
-            first = want.into_iter().next().unwrap_or_default();
+            first = want;
         }
     }
     if twice {
@@ -100,7 +100,7 @@ fn second_opinion(
     bytes: &[u8],
     inputs: &[&[f32]],
     samples: usize,
-    want: &[f64],
+    want: &[Vec<f64>],
     verification: &mut Verification,
     warnings: &mut Vec<(String, String)>,
 ) -> Result<(), Error> {
@@ -114,8 +114,8 @@ fn second_opinion(
         }
     };
     verification.second_opinion_samples = n;
-    let got = got.first().map_or(&[][..], |v| v.as_slice());
-    let differ = got.iter().zip(want).filter(|&(&a, &b)| a != b as f32).count() as u64;
+    let pairs = got.iter().flatten().zip(want.iter().zip(&model.outputs).flat_map(|(v, &o)| &v[..n * model.len_of(o)]));
+    let differ = pairs.filter(|&(&a, &b)| a != b as f32).count() as u64;
     let bounds = interval::bounds(model)?;
     let fits = bounds.iter().flatten().all(|b| b.max_bits() <= F32_BITS) && inputs_fit(inputs);
     if differ > 0 && fits {

@@ -68,6 +68,11 @@ pub fn inspect(model: &[u8]) -> Result<Value, Error> {
 fn layer(node: &crate::graph::Node<Op>) -> Value {
     let mut entry = json!({ "name": node.name, "op": node.op.kind() });
     if let Op::Dense(d) = &node.op {
+        if let Some(w) = &d.window {
+            entry["kernel"] = json!(w.kernel);
+            entry["stride"] = json!(w.stride);
+            entry["groups"] = json!(w.groups);
+        }
         entry["inputs"] = json!(d.inputs);
         entry["outputs"] = json!(d.outputs);
         entry["weights"] = json!(d.weight.len());

@@ -13,17 +13,17 @@ pub enum MetricKind {
     Mse,
     /// Share of samples whose largest output is that of the source model.
     Agreement,
-    /// Mean squared error against the source model's outputs (a single output, no targets).
+    /// Mean squared error against the source model's outputs (a single value or several outputs, no targets).
     SourceMse,
 }
 
 impl MetricKind {
     /// The kind that fits the targets at hand.
-    pub fn of(targets: Option<&Targets>, width: usize) -> MetricKind {
+    pub fn of(targets: Option<&Targets>, widths: &[usize]) -> MetricKind {
         match targets {
             Some(Targets::Labels(_)) => MetricKind::Accuracy,
             Some(Targets::Values { .. }) => MetricKind::Mse,
-            None if width > 1 => MetricKind::Agreement,
+            None if matches!(widths, [width] if *width > 1) => MetricKind::Agreement,
             None => MetricKind::SourceMse,
         }
     }

@@ -6,6 +6,7 @@ pub mod config;
 pub mod emit;
 pub mod error;
 mod inspect;
+mod layout;
 pub mod metric;
 mod pipeline;
 mod prepare;

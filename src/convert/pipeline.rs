@@ -90,15 +90,15 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     clock.tell(&warnings);
     let told = warnings.len();
     let targets = data.validation.targets.as_ref();
-    let kind = MetricKind::of(targets, source.width);
+    let kind = MetricKind::of(targets, &source.widths);
     let uniform = config.proxy.form == FormName::Uniform;
     let temperature = temperature(&on_train.logits, source.width);
     let judge = Judge {
-        trace_samples: data.trace.len() / source.graph.len_of(source.graph.inputs[0]).max(1),
+        trace_samples: data.trace_samples,
         trace_inputs: &data.trace,
         validation: &data.validation,
         source_logits: &on_validation.logits,
-        width: source.width,
+        widths: &source.widths,
         kind,
         temperature,
         formats: FormatOptions { cover_factor: config.cover_factor, lower_annotated: config.epochs > 0 },

@@ -1,7 +1,8 @@
 //! From uploaded bytes to a checked graph and checked data. Every fault of model, data and configuration is found here.
 
+use super::layout::{join, to_graph};
 use super::{DataFile, Error, NodeFault};
-use crate::data::{Arrays, DataError, DataLimits, Dataset, Targets, split};
+use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, split};
 use crate::graph::eval;
 use crate::graph::import::{ImportError, Note, import};
 use crate::graph::{Graph, Op, ValueId};
@@ -18,10 +19,33 @@ const CHUNK: usize = 4096;
 pub struct Source {
     pub graph: Graph,
     pub notes: Vec<Note>,
-    /// The value that the proxy's output stands for: the graph's output, or what its Softmax reads.
-    pub logits: ValueId,
+    /// The values that the proxy's outputs stand for: the graph's outputs, or what their Softmax reads.
+    pub logits: Vec<ValueId>,
     pub has_softmax: bool,
+    /// Values per sample of each output.
+    pub widths: Vec<usize>,
+    /// Values per sample of all outputs.
     pub width: usize,
+    /// See [`crate::graph::import::Imported::input_orders`].
+    pub input_orders: Vec<Option<Vec<usize>>>,
+    pub output_orders: Vec<Option<Vec<usize>>>,
+}
+
+impl Source {
+    /// Values per sample of each input.
+    pub fn input_widths(&self) -> Vec<usize> {
+        self.graph.inputs.iter().map(|&i| self.graph.len_of(i)).collect()
+    }
+
+    /// What the inputs take, by name.
+    pub fn input_shapes(&self) -> Vec<InputShape> {
+        let of = |(&i, order): (&ValueId, &Option<Vec<usize>>)| InputShape {
+            name: self.graph.values[i].name.clone(),
+            shape: self.graph.values[i].shape.clone(),
+            order: order.clone(),
+        };
+        self.graph.inputs.iter().zip(&self.input_orders).map(of).collect()
+    }
 }
 
 /// Decodes and imports.
@@ -36,27 +60,31 @@ pub fn source(bytes: &[u8]) -> Result<Source, Error> {
         }
         other => Error::NotOnnx(other.to_string()),
     })?;
-    let graph = imported.graph;
+    let (mut graph, mut notes, mut output_orders) = (imported.graph, imported.notes, imported.output_orders);
     graph.check().map_err(|e| Error::Internal(e.to_string()))?;
-    let many = |what: &str, n: usize| {
-        Error::Unsupported(vec![NodeFault {
-            name: graph.name.clone(),
-            op: "graph".into(),
-            reason: format!("{n} {what}; models with one are supported so far"),
-        }])
-    };
-    if graph.inputs.len() != 1 {
-        return Err(many("inputs", graph.inputs.len()));
+    let softmax = |graph: &Graph, output| graph.producer(output).filter(|&n| matches!(graph.nodes[n].op, Op::Softmax));
+    let has_softmax = graph.outputs.iter().any(|&o| softmax(&graph, o).is_some());
+    let mut logits: Vec<ValueId> = Vec::new();
+    let mut kept = Vec::new();
+    for (at, &output) in graph.outputs.iter().enumerate() {
+        let value = softmax(&graph, output).map_or(output, |n| graph.nodes[n].inputs[0]);
+        if logits.contains(&value) {
+            let message = format!("output `{}` is left out: another output has the same logits", graph.values[output].name);
+            notes.push(Note { code: "output_dropped", message, node: None });
+        } else {
+            logits.push(value);
+            kept.push(at);
+        }
     }
-    let [output] = graph.outputs[..] else { return Err(many("outputs", graph.outputs.len())) };
-    let softmax = graph.producer(output).filter(|&n| matches!(graph.nodes[n].op, Op::Softmax));
-    let logits = softmax.map_or(output, |n| graph.nodes[n].inputs[0]);
-    if graph.nodes.iter().all(|n| !matches!(n.op, Op::Dense(_))) {
-        let reason = "there is no Gemm or MatMul in it: nothing to quantize".into();
+    graph.outputs = kept.iter().map(|&at| graph.outputs[at]).collect();
+    output_orders = kept.iter().map(|&at| output_orders.get(at).cloned().flatten()).collect();
+    if graph.inputs.is_empty() || logits.is_empty() || graph.nodes.iter().all(|n| !matches!(n.op, Op::Dense(_))) {
+        let reason = "there is no Gemm, MatMul or Conv in it: nothing to quantize".into();
         return Err(Error::Unsupported(vec![NodeFault { name: graph.name.clone(), op: "graph".into(), reason }]));
     }
-    let width = graph.len_of(logits);
-    Ok(Source { notes: imported.notes, logits, has_softmax: softmax.is_some(), width, graph })
+    let widths: Vec<usize> = logits.iter().map(|&v| graph.len_of(v)).collect();
+    let width = widths.iter().sum();
+    Ok(Source { notes, logits, has_softmax, widths, width, input_orders: imported.input_orders, output_orders, graph })
 }
 
 /// All data of a job.
@@ -68,7 +96,8 @@ pub struct Data {
     /// How the validation samples came about, for the report.
     pub validation_origin: &'static str,
     /// Inputs that ranges are traced on: the calibration data, and the training data if they are others.
-    pub trace: Vec<f32>,
+    pub trace: Vec<Vec<f32>>,
+    pub trace_samples: usize,
 }
 
 /// Reads and checks the data files.
@@ -90,7 +119,7 @@ pub fn data(
     let validation = validation.map(|f| read(f, "validation"));
     let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
     let train = train.flatten();
-    let trace = trace_inputs(&calibration, train.as_ref());
+    let (trace, trace_samples) = trace_inputs(&calibration, train.as_ref());
     let train = train.unwrap_or_else(|| calibration.clone());
     let (train, validation, validation_origin) = match validation.flatten() {
         Some(v) => (train, v, "given"),
@@ -118,19 +147,16 @@ pub fn data(
     if train.targets.is_some() && validation.targets.is_none() {
         return Err(Error::Data(vec!["validation: `y` is missing, the training data have one".into()]));
     }
-    Ok(Data { calibration, train, validation, validation_origin, trace })
+    Ok(Data { calibration, train, validation, validation_origin, trace, trace_samples })
 }
 
-fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> Vec<f32> {
-    let mut x = calibration.inputs.first().cloned().unwrap_or_default();
-    if let Some(t) = train.and_then(|t| t.inputs.first()) {
-        if t.starts_with(&x) {
-            x.clone_from(t);
-        } else {
-            x.extend_from_slice(t);
-        }
+fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> (Vec<Vec<f32>>, usize) {
+    let Some(train) = train else { return (calibration.inputs.clone(), calibration.samples) };
+    if train.inputs.iter().zip(&calibration.inputs).all(|(t, c)| t.starts_with(c)) {
+        return (train.inputs.clone(), train.samples);
     }
-    x
+    let both = calibration.inputs.iter().zip(&train.inputs).map(|(c, t)| [&c[..], t].concat()).collect();
+    (both, calibration.samples + train.samples)
 }
 
 /// One data file as a dataset of the model's input.
@@ -139,11 +165,10 @@ fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> Vec<f32> {
 /// Every fault, one line each.
 pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, Vec<String>> {
     let graph = &source.graph;
-    let inputs: Vec<(String, Vec<usize>)> =
-        graph.inputs.iter().map(|&i| (graph.values[i].name.clone(), graph.values[i].shape.clone())).collect();
+    let inputs = source.input_shapes();
     let arrays = Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| lines(&e, what))?;
     let mut data = Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| lines(&e, what))?;
-    for (x, (name, _)) in data.inputs.iter().zip(&inputs) {
+    for (x, InputShape { name, .. }) in data.inputs.iter().zip(&inputs) {
         if let Some(at) = x.iter().position(|v| v.abs() > MAX_INPUT) {
             return Err(vec![format!(
                 "{what} (`{}`): input `{name}` is {} at index {at}: scale the inputs below {MAX_INPUT}",
@@ -152,13 +177,40 @@ pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, 
         }
     }
     // zeros and ones for a single logit are classes; behind a Sigmoid they are values to reach
-    let probability = graph.producer(source.logits).is_some_and(|n| matches!(graph.nodes[n].op, Op::Sigmoid));
+    let sigmoid = |&v: &ValueId| graph.producer(v).is_some_and(|n| matches!(graph.nodes[n].op, Op::Sigmoid));
+    let probability = source.logits.iter().any(sigmoid);
     if let (1, false, Some(Targets::Values { values, .. })) = (source.width, probability, &data.targets)
         && values.iter().all(|&v| v == 0.0 || v == 1.0)
     {
         data.targets = Some(Targets::Labels(values.iter().map(|&v| v as u32).collect()));
     }
+    if source.widths.len() > 1 && matches!(data.targets, Some(Targets::Labels(_))) {
+        return Err(vec![format!(
+            "{what} (`{}`): the model has {} outputs: give `y` as floats of all of them ({} per sample), or no `y` to follow the model sent",
+            file.name,
+            source.widths.len(),
+            source.width
+        )]);
+    }
+    if let Some(Targets::Values { values, .. }) = &mut data.targets {
+        order_targets(source, values);
+    }
     Ok(data)
+}
+
+/// Targets of outputs whose channels the file has first.
+fn order_targets(source: &Source, values: &mut [f32]) {
+    for row in values.chunks_exact_mut(source.width.max(1)) {
+        let mut rest = row;
+        for (&width, order) in source.widths.iter().zip(&source.output_orders) {
+            let (part, next) = rest.split_at_mut(width);
+            if let Some(order) = order {
+                let ordered = to_graph(part, order);
+                part.copy_from_slice(&ordered);
+            }
+            rest = next;
+        }
+    }
 }
 
 /// One line per fault, each naming the role and the file.
@@ -171,7 +223,7 @@ pub fn lines(error: &DataError, what: &str) -> Vec<String> {
 
 /// Values of the source graph on a dataset.
 pub struct SourceValues {
-    /// `samples × width`, before any Softmax.
+    /// `samples × width`, outputs joined, before any Softmax.
     pub logits: Vec<f32>,
     /// Range of every graph value.
     pub ranges: Vec<MinMax>,
@@ -196,6 +248,9 @@ pub fn evaluate(source: &Source, data: &Dataset) -> Result<SourceValues, Error> 
             .map(|(x, &i)| &x[first * graph.len_of(i)..(first + n) * graph.len_of(i)])
             .collect();
         let values = eval::run(graph, &rows, n, &wanted).map_err(|e| Error::Internal(e.to_string()))?;
+        let of = |v: &ValueId| wanted.iter().position(|w| w == v).map_or(&[][..], |at| &values[at][..]);
+        let outputs: Vec<&[f64]> = source.logits.iter().map(of).collect();
+        logits.extend(join(&outputs, &source.widths, n).into_iter().map(|x| x as f32));
         for (&v, block) in wanted.iter().zip(&values) {
             let len = graph.len_of(v).max(1);
             for row in block.chunks_exact(len) {
@@ -209,9 +264,6 @@ pub fn evaluate(source: &Source, data: &Dataset) -> Result<SourceValues, Error> 
                     ranges[v].min[e] = ranges[v].min[e].min(x);
                     ranges[v].max[e] = ranges[v].max[e].max(x);
                 }
-            }
-            if v == source.logits {
-                logits.extend(block.iter().map(|&x| x as f32));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
 
+use super::layout::join;
 use super::metric::{MetricKind, measure};
 use crate::data::Dataset;
 use crate::proxy::prune;
@@ -11,12 +12,13 @@ use crate::train::pareto::Score;
 /// What candidates are scored on.
 pub struct Judge<'a> {
     /// Inputs that ranges are traced on.
-    pub trace_inputs: &'a [f32],
+    pub trace_inputs: &'a [Vec<f32>],
     pub trace_samples: usize,
     pub validation: &'a Dataset,
     /// The source's logits on the validation samples.
     pub source_logits: &'a [f32],
-    pub width: usize,
+    /// Values per sample of each output.
+    pub widths: &'a [usize],
     pub kind: MetricKind,
     /// See [`super::metric::temperature`].
     pub temperature: f64,
@@ -42,16 +44,17 @@ impl Judge<'_> {
     /// # Errors
     /// See [`TraceError`].
     pub fn judge(&self, model: &Model) -> Result<Exactly, TraceError> {
-        let ranges = trace_minmax(model, &[self.trace_inputs], self.trace_samples)?;
+        let traced: Vec<&[f32]> = self.trace_inputs.iter().map(|v| v.as_slice()).collect();
+        let ranges = trace_minmax(model, &traced, self.trace_samples)?;
         let full = (self.finish)(&fix(model, &ranges, &self.formats)?);
         let pruned = prune(&full);
         let exact = Exact::new(&pruned)?;
         let ebops = ebops::ebops(&pruned, exact.bounds());
         let inputs: Vec<&[f32]> = self.validation.inputs.iter().map(|v| v.as_slice()).collect();
         let outputs = exact.run(&inputs, self.validation.samples, &pruned.outputs);
-        let first = outputs.first().map_or(&[][..], |o| o.as_slice());
+        let joined = join(&outputs, self.widths, self.validation.samples);
         let targets = self.validation.targets.as_ref();
-        let (metric, loss) = measure(self.kind, first, self.width, targets, self.source_logits, self.temperature);
+        let (metric, loss) = measure(self.kind, &joined, self.widths.iter().sum(), targets, self.source_logits, self.temperature);
         Ok(Exactly { full, pruned, ranges, score: Score { ebops, metric, loss } })
     }
 }

@@ -1,6 +1,7 @@
 //! From a job to a training run: loss, goal, batch; and the observer that scores snapshots exactly.
 
 use super::config::{BetaSchedule, LossName};
+use super::layout::join;
 use super::metric::MetricKind;
 use super::pipeline::Clock;
 use super::prepare::{Data, Source};
@@ -12,6 +13,7 @@ use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit
 use crate::train::pareto::Score;
 use crate::train::schedule::Ramp;
 use crate::train::{EngineOptions, LossKind, TaskLoss, TrainError, TrainSet};
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 /// Budgets below a wanted one, as its multiples: a front around the target.
@@ -91,6 +93,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
         Some(LossName::Mse) => LossKind::Mse,
         Some(LossName::Bce) => LossKind::Bce,
         None if values.is_some() => LossKind::Mse,
+        None if source.widths.len() > 1 => LossKind::Mse,
         None if source.width > 1 => LossKind::CrossEntropy,
         None if labels.is_some() => LossKind::Bce,
         None => LossKind::Mse,
@@ -122,8 +125,12 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
             train_bits: config.optimize.bits,
         },
     };
-    let x = data.train.inputs.first().map_or(&[][..], |v| v.as_slice());
-    let set = TrainSet::new(source.graph.len_of(source.graph.inputs[0]), source.width, x, labels, values, Some(teacher))
+    let widths = source.input_widths();
+    let x = match &data.train.inputs[..] {
+        [only] => Cow::Borrowed(&only[..]),
+        several => Cow::Owned(join(several, &widths, rows)),
+    };
+    let set = TrainSet::new(widths.iter().sum(), source.width, &x, labels, values, Some(teacher))
         .map_err(training_error)?;
     let order: Vec<u32> = (0..rows as u32).collect();
     let mut watch = Watch { judge, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };

@@ -7,6 +7,30 @@ use super::{
     targets,
 };
 
+/// What a graph input takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputShape {
+    pub name: String,
+    /// Of one sample, channels last.
+    pub shape: Vec<usize>,
+    /// Element `j` of the sample is element `order[j]` of a sample in the layout of the model file, which has the channels first.
+    pub order: Option<Vec<usize>>,
+}
+
+impl InputShape {
+    pub fn new(name: impl Into<String>, shape: Vec<usize>) -> InputShape {
+        InputShape { name: name.into(), shape, order: None }
+    }
+
+    /// The shape of a sample in the layout of the model file.
+    pub fn in_file(&self) -> Vec<usize> {
+        match (&self.order, self.shape.split_last()) {
+            (Some(_), Some((&channels, rest))) => [&[channels], rest].concat(),
+            _ => self.shape.clone(),
+        }
+    }
+}
+
 /// A data set for one model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -31,8 +55,8 @@ impl Array {
 impl Dataset {
     /// Takes the arrays for a model out of a file.
     ///
-    /// `inputs` are the graph inputs with the shape of one sample. An input takes the array of its name; a single input
-    /// also takes `x` or else `x_train`. Samples may be flat. Targets are `y` or else `y_train` (the other way round where
+    /// An input takes the array of its name; a single input also takes `x` or else `x_train`. Samples are in the layout of the
+    /// model file, flat or not, or else in the graph's. Targets are `y` or else `y_train` (the other way round where
     /// the input is `x_train`), in the forms that [`Targets`] documents for `outputs_len` outputs. `what` names the role
     /// of the data in messages ("calibration").
     ///
@@ -41,7 +65,7 @@ impl Dataset {
     /// different numbers of samples.
     pub fn from_arrays(
         arrays: &Arrays,
-        inputs: &[(String, Vec<usize>)],
+        inputs: &[InputShape],
         outputs_len: usize,
         what: &str,
     ) -> Result<Self, DataError> {
@@ -49,7 +73,8 @@ impl Dataset {
         let mut counts: Vec<(String, usize)> = Vec::new();
         let mut data = Vec::with_capacity(inputs.len());
         let mut from_train = false;
-        for (name, shape) in inputs {
+        for input in inputs {
+            let name = &input.name;
             let fallbacks: &[&str] = if inputs.len() == 1 { &["x", "x_train"] } else { &[] };
             let candidates = std::iter::once(name.as_str()).chain(fallbacks.iter().copied());
             let Some(array) = find(arrays, candidates, &mut faults) else {
@@ -64,14 +89,14 @@ impl Dataset {
             };
             let Some(array) = array else { continue };
             from_train |= array.name == "x_train";
-            if let Some(values) = samples(array, shape, &mut faults) {
+            if let Some(values) = samples(array, input, &mut faults) {
                 counts.push((array.name.clone(), array.shape[0]));
                 data.push(values);
             }
         }
         let order = if from_train { ["y_train", "y"] } else { ["y", "y_train"] };
         // an input that is called `y` is no target
-        let order = order.into_iter().filter(|y| inputs.iter().all(|(name, _)| name != y));
+        let order = order.into_iter().filter(|y| inputs.iter().all(|input| input.name != *y));
         let targets = find(arrays, order, &mut faults).flatten().and_then(|array| {
             counts.extend(array.shape.first().map(|&n| (array.name.clone(), n)));
             targets::read(array, outputs_len, &mut faults)
@@ -107,15 +132,17 @@ fn find<'a, 'n>(arrays: &'a Arrays, names: impl Iterator<Item = &'n str>, faults
     Some(found.map_err(|error| faults.push(error.to_string())).ok())
 }
 
-/// The values of an input array whose samples have `shape`, or are flat.
-fn samples(array: &Array, shape: &[usize], faults: &mut Vec<String>) -> Option<Vec<f32>> {
+/// The values of an input array, channels last.
+fn samples(array: &Array, input: &InputShape, faults: &mut Vec<String>) -> Option<Vec<f32>> {
     let name = &array.name;
+    let shape = input.in_file();
     let len: usize = shape.iter().product();
     let Some((&count, sample)) = array.shape.split_first() else {
         faults.push(format!("array `{name}` is a single number; its first axis must be the samples"));
         return None;
     };
-    if sample != shape && sample != [len] {
+    let as_file = sample == shape || sample == [len];
+    if !as_file && sample != input.shape {
         let flat = if shape.len() > 1 { format!(" or [N, {len}]") } else { String::new() };
         let wanted: String = shape.iter().map(|d| format!(", {d}")).collect();
         faults.push(format!("array `{name}` has shape {:?}, but the model takes [N{wanted}]{flat}", array.shape));
@@ -131,7 +158,10 @@ fn samples(array: &Array, shape: &[usize], faults: &mut Vec<String>) -> Option<V
             faults.push(format!("array `{name}`: {what}"));
             None
         }
-        None => Some(values),
+        None => Some(match &input.order {
+            Some(order) if as_file => values.chunks_exact(len.max(1)).flat_map(|row| order.iter().map(|&from| row[from])).collect(),
+            _ => values,
+        }),
     }
 }
 

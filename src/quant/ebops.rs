@@ -1,14 +1,19 @@
 //! Effective bit operations of an exact model, in both published counts.
 //!
 //! * [`ebops`]: HGQ v1's exact count (spec A2.2, A2.3): enclosed bits of each weight × bits of its input; multiplications only.
-//! * [`ebops_hgq2`]: HGQ2's rule for dense layers (spec B2): widths without sign, every weight at its format's width, plus bias bits.
+//!   A convolution multiplies at every output position; padding counts nothing.
+//! * [`ebops_hgq2`]: HGQ2's rules (spec B2): widths without sign, every weight at its format's width, plus bias bits, merges and pooling.
 //!
 //! The two count different quantities; never compare one with the other.
 
 use super::interval::{self, AllBounds, IntervalError};
 use super::kif::Kif;
-use super::model::{FixedModel, FixedOp, enclosed_bits};
-use crate::graph::ValueId;
+use super::model::{FixedDense, FixedModel, FixedOp, enclosed_bits};
+use super::taps::Taps;
+use crate::graph::{Merge, ValueId, Window, moves};
+
+/// What HGQ2 counts for a bit of an adder, in hundredths.
+const ADDER_PERCENT: u64 = 65;
 
 /// EBOPs of one node.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +25,7 @@ pub struct LayerEbops {
 }
 
 /// The format that each element of `value` has on the wire: its quantizer's; behind a Relu without the sign; the worst case of
-/// interval arithmetic where there is no quantizer.
+/// interval arithmetic where there is no quantizer. Pooling passes the widest format under its window on (spec A2.3).
 pub fn wire_formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> Vec<Kif> {
     let len = model.len_of(value);
     match model.producer(value).map(|n| &model.nodes[n]) {
@@ -34,6 +39,18 @@ pub fn wire_formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> V
                 formats
             }
             FixedOp::Reshape => wire_formats(model, bounds, node.inputs[0]),
+            FixedOp::MaxPool(w) => widest(&wire_formats(model, bounds, node.inputs[0]), w),
+            FixedOp::AveragePool(a) => widest(&wire_formats(model, bounds, node.inputs[0]), &a.window),
+            FixedOp::Concat { axis } => {
+                let inputs: Vec<Vec<Kif>> = node.inputs.iter().map(|&v| wire_formats(model, bounds, v)).collect();
+                let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
+                moves::concat(&shapes, *axis).into_iter().map(|(which, e)| inputs[which][e]).collect()
+            }
+            FixedOp::Pad { before, after } => {
+                let formats = wire_formats(model, bounds, node.inputs[0]);
+                let map = moves::pad(&model.values[node.inputs[0]].shape, before, after);
+                map.into_iter().map(|from| from.map_or(Kif::ZERO, |e| formats[e])).collect()
+            }
             _ => bounds[value].as_ref().map_or_else(|| vec![Kif::ZERO; len], |b| (0..len).map(|e| b.format(e)).collect()),
         },
         None => vec![Kif::ZERO; len],
@@ -46,16 +63,16 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds) -> Vec<LayerEbops> {
     for (node, n) in model.nodes.iter().enumerate() {
         match &n.op {
             FixedOp::Dense(d) => {
-                let formats = wire_formats(model, bounds, n.inputs[0]);
-                let (mut v1, mut v2) = (0u64, 0u64);
-                for (i, f) in formats.iter().enumerate() {
-                    let row = i * d.outputs..(i + 1) * d.outputs;
-                    let weight: u64 = d.weight.ints[row.clone()].iter().map(|&w| enclosed_bits(w) as u64).sum();
-                    v1 += f.bits() as u64 * weight;
-                    v2 += unsigned_bits(*f) * d.weight_bits[row].iter().map(|&b| b as u64).sum::<u64>();
-                }
-                v2 += d.bias_bits.iter().map(|&b| b as u64).sum::<u64>();
-                out.push(LayerEbops { node, ebops: v1, ebops_hgq2: v2 });
+                let (ebops, ebops_hgq2) = dense(d, &wire_formats(model, bounds, n.inputs[0]));
+                out.push(LayerEbops { node, ebops, ebops_hgq2 });
+            }
+            FixedOp::Merge(m) => {
+                let operands: Vec<Vec<Kif>> = n.inputs.iter().map(|&v| wire_formats(model, bounds, v)).collect();
+                out.push(merge(node, *m, &operands));
+            }
+            FixedOp::MaxPool(_) | FixedOp::AveragePool(_) => {
+                let bits = wire_formats(model, bounds, n.inputs[0]).iter().map(|&f| unsigned_bits(f)).sum();
+                out.push(LayerEbops { node, ebops: 0, ebops_hgq2: bits });
             }
             FixedOp::Affine(a) => {
                 let formats = wire_formats(model, bounds, n.inputs[0]);
@@ -70,18 +87,65 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds) -> Vec<LayerEbops> {
     out
 }
 
+/// Both counts of a layer that reads `formats`.
+fn dense(d: &FixedDense, formats: &[Kif]) -> (u64, u64) {
+    let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
+    let groups = d.window.as_ref().map_or(1, |w| w.groups.max(1));
+    let per_group = (d.outputs / groups).max(1);
+    let (mut v1, mut v2) = (0u64, 0u64);
+    for k in 0..d.inputs {
+        for columns in 0..groups {
+            let row = k * d.outputs + columns * per_group..k * d.outputs + (columns + 1) * per_group;
+            let o = columns * per_group;
+            let weight: u64 = d.weight.ints[row.clone()].iter().map(|&w| u64::from(enclosed_bits(w))).sum();
+            let declared: u64 = d.weight_bits[row].iter().map(|&b| u64::from(b)).sum();
+            v1 += weight * taps.sum(k, o, |e| u64::from(formats[e].bits()));
+            v2 += declared * taps.sum(k, o, |e| unsigned_bits(formats[e]));
+        }
+    }
+    // HGQ2 counts a bias once per input position, whatever the stride
+    let positions = d.window.as_ref().map_or(1, |w| (w.input[0] * w.input[1]) as u64);
+    (v1, v2 + positions * d.bias_bits.iter().map(|&b| u64::from(b)).sum::<u64>())
+}
+
+/// Only a product of two tensors multiplies; HGQ2 counts adders and comparisons as well.
+fn merge(node: usize, op: Merge, operands: &[Vec<Kif>]) -> LayerEbops {
+    let [a, b] = operands else { return LayerEbops { node, ebops: 0, ebops_hgq2: 0 } };
+    let over = |f: &dyn Fn(Kif, Kif) -> u64| a.iter().zip(b).map(|(&x, &y)| f(x, y)).sum::<u64>();
+    let larger = over(&|x, y| unsigned_bits(x).max(unsigned_bits(y)));
+    match op {
+        Merge::Mul => LayerEbops {
+            node,
+            ebops: over(&|x, y| u64::from(x.bits()) * u64::from(y.bits())),
+            ebops_hgq2: over(&|x, y| unsigned_bits(x) * unsigned_bits(y)),
+        },
+        Merge::Add => LayerEbops { node, ebops: 0, ebops_hgq2: larger * ADDER_PERCENT / 100 },
+        Merge::Sub | Merge::Max | Merge::Min => LayerEbops { node, ebops: 0, ebops_hgq2: larger },
+    }
+}
+
+/// The widest format under each window.
+fn widest(formats: &[Kif], window: &Window) -> Vec<Kif> {
+    let (taps, channels) = (Taps::pooling(window), window.input[2]);
+    let at = |at: usize| {
+        let under = (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels));
+        under.map(|e| formats[e]).max_by_key(|f| f.bits()).unwrap_or(Kif::ZERO)
+    };
+    (0..taps.positions * channels).map(at).collect()
+}
+
 /// HGQ v1's exact count of the model.
 pub fn ebops(model: &FixedModel, bounds: &AllBounds) -> u64 {
     layers(model, bounds).iter().map(|l| l.ebops).sum()
 }
 
-/// HGQ v1's count of what training cannot change: element-wise scales.
+/// HGQ v1's count of what training does not steer: element-wise scales and products of tensors.
 ///
 /// # Errors
 /// See [`interval::bounds`].
 pub fn fixed(model: &FixedModel) -> Result<u64, IntervalError> {
     let bounds = interval::bounds(model)?;
-    let scale = |l: &LayerEbops| matches!(model.nodes[l.node].op, FixedOp::Affine(_));
+    let scale = |l: &LayerEbops| matches!(model.nodes[l.node].op, FixedOp::Affine(_) | FixedOp::Merge(_));
     Ok(layers(model, &bounds).iter().filter(|l| scale(l)).map(|l| l.ebops).sum())
 }
 

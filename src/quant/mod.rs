@@ -11,6 +11,7 @@ pub mod qonnx;
 pub mod rescale;
 pub mod rounding;
 pub mod table;
+pub mod taps;
 
 pub use groups::{Granularity, Groups};
 pub use kif::Kif;

@@ -48,7 +48,7 @@ impl Rescaled {
         let (input, output) = (self.graph.nodes[at].inputs[0], self.graph.nodes[at].output);
         let steps: Vec<f64> = spec.scale.iter().map(|&s| exp2i(s.log2().round() as i32)).collect();
         let mut factor: Vec<f64> = steps.iter().zip(&spec.scale).map(|(p, s)| p / s).collect();
-        if self.takes_above(input, at) {
+        if self.takes_above(input, at, &factor) {
             self.scale_above(input, &factor);
         } else {
             for f in &mut factor {
@@ -58,7 +58,7 @@ impl Rescaled {
         }
         let back: Vec<f64> = factor.iter().map(|f| 1.0 / f).collect();
         self.scale_range(output, &factor);
-        if self.takes_below(output) {
+        if self.takes_below(output, &back) {
             self.scale_below(output, &back);
         } else {
             self.append_scale(at, output, &back);
@@ -74,23 +74,26 @@ impl Rescaled {
         range.max.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
     }
 
-    /// Can everything that computes `value`, read by node `reader` alone, take a positive factor?
-    fn takes_above(&self, value: ValueId, reader: usize) -> bool {
+    /// Can everything that computes `value`, read by node `reader` alone, take the positive factors?
+    fn takes_above(&self, value: ValueId, reader: usize, factor: &[f64]) -> bool {
         let g = &self.graph;
         if g.outputs.contains(&value) || g.consumers(value) != [reader] {
             return false;
         }
-        g.producer(value).is_some_and(|p| match g.nodes[p].op {
-            Op::Dense(_) | Op::Affine(_) => true,
-            Op::Relu | Op::LeakyRelu { .. } | Op::Reshape => self.takes_above(g.nodes[p].inputs[0], p),
-            _ => false,
-        })
+        let Some(p) = g.producer(value) else { return false };
+        let from = g.nodes[p].inputs[0];
+        match &g.nodes[p].op {
+            Op::Dense(d) => d.window.is_none() || per_channel(factor, d.outputs).is_some(),
+            Op::Affine(_) => true,
+            op => carried(op, factor, g.len_of(from)).is_some_and(|factor| self.takes_above(from, p, &factor)),
+        }
     }
 
     fn scale_above(&mut self, value: ValueId, factor: &[f64]) {
         self.scale_range(value, factor);
         let Some(p) = self.graph.producer(value) else { return };
         let from = self.graph.nodes[p].inputs[0];
+        let len = self.graph.len_of(from);
         match &mut self.graph.nodes[p].op {
             Op::Dense(d) => {
                 let outputs = d.outputs;
@@ -101,34 +104,52 @@ impl Rescaled {
                 a.scale.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
                 a.shift.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
             }
-            _ => self.scale_above(from, factor),
+            op => {
+                if let Some(factor) = carried(op, factor, len) {
+                    self.scale_above(from, &factor);
+                }
+            }
         }
     }
 
-    /// Can everything that reads `value` take the inverse factor?
-    fn takes_below(&self, value: ValueId) -> bool {
+    /// Can everything that reads `value` take the factors?
+    fn takes_below(&self, value: ValueId, back: &[f64]) -> bool {
         let g = &self.graph;
         !g.outputs.contains(&value)
-            && g.consumers(value).iter().all(|&c| match g.nodes[c].op {
-                Op::Dense(_) | Op::Affine(_) => true,
-                Op::Relu | Op::LeakyRelu { .. } | Op::Reshape => self.takes_below(g.nodes[c].output),
-                _ => false,
+            && g.consumers(value).iter().all(|&c| match &g.nodes[c].op {
+                Op::Dense(d) => d.window.as_ref().is_none_or(|w| per_channel(back, w.input[2]).is_some()),
+                Op::Affine(_) => true,
+                op => {
+                    let to = g.nodes[c].output;
+                    carried(op, back, g.len_of(to)).is_some_and(|back| self.takes_below(to, &back))
+                }
             })
     }
 
     fn scale_below(&mut self, value: ValueId, back: &[f64]) {
         for c in self.graph.consumers(value) {
             let output = self.graph.nodes[c].output;
+            let len = self.graph.len_of(output);
             match &mut self.graph.nodes[c].op {
                 Op::Dense(d) => {
                     let outputs = d.outputs.max(1);
-                    scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| back[e / outputs]);
+                    let element = |k: usize, o: usize| match &d.window {
+                        None => k,
+                        // the factors of a channel are the same everywhere
+                        Some(w) => {
+                            let group = o / (outputs / w.groups.max(1)).max(1);
+                            group * w.group_channels() + k % w.group_channels().max(1)
+                        }
+                    };
+                    let factors: Vec<f64> = (0..d.weight.len()).map(|e| back[element(e / outputs, e % outputs)]).collect();
+                    scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| factors[e]);
                 }
                 Op::Affine(a) => a.scale.iter_mut().zip(back).for_each(|(v, f)| *v *= f),
-                _ => {
+                op => {
+                    let Some(back) = carried(op, back, len) else { continue };
                     let factor: Vec<f64> = back.iter().map(|b| 1.0 / b).collect();
                     self.scale_range(output, &factor);
-                    self.scale_below(output, back);
+                    self.scale_below(output, &back);
                 }
             }
         }
@@ -186,6 +207,24 @@ impl Rescaled {
         let affine = Affine { scale: back.to_vec(), shift: vec![0.0; back.len()] };
         let node = Node { name: format!("{name}_rescaled"), op: Op::Affine(affine), inputs: vec![inner], output: value };
         self.graph.nodes.insert(at + 1, node);
+    }
+}
+
+/// One factor per channel (last axis), if all positions of a channel agree.
+fn per_channel(factor: &[f64], channels: usize) -> Option<Vec<f64>> {
+    let first = factor.get(..channels)?;
+    factor.chunks(channels.max(1)).all(|row| row == first).then(|| first.to_vec())
+}
+
+/// The factors on the other side of an operation that positive factors pass through; `len` elements are there.
+fn carried(op: &Op, factor: &[f64], len: usize) -> Option<Vec<f64>> {
+    match op {
+        Op::Relu | Op::LeakyRelu { .. } | Op::Reshape => Some(factor.to_vec()),
+        Op::MaxPool(window) | Op::AveragePool { window, .. } => {
+            let channels = per_channel(factor, window.input[2])?;
+            Some(channels.iter().copied().cycle().take(len).collect())
+        }
+        _ => None,
     }
 }
 

@@ -118,7 +118,7 @@ pub fn activation_quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
         let next = &model.nodes[*consumers.first()?];
         match &next.op {
             QOp::Quantizer(q) => return Some(q),
-            QOp::Relu | QOp::LeakyRelu { .. } | QOp::Reshape if consumers.len() == 1 => value = next.output,
+            QOp::Relu | QOp::LeakyRelu { .. } | QOp::Reshape | QOp::MaxPool(_) if consumers.len() == 1 => value = next.output,
             _ => return None,
         }
     }

@@ -106,13 +106,14 @@ impl Builder<'_> {
         loop {
             let consumers = self.graph.consumers(value);
             let output = self.graph.outputs.contains(&value);
-            if output || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax)) {
+            let ends = |&c: &usize| matches!(self.graph.nodes[c].op, Op::Softmax) || self.needs_grid(c);
+            if output || consumers.iter().any(ends) {
                 return true;
             }
             let [next] = consumers[..] else { return false };
             match &self.graph.nodes[next].op {
-                Op::Quant(_) | Op::Dense(_) | Op::Sigmoid | Op::Tanh => return true,
-                Op::Relu | Op::LeakyRelu { .. } | Op::Reshape | Op::Affine(_) => value = self.graph.nodes[next].output,
+                Op::Quant(_) | Op::Sigmoid | Op::Tanh => return true,
+                Op::Relu | Op::LeakyRelu { .. } | Op::Reshape | Op::MaxPool(_) => value = self.graph.nodes[next].output,
                 _ => return false,
             }
         }

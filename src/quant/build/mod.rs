@@ -6,6 +6,7 @@
 
 mod constants;
 mod place;
+mod pooling;
 
 pub use place::INPUT_MAX_F;
 
@@ -14,7 +15,7 @@ use super::groups::{Granularity, Groups};
 use super::model::{Model, QOp};
 use super::table::Kind;
 use super::{Rounding, qonnx};
-use crate::graph::{Affine, Graph, Node, Op, ValueId};
+use crate::graph::{Affine, Graph, Merge, Node, Op, ValueId};
 
 /// Logarithms of the slopes that hls4ml stores exactly.
 const LEAKY_SLOPES: std::ops::RangeInclusive<i32> = -16..=0;
@@ -76,7 +77,7 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
 
 fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
     let annotated = graph.nodes.iter().any(|n| match &n.op {
-        Op::Quant(_) => true,
+        Op::Quant(_) | Op::Sign => true,
         Op::Dense(d) => d.weight_quant.is_some() || d.bias_quant.is_some(),
         _ => false,
     });
@@ -97,8 +98,9 @@ fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> R
         faults: Vec::new(),
     };
     for &input in &graph.inputs {
-        if !b.is_quantized_next(input) {
-            b.input_quantizer(input);
+        // behind a reshape the input may have a width per element
+        if !b.is_quantized_next(input) && !b.only_reshaped(input) {
+            b.input_quantizer(input, input);
         }
     }
     let mut index = 0;
@@ -144,9 +146,14 @@ impl Builder<'_> {
                 }
             }
             Op::Affine(a) => {
-                let affine = QOp::Affine(self.affine(node, a));
-                self.push(node, affine, node.output);
-                self.quantize_if_needed(node.output, node);
+                let affine = self.affine(node, a);
+                let sign = graph.producer(node.inputs[0]).is_some_and(|p| graph.nodes[p].op == Op::Sign);
+                let two_valued = sign.then(|| self.two_valued(node.output, &affine)).flatten();
+                self.push(node, QOp::Affine(affine), node.output);
+                match two_valued {
+                    Some(q) => self.insert(node.output, q, &node.name),
+                    None => self.quantize_if_needed(node.output, node),
+                }
             }
             Op::Quant(spec) => match qonnx::activation(spec, self.nonnegative(node.inputs[0])) {
                 Ok(a) => {
@@ -191,9 +198,36 @@ impl Builder<'_> {
                 self.note("softmax_dropped", node, "Softmax is left off: the proxy's outputs are the logits".into());
                 self.current[node.output] = self.current[node.inputs[0]];
             }
-            Op::Reshape => self.push(node, QOp::Reshape, node.output),
+            Op::Reshape => {
+                let from = node.inputs[0];
+                self.push(node, QOp::Reshape, node.output);
+                if graph.inputs.contains(&from) && self.only_reshaped(from) && !self.is_quantized_next(from) {
+                    self.input_quantizer(from, node.output);
+                }
+            }
+            Op::Sign => self.push(node, QOp::Sign, node.output),
+            Op::MaxPool(window) => {
+                self.push(node, QOp::MaxPool(window.clone()), node.output);
+                self.quantize_output(node.output, node);
+            }
+            Op::AveragePool { window, divisor } => {
+                let pool = self.average_pool(node, window, *divisor);
+                self.push(node, QOp::AveragePool(pool), node.output);
+                self.quantize_if_needed(node.output, node);
+            }
+            Op::Merge(merge) => {
+                self.push(node, QOp::Merge(*merge), node.output);
+                self.quantize_if_needed(node.output, node);
+            }
+            Op::Concat { axis } => {
+                self.push(node, QOp::Concat { axis: *axis }, node.output);
+                self.quantize_output(node.output, node);
+            }
+            Op::Pad { before, after } => {
+                self.push(node, QOp::Pad { before: before.clone(), after: after.clone() }, node.output);
+                self.quantize_output(node.output, node);
+            }
             Op::Permute { .. } => self.fault(node, "a permutation that no dense layer absorbs".into()),
-            _ => unimplemented!("convolutions and merges"),
         }
         taken
     }
@@ -229,11 +263,22 @@ impl Builder<'_> {
             })
     }
 
+    /// True when a reshape is all that reads a graph input of several axes.
+    fn only_reshaped(&self, value: ValueId) -> bool {
+        let sole = matches!(self.graph.consumers(value)[..], [c] if matches!(self.graph.nodes[c].op, Op::Reshape));
+        sole && !self.graph.outputs.contains(&value)
+    }
+
     /// True when `value` is never negative: behind a Relu or a Sigmoid.
     fn nonnegative(&self, value: ValueId) -> bool {
         self.graph.producer(value).is_some_and(|p| match &self.graph.nodes[p].op {
             Op::Relu | Op::Sigmoid | Op::Softmax => true,
-            Op::Quant(_) | Op::Reshape => self.nonnegative(self.graph.nodes[p].inputs[0]),
+            Op::Quant(_) | Op::Reshape | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. } => {
+                self.nonnegative(self.graph.nodes[p].inputs[0])
+            }
+            Op::Merge(Merge::Add | Merge::Mul | Merge::Max | Merge::Min) | Op::Concat { .. } => {
+                self.graph.nodes[p].inputs.iter().all(|&v| self.nonnegative(v))
+            }
             _ => false,
         })
     }
@@ -246,8 +291,12 @@ fn following_affine(graph: &Graph, index: usize) -> Option<(usize, &Affine)> {
         return None;
     }
     match graph.consumers(output)[..] {
-        [next] if next == index + 1 => match &graph.nodes[next].op {
-            Op::Affine(a) => Some((next, a)),
+        [next] if next == index + 1 => match (&graph.nodes[next].op, &graph.nodes[index].op) {
+            // a scale that differs between the positions of a channel is no scale of the weights
+            (Op::Affine(a), Op::Dense(d)) => {
+                let alike = |v: &[f64]| v.chunks(d.outputs.max(1)).all(|row| row == &v[..d.outputs]);
+                (alike(&a.scale) && alike(&a.shift)).then_some((next, a))
+            }
             _ => None,
         },
         _ => None,

@@ -5,7 +5,7 @@ use crate::graph::{Node, Op, ValueId};
 use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{QOp, Quantizer, Range};
 use crate::quant::table::Kind;
-use crate::quant::{Groups, Rounding, qonnx};
+use crate::quant::{Granularity, Groups, Rounding, qonnx};
 
 /// Finest grid of an input: hls4ml's default port `fixed<32,16>` truncates to `2^-16`, and rounding half up needs one bit more.
 pub const INPUT_MAX_F: f32 = 15.0;
@@ -42,6 +42,14 @@ impl Builder<'_> {
         }
     }
 
+    /// Adds the quantizer of a graph output to `value`, whose elements were moved or selected only: elsewhere they have theirs already.
+    pub(super) fn quantize_output(&mut self, value: ValueId, node: &Node<Op>) {
+        let softmax = |&c: &usize| matches!(self.graph.nodes[c].op, Op::Softmax);
+        if self.graph.outputs.contains(&value) || self.graph.consumers(value).iter().any(softmax) {
+            self.quantize_if_needed(value, node);
+        }
+    }
+
     /// Half up through a table of 10 fractional bits leaves 9.
     pub(super) fn table_output_f(&self) -> f32 {
         if self.options.rounding == Rounding::Floor { 10.0 } else { 9.0 }
@@ -49,8 +57,8 @@ impl Builder<'_> {
 
     pub(super) fn needs_grid(&self, consumer: usize) -> bool {
         match self.graph.nodes[consumer].op {
-            Op::Dense(_) | Op::Affine(_) => true,
-            Op::Reshape => self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c)),
+            Op::Dense(_) | Op::Affine(_) | Op::Merge(_) | Op::AveragePool { .. } => true,
+            Op::Reshape | Op::MaxPool(_) | Op::Concat { .. } | Op::Pad { .. } => self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c)),
             _ => false,
         }
     }
@@ -70,7 +78,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn quantizer(&self, value: ValueId, f: f32, range: Range, max_f: f32) -> Quantizer {
-        let groups = Groups::new(self.options.activations, &self.graph.values[value].shape);
+        let groups = self.groups(value);
         Quantizer {
             f: vec![f; groups.count()],
             groups,
@@ -80,6 +88,16 @@ impl Builder<'_> {
             trainable: true,
             annotated: false,
         }
+    }
+
+    /// Groups of an activation: all positions of a channel are alike, as hls4ml's layers have them.
+    pub(super) fn groups(&self, value: ValueId) -> Groups {
+        let shape = &self.graph.values[value].shape;
+        let granularity = match self.options.activations {
+            Granularity::Element if shape.len() > 1 => Granularity::Channel,
+            other => other,
+        };
+        Groups::new(granularity, shape)
     }
 
     /// Fractional bits that `value` starts with: the configured ones for values of about 1 (training recipe), as many more as the values
@@ -109,21 +127,30 @@ impl Builder<'_> {
         q
     }
 
-    pub(super) fn input_quantizer(&mut self, input: ValueId) {
+    /// Quantizes the graph input `input` at `value`: itself, or its only reshape.
+    pub(super) fn input_quantizer(&mut self, input: ValueId, value: ValueId) {
         let name = self.graph.values[input].name.clone();
         if self.annotated && !self.options.training {
             // nothing annotated here: keep all that hls4ml's port keeps
-            let q = self.wide_input(input);
+            let q = self.wide_input(value);
             self.notes.push(BuildNote {
                 code: "input_not_annotated",
                 node: name.clone(),
                 message: "the input has no quantizer: it is truncated to hls4ml's port, 16 fractional bits".into(),
             });
-            self.insert(input, q, &name);
+            self.insert(value, q, &name);
             return;
         }
-        let q = self.saturating(input, self.start_f(input).min(INPUT_MAX_F), false, INPUT_MAX_F);
-        self.insert(input, q, &name);
+        let q = self.saturating(value, self.start_f(value).min(INPUT_MAX_F), false, INPUT_MAX_F);
+        self.insert(value, q, &name);
+    }
+
+    /// True when `value` is a graph input, or one in another shape.
+    fn reads_input(&self, value: ValueId) -> bool {
+        match self.graph.producer(value).map(|p| &self.graph.nodes[p]) {
+            None => true,
+            Some(node) => matches!(node.op, Op::Reshape) && self.reads_input(node.inputs[0]),
+        }
     }
 
     pub(super) fn wide_input(&self, input: ValueId) -> Quantizer {
@@ -182,14 +209,13 @@ impl Builder<'_> {
                 "HALF_UP on signed values: exact negative ties go up (AP_RND), QONNX takes them away from zero".into(),
             );
         }
-        let shape = &self.graph.values[node.output].shape;
-        let wanted = Groups::new(self.options.activations, shape);
+        let wanted = self.groups(node.output);
         let groups = if uniform(&wanted, &a.formats) { wanted } else { Groups::elementwise(a.formats.len()) };
         let mut first = vec![Kif::ZERO; groups.count()];
         for (e, &k) in a.formats.iter().enumerate() {
             first[groups.of(e)] = k;
         }
-        let is_input = self.graph.inputs.contains(&node.inputs[0]);
+        let is_input = self.reads_input(node.inputs[0]);
         let max_f = if is_input && self.options.training {
             INPUT_MAX_F
         } else {

@@ -3,8 +3,13 @@
 //! The bound of an element is `[lo, hi]·2^-frac`; a dense output's bound is what its inputs' formats and its weights allow,
 //! whatever the data.
 
+mod layer;
+mod merge;
+
+pub use layer::dense_frac;
+
 use super::kif::Kif;
-use super::model::{FixedDense, FixedModel, FixedOp, FixedTensor};
+use super::model::{FixedModel, FixedOp};
 use super::rounding::Overflow;
 use super::table;
 use thiserror::Error;
@@ -76,8 +81,8 @@ pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
                 None => formats(&q.formats, q.overflow),
                 Some(b) => quantized(b, &q.formats, q.overflow, |v, drop| q.rounding.shift(v, drop)),
             }),
-            FixedOp::Dense(d) => Some(dense(input.ok_or_else(float)?, d)),
-            FixedOp::Affine(a) => Some(affine(input.ok_or_else(float)?, &a.scale, &a.shift)),
+            FixedOp::Dense(d) => Some(layer::dense(input.ok_or_else(float)?, d)),
+            FixedOp::Affine(a) => Some(layer::affine(input.ok_or_else(float)?, &a.scale, &a.shift)),
             FixedOp::Relu => {
                 let mut b = input.ok_or_else(float)?.clone();
                 for e in 0..b.lo.len() {
@@ -103,7 +108,20 @@ pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
                 Some(out)
             }
             FixedOp::Reshape => input.cloned(),
-            _ => unimplemented!("convolutions and merges"),
+            FixedOp::MaxPool(window) => Some(merge::max_pool(input.ok_or_else(float)?, window)),
+            FixedOp::AveragePool(a) => Some(layer::average(input.ok_or_else(float)?, a)),
+            FixedOp::Merge(m) => {
+                let second = node.inputs.get(1).and_then(|&v| all[v].as_ref());
+                Some(merge::merge(*m, input.ok_or_else(float)?, second.ok_or_else(float)?))
+            }
+            FixedOp::Concat { axis } => {
+                let inputs = node.inputs.iter().map(|&v| all[v].as_ref()).collect::<Option<Vec<_>>>().ok_or_else(float)?;
+                let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
+                Some(merge::concat(&inputs, &shapes, *axis))
+            }
+            FixedOp::Pad { before, after } => {
+                Some(merge::pad(input.ok_or_else(float)?, &model.values[node.inputs[0]].shape, before, after))
+            }
         };
         if let Some(b) = &out {
             let bits = b.max_bits();
@@ -135,43 +153,6 @@ fn quantized(b: &Bounds, formats: &[Kif], overflow: Overflow, round: impl Fn(i12
         } else {
             out.push(k.fractional, overflow.apply(lo, k), overflow.apply(hi, k));
         }
-    }
-    out
-}
-
-/// Output grid of a dense layer: finest product or bias.
-pub fn dense_frac(b: &Bounds, d: &FixedDense) -> i32 {
-    (b.max_frac() + d.weight.frac).max(d.bias.frac)
-}
-
-fn dense(b: &Bounds, d: &FixedDense) -> Bounds {
-    let frac = dense_frac(b, d);
-    let mut lo: Vec<i128> = d.bias.ints.iter().map(|&v| (v as i128) << (frac - d.bias.frac).clamp(0, 63)).collect();
-    let mut hi = lo.clone();
-    for i in 0..d.inputs {
-        if b.lo[i] == 0 && b.hi[i] == 0 {
-            continue;
-        }
-        let up = (frac - d.weight.frac - b.frac[i]).clamp(0, 63);
-        for o in 0..d.outputs {
-            let w = (d.weight.ints[i * d.outputs + o] as i128) << up;
-            let (p, q) = (w.saturating_mul(b.lo[i]), w.saturating_mul(b.hi[i]));
-            lo[o] = lo[o].saturating_add(p.min(q));
-            hi[o] = hi[o].saturating_add(p.max(q));
-        }
-    }
-    Bounds { frac: vec![frac; d.outputs], lo, hi }
-}
-
-fn affine(b: &Bounds, scale: &FixedTensor, shift: &FixedTensor) -> Bounds {
-    let mut out = Bounds::with_capacity(b.lo.len());
-    for e in 0..b.lo.len() {
-        let frac = (b.frac[e] + scale.frac).max(shift.frac);
-        let up = (frac - scale.frac - b.frac[e]).clamp(0, 63);
-        let s = (scale.ints[e] as i128) << up;
-        let t = (shift.ints[e] as i128) << (frac - shift.frac).clamp(0, 63);
-        let (p, q) = (s.saturating_mul(b.lo[e]), s.saturating_mul(b.hi[e]));
-        out.push(frac, p.min(q).saturating_add(t), p.max(q).saturating_add(t));
     }
     out
 }

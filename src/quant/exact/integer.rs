@@ -1,0 +1,119 @@
+//! One node on a block of samples in 128-bit integers, for models whose sums leave f64. Values are integers on the grids of the bounds.
+
+use super::BLOCK;
+use super::program::Program;
+use super::real;
+use crate::graph::Merge;
+use crate::quant::interval::Bounds;
+use crate::quant::kif::exp2i;
+use crate::quant::model::{FixedOp, FixedTensor};
+use crate::quant::table;
+
+/// An operand: its bounds, its integers, and its floats where it has no grid yet.
+pub(super) struct Operand<'a> {
+    pub bounds: Option<&'a Bounds>,
+    pub ints: Option<&'a [i128]>,
+    pub real: &'a [f64],
+}
+
+/// `v·2^(to − from)`, never to a coarser grid.
+fn lift(v: i128, from: i32, to: i32) -> i128 {
+    v << (to - from).clamp(0, 127)
+}
+
+pub(super) fn node(op: &FixedOp, program: &Program, operands: &[Operand], to: &Bounds) -> Vec<i128> {
+    let Some(first) = operands.first() else { return Vec::new() };
+    let (Some(x), Some(from)) = (first.ints, first.bounds) else {
+        // a quantizer on a float input puts it on a grid
+        let FixedOp::Quantize(q) = op else { return Vec::new() };
+        let real = real::quantize(q, first.real);
+        return real.iter().enumerate().map(|(k, &v)| (v * exp2i(to.frac[k / BLOCK])) as i128).collect();
+    };
+    let mut out = vec![0i128; to.frac.len() * BLOCK];
+    let columns = out.chunks_exact_mut(BLOCK).enumerate();
+    match (op, program) {
+        (FixedOp::Quantize(q), _) => columns.for_each(|(e, y)| {
+            let format = q.formats[e];
+            let drop = from.frac[e] - format.fractional;
+            y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = q.overflow.apply(q.rounding.shift(v, drop), format));
+        }),
+        (FixedOp::Dense(d), Program::Layer(layer)) => {
+            for (p, block) in out.chunks_exact_mut((d.outputs * BLOCK).max(1)).enumerate() {
+                let frac = to.frac[p * d.outputs];
+                for (o, y) in block.chunks_exact_mut(BLOCK).enumerate() {
+                    y.fill(lift(d.bias.ints[o].into(), d.bias.frac, frac));
+                }
+                for &(k, o, _) in &layer.nonzeros {
+                    let (k, o) = (k as usize, o as usize);
+                    let Some(e) = layer.taps.element(p, k, o) else { continue };
+                    let w = lift(d.weight.ints[k * d.outputs + o].into(), d.weight.frac + from.frac[e], frac);
+                    block[o * BLOCK..][..BLOCK].iter_mut().zip(column(x, e)).for_each(|(a, v)| *a += w * v);
+                }
+            }
+        }
+        (FixedOp::AveragePool(a), Program::Average(taps, channels)) => columns.for_each(|(at, y)| {
+            let reciprocal = i128::from(a.reciprocal.ints[0]);
+            for e in (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)) {
+                let w = lift(reciprocal, a.reciprocal.frac + from.frac[e], to.frac[at]);
+                y.iter_mut().zip(column(x, e)).for_each(|(y, v)| *y += w * v);
+            }
+        }),
+        (_, Program::Pool(taps, channels)) => columns.for_each(|(at, y)| {
+            let mut first = true;
+            for e in (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)) {
+                for (y, &v) in y.iter_mut().zip(column(x, e)) {
+                    let v = lift(v, from.frac[e], to.frac[at]);
+                    *y = if first { v } else { v.max(*y) };
+                }
+                first = false;
+            }
+        }),
+        (_, Program::Move(map)) => columns.zip(map).for_each(|((_, y), from)| {
+            if let Some(x) = from.and_then(|(which, e)| Some(column(operands.get(which as usize)?.ints?, e as usize))) {
+                y.copy_from_slice(x);
+            }
+        }),
+        (FixedOp::Merge(m), _) => {
+            let Some((second, other)) = operands.get(1).and_then(|o| o.ints.zip(o.bounds)) else { return out };
+            columns.for_each(|(e, y)| {
+                let at = |v, frac| lift(v, frac, to.frac[e]);
+                for ((y, &a), &b) in y.iter_mut().zip(column(x, e)).zip(column(second, e)) {
+                    *y = if *m == Merge::Mul { a * b } else { combine(*m, at(a, from.frac[e]), at(b, other.frac[e])) };
+                }
+            });
+        }
+        (FixedOp::Affine(a), _) => columns.for_each(|(e, y)| {
+            let constant = |t: &FixedTensor, grid: i32| lift(t.ints[e].into(), t.frac + grid, to.frac[e]);
+            let (scale, shift) = (constant(&a.scale, from.frac[e]), constant(&a.shift, 0));
+            y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = v * scale + shift);
+        }),
+        (FixedOp::Relu, _) => columns.for_each(|(e, y)| y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = v.max(0))),
+        (FixedOp::LeakyRelu { log2_slope }, _) => columns.for_each(|(e, y)| {
+            let (down, up) = ((-log2_slope).max(0), (*log2_slope).max(0));
+            y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = if v >= 0 { v << down } else { v << up });
+        }),
+        (FixedOp::Sigmoid | FixedOp::Tanh, _) => {
+            let kind = if matches!(op, FixedOp::Sigmoid) { table::Kind::Sigmoid } else { table::Kind::Tanh };
+            columns.for_each(|(e, y)| {
+                let frac = from.frac[e];
+                y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = table::lookup(kind, v as i64, frac).into());
+            });
+        }
+        _ => out.copy_from_slice(x),
+    }
+    out
+}
+
+fn combine(m: Merge, a: i128, b: i128) -> i128 {
+    match m {
+        Merge::Add => a + b,
+        Merge::Sub => a - b,
+        Merge::Mul => a * b,
+        Merge::Max => a.max(b),
+        Merge::Min => a.min(b),
+    }
+}
+
+fn column(x: &[i128], e: usize) -> &[i128] {
+    &x[e * BLOCK..][..BLOCK]
+}

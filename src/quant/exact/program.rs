@@ -1,0 +1,59 @@
+//! What evaluation knows of a node beforehand: non-zero products, elements under windows, where moved elements come from.
+
+use crate::graph::moves;
+use crate::quant::model::{FixedModel, FixedOp};
+use crate::quant::taps::Taps;
+
+/// A layer `[patch][outputs]`.
+pub(super) struct Layer {
+    pub taps: Taps,
+    /// `(row, column, weight)`, by column.
+    pub nonzeros: Vec<(u32, u32, f64)>,
+    pub bias: Vec<f64>,
+}
+
+/// One node.
+pub(super) enum Program {
+    /// Nothing to know.
+    Plain,
+    Layer(Layer),
+    /// With the number of channels.
+    Pool(Taps, usize),
+    Average(Taps, usize),
+    /// For each element of the result: operand and element, or zero.
+    Move(Vec<Option<(u32, u32)>>),
+}
+
+/// The program of every node.
+pub(super) fn programs(model: &FixedModel) -> Vec<Program> {
+    let shape = |v: usize| &model.values[v].shape[..];
+    model
+        .nodes
+        .iter()
+        .map(|node| match &node.op {
+            FixedOp::Dense(d) => {
+                let entries = (0..d.outputs).flat_map(|o| (0..d.inputs).map(move |k| (k, o)));
+                let nonzeros = entries
+                    .filter(|&(k, o)| d.weight.ints[k * d.outputs + o] != 0)
+                    .map(|(k, o)| (k as u32, o as u32, d.weight.value(k * d.outputs + o)));
+                Program::Layer(Layer {
+                    taps: Taps::new(d.inputs, d.outputs, d.window.as_ref()),
+                    nonzeros: nonzeros.collect(),
+                    bias: (0..d.outputs).map(|o| d.bias.value(o)).collect(),
+                })
+            }
+            FixedOp::MaxPool(w) => Program::Pool(Taps::pooling(w), w.input[2]),
+            FixedOp::AveragePool(a) => Program::Average(Taps::pooling(&a.window), a.window.input[2]),
+            FixedOp::Concat { axis } => {
+                let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| shape(v)).collect();
+                let from = |(which, e): (usize, usize)| Some((which as u32, e as u32));
+                Program::Move(moves::concat(&shapes, *axis).into_iter().map(from).collect())
+            }
+            FixedOp::Pad { before, after } => {
+                let map = moves::pad(shape(node.inputs[0]), before, after);
+                Program::Move(map.into_iter().map(|from| from.map(|e| (0, e as u32))).collect())
+            }
+            _ => Program::Plain,
+        })
+        .collect()
+}

@@ -1,0 +1,85 @@
+//! Which element of its input each weight of a layer multiplies, at each position of its window: one table for everything that
+//! walks over products.
+
+use crate::graph::Window;
+
+/// Marks padding.
+const NOTHING: u32 = u32::MAX;
+
+/// The table of a layer `[inputs][outputs]`. A layer without a window has one position and reads its input in order.
+#[derive(Clone, Debug)]
+pub struct Taps {
+    pub positions: usize,
+    /// Entries of a patch: rows of the weight matrix.
+    pub patch: usize,
+    /// `[position][entry]`: the element that outputs of the first group read.
+    first: Vec<u32>,
+    group_outputs: usize,
+    group_channels: usize,
+}
+
+impl Taps {
+    pub fn new(inputs: usize, outputs: usize, window: Option<&Window>) -> Taps {
+        let Some(w) = window else {
+            let first = (0..inputs as u32).collect();
+            return Taps { positions: 1, patch: inputs, first, group_outputs: outputs.max(1), group_channels: 0 };
+        };
+        let (positions, patch) = (w.positions(), w.patch());
+        let mut first = Vec::with_capacity(positions * patch);
+        for p in 0..positions {
+            for tap in 0..w.taps() {
+                match w.pixel(p, tap) {
+                    Some(pixel) => first.extend((0..w.group_channels()).map(|c| (pixel * w.input[2] + c) as u32)),
+                    None => first.extend(std::iter::repeat_n(NOTHING, w.group_channels())),
+                }
+            }
+        }
+        let group_outputs = (outputs / w.groups.max(1)).max(1);
+        Taps { positions, patch, first, group_outputs, group_channels: w.group_channels() }
+    }
+
+    /// The table of a pooling window: one output per channel.
+    pub fn pooling(window: &Window) -> Taps {
+        Taps::new(window.patch(), window.input[2], Some(window))
+    }
+
+    /// The element that the weight at row `k` and column `o` multiplies at `position`; `None` in the padding.
+    #[inline]
+    pub fn element(&self, position: usize, k: usize, o: usize) -> Option<usize> {
+        match self.first[position * self.patch + k] {
+            NOTHING => None,
+            first => Some(first as usize + o / self.group_outputs * self.group_channels),
+        }
+    }
+
+    /// True when some weight reads padding.
+    pub fn is_padded(&self) -> bool {
+        self.first.contains(&NOTHING)
+    }
+
+    /// `Σ` over the positions of `values` of the elements under entry `k` for output `o`.
+    pub fn sum(&self, k: usize, o: usize, values: impl Fn(usize) -> u64) -> u64 {
+        (0..self.positions).filter_map(|p| self.element(p, k, o)).map(values).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_window() {
+        let w = Window { input: [3, 4, 4], kernel: [2, 2], stride: [1, 2], pads: [1, 0, 0, 1], groups: 2 };
+        let t = Taps::new(w.patch(), 6, Some(&w));
+        for p in 0..w.positions() {
+            for k in 0..w.patch() {
+                for o in 0..6 {
+                    assert_eq!(t.element(p, k, o), w.element(p, k, o, 6), "{p} {k} {o}");
+                }
+            }
+        }
+        assert!(t.is_padded());
+        let flat = Taps::new(3, 2, None);
+        assert_eq!((flat.element(0, 2, 1), flat.is_padded()), (Some(2), false));
+    }
+}
