@@ -60,6 +60,7 @@ fn model(dims: &[usize], traced: bool, rng: &mut Lcg) -> Model {
             bias_bits: BiasBits::Activation,
             declared: None,
             window: None,
+            ebops_scale: 1.0,
             trainable: true,
         };
         push(&mut m, &mut at, format!("d{l}"), QOp::Dense(dense), outputs);

@@ -116,6 +116,7 @@ fn unfused(r: &mut Lcg) -> Model {
         bias_bits: BiasBits::Own(vec![0, 0]),
         declared: None,
         window: None,
+        ebops_scale: 1.0,
         trainable: true,
     };
     c.0.nodes.push(Node { name: "dead".into(), op: QOp::Dense(side), inputs: vec![shared], output: dead });

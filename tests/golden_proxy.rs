@@ -61,6 +61,7 @@ fn model(z: &Arrays, name: &str) -> Model {
             bias_bits: BiasBits::Activation,
             declared: None,
             window: None,
+            ebops_scale: 1.0,
             trainable: true,
         };
         push(&mut m, l, QOp::Dense(dense), o, &mut at);

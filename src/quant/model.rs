@@ -87,6 +87,9 @@ pub struct QDense {
     pub bias: Vec<f32>,
     pub bias_bits: BiasBits,
     pub window: Option<Window>,
+    /// Share of the positions of a window that the hardware computes in parallel (`parallel_factor / positions`, spec A2.3): EBOPs are
+    /// multiplied by it. 1: all of them.
+    pub ebops_scale: f64,
     /// The formats the file declared, per element; dropped as soon as the layer is trained. Only for `ebops_hgq2`.
     pub declared: Option<Declared>,
     pub trainable: bool,

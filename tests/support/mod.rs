@@ -150,6 +150,7 @@ impl Chain {
             bias_bits: BiasBits::Activation,
             declared: None,
             window: None,
+            ebops_scale: 1.0,
             trainable: true,
         };
         self.push(name, QOp::Dense(dense), outputs)

@@ -90,6 +90,7 @@ impl Builder<'_> {
             bias: bias.iter().map(|&b| b as f32).collect(),
             bias_bits,
             window: d.window.clone(),
+            ebops_scale: 1.0,
             declared,
             trainable: self.options.training && !self.frozen(&node.name),
         })
