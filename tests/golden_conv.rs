@@ -70,6 +70,7 @@ impl<'a> Net<'a> {
             window,
             declared: None,
             trainable: true,
+            ebops_scale: 1.0,
         };
         let z = self.node(name, QOp::Dense(dense), &[from], shape);
         self.quantizer(&format!("{name}_q"), name, z)
