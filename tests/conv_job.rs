@@ -43,8 +43,10 @@ fn a_digits_network_keeps_its_accuracy_at_a_tenth_of_the_size() {
     assert!(done.ebops <= target, "{} EBOPs of {whole}", done.ebops);
     let reached = reached(&done, &x_test, &y_test);
     assert!(reached >= 0.94, "test accuracy {reached} at {} EBOPs", done.ebops);
-    let concat = job.replace("\"epochs\": 60", "\"epochs\": 3").replace("\"threads\"", "\"proxy\": {\"form\": \"concat\"}, \"threads\"");
-    let concat = convert(&model, &data, Some(&data), config(&concat.replace(&target.to_string(), &(whole / 2).to_string()))).unwrap();
+    let concat =
+        job.replace("\"epochs\": 60", "\"epochs\": 3").replace("\"threads\"", "\"proxy\": {\"form\": \"concat\"}, \"threads\"");
+    let concat =
+        convert(&model, &data, Some(&data), config(&concat.replace(&target.to_string(), &(whole / 2).to_string()))).unwrap();
     let some = &x_test[..100 * 64];
     jobs::judge(&[Case::new("digits cnn", &done.proxy, some, 64), Case::new("digits cnn, concat", &concat.proxy, some, 64)]);
 }

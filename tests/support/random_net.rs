@@ -88,7 +88,14 @@ pub fn random_net(seed: u64) -> RandomNet {
     let outputs = m.head(at);
     let mut model: ModelProto = m.net.model();
     if let Some(graph) = model.graph.as_mut() {
-        graph.output = outputs.iter().map(|o| { let mut i = info(o, &[]); i.r#type = None; i }).collect();
+        graph.output = outputs
+            .iter()
+            .map(|o| {
+                let mut i = info(o, &[]);
+                i.r#type = None;
+                i
+            })
+            .collect();
     }
     RandomNet { bytes: model.encode_to_vec(), dialect, inputs: names, recipe: m.recipe.join(", ") }
 }
@@ -127,8 +134,11 @@ impl Maker {
                 let output = self.name("quant");
                 let rounding = self.pick(&["ROUND", "FLOOR", "ROUND"]);
                 let narrow = i64::from(!x.unsigned && self.chance(4));
-                let attributes =
-                    [("signed", Attr::I(i64::from(!x.unsigned))), ("narrow", Attr::I(narrow)), ("rounding_mode", Attr::S(rounding))];
+                let attributes = [
+                    ("signed", Attr::I(i64::from(!x.unsigned))),
+                    ("narrow", Attr::I(narrow)),
+                    ("rounding_mode", Attr::S(rounding)),
+                ];
                 let (s, b) = (Tensor::f32(vec![], vec![scale]), Tensor::f32(vec![], vec![bits as f32]));
                 self.net.quant(&x.name, &output, s, b, &attributes);
                 output
@@ -240,8 +250,12 @@ impl Maker {
         let w = self.weight(&[&[outputs, c / groups], &kernel[..]].concat());
         let long = |v: &[usize]| v.iter().map(|&d| d as i64).collect::<Vec<_>>();
         let (k, s, p) = (long(&kernel), long(&strides), long(&[&before[..], &after].concat()));
-        let attributes =
-            [("kernel_shape", Attr::Is(&k)), ("strides", Attr::Is(&s)), ("pads", Attr::Is(&p)), ("group", Attr::I(groups as i64))];
+        let attributes = [
+            ("kernel_shape", Attr::Is(&k)),
+            ("strides", Attr::Is(&s)),
+            ("pads", Attr::Is(&p)),
+            ("group", Attr::I(groups as i64)),
+        ];
         let name = if self.chance(3) {
             self.op("Conv", &[&x.name, &w], &attributes)
         } else {
@@ -327,8 +341,7 @@ impl Maker {
         let rank = x.shape.len();
         let sides: Vec<usize> = (0..2 * (rank - 1)).map(|_| self.rng.below(2)).collect();
         let (before, after) = sides.split_at(rank - 1);
-        let pads: Vec<i64> =
-            [&[0, 0], before, &[0, 0], after].concat().into_iter().map(|v: usize| v as i64).collect();
+        let pads: Vec<i64> = [&[0, 0], before, &[0, 0], after].concat().into_iter().map(|v: usize| v as i64).collect();
         let p = self.name("pads");
         self.net.constant(&p, Tensor::i64(vec![pads.len()], pads));
         let name = self.op("Pad", &[&x.name, &p], &[]);
