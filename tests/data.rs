@@ -96,7 +96,8 @@ fn what_another_writer_wrote() {
     writer.finish().unwrap();
     archive.zip_writer().finish().unwrap();
     drop(archive);
-    let data = Dataset::from_arrays(&read(&bytes.into_inner()).unwrap(), &[InputShape::new("i", vec![2])], 1, "calibration").unwrap();
+    let data =
+        Dataset::from_arrays(&read(&bytes.into_inner()).unwrap(), &[InputShape::new("i", vec![2])], 1, "calibration").unwrap();
     assert_eq!((data.samples, data.inputs[0].as_slice()), (2, &[1.0, 2.0, 3.0, 4.5][..]));
 }
 

@@ -130,8 +130,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
         [only] => Cow::Borrowed(&only[..]),
         several => Cow::Owned(join(several, &widths, rows)),
     };
-    let set = TrainSet::new(widths.iter().sum(), source.width, &x, labels, values, Some(teacher))
-        .map_err(training_error)?;
+    let set = TrainSet::new(widths.iter().sum(), source.width, &x, labels, values, Some(teacher)).map_err(training_error)?;
     let order: Vec<u32> = (0..rows as u32).collect();
     let mut watch = Watch { judge, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
     fit(model, &set, &order, &options, &mut watch, cancel).map_err(|e| match e {

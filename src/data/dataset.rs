@@ -63,12 +63,7 @@ impl Dataset {
     /// # Errors
     /// [`DataError::Faults`] with all faults at once: missing arrays, shapes, NaN or infinite values, labels out of range,
     /// different numbers of samples.
-    pub fn from_arrays(
-        arrays: &Arrays,
-        inputs: &[InputShape],
-        outputs_len: usize,
-        what: &str,
-    ) -> Result<Self, DataError> {
+    pub fn from_arrays(arrays: &Arrays, inputs: &[InputShape], outputs_len: usize, what: &str) -> Result<Self, DataError> {
         let mut faults = Vec::new();
         let mut counts: Vec<(String, usize)> = Vec::new();
         let mut data = Vec::with_capacity(inputs.len());
@@ -159,7 +154,9 @@ fn samples(array: &Array, input: &InputShape, faults: &mut Vec<String>) -> Optio
             None
         }
         None => Some(match &input.order {
-            Some(order) if as_file => values.chunks_exact(len.max(1)).flat_map(|row| order.iter().map(|&from| row[from])).collect(),
+            Some(order) if as_file => {
+                values.chunks_exact(len.max(1)).flat_map(|row| order.iter().map(|&from| row[from])).collect()
+            }
             _ => values,
         }),
     }

@@ -179,7 +179,13 @@ fn scalar(op: &Op, e: usize, x: f64) -> f64 {
         }
         Op::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Op::Tanh => x.tanh(),
-        Op::Sign => if x < 0.0 { -1.0 } else { 0.0 },
+        Op::Sign => {
+            if x < 0.0 {
+                -1.0
+            } else {
+                0.0
+            }
+        }
         Op::Dense(_) | Op::Softmax | Op::Reshape | Op::Permute { .. } => x,
         _ => unimplemented!("convolutions and merges"),
     }

@@ -16,7 +16,7 @@ pub mod taps;
 pub use groups::{Granularity, Groups};
 pub use kif::Kif;
 pub use model::{
-    AveragePool, BiasBits, Declared, FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer,
-    Range,
+    AveragePool, BiasBits, Declared, FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense,
+    QOp, Quantizer, Range,
 };
 pub use rounding::{Overflow, Rounding};

@@ -111,7 +111,15 @@ fn materialize(graph: &mut Graph, places: &mut [Place], done: &mut Vec<Node<Op>>
         for (to, &from) in source.iter().enumerate() {
             weight[from * len + to] = 1.0;
         }
-        Op::Dense(Dense { inputs: len, outputs: len, weight, bias: vec![0.0; len], weight_quant: None, bias_quant: None, window: None })
+        Op::Dense(Dense {
+            inputs: len,
+            outputs: len,
+            weight,
+            bias: vec![0.0; len],
+            weight_quant: None,
+            bias_quant: None,
+            window: None,
+        })
     };
     done.push(Node { name: format!("{name}_order"), op, inputs: vec![stored], output: ordered });
     places[value] = Place { stored: ordered, pending: None };

@@ -58,7 +58,9 @@ impl Builder<'_> {
     pub(super) fn needs_grid(&self, consumer: usize) -> bool {
         match self.graph.nodes[consumer].op {
             Op::Dense(_) | Op::Affine(_) | Op::Merge(_) | Op::AveragePool { .. } => true,
-            Op::Reshape | Op::MaxPool(_) | Op::Concat { .. } | Op::Pad { .. } => self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c)),
+            Op::Reshape | Op::MaxPool(_) | Op::Concat { .. } | Op::Pad { .. } => {
+                self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c))
+            }
             _ => false,
         }
     }
