@@ -1,8 +1,7 @@
 //! Effective bit operations of the current step (spec A2.1, A2.3): the differentiable surrogate and the count with exact weight bits.
 
+use super::op::dense::DenseState;
 use super::op::quantizer::QuantizerOp;
-use super::params::Params;
-use super::plan::{DensePlan, Plan, Prepared};
 
 /// EBOPs of a model or a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,57 +24,23 @@ impl RunningRange {
         RunningRange { min: vec![f32::INFINITY; groups], max: vec![f32::NEG_INFINITY; groups] }
     }
 
-    /// Widens the range by what a pass over data saw, per element.
+    /// Widens the range by what a pass over data saw, per column of the quantizer.
     pub fn widen(&mut self, op: &QuantizerOp, min: &[f32], max: &[f32]) {
-        for e in 0..op.groups().elements() {
-            let g = op.groups().of(e);
-            self.min[g] = self.min[g].min(min[e]);
-            self.max[g] = self.max[g].max(max[e]);
+        for (column, g) in op.columns() {
+            self.min[g] = self.min[g].min(min[column]);
+            self.max[g] = self.max[g].max(max[column]);
         }
     }
 }
 
-/// Training-time bits of each input of a layer.
-pub fn input_bits(plan: &Plan, layer: &DensePlan, params: &Params, ranges: &[RunningRange]) -> Vec<f32> {
-    let q = &plan.quantizers[layer.input_quantizer];
-    let (f, i, range) = (params.get(q.f), q.i.map(|i| params.get(i)), &ranges[layer.input_quantizer]);
-    let per_group: Vec<f32> = (0..q.op.groups().count())
-        .map(|g| q.op.bits(g, f[g], i.map(|i| i[g]), (range.min[g], range.max[g]), layer.input_relu))
-        .collect();
-    q.op.groups().expand(&per_group)
-}
-
-/// EBOPs of a layer whose inputs have `bits`.
-pub fn layer(prepared: &Prepared, dense: usize, bits: &[f32]) -> Ebops {
-    let state = &prepared.dense[dense];
+/// EBOPs of a layer under whose entries lie `bits`, times `scale`.
+pub fn layer(state: &DenseState, bits: &[f32], scale: f64) -> Ebops {
     let mut e = Ebops::default();
     for ((&b, &w), &enclosed) in bits.iter().zip(&state.row_bits).zip(&state.row_enclosed) {
         e.surrogate += f64::from(b) * f64::from(w);
         e.enclosed += f64::from(b) * f64::from(enclosed);
     }
+    e.surrogate *= scale;
+    e.enclosed *= scale;
     e
-}
-
-/// Adds `strength·∂EBOPs` of a layer to the gradients of its input quantizer's f and i (`strength = β/√n_g`).
-pub fn input_gradient(
-    prepared: &Prepared,
-    dense: usize,
-    op: &QuantizerOp,
-    bits: &[f32],
-    strength: f32,
-    df: &mut [f32],
-    di: Option<&mut [f32]>,
-) {
-    let rows = &prepared.dense[dense].row_bits;
-    let add = |to: &mut [f32]| {
-        for (e, (&b, &w)) in bits.iter().zip(rows).enumerate() {
-            if b > 0.0 {
-                to[op.groups().of(e)] += strength * w;
-            }
-        }
-    };
-    add(df);
-    if let Some(di) = di {
-        add(di);
-    }
 }

@@ -1,10 +1,11 @@
 //! The training engine: gradients of `task loss + β·EBOPs + l1·Σf` (spec A2.4) over a compiled plan, and Adam.
 
+use super::bits::BitState;
 use super::compile::{Trainable, compile};
 use super::data::TrainSet;
 use super::ebops::{self, Ebops, RunningRange};
 use super::error::TrainError;
-use super::kernel::{BLOCK_ROWS, Isa};
+use super::kernel::Isa;
 use super::loss::{LossSum, Targets, TaskLoss};
 use super::op::bias;
 use super::params::{ParamKind, Params};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 /// More threads than this are refused: a typing error, not a machine.
 pub const MAX_THREADS: usize = 256;
-/// Fewer rows than this are not worth another thread's wake-up.
+/// Fewer rows than this are not worth another thread's wake-up; a sample of several positions counts as that many rows.
 const MIN_SHARD_ROWS: usize = 64;
 
 /// How to train.
@@ -124,17 +125,18 @@ impl Engine {
         self.prepare();
         let sum = self.data_pass(set, rows, loss)?;
         self.merge();
-        let input_bits: Vec<Vec<f32>> =
-            self.plan().dense.iter().map(|d| ebops::input_bits(self.plan(), d, &self.params, &self.ranges)).collect();
+        let plan = self.plan();
+        let bits = plan.bits.evaluate(&plan.quantizers, &self.params, &self.ranges);
+        let input_bits: Vec<Vec<f32>> = plan.dense.iter().map(|d| d.bits.sums(&bits)).collect();
+        let layers = plan.dense.iter().zip(&self.prepared.dense).zip(&input_bits);
+        self.layer_ebops = layers.map(|((d, state), sums)| ebops::layer(state, sums, d.ebops_scale)).collect();
         let mut total = Ebops::default();
-        for (dense, bits) in input_bits.iter().enumerate() {
-            let e = ebops::layer(&self.prepared, dense, bits);
-            self.layer_ebops[dense] = e;
+        for e in &self.layer_ebops {
             total.surrogate += e.surrogate;
             total.enclosed += e.enclosed;
         }
         let beta = beta(total);
-        let f_sum = self.parameter_gradients(&input_bits, beta, l1);
+        let f_sum = self.parameter_gradients(&bits, &input_bits, beta, l1);
         let total_loss = sum.loss + f64::from(beta) * total.surrogate + f64::from(l1) * f_sum;
         let correct = set.labels.map(|_| sum.correct);
         Ok(StepStats { task_loss: sum.loss, total_loss, ebops: total, beta, correct })
@@ -142,7 +144,7 @@ impl Engine {
 
     fn check(&self, set: &TrainSet, rows: &[u32], loss: &TaskLoss) -> Result<(), TrainError> {
         let plan = self.plan();
-        let (inputs, outputs) = (plan.slots[plan.input], plan.slots[plan.output]);
+        let (inputs, outputs) = (plan.input_len(), plan.output_len());
         if (set.inputs, set.outputs) != (inputs, outputs) {
             let what =
                 format!("samples of {} inputs and {} outputs for a model of {inputs} and {outputs}", set.inputs, set.outputs);
@@ -184,9 +186,11 @@ impl Engine {
 
     /// Deals the rows out in contiguous shares and runs them.
     fn data_pass(&mut self, set: &TrainSet, rows: &[u32], loss: &TaskLoss) -> Result<LossSum, TrainError> {
-        let active = self.shards.len().min(rows.len().div_ceil(MIN_SHARD_ROWS)).max(1);
+        let (positions, block) = (self.plan().positions(), self.plan().block);
+        let active = self.shards.len().min((rows.len() * positions).div_ceil(MIN_SHARD_ROWS)).max(1);
         // whole register tiles, and whole blocks where there are many
-        let unit = if rows.len() >= 4 * BLOCK_ROWS * active { BLOCK_ROWS } else { 8 };
+        let tile = if positions == 1 { 8 } else { 1 };
+        let unit = if rows.len() >= 4 * block * active { block } else { tile };
         let share = rows.len().div_ceil(active).next_multiple_of(unit);
         let mut parts = rows.chunks(share);
         let first = parts.next().unwrap_or(&[]);
@@ -231,13 +235,14 @@ impl Engine {
     }
 
     /// Fills the gradient vector; returns `Σf` over the trainable widths.
-    fn parameter_gradients(&mut self, input_bits: &[Vec<f32>], beta: f32, l1: f32) -> f64 {
+    fn parameter_gradients(&mut self, bits: &BitState, input_bits: &[Vec<f32>], beta: f32, l1: f32) -> f64 {
         let Prepared { plan, dense, quantizers } = &*self.prepared;
         let sums = &self.shards[0];
         let params = &mut self.params;
         params.grads.fill(0.0);
         let mut f_sum = 0.0;
-        let norm = |n: usize| if self.group_norm { 1.0 / (n as f32).sqrt() } else { 1.0 };
+        let norm = |n: f32| if self.group_norm { 1.0 / n.sqrt() } else { 1.0 };
+        let norms: Vec<f32> = plan.quantizers.iter().map(|q| norm(q.op.groups().degeneracy() as f32)).collect();
         for ((q, state), sums) in plan.quantizers.iter().zip(quantizers).zip(&sums.quantizers) {
             let (df, di) = params.grads_of_quantizer(q.f, q.i);
             q.op.gradients(state, sums, df, di);
@@ -246,17 +251,16 @@ impl Engine {
             }
         }
         for (n, ((d, state), sums)) in plan.dense.iter().zip(dense).zip(&sums.dense).enumerate() {
-            let bits = &input_bits[n];
             params.grad(d.weight).0.copy_from_slice(&sums.dw);
             params.grad(d.bias).0.copy_from_slice(&sums.db);
-            let q = &plan.quantizers[d.input_quantizer];
-            let (df, di) = params.grads_of_quantizer(q.f, q.i);
-            ebops::input_gradient(&self.prepared, n, &q.op, bits, beta * norm(q.op.groups().degeneracy()), df, di);
+            let beta = beta * d.ebops_scale as f32;
+            let strengths: Vec<f32> = norms.iter().map(|norm| beta * norm).collect();
+            d.bits.gradient((&plan.bits, bits), &state.row_bits, &strengths, &plan.quantizers, params);
             let l1 = if d.trainable { l1 } else { 0.0 };
-            let strength = beta * norm(d.op.groups.degeneracy());
+            let strength = beta * norm(d.op.groups.degeneracy() as f32 * d.parallel as f32);
             let weight = params.segments[d.weight].range();
             let (df, values) = params.grad(d.f);
-            d.op.gradients_f(state, &values[weight], &sums.dw, bits, strength, l1, df);
+            d.op.gradients_f(state, &values[weight], &sums.dw, &input_bits[n], strength, l1, df);
             if let BiasSource::Quantizer { quantizer, channels, .. } = &d.bias_source {
                 let target = plan.quantizers[*quantizer].f;
                 let (latent, f) = (params.segments[d.bias].range(), params.segments[target].range());

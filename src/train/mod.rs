@@ -15,10 +15,12 @@ pub mod pareto;
 pub mod schedule;
 pub mod state;
 
+mod bits;
 mod check;
 mod compile;
 mod plan;
 mod shard;
+mod sources;
 mod topology;
 mod workers;
 

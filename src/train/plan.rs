@@ -1,16 +1,56 @@
 //! The compiled plan: stages in execution order over numbered buffers. Built once by [`super::compile`], run by [`super::shard`].
+//!
+//! A value of several positions lies in its buffer as `[sample][position][channel]`, channels padded to whole lanes; kernels see
+//! `samples·positions` rows. A flat value has one position.
 
-use super::kernel::{Isa, pad};
+use super::bits::{BitTable, LayerBits};
+use super::kernel::{Isa, Taps, pad};
 use super::op::Unary;
 use super::op::bias::ChannelGroups;
 use super::op::dense::{DenseOp, DenseState};
+use super::op::gather::Gather;
 use super::op::quantizer::{QuantizerOp, QuantizerState};
+use crate::graph::Merge;
 use crate::quant::Rounding;
 
-/// Index of a block buffer (values and gradients alike).
-pub type Slot = usize;
+/// A value in a buffer, and how it lies there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// Index of a block buffer (values and gradients alike).
+    pub buffer: usize,
+    pub positions: usize,
+    pub channels: usize,
+}
 
-/// Where a stage leaves the gradient of its input.
+impl Slot {
+    /// Floats of one row: one position.
+    pub fn row(&self) -> usize {
+        pad(self.channels)
+    }
+
+    /// Floats of one sample.
+    pub fn stride(&self) -> usize {
+        self.positions * self.row()
+    }
+
+    /// Elements of one sample.
+    pub fn elements(&self) -> usize {
+        self.positions * self.channels
+    }
+
+    /// Where element `e` of a sample lies.
+    pub fn offset(&self, e: usize) -> usize {
+        let channels = self.channels.max(1);
+        e / channels * self.row() + e % channels
+    }
+
+    /// True when no padding lies between the rows.
+    pub fn is_dense(&self) -> bool {
+        self.positions == 1 || self.row() == self.channels
+    }
+}
+
+/// Where a stage leaves the gradient of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputGrad {
     /// Nothing upstream learns.
@@ -33,19 +73,61 @@ pub struct Fused {
     pub post_relu: bool,
 }
 
-/// One step of the forward pass; the backward pass runs them in reverse.
+/// One step of the forward pass; the backward pass runs them in reverse. Numbers index the lists of [`Plan`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    Dense { dense: usize, x: Slot, z: Slot, fused: Option<Fused> },
-    Quantizer { quantizer: usize, x: Slot, y: Slot, post_relu: bool },
-    Unary { unary: usize, x: Slot, y: Slot },
+    /// A product at every row; of a convolution, `x` holds the patches.
+    Dense {
+        dense: usize,
+        x: Slot,
+        z: Slot,
+        fused: Option<Fused>,
+    },
+    /// A convolution whose output channels see single input channels: `x` holds one row of output channels for each pixel and channel of
+    /// a group.
+    Grouped {
+        dense: usize,
+        taps: usize,
+        x: Slot,
+        z: Slot,
+    },
+    Quantizer {
+        quantizer: usize,
+        x: Slot,
+        y: Slot,
+        post_relu: bool,
+    },
+    Unary {
+        unary: usize,
+        x: Slot,
+        y: Slot,
+    },
+    Gather {
+        gather: usize,
+        inputs: Vec<Slot>,
+        y: Slot,
+    },
+    /// `reciprocal`: factor of the sum; `None`: the maximum.
+    Pool {
+        taps: usize,
+        reciprocal: Option<f32>,
+        x: Slot,
+        y: Slot,
+    },
+    /// Both operands and the result lie alike.
+    Merge {
+        merge: Merge,
+        inputs: [Slot; 2],
+        y: Slot,
+    },
 }
 
 /// A step with its backward wiring.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
     pub step: Step,
-    pub input_grad: InputGrad,
+    /// One for each input, in order.
+    pub input_grads: Vec<InputGrad>,
     /// The quantizer's backward pass is done by the consumer ([`InputGrad::Through`]).
     pub quantizer_done: bool,
     /// No gradient arrives here.
@@ -53,19 +135,35 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The buffer this stage reads.
-    pub fn input(&self) -> Slot {
-        match self.step {
-            Step::Dense { x, .. } | Step::Quantizer { x, .. } | Step::Unary { x, .. } => x,
+    /// What this stage reads.
+    pub fn inputs(&self) -> &[Slot] {
+        match &self.step {
+            Step::Dense { x, .. }
+            | Step::Grouped { x, .. }
+            | Step::Quantizer { x, .. }
+            | Step::Unary { x, .. }
+            | Step::Pool { x, .. } => std::slice::from_ref(x),
+            Step::Gather { inputs, .. } => inputs,
+            Step::Merge { inputs, .. } => inputs,
         }
     }
 
-    /// The buffer other stages read.
+    /// What other stages read.
     pub fn output(&self) -> Slot {
         match self.step {
             Step::Dense { z, fused, .. } => fused.map_or(z, |f| f.y),
-            Step::Quantizer { y, .. } | Step::Unary { y, .. } => y,
+            Step::Grouped { z, .. } => z,
+            Step::Quantizer { y, .. }
+            | Step::Unary { y, .. }
+            | Step::Gather { y, .. }
+            | Step::Pool { y, .. }
+            | Step::Merge { y, .. } => y,
         }
+    }
+
+    /// What becomes of the gradient of input `n`.
+    pub fn input_grad(&self, n: usize) -> InputGrad {
+        self.input_grads.get(n).copied().unwrap_or(InputGrad::Skip)
     }
 }
 
@@ -76,7 +174,7 @@ pub enum BiasSource {
     Quantizer { quantizer: usize, channels: ChannelGroups, rounding: Rounding },
 }
 
-/// A dense layer of the plan, with its parameter segments.
+/// A dense layer or a convolution of the plan, with its parameter segments.
 #[derive(Clone)]
 pub struct DensePlan {
     pub node: usize,
@@ -85,9 +183,12 @@ pub struct DensePlan {
     pub bias: usize,
     pub f: usize,
     pub bias_source: BiasSource,
-    /// The quantizer whose bits enter the EBOPs of this layer, and whether a Relu lies between.
-    pub input_quantizer: usize,
-    pub input_relu: bool,
+    /// The bits that enter the EBOPs of this layer.
+    pub bits: LayerBits,
+    /// Factor of its EBOPs ([`crate::quant::QDense::ebops_scale`]).
+    pub ebops_scale: f64,
+    /// Multiplications in parallel that share a weight: `n_g` of a weight counts them (spec A2.1).
+    pub parallel: f64,
     /// Whether its widths are trained.
     pub trainable: bool,
 }
@@ -109,19 +210,37 @@ pub struct QuantizerPlan {
 pub struct Plan {
     pub isa: Isa,
     pub stages: Vec<Stage>,
-    /// Elements per sample of each buffer.
-    pub slots: Vec<usize>,
-    pub input: Slot,
+    /// Floats per sample of each buffer.
+    pub buffers: Vec<usize>,
+    /// Samples that go through all stages together.
+    pub block: usize,
+    /// A sample's inputs, in the order of the data.
+    pub inputs: Vec<Slot>,
+    /// Flat.
     pub output: Slot,
     pub dense: Vec<DensePlan>,
     pub quantizers: Vec<QuantizerPlan>,
     pub unary: Vec<Unary>,
+    pub gathers: Vec<Gather>,
+    /// Tables of [`Step::Grouped`] and [`Step::Pool`].
+    pub taps: Vec<Taps>,
+    pub bits: BitTable,
 }
 
 impl Plan {
-    /// Padded row length of a buffer.
-    pub fn stride(&self, slot: Slot) -> usize {
-        pad(self.slots[slot])
+    /// Elements of one sample over all inputs.
+    pub fn input_len(&self) -> usize {
+        self.inputs.iter().map(Slot::elements).sum()
+    }
+
+    /// Positions of the value with the most.
+    pub fn positions(&self) -> usize {
+        self.stages.iter().map(|s| s.output().positions).max().unwrap_or(1)
+    }
+
+    /// Elements of one sample over all outputs.
+    pub fn output_len(&self) -> usize {
+        self.output.elements()
     }
 }
 

@@ -1,12 +1,11 @@
-//! Who reads and who makes each tensor of a model, with reshapes looked through; which quantizer belongs to which layer.
+//! Who reads each tensor of a model, with reshapes looked through; which quantizers lie behind a layer.
 
 use crate::quant::{Model, QOp};
 
-/// Readers and producers by *root*: the value a chain of reshapes starts from.
+/// Readers by *root*: the value a chain of reshapes starts from.
 pub struct Topology<'m> {
     model: &'m Model,
     root: Vec<usize>,
-    producer: Vec<Option<usize>>,
     readers: Vec<Vec<usize>>,
     is_output: Vec<bool>,
 }
@@ -15,20 +14,15 @@ impl<'m> Topology<'m> {
     /// `model` must pass [`crate::graph::Dag::check`].
     pub fn new(model: &'m Model) -> Topology<'m> {
         let n = model.values.len();
-        let mut t = Topology {
-            model,
-            root: (0..n).collect(),
-            producer: vec![None; n],
-            readers: vec![Vec::new(); n],
-            is_output: vec![false; n],
-        };
+        let mut t = Topology { model, root: (0..n).collect(), readers: vec![Vec::new(); n], is_output: vec![false; n] };
         for (index, node) in model.nodes.iter().enumerate() {
-            let input = t.root[node.inputs[0]];
             if matches!(node.op, QOp::Reshape) {
-                t.root[node.output] = input;
-            } else {
-                t.producer[node.output] = Some(index);
-                t.readers[input].push(index);
+                t.root[node.output] = t.root[node.inputs[0]];
+                continue;
+            }
+            for &input in &node.inputs {
+                let root = t.root[input];
+                t.readers[root].push(index);
             }
         }
         for &output in &model.outputs {
@@ -41,11 +35,6 @@ impl<'m> Topology<'m> {
         self.root[value]
     }
 
-    /// The node that makes `value`; `None` for the model input.
-    pub fn producer(&self, value: usize) -> Option<usize> {
-        self.producer[self.root[value]]
-    }
-
     /// The only reader of `value`, if nothing else sees it.
     pub fn sole_reader(&self, value: usize) -> Option<usize> {
         let root = self.root[value];
@@ -55,29 +44,14 @@ impl<'m> Topology<'m> {
         }
     }
 
-    /// The quantizer that feeds `value`, looked for up through Relu and LeakyRelu, and whether a Relu lies between.
-    pub fn quantizer_above(&self, value: usize) -> Option<(usize, bool)> {
-        let (mut at, mut relu) = (value, false);
-        loop {
-            let node = self.producer(at)?;
-            match self.model.nodes[node].op {
-                QOp::Quantizer(_) => return Some((node, relu)),
-                QOp::Relu => relu = true,
-                QOp::LeakyRelu { .. } => {}
-                _ => return None,
-            }
-            at = self.model.nodes[node].inputs[0];
-        }
-    }
-
-    /// All quantizers reached from `value` down through Relu and LeakyRelu.
+    /// All quantizers reached from `value` down through Relu, LeakyRelu and MaxPool, which leave each channel on its own.
     pub fn quantizers_below(&self, value: usize) -> Vec<usize> {
         let (mut found, mut open) = (Vec::new(), vec![self.root[value]]);
         while let Some(root) = open.pop() {
             for &node in &self.readers[root] {
                 match self.model.nodes[node].op {
                     QOp::Quantizer(_) => found.push(node),
-                    QOp::Relu | QOp::LeakyRelu { .. } => open.push(self.root[self.model.nodes[node].output]),
+                    QOp::Relu | QOp::LeakyRelu { .. } | QOp::MaxPool(_) => open.push(self.root[self.model.nodes[node].output]),
                     _ => {}
                 }
             }

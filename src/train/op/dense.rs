@@ -1,4 +1,5 @@
-//! Dense layer with quantized weights: `z = x·Q(W) + Q(b)`; weights round half up (spec A1, A2.1).
+//! Dense layer with quantized weights: `z = x·Q(W) + Q(b)`; weights round half up (spec A1, A2.1). A convolution is one whose inputs
+//! are the entries of its patch.
 //!
 //! Straight-through: `∂W` is the gradient of the quantized weight, `∂f = ln2·(w − wq)·∂W` summed over the group. Surrogate bits:
 //! `relu(⌊log2|wq|⌋ + 1 + rhe(f))`, the exponent being the largest of the group; 0 for a group of zeros.
@@ -14,6 +15,8 @@ pub struct DenseOp {
     pub inputs: usize,
     pub outputs: usize,
     pub groups: Groups,
+    /// Equal shares of the outputs that read different inputs: the groups of a convolution.
+    pub parts: usize,
 }
 
 /// Quantized weights of the current step.
@@ -27,7 +30,7 @@ pub struct DenseState {
     pub bias: Buffer,
     /// Surrogate bits, laid out as `wq`.
     pub bits: Buffer,
-    /// `Σ bits` over the outputs, per input.
+    /// `Σ bits` over the outputs of a part, per input and part.
     pub row_bits: Vec<f32>,
     /// The same for the enclosed bits of spec A2.2.
     pub row_enclosed: Vec<f32>,
@@ -45,7 +48,7 @@ pub struct DenseSums {
 impl DenseOp {
     pub fn new_state(&self) -> DenseState {
         let n = self.inputs * pad(self.outputs);
-        let rows = || vec![0.0; self.inputs];
+        let rows = || vec![0.0; self.inputs * self.parts];
         DenseState {
             wq: Buffer::new(n),
             wqt: Buffer::new(self.outputs * pad(self.inputs)),
@@ -71,11 +74,26 @@ impl DenseOp {
             if self.groups.is_elementwise() {
                 let (wq, bits) = (&mut state.wq[row.clone()], &mut state.bits[row.clone()]);
                 let sums = dispatch(isa, WeightRow { w: &w[row.clone()], f: &f[row.clone()], wq, bits });
-                (state.row_bits[r], state.row_enclosed[r]) = sums;
+                if self.parts == 1 {
+                    (state.row_bits[r], state.row_enclosed[r]) = sums;
+                }
             }
             for (o, &q) in state.wq[row][..self.outputs].iter().enumerate() {
                 state.wqt[o * turned + r] = q;
             }
+        }
+        if self.parts != 1 {
+            self.sum_parts(state);
+        }
+    }
+
+    /// [`DenseState::row_bits`] and [`DenseState::row_enclosed`] of a layer with parts.
+    fn sum_parts(&self, state: &mut DenseState) {
+        let (stride, share) = (pad(self.outputs), self.outputs / self.parts);
+        for entry in 0..self.inputs * self.parts {
+            let at = entry / self.parts * stride + entry % self.parts * share;
+            state.row_bits[entry] = state.bits[at..at + share].iter().sum();
+            state.row_enclosed[entry] = state.wq[at..at + share].iter().map(|&q| enclosed(q) as f32).sum();
         }
     }
 
@@ -84,7 +102,7 @@ impl DenseOp {
         // biased exponent + 1 of the largest |wq| of the group; 0 for none
         let mut exponent = vec![0u32; self.groups.count()];
         for r in 0..self.inputs {
-            let mut enclosed = 0;
+            let mut sum = 0;
             for o in 0..self.outputs {
                 let (at, g) = (r * stride + o, self.groups.of(r * self.outputs + o));
                 let (scale, inv) = (exp2_rounded(f[g]), exp2_rounded(-f[g]));
@@ -94,11 +112,11 @@ impl DenseOp {
                 state.wq[at] = q;
                 let pattern = q.to_bits() & 0x7fff_ffff;
                 exponent[g] = exponent[g].max(pattern >> 23);
-                if pattern != 0 {
-                    enclosed += 24 - ((pattern & 0x7f_ffff) | 0x80_0000).trailing_zeros();
-                }
+                sum += enclosed(q);
             }
-            state.row_enclosed[r] = enclosed as f32;
+            if self.parts == 1 {
+                state.row_enclosed[r] = sum as f32;
+            }
         }
         let width = |g: usize| match exponent[g] {
             0 => 0.0,
@@ -112,12 +130,14 @@ impl DenseOp {
                 state.bits[r * stride + o] = bits;
                 sum += bits;
             }
-            state.row_bits[r] = sum;
+            if self.parts == 1 {
+                state.row_bits[r] = sum;
+            }
         }
     }
 
-    /// Adds to `df` the gradient of the data and of `strength·EBOPs` (`strength = β/√n_g`, `input_bits` per input: spec A2.1), plus `l1`.
-    /// `w`, `dw` as in [`DenseState::wq`]; `df` as `f` in [`DenseOp::prepare`].
+    /// Adds to `df` the gradient of the data and of `strength·EBOPs` (`strength = β/√n_g`, `input_bits` per input and part: spec A2.1), plus
+    /// `l1`. `w`, `dw` as in [`DenseState::wq`]; `df` as `f` in [`DenseOp::prepare`].
     #[allow(clippy::too_many_arguments)] // the terms of one gradient
     pub fn gradients_f(
         &self,
@@ -130,8 +150,10 @@ impl DenseOp {
         df: &mut [f32],
     ) {
         let stride = pad(self.outputs);
-        for (r, &bits_in) in input_bits.iter().enumerate().take(self.inputs) {
-            let row = r * stride..r * stride + self.outputs;
+        let share = self.outputs / self.parts;
+        for (entry, &bits_in) in input_bits.iter().enumerate().take(self.inputs * self.parts) {
+            let (r, first) = (entry / self.parts, entry % self.parts * share);
+            let row = r * stride + first..r * stride + first + share;
             let ebops = strength * bits_in;
             let terms = w[row.clone()].iter().zip(&state.wq[row.clone()]).zip(&dw[row.clone()]).zip(&state.bits[row.clone()]);
             let term = |(((&w, &wq), &dw), &bits): (((&f32, &f32), &f32), &f32)| {
@@ -140,11 +162,17 @@ impl DenseOp {
             if self.groups.is_elementwise() {
                 df[row].iter_mut().zip(terms).for_each(|(df, t)| *df += term(t) + l1);
             } else {
-                terms.enumerate().for_each(|(o, t)| df[self.groups.of(r * self.outputs + o)] += term(t));
+                terms.enumerate().for_each(|(o, t)| df[self.groups.of(r * self.outputs + first + o)] += term(t));
             }
         }
         if !self.groups.is_elementwise() {
             df[..self.groups.count()].iter_mut().for_each(|df| *df += l1);
         }
     }
+}
+
+/// Bits from the most to the least significant one of a quantized weight (spec A2.2).
+fn enclosed(q: f32) -> u32 {
+    let pattern = q.to_bits() & 0x7fff_ffff;
+    if pattern == 0 { 0 } else { 24 - ((pattern & 0x7f_ffff) | 0x80_0000).trailing_zeros() }
 }

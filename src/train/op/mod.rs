@@ -3,10 +3,13 @@
 pub mod affine;
 pub mod bias;
 pub mod dense;
+pub mod gather;
 pub mod leaky_relu;
+pub mod merge;
 pub mod quantizer;
 pub mod relu;
 pub mod sigmoid;
+pub mod sign;
 pub mod tanh;
 
 use super::kernel::{Buffer, Isa, Lane, Vectorized, dispatch};
@@ -18,6 +21,7 @@ pub enum Unary {
     LeakyRelu { slope: f32 },
     Sigmoid,
     Tanh,
+    Sign,
     Affine { scale: Buffer, shift: Buffer },
 }
 
@@ -29,6 +33,7 @@ impl Unary {
             Unary::LeakyRelu { slope } => map(isa, x, y, |v| leaky_relu::forward(v, *slope)),
             Unary::Sigmoid => map(isa, x, y, sigmoid::forward),
             Unary::Tanh => map(isa, x, y, tanh::forward),
+            Unary::Sign => map(isa, x, y, sign::forward),
             Unary::Affine { scale, shift } => affine::forward(scale, shift, x, y),
         }
     }
@@ -41,6 +46,7 @@ impl Unary {
             Unary::LeakyRelu { slope } => chain(isa, x, dy, dx, keep, |v| leaky_relu::derivative(v, *slope)),
             Unary::Sigmoid => chain(isa, y, dy, dx, keep, sigmoid::derivative),
             Unary::Tanh => chain(isa, y, dy, dx, keep, tanh::derivative),
+            Unary::Sign => chain(isa, x, dy, dx, keep, sign::derivative),
             Unary::Affine { scale, .. } => affine::backward(scale, dy, dx, add),
         }
     }

@@ -16,13 +16,18 @@ use std::f32::consts::LN_2;
 #[derive(Clone)]
 pub struct QuantizerOp {
     groups: Groups,
+    /// Group of each column of the rows it works on; [`NO_GROUP`] in the padding.
+    columns: Vec<u32>,
     threshold: f32,
     even: bool,
     /// `(keep_negative per group, symmetric)` of a saturating quantizer.
     saturating: Option<(Vec<bool>, bool)>,
 }
 
-/// Per-step constants, one per padded element.
+/// Marks a column without an element.
+const NO_GROUP: u32 = u32::MAX;
+
+/// Per-step constants, one per column.
 #[derive(Clone)]
 pub struct QuantizerState {
     pub scale: Buffer,
@@ -33,7 +38,7 @@ pub struct QuantizerState {
     pub top: Buffer,
 }
 
-/// What a pass over data collects, one per padded element.
+/// What a pass over data collects, one per column.
 #[derive(Clone)]
 pub struct Sums {
     pub inside: Buffer,
@@ -45,6 +50,11 @@ pub struct Sums {
 
 /// The largest `|fr|` and `|ie|` for which `2^±fr` is an ordinary f32.
 const MAX_EXPONENT: f32 = 120.0;
+
+/// Whether `groups` are the same at every position of values with `channels`.
+pub fn is_uniform(groups: &Groups, channels: usize) -> bool {
+    (channels..groups.elements()).all(|e| groups.of(e) == groups.of(e % channels.max(1)))
+}
 
 /// `2^rhe(v)`.
 pub fn exp2_rounded(v: f32) -> f32 {
@@ -65,7 +75,29 @@ impl QuantizerOp {
             Range::Traced => None,
             Range::Saturating { keep_negative, symmetric, .. } => Some((keep_negative.clone(), *symmetric)),
         };
-        QuantizerOp { groups: q.groups.clone(), threshold, even, saturating }
+        let mut op = QuantizerOp { groups: q.groups.clone(), columns: Vec::new(), threshold, even, saturating };
+        op.lay_out(1, q.groups.elements());
+        op
+    }
+
+    /// Chooses the rows for values of `positions` × `channels`: one position where the groups are the same at all of them, else a sample.
+    pub fn lay_out(&mut self, positions: usize, channels: usize) {
+        let narrow = is_uniform(&self.groups, channels);
+        let mut columns = vec![NO_GROUP; if narrow { pad(channels) } else { positions * pad(channels) }];
+        for e in 0..if narrow { channels } else { self.groups.elements() } {
+            columns[e / channels.max(1) * pad(channels) + e % channels.max(1)] = self.groups.of(e) as u32;
+        }
+        self.columns = columns;
+    }
+
+    /// Padded row length.
+    pub fn stride(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Columns that hold elements, with their groups.
+    pub fn columns(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.columns.iter().enumerate().filter(|(_, g)| **g != NO_GROUP).map(|(c, &g)| (c, g as usize))
     }
 
     pub fn groups(&self) -> &Groups {
@@ -78,14 +110,14 @@ impl QuantizerOp {
     }
 
     pub fn new_state(&self) -> QuantizerState {
-        let n = pad(self.groups.elements());
+        let n = self.stride();
         let ones = || Buffer::filled(n, 1.0);
         let (lo, hi) = (Buffer::filled(n, f32::NEG_INFINITY), Buffer::filled(n, f32::INFINITY));
         QuantizerState { scale: ones(), inv: ones(), lo, hi, top: ones() }
     }
 
     pub fn new_sums(&self) -> Sums {
-        let zero = || Buffer::new(pad(self.groups.elements()));
+        let zero = || Buffer::new(self.stride());
         let mut sums = Sums { inside: zero(), above: zero(), below: zero(), min: zero(), max: zero() };
         sums.clear();
         sums
@@ -93,8 +125,7 @@ impl QuantizerOp {
 
     /// Constants for latent `f` and `i` (per group).
     pub fn prepare(&self, f: &[f32], i: Option<&[f32]>, state: &mut QuantizerState) {
-        for e in 0..self.groups.elements() {
-            let g = self.groups.of(e);
+        for (e, g) in self.columns() {
             let (scale, inv) = (exp2_rounded(f[g]), exp2_rounded(-f[g]));
             state.scale[e] = scale;
             state.inv[e] = inv;
@@ -159,8 +190,7 @@ impl QuantizerOp {
 
     /// Adds the gradients to f and i (per group) that follow from `sums`.
     pub fn gradients(&self, state: &QuantizerState, sums: &Sums, df: &mut [f32], mut di: Option<&mut [f32]>) {
-        for e in 0..self.groups.elements() {
-            let g = self.groups.of(e);
+        for (e, g) in self.columns() {
             df[g] += LN_2 * sums.inside[e];
             if let Some((keep, symmetric)) = &self.saturating {
                 let below = if keep[g] { sums.below[e] } else { 0.0 };

@@ -1,14 +1,19 @@
 //! Compiles a model into a [`Plan`]: buffers, fused stages, gradient wiring and parameter segments.
 
+mod place;
+mod wire;
+
+use super::bits::BitTable;
 use super::check::check;
-use super::error::TrainError;
-use super::kernel::{Buffer, Isa, pad};
+use super::error::{Fault, TrainError};
+use super::kernel::{BLOCK_ROWS, Buffer, Isa};
 use super::op::Unary;
 use super::op::bias::ChannelGroups;
 use super::op::dense::DenseOp;
-use super::op::quantizer::QuantizerOp;
+use super::op::quantizer::{QuantizerOp, is_uniform};
 use super::params::{ParamKind, Params};
 use super::plan::*;
+use super::sources::Sources;
 use super::topology::Topology;
 use crate::graph::Node;
 use crate::quant::kif::exp2i;
@@ -17,6 +22,9 @@ use crate::quant::{BiasBits, FixedTensor, Model, QDense, QOp, Quantizer, Range};
 /// Bounds of f and i after each step (spec A1.2, B1); with them `2^±f` is exact and ordinary.
 const BITS: (f32, f32) = (-23.0, 23.0);
 const FREE: (f32, f32) = (f32::MIN, f32::MAX);
+
+/// Values and gradients of a block of a spatial plan, in bytes: about half of a core's L2 cache.
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// What may be trained.
 #[derive(Clone, Copy, Debug)]
@@ -31,25 +39,36 @@ pub fn compile(model: &Model, isa: Isa, trainable: Trainable) -> Result<(Plan, P
     check(model)?;
     let mut c = Compiler {
         topology: Topology::new(model),
+        sources: Sources::new(model),
         model,
         trainable,
         plan: Plan {
             isa,
             stages: Vec::new(),
-            slots: Vec::new(),
-            input: 0,
-            output: 0,
+            buffers: Vec::new(),
+            block: BLOCK_ROWS,
+            inputs: Vec::new(),
+            output: Slot::default(),
             dense: Vec::new(),
             quantizers: Vec::new(),
             unary: Vec::new(),
+            gathers: Vec::new(),
+            taps: Vec::new(),
+            bits: BitTable::default(),
         },
         params: Params::default(),
         initial: Vec::new(),
-        slot_of: vec![None; model.values.len()],
+        slots: vec![None; model.values.len()],
+        views: Vec::new(),
+        spatial: false,
         quantizer_of: vec![None; model.nodes.len()],
         done: vec![false; model.nodes.len()],
+        faults: Vec::new(),
     };
-    c.plan.input = c.slot(model.inputs[0]);
+    for &input in &model.inputs {
+        let slot = c.place(input, 1, model.len_of(input));
+        c.plan.inputs.push(slot);
+    }
     for (index, node) in model.nodes.iter().enumerate() {
         if let QOp::Quantizer(q) = &node.op {
             c.add_quantizer(index, q);
@@ -60,8 +79,16 @@ pub fn compile(model: &Model, isa: Isa, trainable: Trainable) -> Result<(Plan, P
             c.add_node(index, node);
         }
     }
-    c.plan.output = c.slot(model.outputs[0]);
-    c.wire();
+    c.plan.output = c.output();
+    if !c.faults.is_empty() {
+        return Err(TrainError::Model(c.faults));
+    }
+    wire::wire(&mut c.plan);
+    if c.spatial {
+        let sample: usize = c.plan.buffers.iter().sum();
+        c.plan.block = (BLOCK_BYTES / (2 * size_of::<f32>() * sample.max(1))).clamp(1, BLOCK_ROWS);
+    }
+    c.plan.bits = c.sources.finish(c.plan.dense.iter_mut().map(|d| &mut d.bits));
     c.params.allocate();
     for (segment, values) in c.initial.iter().enumerate() {
         c.params.write(segment, values);
@@ -72,27 +99,26 @@ pub fn compile(model: &Model, isa: Isa, trainable: Trainable) -> Result<(Plan, P
 struct Compiler<'m> {
     model: &'m Model,
     topology: Topology<'m>,
+    sources: Sources,
     trainable: Trainable,
     plan: Plan,
     params: Params,
     /// Initial values of each segment.
     initial: Vec<Vec<f32>>,
-    slot_of: Vec<Option<Slot>>,
+    /// Where each value lies, by root.
+    slots: Vec<Option<Slot>>,
+    /// Copies of values (by root) in other layouts.
+    views: Vec<(usize, Slot)>,
+    /// Whether some value has several positions.
+    spatial: bool,
     /// Plan index of each quantizer node.
     quantizer_of: Vec<Option<usize>>,
     /// Nodes that an earlier stage took in.
     done: Vec<bool>,
+    faults: Vec<Fault>,
 }
 
 impl Compiler<'_> {
-    fn slot(&mut self, value: usize) -> Slot {
-        let root = self.topology.root(value);
-        *self.slot_of[root].get_or_insert_with(|| {
-            self.plan.slots.push(self.model.len_of(root));
-            self.plan.slots.len() - 1
-        })
-    }
-
     fn segment(
         &mut self,
         node: usize,
@@ -122,29 +148,56 @@ impl Compiler<'_> {
 
     fn add_node(&mut self, index: usize, node: &Node<QOp>) {
         let x = self.slot(node.inputs[0]);
-        let step = match &node.op {
-            QOp::Reshape => return,
-            QOp::Dense(d) => self.dense(index, node, d, x),
+        match &node.op {
+            QOp::Reshape => {}
+            QOp::Dense(d) => self.dense(index, node, d),
             QOp::Quantizer(_) => {
+                let quantizer = self.quantizer_of[index].unwrap_or(0);
+                self.plan.quantizers[quantizer].op.lay_out(x.positions, x.channels);
                 let (post_relu, last) = self.relu_behind(node.output);
-                Step::Quantizer { quantizer: self.quantizer_of[index].unwrap_or(0), x, y: self.slot(last), post_relu }
+                let y = self.place_like(last, x);
+                self.push(Step::Quantizer { quantizer, x, y, post_relu });
             }
             QOp::Relu => self.unary(Unary::Relu, x, node.output),
             QOp::LeakyRelu { log2_slope } => self.unary(Unary::LeakyRelu { slope: exp2i(*log2_slope) as f32 }, x, node.output),
             QOp::Sigmoid => self.unary(Unary::Sigmoid, x, node.output),
             QOp::Tanh => self.unary(Unary::Tanh, x, node.output),
+            QOp::Sign => self.unary(Unary::Sign, x, node.output),
             QOp::Affine(a) => {
-                let (scale, shift) = (padded(&a.scale), padded(&a.shift));
+                let (scale, shift) = (padded(&a.scale, x), padded(&a.shift, x));
                 self.unary(Unary::Affine { scale, shift }, x, node.output)
             }
-            _ => unimplemented!("convolutions and merges"),
-        };
-        self.plan.stages.push(Stage { step, input_grad: InputGrad::Skip, quantizer_done: false, dead: false });
+            QOp::MaxPool(w) => self.pool(node, w, None),
+            QOp::AveragePool(a) => self.pool(node, &a.window, Some(a.reciprocal.value(0) as f32)),
+            QOp::Merge(merge) => {
+                let second = node.inputs.get(1).copied().unwrap_or(node.inputs[0]);
+                let inputs = [x, self.view(&node.name, second, x.positions, x.channels)];
+                let y = self.place_like(node.output, x);
+                self.push(Step::Merge { merge: *merge, inputs, y });
+            }
+            QOp::Concat { axis } => self.concat(node, *axis),
+            QOp::Pad { before, after } => self.pad(node, before, after),
+        }
     }
 
-    fn unary(&mut self, op: Unary, x: Slot, output: usize) -> Step {
+    fn unary(&mut self, op: Unary, x: Slot, output: usize) {
         self.plan.unary.push(op);
-        Step::Unary { unary: self.plan.unary.len() - 1, x, y: self.slot(output) }
+        let y = self.place_like(output, x);
+        self.push(Step::Unary { unary: self.plan.unary.len() - 1, x, y });
+    }
+
+    /// All outputs in one flat row.
+    fn output(&mut self) -> Slot {
+        let model = self.model;
+        if let [only] = model.outputs[..] {
+            return self.view(&model.values[only].name, only, 1, model.len_of(only));
+        }
+        let inputs: Vec<Slot> = model.outputs.iter().map(|&v| self.slot(v)).collect();
+        let sources: Vec<(usize, usize)> =
+            inputs.iter().enumerate().flat_map(|(n, s)| (0..s.elements()).map(move |e| (n, e))).collect();
+        let y = self.new_slot(1, sources.len());
+        self.gather(&model.name, inputs, y, sources.into_iter().map(Some));
+        y
     }
 
     /// The Relu that alone reads `value`, taken in; the value to go on with.
@@ -158,8 +211,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn dense(&mut self, index: usize, node: &Node<QOp>, d: &QDense, x: Slot) -> Step {
-        let z = self.slot(node.output);
+    fn dense(&mut self, index: usize, node: &Node<QOp>, d: &QDense) {
         let elementwise = d.weight_groups.is_elementwise();
         let shape = (d.inputs, d.outputs);
         let weight = self.segment(index, ParamKind::Weight, shape, d.trainable, FREE, &d.weight);
@@ -170,19 +222,36 @@ impl Compiler<'_> {
             BiasBits::Own(bits) => BiasSource::Own(bits.clone()),
             BiasBits::Activation => self.bias_source(node.output, d.outputs),
         };
-        let (above, input_relu) = self.topology.quantizer_above(node.inputs[0]).unwrap_or((0, false));
+        let (positions, parts) = d.window.as_ref().map_or((1, 1), |w| (w.positions(), w.groups.max(1)));
         self.plan.dense.push(DensePlan {
             node: index,
-            op: DenseOp { inputs: d.inputs, outputs: d.outputs, groups: d.weight_groups.clone() },
+            op: DenseOp { inputs: d.inputs, outputs: d.outputs, groups: d.weight_groups.clone(), parts },
             weight,
             bias,
             f,
             bias_source,
-            input_quantizer: self.quantizer_of[above].unwrap_or(0),
-            input_relu,
+            bits: self.sources.layer(node.inputs[0], d),
+            ebops_scale: d.ebops_scale,
+            parallel: d.ebops_scale * positions as f64,
             trainable: d.trainable && self.trainable.bits,
         });
-        Step::Dense { dense: self.plan.dense.len() - 1, x, z, fused: self.fuse(node.output) }
+        let dense = self.plan.dense.len() - 1;
+        let step = match &d.window {
+            Some(w) if parts > 1 => {
+                let (x, taps) = self.grouped(node, w, d.outputs);
+                let z = self.place(node.output, positions, d.outputs);
+                Step::Grouped { dense, taps, x, z }
+            }
+            window => {
+                let x = match window {
+                    Some(w) => self.patches(node, w),
+                    None => self.view(&node.name, node.inputs[0], 1, d.inputs),
+                };
+                let z = self.place(node.output, positions, d.outputs);
+                Step::Dense { dense, x, z, fused: self.fuse(node.output, z) }
+            }
+        };
+        self.push(step);
     }
 
     fn bias_source(&self, output: usize, channels: usize) -> BiasSource {
@@ -197,8 +266,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// Takes `[Relu →] Quantizer [→ Relu]` behind a dense output into its epilogue.
-    fn fuse(&mut self, output: usize) -> Option<Fused> {
+    /// Takes `[Relu →] Quantizer [→ Relu]` behind a dense output into its epilogue, where the widths are the same at all positions.
+    fn fuse(&mut self, output: usize, z: Slot) -> Option<Fused> {
         let mut reader = self.topology.sole_reader(output)?;
         let mut pre_relu = None;
         if self.model.nodes[reader].op == QOp::Relu {
@@ -206,6 +275,11 @@ impl Compiler<'_> {
             reader = self.topology.sole_reader(self.model.nodes[reader].output)?;
         }
         let quantizer = self.quantizer_of[reader]?;
+        let op = &mut self.plan.quantizers[quantizer].op;
+        if !is_uniform(op.groups(), z.channels) {
+            return None;
+        }
+        op.lay_out(z.positions, z.channels);
         for node in pre_relu.into_iter().chain([reader]) {
             self.done[node] = true;
         }
@@ -213,69 +287,15 @@ impl Compiler<'_> {
             Some(_) => (false, self.model.nodes[reader].output),
             None => self.relu_behind(self.model.nodes[reader].output),
         };
-        Some(Fused { quantizer, y: self.slot(last), pre_relu: pre_relu.is_some(), post_relu })
-    }
-
-    /// Decides where gradients go.
-    fn wire(&mut self) {
-        let n = self.plan.slots.len();
-        // which buffers lead back to something that learns
-        let mut learns = vec![false; n];
-        for stage in &self.plan.stages {
-            learns[stage.output()] = learns[stage.input()]
-                || match stage.step {
-                    Step::Dense { .. } | Step::Quantizer { .. } => true,
-                    Step::Unary { .. } => false,
-                };
-        }
-        let mut readers = vec![0usize; n];
-        let mut maker = vec![None; n];
-        for (index, stage) in self.plan.stages.iter().enumerate() {
-            readers[stage.input()] += 1;
-            maker[stage.output()] = Some(index);
-        }
-        readers[self.plan.output] += 1;
-        let mut written = vec![false; n];
-        written[self.plan.output] = true;
-        for index in (0..self.plan.stages.len()).rev() {
-            let (x, y) = (self.plan.stages[index].input(), self.plan.stages[index].output());
-            if !written[y] {
-                self.plan.stages[index].dead = true;
-                continue;
-            }
-            if !learns[x] {
-                continue;
-            }
-            let through = matches!(self.plan.stages[index].step, Step::Dense { .. })
-                .then(|| maker[x].filter(|&m| readers[x] == 1 && self.fusible_backward(m, &readers)))
-                .flatten();
-            self.plan.stages[index].input_grad = match through {
-                Some(m) => {
-                    self.plan.stages[m].quantizer_done = true;
-                    InputGrad::Through(m)
-                }
-                None if written[x] => InputGrad::Add,
-                None => InputGrad::Store,
-            };
-            written[x] = true;
-        }
-    }
-
-    /// Whether the quantizer of stage `m` may run backward inside its consumer: its own input gradient must not be shared.
-    fn fusible_backward(&self, m: usize, readers: &[usize]) -> bool {
-        match self.plan.stages[m].step {
-            Step::Dense { fused, .. } => fused.is_some(),
-            Step::Quantizer { x, .. } => readers[x] == 1,
-            Step::Unary { .. } => false,
-        }
+        Some(Fused { quantizer, y: self.place_like(last, z), pre_relu: pre_relu.is_some(), post_relu })
     }
 }
 
-/// Exact constants as one padded row of floats.
-fn padded(t: &FixedTensor) -> Buffer {
-    let mut row = Buffer::new(pad(t.ints.len()));
-    for (e, to) in row.iter_mut().enumerate().take(t.ints.len()) {
-        *to = t.value(e) as f32;
+/// Exact constants as one padded sample that lies as `slot`.
+fn padded(t: &FixedTensor, slot: Slot) -> Buffer {
+    let mut sample = Buffer::new(slot.stride());
+    for e in 0..t.ints.len() {
+        sample[slot.offset(e)] = t.value(e) as f32;
     }
-    row
+    sample
 }

@@ -1,11 +1,17 @@
 //! Whether the engine can train a model; every fault at once.
 
+mod shape;
+
 use super::error::{Fault, TrainError};
+use super::sources::Sources;
 use super::topology::Topology;
 use crate::quant::{BiasBits, Model, QDense, QOp, Quantizer, Range};
 
 /// Fixed grids of a bias finer or coarser than this are not ordinary floats any more.
 const MAX_OWN_BITS: i32 = 100;
+
+/// What a width passes on its way to a layer.
+const KEEPS_WIDTHS: &str = "Relu, LeakyRelu, Reshape, pooling, Concat and Pad";
 
 /// Lengths, values and neighbourhood of all nodes.
 ///
@@ -16,12 +22,8 @@ pub fn check(model: &Model) -> Result<(), TrainError> {
         return Err(TrainError::Model(vec![Fault { node: broken.node, what: broken.what }]));
     }
     let mut faults = Vec::new();
-    if model.inputs.len() != 1 || model.outputs.len() != 1 {
-        let what = format!(
-            "{} inputs and {} outputs; the engine trains models with one of each",
-            model.inputs.len(),
-            model.outputs.len()
-        );
+    if model.inputs.is_empty() || model.outputs.is_empty() {
+        let what = format!("{} inputs and {} outputs", model.inputs.len(), model.outputs.len());
         faults.push(Fault { node: model.name.clone(), what });
     }
     for value in model.values.iter().filter(|v| v.is_empty()) {
@@ -29,13 +31,10 @@ pub fn check(model: &Model) -> Result<(), TrainError> {
     }
     for node in &model.nodes {
         let mut fail = |what: String| faults.push(Fault { node: node.name.clone(), what });
-        let (x, y) = (model.len_of(node.inputs[0]), model.len_of(node.output));
-        if node.inputs.len() != 1 {
-            fail(format!("{} inputs, expected 1", node.inputs.len()));
-        }
+        let x = model.len_of(node.inputs[0]);
+        shape::node(model, node, &mut fail);
         match &node.op {
-            QOp::Dense(d) => dense(d, x, y, &mut fail),
-            _ if x != y => fail(format!("{x} elements in, {y} out")),
+            QOp::Dense(d) => dense(d, &mut fail),
             QOp::Quantizer(q) => quantizer(q, x, &mut fail),
             QOp::Affine(a) => {
                 let lengths = (a.scale.ints.len(), a.shift.ints.len());
@@ -61,11 +60,8 @@ fn finite(what: &str, values: &[f32], fail: &mut impl FnMut(String)) {
     }
 }
 
-fn dense(d: &QDense, x: usize, y: usize, fail: &mut impl FnMut(String)) {
+fn dense(d: &QDense, fail: &mut impl FnMut(String)) {
     let weights = d.inputs.saturating_mul(d.outputs);
-    if (d.inputs, d.outputs) != (x, y) {
-        fail(format!("a {} × {} layer between tensors of {x} and {y} elements", d.inputs, d.outputs));
-    }
     if d.weight.len() != weights || d.weight_groups.elements() != weights || d.bias.len() != d.outputs {
         let lengths = (d.weight.len(), d.weight_groups.elements(), d.bias.len());
         fail(format!("{lengths:?} weights, grouped weights and biases, expected {weights}, {weights} and {}", d.outputs));
@@ -107,17 +103,19 @@ fn quantizer(q: &Quantizer, x: usize, fail: &mut impl FnMut(String)) {
 }
 
 fn neighbours(model: &Model, faults: &mut Vec<Fault>) {
-    let topology = Topology::new(model);
+    let (topology, sources) = (Topology::new(model), Sources::new(model));
     for node in &model.nodes {
         let QOp::Dense(d) = &node.op else { continue };
         let mut fail = |what: String| faults.push(Fault { node: node.name.clone(), what });
-        if topology.quantizer_above(node.inputs[0]).is_none() {
-            fail("its input is not quantized: put a quantizer in front (Relu and LeakyRelu may lie between)".into());
+        if !sources.known(node.inputs[0]) {
+            fail(format!("its input is not quantized: put a quantizer in front ({KEEPS_WIDTHS} may lie between)"));
         }
         if d.bias_bits == BiasBits::Activation {
             match topology.quantizers_below(node.output).len() {
                 1 => {}
-                0 => fail("no quantizer behind it (Relu and LeakyRelu may lie between) to give the bias its width".into()),
+                0 => {
+                    fail("no quantizer behind it (Relu, LeakyRelu and MaxPool may lie between) to give the bias its width".into())
+                }
                 n => fail(format!("{n} quantizers behind it; the bias needs one width")),
             }
         }
