@@ -4,32 +4,14 @@
 #[path = "support/oracle.rs"]
 mod oracle;
 mod support;
+#[path = "support/training.rs"]
+mod training;
 
 use hgq_onnx::graph::Node;
 use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QDense, QOp, Range, Rounding};
-use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
-use oracle::{Samples, kind_name, step};
+use hgq_onnx::train::{Engine, EngineOptions, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
 use support::{Chain, quantizer};
-
-struct Lcg(u64);
-
-impl Lcg {
-    fn unit(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f32 / 16_777_216.0
-    }
-
-    fn many(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
-        (0..n).map(|_| low + (high - low) * self.unit()).collect()
-    }
-}
-
-fn saturating(c: &mut Chain, r: &mut Lcg, name: &str, keep: bool, symmetric: bool, rounding: Rounding, groups: Groups) {
-    let n = groups.count();
-    let range = Range::Saturating { keep_negative: vec![keep; n], i: r.many(n, -1.6, 1.6), symmetric };
-    let q = quantizer(groups, &r.many(n, 0.6, 4.4), range, rounding);
-    c.op(name, QOp::Quantizer(q));
-}
+use training::{Lcg, compare, data, isas, saturating};
 
 fn dense(c: &mut Chain, r: &mut Lcg, name: &str, outputs: usize, widths: usize) {
     let inputs = c.len();
@@ -121,51 +103,6 @@ fn unfused(r: &mut Lcg) -> Model {
     };
     c.0.nodes.push(Node { name: "dead".into(), op: QOp::Dense(side), inputs: vec![shared], output: dead });
     c.0
-}
-
-fn isas() -> Vec<Isa> {
-    [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|i| i.available()).collect()
-}
-
-struct Data {
-    x: Vec<f32>,
-    labels: Vec<u32>,
-    values: Vec<f32>,
-    teacher: Vec<f32>,
-}
-
-fn data(model: &Model, samples: usize, r: &mut Lcg) -> Data {
-    let (i, o) = (model.len_of(model.inputs[0]), model.len_of(model.outputs[0]));
-    // on the grid of an input port, so that the first quantizer sees the same number in f32 and f64
-    let x = r.many(samples * i, -3.0, 3.0).iter().map(|x| (x * 1024.0).round() / 1024.0).collect();
-    let labels = (0..samples).map(|_| ((r.unit() * o as f32) as u32).min(o as u32 - 1)).collect();
-    Data { x, labels, values: r.many(samples * o, 0.0, 1.0), teacher: r.many(samples * o, -2.0, 2.0) }
-}
-
-fn compare(model: &Model, d: &Data, rows: &[u32], loss: &TaskLoss, options: EngineOptions) {
-    let (i, o) = (model.len_of(model.inputs[0]), model.len_of(model.outputs[0]));
-    let with_values = loss.kind != LossKind::CrossEntropy;
-    let values = with_values.then_some(&d.values[..]);
-    let set = TrainSet::new(i, o, &d.x, Some(&d.labels), values, Some(&d.teacher)).unwrap();
-    let mut e = Engine::new(model, &options).unwrap();
-    let (beta, l1) = (2e-4f32, 3e-5f32);
-    let stats = e.gradients(&set, rows, loss, l1, &mut |_| beta).unwrap();
-    let samples = Samples { x: &d.x, labels: Some(&d.labels), values, teacher: Some(&d.teacher) };
-    let want = step(model, &samples, rows, loss, f64::from(beta), f64::from(l1), options.group_norm);
-    let what = format!("{:?} {} rows {} threads", e.isa(), rows.len(), options.threads);
-    support::close(&format!("{what} outputs"), &e.outputs(), &want.outputs, 1e-6);
-    assert_eq!((stats.ebops.surrogate, stats.ebops.enclosed), (want.surrogate, want.enclosed), "{what}");
-    let near = |got: f64, want: f64| (got - want).abs() <= 1e-5 * (1.0 + want.abs());
-    assert!(near(stats.task_loss, want.task), "{what}: task loss {} instead of {}", stats.task_loss, want.task);
-    assert!(near(stats.total_loss, want.total), "{what}: total loss {} instead of {}", stats.total_loss, want.total);
-    for node in &model.nodes {
-        for kind in [ParamKind::Weight, ParamKind::Bias, ParamKind::WeightF, ParamKind::ActF, ParamKind::ActI] {
-            let Some(got) = e.gradient(&node.name, kind) else { continue };
-            let want = &want.gradients[&(node.name.clone(), kind_name(kind))];
-            let scale = want.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
-            support::close(&format!("{what} {} {kind:?}", node.name), &got, want, 2e-5 * scale);
-        }
-    }
 }
 
 #[test]

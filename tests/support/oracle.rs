@@ -1,6 +1,7 @@
 //! The training step written naively: one sample at a time, in f64, straight from the formulas. What the engine is compared with.
 #![allow(dead_code)]
 
+use hgq_onnx::graph::{Merge, Window};
 use hgq_onnx::quant::kif::floor_log2;
 use hgq_onnx::quant::model::{enclosed_bits, fractional_bits};
 use hgq_onnx::quant::{BiasBits, Model, QDense, QOp, Quantizer, Range, Rounding};
@@ -72,43 +73,152 @@ fn weight(d: &QDense, e: usize) -> f64 {
     round(f64::from(d.weight[e]), rhe(d.weight_f[d.weight_groups.of(e)]), Rounding::HalfUp)
 }
 
+/// One product of a layer: (position, entry of the patch, output, element of the input), padding left out.
+type Product = (usize, usize, usize, usize);
+
+/// All products of a window whose outputs are split over its groups.
+fn products(w: &Window, outputs: usize) -> Vec<Product> {
+    let [height, width, channels] = w.input;
+    let (rows, columns) = (
+        (height + w.pads[0] + w.pads[2] - w.kernel[0]) / w.stride[0] + 1,
+        (width + w.pads[1] + w.pads[3] - w.kernel[1]) / w.stride[1] + 1,
+    );
+    let (ins, outs) = (channels / w.groups, outputs / w.groups);
+    let mut all = Vec::new();
+    for (oy, ox) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+        for (ky, kx) in (0..w.kernel[0]).flat_map(|y| (0..w.kernel[1]).map(move |x| (y, x))) {
+            let (y, x) = (oy * w.stride[0] + ky, ox * w.stride[1] + kx);
+            if y < w.pads[0] || x < w.pads[1] || y - w.pads[0] >= height || x - w.pads[1] >= width {
+                continue;
+            }
+            let pixel = (y - w.pads[0]) * width + x - w.pads[1];
+            for (g, c, o) in (0..w.groups).flat_map(|g| (0..ins).flat_map(move |c| (0..outs).map(move |o| (g, c, o)))) {
+                let k = (ky * w.kernel[1] + kx) * ins + c;
+                all.push((oy * columns + ox, k, g * outs + o, pixel * channels + g * ins + c));
+            }
+        }
+    }
+    all
+}
+
+/// The elements under each output element of a pooling window, in the order of the window.
+fn pooled(w: &Window) -> Vec<Vec<usize>> {
+    let channels = w.input[2];
+    let mut under: Vec<Vec<usize>> = Vec::new();
+    for (position, _, o, e) in products(w, channels) {
+        let at = position * channels + o;
+        if under.len() <= at {
+            under.resize(at + 1, Vec::new());
+        }
+        under[at].push(e);
+    }
+    under
+}
+
+fn layer_products(d: &QDense) -> Vec<Product> {
+    match &d.window {
+        Some(w) => products(w, d.outputs),
+        None => (0..d.inputs).flat_map(|i| (0..d.outputs).map(move |o| (0, i, o, i))).collect(),
+    }
+}
+
+/// For each element of the joined or padded sample its (operand, element); `None`: a zero.
+fn moved(model: &Model, node: usize) -> Vec<Option<(usize, usize)>> {
+    let node = &model.nodes[node];
+    let to = &model.values[node.output].shape;
+    let index = |mut e: usize, shape: &[usize]| {
+        let mut at = vec![0; shape.len()];
+        for (axis, n) in shape.iter().enumerate().rev() {
+            (at[axis], e) = (e % n, e / n);
+        }
+        at
+    };
+    let flat = |at: &[usize], shape: &[usize]| at.iter().zip(shape).fold(0, |e, (a, n)| e * n + a);
+    (0..to.iter().product())
+        .map(|e| {
+            let mut at = index(e, to);
+            match &node.op {
+                QOp::Concat { axis } => {
+                    let mut which = 0;
+                    loop {
+                        let shape = &model.values[node.inputs[which]].shape;
+                        if at[*axis] < shape[*axis] {
+                            return Some((which, flat(&at, shape)));
+                        }
+                        at[*axis] -= shape[*axis];
+                        which += 1;
+                    }
+                }
+                QOp::Pad { before, .. } => {
+                    let shape = &model.values[node.inputs[0]].shape;
+                    for (axis, b) in before.iter().enumerate() {
+                        if at[axis] < *b || at[axis] - b >= shape[axis] {
+                            return None;
+                        }
+                        at[axis] -= b;
+                    }
+                    Some((0, flat(&at, shape)))
+                }
+                _ => panic!("moves nothing"),
+            }
+        })
+        .collect()
+}
+
+/// A width: quantizer node, group, whether a Relu lies between.
+type Width = (usize, usize, bool);
+
 struct Network<'m> {
     model: &'m Model,
 }
 
 impl Network<'_> {
-    fn producer(&self, v: usize) -> Option<usize> {
-        self.model.producer(v)
-    }
-
-    fn above(&self, mut v: usize) -> (usize, bool) {
-        let mut relu = false;
-        loop {
-            let n = self.producer(v).unwrap();
-            match self.model.nodes[n].op {
-                QOp::Quantizer(_) => return (n, relu),
-                QOp::Relu => relu = true,
-                _ => {}
+    /// The widths of each element of value `v`, of which the largest counts.
+    fn above(&self, v: usize) -> Vec<Vec<Width>> {
+        let n = self.model.producer(v).unwrap();
+        let node = &self.model.nodes[n];
+        let x = |which: usize| self.above(node.inputs[which]);
+        let windows = |w: &Window| {
+            let x = x(0);
+            pooled(w).iter().map(|under| under.iter().flat_map(|&e| x[e].clone()).collect()).collect()
+        };
+        match &node.op {
+            QOp::Quantizer(q) => (0..q.groups.elements()).map(|e| vec![(n, q.groups.of(e), false)]).collect(),
+            QOp::Relu => x(0).into_iter().map(|set| set.into_iter().map(|(n, g, _)| (n, g, true)).collect()).collect(),
+            QOp::LeakyRelu { .. } | QOp::Reshape => x(0),
+            QOp::MaxPool(w) => windows(w),
+            QOp::AveragePool(a) => windows(&a.window),
+            QOp::Concat { .. } | QOp::Pad { .. } => {
+                let inputs: Vec<_> = (0..node.inputs.len()).map(x).collect();
+                moved(self.model, n).into_iter().map(|from| from.map_or(vec![], |(i, e)| inputs[i][e].clone())).collect()
             }
-            v = self.model.nodes[n].inputs[0];
+            _ => panic!("no width behind {}", node.name),
         }
     }
 
-    fn below(&self, v: usize) -> usize {
-        let n = self.model.consumers(v)[0];
-        if matches!(self.model.nodes[n].op, QOp::Quantizer(_)) { n } else { self.below(self.model.nodes[n].output) }
+    fn below(&self, v: usize) -> Option<usize> {
+        self.model.consumers(v).into_iter().find_map(|n| match self.model.nodes[n].op {
+            QOp::Quantizer(_) => Some(n),
+            QOp::Relu | QOp::LeakyRelu { .. } | QOp::Reshape | QOp::MaxPool(_) => self.below(self.model.nodes[n].output),
+            _ => None,
+        })
     }
 
-    /// Quantized bias, and (quantizer, group) of its width.
-    fn bias(&self, node: usize, c: usize) -> (f64, Option<(usize, usize)>) {
+    /// Quantized bias, and the (quantizer, group) pairs that have its width.
+    fn bias(&self, node: usize, c: usize) -> (f64, Vec<(usize, usize)>) {
         let QOp::Dense(d) = &self.model.nodes[node].op else { panic!() };
         match &d.bias_bits {
-            BiasBits::Own(f) => (round(f64::from(d.bias[c]), f64::from(f[c]), Rounding::HalfUp), None),
+            BiasBits::Own(f) => (round(f64::from(d.bias[c]), f64::from(f[c]), Rounding::HalfUp), vec![]),
             BiasBits::Activation => {
-                let n = self.below(self.model.nodes[node].output);
+                let n = self.below(self.model.nodes[node].output).unwrap();
                 let QOp::Quantizer(q) = &self.model.nodes[n].op else { panic!() };
-                let g = q.groups.of(c);
-                (round(f64::from(d.bias[c]), rhe(q.f[g]), q.rounding), Some((n, g)))
+                let mut groups: Vec<usize> =
+                    (0..q.groups.elements()).filter(|e| e % d.outputs == c).map(|e| q.groups.of(e)).collect();
+                groups.sort_unstable();
+                groups.dedup();
+                let most = groups.iter().map(|&g| q.f[g]).fold(f32::MIN, f32::max);
+                let widest = groups.into_iter().filter(|&g| q.f[g] == most).map(|g| (n, g)).collect();
+                (round(f64::from(d.bias[c]), rhe(most), q.rounding), widest)
             }
         }
     }
@@ -208,11 +318,17 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
         ranges.push(range.clone());
     }
     let (mut task, mut outputs) = (0.0, Vec::new());
-    let inputs = model.len_of(model.inputs[0]);
+    let inputs: usize = model.inputs.iter().map(|&v| model.len_of(v)).sum();
+    let layers: Vec<Vec<Product>> =
+        model.nodes.iter().map(|n| if let QOp::Dense(d) = &n.op { layer_products(d) } else { vec![] }).collect();
     for &s in batch {
         let s = s as usize;
         let mut v: Vec<Vec<f64>> = vec![Vec::new(); model.values.len()];
-        v[model.inputs[0]] = data.x[s * inputs..][..inputs].iter().map(|&x| f64::from(x)).collect();
+        let mut start = s * inputs;
+        for &input in &model.inputs {
+            v[input] = data.x[start..][..model.len_of(input)].iter().map(|&x| f64::from(x)).collect();
+            start += model.len_of(input);
+        }
         for (n, node) in model.nodes.iter().enumerate() {
             let x = v[node.inputs[0]].clone();
             v[node.output] = match &node.op {
@@ -232,34 +348,98 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                     }
                     y
                 }
-                QOp::Dense(d) => (0..d.outputs)
-                    .map(|o| net.bias(n, o).0 + (0..d.inputs).map(|i| x[i] * weight(d, i * d.outputs + o)).sum::<f64>())
-                    .collect(),
-                _ => unimplemented!("convolutions and merges"),
+                QOp::Dense(d) => {
+                    let bias: Vec<f64> = (0..d.outputs).map(|o| net.bias(n, o).0).collect();
+                    let mut y: Vec<f64> = (0..model.len_of(node.output)).map(|e| bias[e % d.outputs]).collect();
+                    for &(p, k, o, e) in &layers[n] {
+                        y[p * d.outputs + o] += x[e] * weight(d, k * d.outputs + o);
+                    }
+                    y
+                }
+                QOp::Sign => x.iter().map(|&x| if x < 0.0 { -1.0 } else { 0.0 }).collect(),
+                QOp::MaxPool(w) => pooled(w).iter().map(|u| u.iter().map(|&e| x[e]).fold(f64::MIN, f64::max)).collect(),
+                QOp::AveragePool(a) => {
+                    pooled(&a.window).iter().map(|u| a.reciprocal.value(0) * u.iter().map(|&e| x[e]).sum::<f64>()).collect()
+                }
+                QOp::Merge(m) => {
+                    let both = x.iter().zip(&v[node.inputs[1]]);
+                    both.map(|(&a, &b)| match m {
+                        Merge::Add => a + b,
+                        Merge::Sub => a - b,
+                        Merge::Mul => a * b,
+                        Merge::Max => a.max(b),
+                        Merge::Min => a.min(b),
+                    })
+                    .collect()
+                }
+                QOp::Concat { .. } | QOp::Pad { .. } => {
+                    moved(model, n).into_iter().map(|from| from.map_or(0.0, |(i, e)| v[node.inputs[i]][e])).collect()
+                }
             };
         }
-        let out = model.outputs[0];
-        let (l, dz) = loss_of(&v[out], s, batch.len(), data, loss);
+        let joined: Vec<f64> = model.outputs.iter().flat_map(|&o| v[o].clone()).collect();
+        let (l, dz) = loss_of(&joined, s, batch.len(), data, loss);
         task += l;
-        outputs.extend_from_slice(&v[out]);
+        outputs.extend_from_slice(&joined);
         let mut dv: Vec<Vec<f64>> = v.iter().map(|v| vec![0.0; v.len()]).collect();
-        dv[out] = dz;
+        let mut start = 0;
+        for &out in &model.outputs {
+            for d in &mut dv[out] {
+                *d += dz[start];
+                start += 1;
+            }
+        }
         for (n, node) in model.nodes.iter().enumerate().rev() {
             let (x, y, dy) = (v[node.inputs[0]].clone(), v[node.output].clone(), dv[node.output].clone());
             let mut dx = vec![0.0; x.len()];
             match &node.op {
                 QOp::Dense(d) => {
-                    for (o, &dy) in dy.iter().enumerate() {
+                    for (e, &dy) in dy.iter().enumerate() {
+                        let o = e % d.outputs;
                         g.get_mut(&(name(n), "bias")).unwrap()[o] += dy;
-                        for i in 0..d.inputs {
-                            let e = i * d.outputs + o;
-                            dx[i] += dy * weight(d, e);
-                            g.get_mut(&(name(n), "weight")).unwrap()[e] += dy * x[i];
-                            let df = LN_2 * (f64::from(d.weight[e]) - weight(d, e)) * dy * x[i];
-                            g.get_mut(&(name(n), "weight_f")).unwrap()[d.weight_groups.of(e)] += df;
+                        let (b, widest) = net.bias(n, o);
+                        for (q, group) in &widest {
+                            let df = LN_2 * (f64::from(d.bias[o]) - b) * dy / widest.len() as f64;
+                            g.get_mut(&(name(*q), "act_f")).unwrap()[*group] += df;
                         }
-                        if let (b, Some((q, group))) = net.bias(n, o) {
-                            g.get_mut(&(name(q), "act_f")).unwrap()[group] += LN_2 * (f64::from(d.bias[o]) - b) * dy;
+                    }
+                    for &(p, k, o, from) in &layers[n] {
+                        let (e, dy) = (k * d.outputs + o, dy[p * d.outputs + o]);
+                        dx[from] += dy * weight(d, e);
+                        g.get_mut(&(name(n), "weight")).unwrap()[e] += dy * x[from];
+                        let df = LN_2 * (f64::from(d.weight[e]) - weight(d, e)) * dy * x[from];
+                        g.get_mut(&(name(n), "weight_f")).unwrap()[d.weight_groups.of(e)] += df;
+                    }
+                }
+                QOp::MaxPool(w) => {
+                    for (under, (&y, &dy)) in pooled(w).iter().zip(y.iter().zip(&dy)) {
+                        dx[*under.iter().find(|&&e| x[e] == y).unwrap()] += dy;
+                    }
+                }
+                QOp::AveragePool(a) => {
+                    for (under, &dy) in pooled(&a.window).iter().zip(&dy) {
+                        under.iter().for_each(|&e| dx[e] += dy * a.reciprocal.value(0));
+                    }
+                }
+                QOp::Merge(m) => {
+                    let b = v[node.inputs[1]].clone();
+                    for e in 0..x.len() {
+                        let (da, db) = match m {
+                            Merge::Add => (1.0, 1.0),
+                            Merge::Sub => (1.0, -1.0),
+                            Merge::Mul => (b[e], x[e]),
+                            Merge::Max if x[e] >= b[e] => (1.0, 0.0),
+                            Merge::Min if x[e] <= b[e] => (1.0, 0.0),
+                            Merge::Max | Merge::Min => (0.0, 1.0),
+                        };
+                        dx[e] = da * dy[e];
+                        dv[node.inputs[1]][e] += db * dy[e];
+                    }
+                }
+                QOp::Concat { .. } | QOp::Pad { .. } => {
+                    for (from, &dy) in moved(model, n).into_iter().zip(&dy) {
+                        if let Some((i, e)) = from {
+                            dv[node.inputs[i]][e] += dy;
                         }
                     }
                 }
@@ -286,6 +466,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                                 QOp::Sigmoid => y[e] * (1.0 - y[e]),
                                 QOp::Tanh => 1.0 - y[e] * y[e],
                                 QOp::Affine(a) => a.scale.value(e),
+                                QOp::Sign => 0.5 * (x[e].abs() <= 1.0) as u8 as f64,
                                 _ => 1.0,
                             };
                     }
@@ -308,13 +489,12 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             _ => {}
         }
         let QOp::Dense(d) = &node.op else { continue };
-        let (above, relu) = net.above(node.inputs[0]);
-        let QOp::Quantizer(q) = &model.nodes[above].op else { panic!() };
+        let above = net.above(node.inputs[0]);
         let log = |v: f64| f64::from(floor_log2(v)) + 1.0;
-        for i in 0..d.inputs {
-            let a = q.groups.of(i);
-            let ((min, max), f) = (ranges[above][a], rhe(q.f[a]));
-            let ba = match &q.range {
+        let width = |&(n, a, relu): &Width| {
+            let QOp::Quantizer(q) = &model.nodes[n].op else { panic!() };
+            let ((min, max), f) = (ranges[n][a], rhe(q.f[a]));
+            let bits = match &q.range {
                 Range::Saturating { keep_negative, i, .. } => {
                     if max <= 0.0 && (relu || min >= 0.0) {
                         0.0
@@ -333,26 +513,36 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                     let m = max.abs().max(min.abs());
                     if m > 0.0 { log(m) + f + (min < 0.0) as u8 as f64 } else { 0.0 }
                 }
+            };
+            bits.max(0.0)
+        };
+        let weight_bits: Vec<f64> = (0..d.weight_f.len())
+            .map(|w| {
+                let of = |&e: &usize| d.weight_groups.of(e) == w;
+                let largest = (0..d.weight.len()).filter(of).map(|e| weight(d, e).abs()).fold(0.0, f64::max);
+                if largest > 0.0 { (log(largest) + rhe(d.weight_f[w])).max(0.0) } else { 0.0 }
+            })
+            .collect();
+        let parallel = d.ebops_scale * d.window.as_ref().map_or(1, Window::positions) as f64;
+        let weight_norm = if group_norm { 1.0 / (d.weight_groups.degeneracy() as f64 * parallel).sqrt() } else { 1.0 };
+        for &(_, k, o, from) in &layers[n] {
+            let (e, sources) = (k * d.outputs + o, &above[from]);
+            let ba = sources.iter().map(width).fold(0.0, f64::max) * d.ebops_scale;
+            let w = d.weight_groups.of(e);
+            let bw = weight_bits[w];
+            surrogate += ba * bw;
+            let q_weight = weight(d, e);
+            if q_weight != 0.0 {
+                enclosed += ba * f64::from(enclosed_bits((q_weight * f64::from(fractional_bits(q_weight)).exp2()) as i64));
             }
-            .max(0.0);
-            for o in 0..d.outputs {
-                let e = i * d.outputs + o;
-                let w = d.weight_groups.of(e);
-                let largest =
-                    (0..d.weight.len()).filter(|&e| d.weight_groups.of(e) == w).map(|e| weight(d, e).abs()).fold(0.0, f64::max);
-                let bw = if largest > 0.0 { (log(largest) + rhe(d.weight_f[w])).max(0.0) } else { 0.0 };
-                surrogate += ba * bw;
-                let q_weight = weight(d, e);
-                if q_weight != 0.0 {
-                    enclosed += ba * f64::from(enclosed_bits((q_weight * f64::from(fractional_bits(q_weight)).exp2()) as i64));
-                }
-                if bw > 0.0 {
-                    g.get_mut(&(name(n), "weight_f")).unwrap()[w] += beta * ba * norm(d.weight_groups.degeneracy());
-                }
-                if ba > 0.0 {
-                    for kind in ["act_f", "act_i"] {
-                        g.get_mut(&(name(above), kind)).unwrap()[a] += beta * bw * norm(q.groups.degeneracy());
-                    }
+            if bw > 0.0 {
+                g.get_mut(&(name(n), "weight_f")).unwrap()[w] += beta * ba * weight_norm;
+            }
+            if ba > 0.0 {
+                let &(q, a, _) = sources.iter().find(|s| width(s) * d.ebops_scale == ba).unwrap();
+                let QOp::Quantizer(of) = &model.nodes[q].op else { panic!() };
+                for kind in ["act_f", "act_i"] {
+                    g.get_mut(&(name(q), kind)).unwrap()[a] += beta * bw * d.ebops_scale * norm(of.groups.degeneracy());
                 }
             }
         }
