@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, Values, channels_last_order, split};
+use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, Values, split};
+use hgq_onnx::graph::moves::channels_last_order;
 use npyz::WriterBuilder;
 
 /// A npy file written by hand: header text and raw bytes.

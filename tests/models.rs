@@ -8,7 +8,7 @@ mod jobs;
 mod support;
 
 use hgq_onnx::convert::{Error, inspect};
-use hgq_onnx::data::channels_last_order;
+use hgq_onnx::graph::moves::channels_last_order;
 use hgq_onnx::graph::{eval, import};
 use hgq_onnx::onnx::codec::decode;
 use hgq_onnx::onnx::limits::Limits;

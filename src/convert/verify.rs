@@ -3,7 +3,8 @@
 use super::layout::to_graph;
 use super::prepare::lines;
 use super::{DataFile, Error, NodeFault};
-use crate::data::{Array, Arrays, DataError, DataLimits, Values, channels_last_order};
+use crate::data::{Array, Arrays, DataError, DataLimits, Values};
+use crate::graph::moves::channels_last_order;
 use crate::verify::fixed::{FixedError, Program};
 
 /// Result of executing a proxy bit-exactly.

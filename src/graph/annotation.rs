@@ -32,6 +32,9 @@ pub struct QuantSpec {
     pub signed: bool,
     pub narrow: bool,
     pub rounding: RoundingMode,
+    /// `BipolarQuant`: `+scale` where `x ≥ 0`, else `−scale`; `bits` is 1 and the other fields do not matter. Only on constants;
+    /// on activations it is a [`crate::graph::Op::Sign`] and an affine.
+    pub bipolar: bool,
 }
 
 impl RoundingMode {
@@ -52,6 +55,9 @@ impl RoundingMode {
 impl QuantSpec {
     /// Smallest and largest integer of element `e` (QONNX `min_int`, `max_int`).
     pub fn int_range(&self, e: usize) -> (f64, f64) {
+        if self.bipolar {
+            return (-1.0, 1.0);
+        }
         let b = self.bits[e];
         match (self.signed, self.narrow) {
             (true, false) => (-(b - 1.0).exp2(), (b - 1.0).exp2() - 1.0),
@@ -75,6 +81,9 @@ impl QuantSpec {
 
     /// The quantized value of element `e`, in f64.
     pub fn apply(&self, e: usize, x: f64) -> f64 {
+        if self.bipolar {
+            return if x >= 0.0 { self.scale[e] } else { -self.scale[e] };
+        }
         let (lo, hi) = self.int_range(e);
         let v = (x / self.scale[e] + self.zero_point[e]).clamp(lo, hi);
         (self.rounding.apply(v) - self.zero_point[e]) * self.scale[e]

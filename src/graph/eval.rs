@@ -6,10 +6,17 @@
 use rayon::prelude::*;
 use thiserror::Error;
 
-use super::{Graph, annotation::QuantSpec, dag::ValueId, op::Op};
+mod check;
+mod layer;
 
-/// Samples per block: the activations of a layer of a few hundred features stay in the L2 cache.
+use super::{Graph, QuantSpec, dag::ValueId, moves, op::Op};
+use check::check;
+use layer::Prepared;
+
+/// Most samples per block: the activations of a layer of a few hundred features stay in the L2 cache.
 const BLOCK: usize = 64;
+/// Elements of the largest value of a block: larger samples come in smaller blocks (4 MiB of f64 each).
+const BLOCK_ELEMENTS: usize = 1 << 19;
 
 /// What does not fit the graph.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -31,16 +38,19 @@ pub enum EvalError {
 /// [`EvalError`] where the inputs or the graph's parameters have the wrong size.
 pub fn run(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId]) -> Result<Vec<Vec<f64>>, EvalError> {
     check(graph, inputs, samples, wanted)?;
-    let weights: Vec<Option<Weights>> = graph.nodes.iter().map(|n| Weights::of(&n.op)).collect();
-    let blocks: Vec<Vec<Vec<f64>>> = (0..samples.div_ceil(BLOCK))
+    let prepared: Vec<Prepared> = graph.nodes.iter().map(|n| Prepared::of(&n.op)).collect();
+    let last_use = last_uses(graph, wanted);
+    let largest = graph.values.iter().map(|v| v.len()).max().unwrap_or(1).max(1);
+    let size = (BLOCK_ELEMENTS / largest).clamp(1, BLOCK);
+    let blocks: Vec<Vec<Vec<f64>>> = (0..samples.div_ceil(size))
         .into_par_iter()
         .map(|block| {
-            let range = block * BLOCK..samples.min((block + 1) * BLOCK);
+            let range = block * size..samples.min((block + 1) * size);
             let inputs = graph.inputs.iter().zip(inputs).map(|(&id, data)| {
                 let len = graph.len_of(id);
                 data[range.start * len..range.end * len].iter().map(|&x| f64::from(x)).collect()
             });
-            evaluate(graph, &weights, inputs.collect(), range.len(), wanted)
+            evaluate(graph, &prepared, &last_use, inputs.collect(), range.len(), wanted)
         })
         .collect();
     let mut results = vec![Vec::new(); wanted.len()];
@@ -52,69 +62,20 @@ pub fn run(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId])
     Ok(results)
 }
 
-fn check(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId]) -> Result<(), EvalError> {
-    if inputs.len() != graph.inputs.len() {
-        return Err(EvalError::Inputs { found: inputs.len(), expected: graph.inputs.len() });
+/// The last node that reads each value; `None` where it is asked for.
+fn last_uses(graph: &Graph, wanted: &[ValueId]) -> Vec<Option<usize>> {
+    let mut last = vec![None; graph.values.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        node.inputs.iter().for_each(|&input| last[input] = Some(index));
     }
-    for (&id, data) in graph.inputs.iter().zip(inputs) {
-        let expected = graph.len_of(id).saturating_mul(samples);
-        if data.len() != expected {
-            let name = graph.values[id].name.clone();
-            return Err(EvalError::Length { name, found: data.len(), samples, expected });
-        }
-    }
-    if let Some(&id) = wanted.iter().find(|&&id| !graph.inputs.contains(&id) && graph.producer(id).is_none()) {
-        return Err(EvalError::Unknown(id));
-    }
-    graph.check().map_err(|fault| EvalError::Node { node: fault.node, what: fault.what })?;
-    for node in &graph.nodes {
-        let (from, to) = (graph.len_of(node.inputs[0]), graph.len_of(node.output));
-        let fits = match &node.op {
-            Op::Dense(d) => {
-                d.inputs == from
-                    && d.outputs == to
-                    && d.weight.len() == from * to
-                    && d.bias.len() == to
-                    && d.weight_quant.as_ref().is_none_or(|q| covers(q, from * to))
-                    && d.bias_quant.as_ref().is_none_or(|q| covers(q, to))
-            }
-            Op::Affine(a) => from == to && a.scale.len() == to && a.shift.len() == to,
-            Op::Quant(q) => from == to && covers(q, to),
-            Op::Permute { source } => source.len() == to && source.iter().all(|&s| s < from),
-            _ => from == to,
-        };
-        if !fits {
-            let what = format!("its parameters do not fit {from} inputs and {to} outputs");
-            return Err(EvalError::Node { node: node.name.clone(), what });
-        }
-    }
-    Ok(())
-}
-
-fn covers(spec: &QuantSpec, len: usize) -> bool {
-    spec.scale.len() == len && spec.zero_point.len() == len && spec.bits.len() == len
-}
-
-/// Weight `[inputs][outputs]` and bias of a dense layer with their annotations applied.
-struct Weights {
-    weight: Vec<f64>,
-    bias: Vec<f64>,
-}
-
-impl Weights {
-    fn of(op: &Op) -> Option<Self> {
-        let Op::Dense(dense) = op else { return None };
-        let quantized = |values: &[f32], spec: &Option<QuantSpec>| -> Vec<f64> {
-            let quantize = |(e, &x): (usize, &f32)| spec.as_ref().map_or(f64::from(x), |q| q.apply(e, x.into()));
-            values.iter().enumerate().map(quantize).collect()
-        };
-        Some(Weights { weight: quantized(&dense.weight, &dense.weight_quant), bias: quantized(&dense.bias, &dense.bias_quant) })
-    }
+    wanted.iter().for_each(|&id| last[id] = None);
+    last
 }
 
 fn evaluate(
     graph: &Graph,
-    weights: &[Option<Weights>],
+    prepared: &[Prepared],
+    last_use: &[Option<usize>],
     inputs: Vec<Vec<f64>>,
     samples: usize,
     wanted: &[ValueId],
@@ -123,34 +84,40 @@ fn evaluate(
     for (&id, data) in graph.inputs.iter().zip(inputs) {
         values[id] = data;
     }
-    for (node, weights) in graph.nodes.iter().zip(weights) {
+    for (index, (node, prepared)) in graph.nodes.iter().zip(prepared).enumerate() {
         let x = &values[node.inputs[0]];
         let len = graph.len_of(node.output);
-        values[node.output] = match (&node.op, weights) {
-            (_, Some(weights)) => dense(x, weights, samples),
+        values[node.output] = match (&node.op, prepared) {
+            (_, Prepared::Dense(weights)) => layer::dense(x, weights, samples),
+            (_, Prepared::Conv(weights, window, pixels)) => layer::conv(x, weights, window, pixels, samples),
+            (Op::AveragePool { divisor, .. }, Prepared::Pool(window, pixels)) => {
+                layer::pool(x, window, pixels, 0.0, |a, b| a + b, |sum| sum / *divisor as f64)
+            }
+            (_, Prepared::Pool(window, pixels)) => layer::pool(x, window, pixels, f64::NEG_INFINITY, f64::max, |y| y),
             (Op::Softmax, _) => softmax(x, graph.values[node.output].shape.last().copied().unwrap_or(1)),
             (Op::Permute { source }, _) => x.chunks(source.len().max(1)).flat_map(|row| source.iter().map(|&s| row[s])).collect(),
+            (Op::Merge(merge), _) => x.iter().zip(&values[node.inputs[1]]).map(|(&a, &b)| merge.apply(a, b)).collect(),
+            (Op::Concat { axis }, _) => concat(graph, &node.inputs, *axis, &values, samples),
+            (Op::Pad { before, after }, _) => {
+                let shape = &graph.values[node.inputs[0]].shape;
+                let map = moves::pad(shape, before, after);
+                let rows = x.chunks(shape.iter().product::<usize>().max(1));
+                rows.flat_map(|row| map.iter().map(|from| from.map_or(0.0, |e| row[e]))).collect()
+            }
             (op, _) => x.iter().enumerate().map(|(at, &x)| scalar(op, at % len, x)).collect(),
         };
+        for &input in node.inputs.iter().filter(|&&input| last_use[input] == Some(index)) {
+            values[input] = Vec::new();
+        }
     }
     wanted.iter().map(|&id| values[id].clone()).collect()
 }
 
-/// `y = x·W + b`; zeros of `x` (after Relu about half) cost nothing.
-fn dense(x: &[f64], Weights { weight, bias }: &Weights, samples: usize) -> Vec<f64> {
-    let outputs = bias.len();
-    let inputs = x.len() / samples.max(1);
-    let mut y = Vec::with_capacity(samples * outputs);
-    for row in x.chunks(inputs.max(1)) {
-        let start = y.len();
-        y.extend_from_slice(bias);
-        for (&x, column) in row.iter().zip(weight.chunks(outputs.max(1))) {
-            if x != 0.0 {
-                y[start..].iter_mut().zip(column).for_each(|(y, w)| *y += x * w);
-            }
-        }
-    }
-    y
+fn concat(graph: &Graph, inputs: &[ValueId], axis: usize, values: &[Vec<f64>], samples: usize) -> Vec<f64> {
+    let shapes: Vec<&[usize]> = inputs.iter().map(|&i| &graph.values[i].shape[..]).collect();
+    let map = moves::concat(&shapes, axis);
+    let element = |sample: usize, &(which, e): &(usize, usize)| values[inputs[which]][sample * graph.len_of(inputs[which]) + e];
+    (0..samples).flat_map(|sample| map.iter().map(move |from| element(sample, from))).collect()
 }
 
 fn softmax(x: &[f64], classes: usize) -> Vec<f64> {
@@ -179,14 +146,10 @@ fn scalar(op: &Op, e: usize, x: f64) -> f64 {
         }
         Op::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Op::Tanh => x.tanh(),
-        Op::Sign => {
-            if x < 0.0 {
-                -1.0
-            } else {
-                0.0
-            }
-        }
-        Op::Dense(_) | Op::Softmax | Op::Reshape | Op::Permute { .. } => x,
-        _ => unimplemented!("convolutions and merges"),
+        Op::Clip { lo, hi } => x.clamp(*lo, *hi),
+        Op::Sign if x < 0.0 => -1.0,
+        Op::Sign => 0.0,
+        // a reshape moves nothing; the others are not computed element by element
+        _ => x,
     }
 }

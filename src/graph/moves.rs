@@ -1,4 +1,4 @@
-//! Where the elements of a result come from, for operations that only move elements: concatenation and padding.
+//! Where the elements of a result come from, for what only moves elements: concatenation, padding, the channels first or last.
 
 /// For each element of the concatenation along `axis` of samples of `shapes`: which operand it comes from and which element of it.
 /// All shapes agree but for `axis`.
@@ -39,6 +39,13 @@ pub fn pad(shape: &[usize], before: &[usize], after: &[usize]) -> Vec<Option<usi
             inside.then_some(from)
         })
         .collect()
+}
+
+/// For each element of a sample of `shape` with the channels last: its place in the same sample with the channels first.
+pub fn channels_last_order(shape: &[usize]) -> Vec<usize> {
+    let channels = shape.last().copied().unwrap_or(1).max(1);
+    let len: usize = shape.iter().product();
+    (0..len).map(|e| e % channels * (len / channels) + e / channels).collect()
 }
 
 #[cfg(test)]

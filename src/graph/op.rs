@@ -22,6 +22,11 @@ pub enum Op {
     Softmax,
     /// `−1` where `x < 0`, else `0`: `BipolarQuant` is an [`Affine`] of it, `scale·(2·y + 1)`.
     Sign,
+    /// Between two bounds, of which either may be infinite; removed by the passes.
+    Clip {
+        lo: f64,
+        hi: f64,
+    },
     /// Largest value under a window with one group per channel; padding never wins.
     MaxPool(Window),
     /// Sum under a window with one group per channel, divided by `divisor`; padding counts as zeros.
@@ -125,6 +130,7 @@ impl Op {
             Op::Tanh => "Tanh",
             Op::Softmax => "Softmax",
             Op::Sign => "BipolarQuant",
+            Op::Clip { .. } => "Clip",
             Op::MaxPool(_) => "MaxPool",
             Op::AveragePool { .. } => "AveragePool",
             Op::Merge(merge) => merge.kind(),

@@ -79,7 +79,8 @@ pub struct Constant {
 pub fn constant(spec: &QuantSpec, raw: &[f32]) -> Result<Constant, String> {
     let mut out = Constant { values: Vec::new(), declared: Vec::new(), f: Vec::new(), exact: true };
     for (e, &v) in raw.iter().enumerate() {
-        let bits = width(spec, e)?;
+        // −1 and +1 in the two's complement of two bits
+        let bits = if spec.bipolar { 2 } else { width(spec, e)? };
         let step = scale(spec, e)?;
         let value = spec.apply(e, v as f64);
         let f = if power_of_two(step) {
@@ -139,6 +140,7 @@ mod tests {
             signed,
             narrow: false,
             rounding,
+            bipolar: false,
         }
     }
 

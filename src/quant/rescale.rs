@@ -180,6 +180,7 @@ impl Rescaled {
                 signed: true,
                 narrow: false,
                 rounding: RoundingMode::Floor,
+                bipolar: false,
             };
             self.ranges.push(self.ranges[input].clone());
             self.frozen.push(format!("{name}_port"));

@@ -87,6 +87,8 @@ pub struct Context<'m> {
     pub refusals: Vec<Refusal>,
     /// Outputs of dense layers without a bias: a constant that is added may become one.
     pub bare: HashSet<ValueId>,
+    /// The file holds images or sequences with the channels first.
+    pub spatial: bool,
     /// How many nodes and graph outputs read each tensor, counted through identities.
     pub uses: HashMap<&'m str, usize>,
     expanded: usize,
@@ -101,6 +103,7 @@ impl<'m> Context<'m> {
             notes: vec![],
             refusals: vec![],
             bare: HashSet::new(),
+            spatial: false,
             uses,
             expanded: 0,
         }
@@ -168,9 +171,21 @@ impl<'m> Context<'m> {
 
     /// Adds an operation whose output carries the tensor name of the file.
     pub fn emit(&mut self, node: &NodeView<'m>, op: Op, input: ValueId, shape: Vec<usize>) -> Item {
+        self.emit_many(node, op, vec![input], shape)
+    }
+
+    /// [`Self::emit`] for any number of operands.
+    pub fn emit_many(&mut self, node: &NodeView<'m>, op: Op, inputs: Vec<ValueId>, shape: Vec<usize>) -> Item {
         let output = self.graph.add_value(node.output(), shape);
-        self.graph.nodes.push(Node { name: node.name.clone(), op, inputs: vec![input], output });
+        self.graph.nodes.push(Node { name: node.name.clone(), op, inputs, output });
         Item::Data(output)
+    }
+
+    /// A step on the way to what a node gives, with a name of its own.
+    pub fn step(&mut self, name: &str, op: Op, inputs: Vec<ValueId>, shape: Vec<usize>) -> ValueId {
+        let output = self.graph.add_value(name, shape);
+        self.graph.nodes.push(Node { name: name.to_string(), op, inputs, output });
+        output
     }
 
     pub fn note(&mut self, code: &'static str, node: &NodeView<'_>, message: impl Into<String>) {

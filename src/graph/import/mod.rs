@@ -51,6 +51,7 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     let file = model.graph.as_ref().unwrap_or(&empty);
     let live = liveness::analyse(file);
     let mut context = Context::new(file.name(), signature::opset(model), live.uses);
+    context.spatial = file.node.iter().any(table::channels_first);
     signature::check_opset(model, &mut context);
     signature::initializers(file, &mut context);
     signature::inputs(file, &mut context);
@@ -63,13 +64,27 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     if !refusals.is_empty() {
         return Err(ImportError::Unsupported { nodes: refusals });
     }
-    pass::run(&mut graph)?;
+    let orders = pass::run(&mut graph)?;
     let nodes = signature::stuck_permutes(&graph);
     if !nodes.is_empty() {
         return Err(ImportError::Unsupported { nodes });
     }
-    let orders = |n: usize| vec![None; n];
-    Ok(Imported { input_orders: orders(graph.inputs.len()), output_orders: orders(graph.outputs.len()), graph, notes })
+    let notes = layout_notes(&graph, &orders, notes);
+    Ok(Imported { graph, input_orders: orders.inputs, output_orders: orders.outputs, notes })
+}
+
+/// Tells which inputs and outputs have their channels last now.
+fn layout_notes(graph: &Graph, orders: &pass::Orders, mut notes: Vec<Note>) -> Vec<Note> {
+    for (ids, orders, code, what) in
+        [(&graph.inputs, &orders.inputs, "input_layout", "input"), (&graph.outputs, &orders.outputs, "output_layout", "output")]
+    {
+        for (&id, _) in ids.iter().zip(orders).filter(|(_, order)| order.is_some()) {
+            let value = &graph.values[id];
+            let message = format!("{what} `{}` has the channels last in the proxy: {:?} per sample", value.name, value.shape);
+            notes.push(Note { code, message, node: Some(value.name.clone()) });
+        }
+    }
+    notes
 }
 
 /// Translates one node and records what its outputs are.

@@ -5,6 +5,7 @@ use super::{
     item::Item,
     op, unsupported,
 };
+use crate::onnx::proto::NodeProto;
 
 /// Translates one node into what its first output is.
 pub type Handler = for<'m> fn(&mut Context<'m>, &NodeView<'m>) -> Result<Item, Fault>;
@@ -21,6 +22,7 @@ pub fn handler(node: &NodeView<'_>) -> Result<Handler, Fault> {
     let found: Option<Handler> = match domain {
         "" | "ai.onnx" => standard(op),
         _ if QONNX.contains(&domain) => qonnx(op),
+        "qonnx.custom_op.channels_last" => channels_last(op),
         "ai.onnx.ml" if op == "ArrayFeatureExtractor" => Some(op::label::only_labels),
         _ => None,
     };
@@ -55,7 +57,19 @@ fn standard(op: &str) -> Option<Handler> {
         "Constant" => op::constant::constant,
         "Shape" => op::shape::shape,
         "Gather" => op::shape::gather,
-        "Concat" => op::shape::concat,
+        "Concat" => op::concat::concat,
+        "Sum" => op::merge::sum,
+        "Max" => op::merge::max,
+        "Min" => op::merge::min,
+        "Conv" => op::conv::conv,
+        "MaxPool" => op::pool::max_pool,
+        "AveragePool" => op::pool::average_pool,
+        "GlobalAveragePool" => op::pool::global_average,
+        "GlobalMaxPool" => op::pool::global_max,
+        "ReduceMean" => op::pool::reduce_mean,
+        "Pad" => op::pad::pad,
+        "PRelu" => op::activation::prelu,
+        "HardSigmoid" => op::clip::hard_sigmoid,
         "ArgMax" => op::label::argmax,
         "QuantizeLinear" => op::qdq::quantize,
         "DequantizeLinear" => op::qdq::dequantize,
@@ -67,12 +81,30 @@ fn standard(op: &str) -> Option<Handler> {
 fn qonnx(op: &str) -> Option<Handler> {
     Some(match op {
         "Quant" | "IntQuant" => op::quant::quant,
+        "BipolarQuant" => op::bipolar::bipolar,
         _ => return None,
     })
+}
+
+fn channels_last(op: &str) -> Option<Handler> {
+    Some(match op {
+        "Conv" => op::conv::conv,
+        "MaxPool" => op::pool::max_pool,
+        "AveragePool" => op::pool::average_pool,
+        "GlobalAveragePool" => op::pool::global_average,
+        "BatchNormalization" => op::batch_norm::batch_norm,
+        _ => return None,
+    })
+}
+
+/// Operators that take the channels as first axis of a sample: a file with one of them holds images or sequences in that layout.
+pub fn channels_first(node: &NodeProto) -> bool {
+    let operators = ["Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ConvTranspose"];
+    matches!(node.domain(), "" | "ai.onnx") && operators.contains(&node.op_type())
 }
 
 /// Operators of which one operand must be constant; with a second tensor they are refused even where an operand comes
 /// from a node that is refused itself.
 pub fn one_must_be_constant(node: &NodeView<'_>) -> bool {
-    matches!(node.proto.op_type(), "Add" | "Sub" | "Mul" | "Div" | "MatMul" | "Gemm")
+    matches!(node.proto.op_type(), "MatMul" | "Gemm")
 }

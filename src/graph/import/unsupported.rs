@@ -1,32 +1,39 @@
 //! What to do instead of an operator that is not supported.
 
-/// Reason for an operation on two data tensors.
-pub const TWO_TENSORS: &str = "an operation on two tensors is not supported yet; one operand must be a constant";
+/// Reason for a matrix product of two data tensors.
+pub const TWO_TENSORS: &str = "a product of two tensors (attention) is not supported; one operand must be a constant";
+/// Reason for a division by data.
+pub const DIVISION: &str =
+    "division by a tensor is not supported (hls4ml has none that is exact); normalise with BatchNormalization instead";
 
 /// The reason and the way out.
 pub fn reason(domain: &str, op: &str) -> String {
     let known = match op {
-        "BipolarQuant" => "bipolar (−1, +1) values have no fixed-point format; quantize with Quant to 2 bits or more",
         "Trunc" => "truncation of accumulators is not supported; remove it or replace it by Quant",
         "FloatQuant" => "minifloat formats are not fixed-point; quantize with Quant (integer) instead",
         "QLinearMatMul" | "QLinearConv" | "MatMulInteger" | "ConvInteger" | "DynamicQuantizeLinear" => {
             "operators on integers are not supported; export in QCDQ form (QuantizeLinear and DequantizeLinear around float operators)"
         }
-        "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => {
-            "convolutions and pooling are not supported yet"
+        "ConvTranspose" => "transposed convolutions are not supported by hls4ml; train with a Conv of the wanted size",
+        "Resize" | "Upsample" => "hls4ml takes no Resize from ONNX; train at the size of the output",
+        "DepthToSpace" | "SpaceToDepth" => {
+            "moving channels to positions is not supported; leave it to what reads the proxy's output"
         }
+        "MultiThreshold" => "thresholds of FINN are not supported; convert the QONNX file from before FINN's streamlining",
+        "Slice" | "Split" | "GatherElements" | "GatherND" => "hls4ml takes no part of a tensor; use separate inputs or layers",
+        "Einsum" | "MultiHeadAttention" | "Attention" => "attention multiplies two tensors, which is not supported",
+        "TopK" | "NonMaxSuppression" => "it sorts data; end the model at the scores",
         "If" | "Loop" | "Scan" => "control flow is not supported; export a model with a static graph",
-        "LSTM" | "GRU" | "RNN" => "recurrent layers are not supported",
+        "LSTM" | "GRU" | "RNN" => "recurrent layers are not supported; use one-dimensional convolutions over time",
         "LogSoftmax" => "not supported; end the model at the logits",
-        "Erf" | "Gelu" => "GELU is not supported; train with Relu, LeakyRelu, Sigmoid or Tanh",
-        "LayerNormalization" | "ReduceMean" | "InstanceNormalization" => {
+        "Erf" | "Gelu" => "GELU has no exact form in hls4ml; train with Relu, LeakyRelu, Sigmoid or Tanh",
+        "LayerNormalization" | "ReduceMean" | "InstanceNormalization" | "GroupNormalization" | "RMSNormalization" => {
             "normalisation over features needs data-dependent division; use BatchNormalization, which folds into weights"
         }
-        "Elu" | "Selu" | "Softplus" | "HardSigmoid" | "HardSwish" | "PRelu" | "Mish" => {
-            "this activation is not supported; use Relu, LeakyRelu, Sigmoid or Tanh"
+        "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign" | "HardSwish" | "Mish" | "Swish" | "ThresholdedRelu" => {
+            "this activation has no exact form in hls4ml; use Relu, LeakyRelu, Clip, Sigmoid or Tanh"
         }
-        "Clip" => "not supported yet; for bounded activations use Relu and QONNX Quant, whose range clips",
-        "Sum" => TWO_TENSORS,
+        "Pow" | "Sqrt" | "Exp" | "Log" | "Reciprocal" | "Abs" => "it is supported on constants only",
         _ => "",
     };
     if !known.is_empty() {

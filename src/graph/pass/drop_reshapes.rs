@@ -1,10 +1,51 @@
-//! Removes reshapes: every operation of the graph works on the flattened sample, so only a graph output and the last
-//! axis of a Softmax depend on a shape. What follows a removed reshape takes the shape of what precedes it.
+//! Removes reshapes that change nothing for what follows. Where no operation looks at axes (a multi-layer perceptron with a flat
+//! input), all of them: only a graph output and the last axis of a Softmax then depend on a shape, and what follows a removed
+//! reshape takes the shape of what precedes it. Otherwise a reshape of a reshape is one.
 
 use super::{Links, bypass, is_elementwise};
 use crate::graph::{Graph, Op};
 
 pub fn run(graph: &mut Graph) -> bool {
+    if looks_at_axes(graph) { join(graph) } else { drop_all(graph) }
+}
+
+fn looks_at_axes(graph: &Graph) -> bool {
+    let spatial = |op: &Op| match op {
+        Op::Dense(dense) => dense.window.is_some(),
+        Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. } => true,
+        _ => false,
+    };
+    graph.inputs.iter().any(|&i| graph.values[i].shape.len() > 1)
+        || graph
+            .nodes
+            .iter()
+            .any(|n| spatial(&n.op) || (matches!(n.op, Op::Concat { .. }) && graph.values[n.output].shape.len() > 1))
+}
+
+fn join(graph: &mut Graph) -> bool {
+    let links = Links::of(graph);
+    let mut changed = false;
+    for index in 0..graph.nodes.len() {
+        let input = graph.nodes[index].inputs[0];
+        let Some(first) = links.producer[input].filter(|_| matches!(graph.nodes[index].op, Op::Reshape)) else { continue };
+        if matches!(graph.nodes[first].op, Op::Reshape) {
+            graph.nodes[index].inputs[0] = graph.nodes[first].inputs[0];
+            changed = true;
+        }
+    }
+    if changed {
+        let mut links = Links::of(graph);
+        for index in 0..graph.nodes.len() {
+            let output = graph.nodes[index].output;
+            links.dead[index] =
+                matches!(graph.nodes[index].op, Op::Reshape) && links.consumers[output].is_empty() && !links.is_output[output];
+        }
+        links.sweep(graph);
+    }
+    changed
+}
+
+fn drop_all(graph: &mut Graph) -> bool {
     let mut links = Links::of(graph);
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
@@ -36,7 +77,8 @@ pub fn run(graph: &mut Graph) -> bool {
 
 fn inherit_shapes(graph: &mut Graph) {
     let outputs = graph.outputs.clone();
-    for node in graph.nodes.iter().filter(|n| is_elementwise(&n.op) && !outputs.contains(&n.output)) {
+    let moved = |op: &Op| is_elementwise(op) || matches!(op, Op::Merge(_));
+    for node in graph.nodes.iter().filter(|n| moved(&n.op) && !outputs.contains(&n.output)) {
         graph.values[node.output].shape = graph.values[node.inputs[0]].shape.clone();
     }
 }

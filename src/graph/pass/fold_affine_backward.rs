@@ -1,7 +1,7 @@
 //! An affine behind a dense layer without annotations scales its columns: `(x·W + b)·s + t = x·(W·s) + (b·s + t)`, in f64
 //! and rounded once. An annotated layer keeps its weights, and the affine stays.
 
-use super::{Links, bypass};
+use super::{Links, bypass, per_channel};
 use crate::graph::{Affine, Dense, Graph, Op};
 
 pub fn run(graph: &mut Graph) -> bool {
@@ -21,15 +21,15 @@ pub fn run(graph: &mut Graph) -> bool {
     links.sweep(graph)
 }
 
-/// `None` where the layer is annotated or the result leaves the range of f32.
+/// `None` where the layer is annotated, positions of a channel differ, or the result leaves the range of f32.
 fn fold(dense: &Dense, affine: &Affine) -> Option<Dense> {
     if dense.weight_quant.is_some() || dense.bias_quant.is_some() {
         return None;
     }
-    let columns = |row: &[f32]| -> Vec<f32> { row.iter().zip(&affine.scale).map(|(&w, s)| (f64::from(w) * s) as f32).collect() };
+    let (scale, shift) = (per_channel(&affine.scale, dense.outputs)?, per_channel(&affine.shift, dense.outputs)?);
+    let columns = |row: &[f32]| -> Vec<f32> { row.iter().zip(scale).map(|(&w, s)| (f64::from(w) * s) as f32).collect() };
     let weight: Vec<f32> = dense.weight.chunks(dense.outputs).flat_map(columns).collect();
-    let bias: Vec<f32> =
-        (dense.bias.iter().zip(&affine.scale).zip(&affine.shift)).map(|((&b, s), t)| (f64::from(b) * s + t) as f32).collect();
+    let bias: Vec<f32> = (dense.bias.iter().zip(scale).zip(shift)).map(|((&b, s), t)| (f64::from(b) * s + t) as f32).collect();
     let finite = weight.iter().chain(&bias).all(|v| v.is_finite());
     finite.then(|| Dense { weight, bias, ..dense.clone() })
 }

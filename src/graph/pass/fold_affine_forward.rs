@@ -1,7 +1,7 @@
 //! An affine before a dense layer without annotations scales its rows: `(x·s + t)·W + b = x·(s·W) + (t·W + b)`, in f64 and
 //! rounded once.
 
-use super::{Links, bypass};
+use super::{Links, bypass, per_channel};
 use crate::graph::{Affine, Dense, Graph, Op};
 
 pub fn run(graph: &mut Graph) -> bool {
@@ -18,17 +18,29 @@ pub fn run(graph: &mut Graph) -> bool {
     links.sweep(graph)
 }
 
-/// `None` where the layer is annotated or the result leaves the range of f32.
+/// `None` where the layer is annotated, positions of a channel differ, the shift would have to reach the padding, or the result leaves the
+/// range of f32.
 fn fold(affine: &Affine, dense: &Dense) -> Option<Dense> {
     if dense.weight_quant.is_some() || dense.bias_quant.is_some() {
         return None;
     }
+    // scale and shift of the element that the weight at row `k` and column `o` multiplies
+    let channel = |k: usize, o: usize| match &dense.window {
+        None => k,
+        Some(w) => o / (dense.outputs / w.groups).max(1) * w.group_channels() + k % w.group_channels(),
+    };
+    let inputs = dense.window.as_ref().map_or(dense.inputs, |w| w.input[2]);
+    let (scale, shift) = (per_channel(&affine.scale, inputs)?, per_channel(&affine.shift, inputs)?);
+    if dense.window.as_ref().is_some_and(|w| w.is_padded()) && shift.iter().any(|&t| t != 0.0) {
+        return None;
+    }
     let mut bias: Vec<f64> = dense.bias.iter().map(|&b| f64::from(b)).collect();
     let mut weight = Vec::with_capacity(dense.weight.len());
-    for ((row, scale), shift) in dense.weight.chunks(dense.outputs).zip(&affine.scale).zip(&affine.shift) {
-        for (&w, b) in row.iter().zip(&mut bias) {
-            weight.push((f64::from(w) * scale) as f32);
-            *b += f64::from(w) * shift;
+    for (k, row) in dense.weight.chunks(dense.outputs).enumerate() {
+        for (o, (&w, b)) in row.iter().zip(&mut bias).enumerate() {
+            let c = channel(k, o);
+            weight.push((f64::from(w) * scale[c]) as f32);
+            *b += f64::from(w) * shift[c];
         }
     }
     let bias: Vec<f32> = bias.into_iter().map(|b| b as f32).collect();

@@ -1,6 +1,6 @@
-//! Rewrites of the imported graph, one per file, applied by one list. After them the graph holds no identities, no
-//! permutations, reshapes only where an input or output needs them, and affines only behind annotated layers or where no
-//! dense layer is adjacent.
+//! Rewrites of the imported graph, one per file, applied by one list. After them the graph holds no identities, no permutations and
+//! no clips, has the channels last, reshapes only where axes matter, and affines only behind annotated layers or where no layer
+//! is adjacent.
 
 mod compact;
 mod compose_affines;
@@ -8,7 +8,9 @@ mod drop_identities;
 mod drop_reshapes;
 mod fold_affine_backward;
 mod fold_affine_forward;
+mod fold_pads;
 mod links;
+mod lower_clips;
 mod move_permutes;
 
 use super::{
@@ -17,31 +19,41 @@ use super::{
     op::Op,
 };
 use links::Links;
+pub use move_permutes::Orders;
 
 type Pass = fn(&mut Graph) -> bool;
 
-/// The passes in their order. Each is repeated until it changes nothing and says whether it did.
-const PASSES: [(&str, Pass); 8] = [
-    ("drop_identities", drop_identities::run),
+/// The passes in their order, in front of the layout and behind it. Each is repeated until it changes nothing and says whether it did.
+const BEFORE: [(&str, Pass); 2] = [("drop_identities", drop_identities::run), ("drop_reshapes", drop_reshapes::run)];
+const BEHIND: [(&str, Pass); 8] = [
     ("drop_reshapes", drop_reshapes::run),
-    ("move_permutes", move_permutes::run),
+    ("lower_clips", lower_clips::run),
     ("compose_affines", compose_affines::run),
     ("fold_affine_backward", fold_affine_backward::run),
     ("fold_affine_forward", fold_affine_forward::run),
+    ("fold_pads", fold_pads::run),
     ("drop_identities", drop_identities::run),
     ("compact", compact::run),
 ];
 
-/// Applies [`PASSES`] and checks the graph after each step.
+/// Applies the passes and checks the graph after each step.
 ///
 /// # Errors
 /// [`Invariant`], naming the pass: a fault in a pass.
-pub fn run(graph: &mut Graph) -> Result<(), Invariant> {
+pub fn run(graph: &mut Graph) -> Result<Orders, Invariant> {
     graph.check()?;
-    for (name, pass) in PASSES {
+    repeat(graph, &BEFORE)?;
+    let orders = move_permutes::run(graph);
+    check(graph, "move_permutes")?;
+    repeat(graph, &BEHIND)?;
+    Ok(orders)
+}
+
+fn repeat(graph: &mut Graph, passes: &[(&str, Pass)]) -> Result<(), Invariant> {
+    for (name, pass) in passes {
         loop {
             let changed = pass(graph);
-            graph.check().map_err(|fault| Invariant { what: format!("{} (after pass {name})", fault.what), ..fault })?;
+            check(graph, name)?;
             if !changed {
                 break;
             }
@@ -50,9 +62,22 @@ pub fn run(graph: &mut Graph) -> Result<(), Invariant> {
     Ok(())
 }
 
+fn check(graph: &Graph, pass: &str) -> Result<(), Invariant> {
+    graph.check().map_err(|fault| Invariant { what: format!("{} (after pass {pass})", fault.what), ..fault })
+}
+
 /// Operations on one element at a time: the same whatever the order of the elements.
 fn is_elementwise(op: &Op) -> bool {
-    matches!(op, Op::Affine(_) | Op::Quant(_) | Op::Relu | Op::LeakyRelu { .. } | Op::Sigmoid | Op::Tanh)
+    matches!(
+        op,
+        Op::Affine(_) | Op::Quant(_) | Op::Relu | Op::LeakyRelu { .. } | Op::Sigmoid | Op::Tanh | Op::Sign | Op::Clip { .. }
+    )
+}
+
+/// The values of one position, where all positions of each of `channels` are alike.
+fn per_channel(values: &[f64], channels: usize) -> Option<&[f64]> {
+    let first = values.get(..channels)?;
+    values.chunks(channels.max(1)).all(|row| row == first).then_some(first)
 }
 
 /// Lets everything that reads the output of node `index` read its input, and marks the node dead. An output takes its name

@@ -1,15 +1,22 @@
-//! Removes permutations `y[j] = x[source[j]]`: a dense layer before absorbs it in its columns, a dense layer behind in its
-//! rows, element-wise operations let it pass (their vectors are permuted back). Where neither is possible (before a graph
-//! output or a Softmax) it becomes a dense layer of zeros and ones.
+//! Removes permutations `y[j] = x[source[j]]`, with them the way between channels first and last: a dense layer absorbs them in its
+//! columns or rows, element-wise operations, merges and reshapes let them pass, inverse ones cancel. At a graph input or output
+//! the tensor itself changes its layout. Where none of that is possible a permutation becomes a dense layer of zeros and ones.
 //!
 //! One walk in topological order: a value that is stored in another order than it should have carries that order as
-//! pending until a reader absorbs it.
+//! pending until a reader absorbs it. Where a reader needs an input of the graph in another order, the walk starts again with that
+//! input in its new layout.
+
+mod matrix;
 
 use super::{Links, is_elementwise};
 use crate::graph::{Dense, Graph, Node, Op, ValueId};
 
-/// Largest permutation that becomes a matrix: 64 MiB of f32.
-const MAX_AS_MATRIX: usize = 4096;
+/// Layouts that changed: element `j` of the graph's sample is element `order[j]` of the file's.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    pub inputs: Vec<Option<Vec<usize>>>,
+    pub outputs: Vec<Option<Vec<usize>>>,
+}
 
 /// Where the elements of a value are.
 #[derive(Clone)]
@@ -18,112 +25,37 @@ struct Place {
     stored: ValueId,
     /// Element `j` is element `pending[j]` of `stored`.
     pending: Option<Vec<usize>>,
+    /// The graph input that they come from one by one.
+    input: Option<usize>,
 }
 
-pub fn run(graph: &mut Graph) -> bool {
-    let permutes = |nodes: &[Node<Op>]| nodes.iter().filter(|n| matches!(n.op, Op::Permute { .. })).count();
-    let before = permutes(&graph.nodes);
-    if before == 0 {
-        return false;
-    }
-    let links = Links::of(graph);
-    let mut places: Vec<Place> = (0..graph.values.len()).map(|stored| Place { stored, pending: None }).collect();
-    let mut done: Vec<Node<Op>> = Vec::with_capacity(graph.nodes.len());
-    // position in `done` of the dense layer that computes a value, if its only reader is still to come
-    let mut open_layer: Vec<Option<usize>> = vec![None; graph.values.len()];
-    let mut unordered: Vec<(ValueId, ValueId)> = Vec::new();
-    for mut node in std::mem::take(&mut graph.nodes) {
-        let input = node.inputs[0];
-        let place = places[input].clone();
-        match (&mut node.op, place.pending) {
-            (Op::Permute { source }, None) if open_layer[input].is_some() => {
-                if let Some(layer) = open_layer[input].and_then(|at| done.get_mut(at)) {
-                    permute_columns(&mut layer.op, source);
-                    layer.output = node.output;
-                }
-                if links.only_consumer(node.output).is_some() {
-                    open_layer[node.output] = open_layer[input];
-                }
-                continue;
-            }
-            (Op::Permute { source }, pending) => {
-                let composed = match pending {
-                    None => std::mem::take(source),
-                    Some(pending) => source.iter().map(|&s| pending[s]).collect(),
-                };
-                places[node.output] = Place { stored: place.stored, pending: Some(composed) };
-                continue;
-            }
-            (_, None) => node.inputs = vec![place.stored],
-            (Op::Dense(dense), Some(pending)) => {
-                permute_rows(dense, &inverse(&pending));
-                node.inputs = vec![place.stored];
-            }
-            (op, Some(pending)) if is_elementwise(op) => {
-                permute_vectors(op, &inverse(&pending));
-                node.inputs = vec![place.stored];
-                places[node.output].pending = Some(pending);
-                unordered.push((node.output, place.stored));
-            }
-            (_, Some(_)) => node.inputs = vec![materialize(graph, &mut places, &mut done, input)],
-        }
-        if matches!(node.op, Op::Dense(_)) && links.only_consumer(node.output).is_some() {
-            open_layer[node.output] = Some(done.len());
-        }
-        done.push(node);
-    }
-    for index in 0..graph.outputs.len() {
-        let output = graph.outputs[index];
-        if places[output].pending.is_some() {
-            graph.outputs[index] = materialize(graph, &mut places, &mut done, output);
-        }
-    }
-    for (value, like) in unordered {
-        graph.values[value].shape = graph.values[like].shape.clone();
-    }
-    graph.nodes = done;
-    permutes(&graph.nodes) < before
+/// An input is to be stored in another order.
+struct Flip {
+    input: usize,
+    order: Vec<usize>,
 }
 
-/// Too large for a matrix; where such a permutation is all that is left, the import refuses it.
-fn is_stuck(source: &[usize]) -> bool {
-    source.len() > MAX_AS_MATRIX
+/// Runs the walk and says which inputs and outputs have another layout now.
+pub fn run(graph: &mut Graph) -> Orders {
+    let mut inputs: Vec<Option<Vec<usize>>> = vec![None; graph.inputs.len()];
+    if !graph.nodes.iter().any(|n| matches!(n.op, Op::Permute { .. })) {
+        return Orders { inputs, outputs: vec![None; graph.outputs.len()] };
+    }
+    // each attempt changes one more input, so this ends
+    loop {
+        match Walk::new(graph, &inputs).run() {
+            Ok((done, outputs)) => {
+                *graph = done;
+                return Orders { inputs, outputs };
+            }
+            Err(flip) => inputs[flip.input] = Some(flip.order),
+        }
+    }
 }
 
-/// Puts the elements of `value` in their order, by a matrix; returns the value that then holds them.
-fn materialize(graph: &mut Graph, places: &mut [Place], done: &mut Vec<Node<Op>>, value: ValueId) -> ValueId {
-    let Place { stored, pending } = places[value].clone();
-    let Some(source) = pending else { return stored };
-    let name = graph.values[value].name.clone();
-    let ordered = if stored == value {
-        // the value is computed in the wrong order under its own name: the ordered one takes the name
-        let shape = graph.values[value].shape.clone();
-        graph.values[value].name.push_str("_unordered");
-        graph.add_value(name.clone(), shape)
-    } else {
-        value
-    };
-    let len = source.len();
-    let op = if is_stuck(&source) {
-        Op::Permute { source }
-    } else {
-        let mut weight = vec![0.0; len * len];
-        for (to, &from) in source.iter().enumerate() {
-            weight[from * len + to] = 1.0;
-        }
-        Op::Dense(Dense {
-            inputs: len,
-            outputs: len,
-            weight,
-            bias: vec![0.0; len],
-            weight_quant: None,
-            bias_quant: None,
-            window: None,
-        })
-    };
-    done.push(Node { name: format!("{name}_order"), op, inputs: vec![stored], output: ordered });
-    places[value] = Place { stored: ordered, pending: None };
-    ordered
+/// The place of each element of a sample of `shape`, channels last, with the channels first.
+fn first_of(shape: &[usize]) -> Vec<usize> {
+    crate::graph::moves::channels_last_order(shape)
 }
 
 fn inverse(source: &[usize]) -> Vec<usize> {
@@ -132,6 +64,223 @@ fn inverse(source: &[usize]) -> Vec<usize> {
         target[from] = to;
     }
     target
+}
+
+fn is_identity(source: &[usize]) -> bool {
+    source.iter().enumerate().all(|(to, &from)| to == from)
+}
+
+/// The shape with the first axis last.
+fn channels_last(shape: &[usize]) -> Vec<usize> {
+    shape.split_first().map(|(&c, rest)| [rest, &[c]].concat()).unwrap_or_default()
+}
+
+struct Walk<'g> {
+    from: &'g Graph,
+    links: Links,
+    flips: &'g [Option<Vec<usize>>],
+    graph: Graph,
+    places: Vec<Place>,
+    /// Position among the new nodes of the dense layer that computes a value, if its only reader is still to come.
+    open_layer: Vec<Option<usize>>,
+}
+
+impl<'g> Walk<'g> {
+    fn new(from: &'g Graph, flips: &'g [Option<Vec<usize>>]) -> Walk<'g> {
+        let mut graph = Graph { nodes: Vec::with_capacity(from.nodes.len()), ..from.clone() };
+        let mut places: Vec<Place> = (0..graph.values.len()).map(|stored| Place { stored, pending: None, input: None }).collect();
+        for (at, (&value, flip)) in from.inputs.iter().zip(flips).enumerate() {
+            places[value].input = Some(at);
+            if let Some(order) = flip {
+                graph.values[value].shape = channels_last(&graph.values[value].shape);
+                places[value].pending = Some(inverse(order)).filter(|p| !is_identity(p));
+            }
+        }
+        let open_layer = vec![None; graph.values.len()];
+        Walk { from, links: Links::of(from), flips, graph, places, open_layer }
+    }
+
+    fn run(mut self) -> Result<(Graph, Vec<Option<Vec<usize>>>), Flip> {
+        for node in &self.from.nodes {
+            self.node(node.clone())?;
+        }
+        let mut orders = vec![None; self.graph.outputs.len()];
+        for (index, order) in orders.iter_mut().enumerate() {
+            *order = self.output(index);
+        }
+        Ok((self.graph, orders))
+    }
+
+    fn node(&mut self, mut node: Node<Op>) -> Result<(), Flip> {
+        let input = node.inputs[0];
+        let place = self.places[input].clone();
+        match &mut node.op {
+            Op::Permute { source } => return self.permute(node.output, input, std::mem::take(source)),
+            Op::Dense(dense) if dense.window.is_none() => {
+                if let Some(pending) = &place.pending {
+                    permute_rows(dense, &inverse(pending));
+                }
+                node.inputs = vec![place.stored];
+                if self.links.only_consumer(node.output).is_some() {
+                    self.open_layer[node.output] = Some(self.graph.nodes.len());
+                }
+            }
+            Op::Merge(_) => return self.merge(node),
+            Op::Concat { axis: 0 } if self.from.values[node.output].shape.len() == 1 => self.join(&mut node),
+            Op::Reshape => {
+                node.inputs = vec![place.stored];
+                self.places[node.output] = Place { stored: node.output, ..place };
+            }
+            op if is_elementwise(op) => {
+                if let Some(pending) = &place.pending {
+                    permute_vectors(op, &inverse(pending));
+                }
+                node.inputs = vec![place.stored];
+                self.graph.values[node.output].shape = self.graph.values[place.stored].shape.clone();
+                self.places[node.output] = Place { stored: node.output, ..place };
+            }
+            _ => {
+                let inputs: Vec<ValueId> = node.inputs.clone();
+                node.inputs = inputs.into_iter().map(|value| self.in_order(value)).collect::<Result<_, _>>()?;
+            }
+        }
+        self.graph.nodes.push(node);
+        Ok(())
+    }
+
+    fn permute(&mut self, output: ValueId, input: ValueId, source: Vec<usize>) -> Result<(), Flip> {
+        let place = self.places[input].clone();
+        if let (None, Some(layer)) = (&place.pending, self.open_layer[input]) {
+            if let Some(layer) = self.graph.nodes.get_mut(layer) {
+                permute_columns(&mut layer.op, &source);
+                layer.output = output;
+            }
+            if self.links.only_consumer(output).is_some() {
+                self.open_layer[output] = self.open_layer[input];
+            }
+            return Ok(());
+        }
+        let composed: Vec<usize> = match &place.pending {
+            None => source,
+            Some(pending) => source.iter().map(|&s| pending[s]).collect(),
+        };
+        if !is_identity(&composed) {
+            self.places[output] = Place { pending: Some(composed), ..place };
+            return Ok(());
+        }
+        let shape = self.from.values[output].shape.clone();
+        if self.graph.values[place.stored].shape == shape {
+            self.places[output] = Place { pending: None, ..place };
+            return Ok(());
+        }
+        // the order is right, the axes are not
+        if let Some(at) = place.input.filter(|&at| self.may_flip(at, &composed)) {
+            return Err(Flip { input: at, order: composed });
+        }
+        self.graph.nodes.push(Node {
+            name: format!("{}_shape", self.from.values[output].name),
+            op: Op::Reshape,
+            inputs: vec![place.stored],
+            output,
+        });
+        self.places[output] = Place { stored: output, pending: None, input: place.input };
+        Ok(())
+    }
+
+    /// May graph input `at` be stored in `order`? Only from channels first to channels last.
+    fn may_flip(&self, at: usize, order: &[usize]) -> bool {
+        let shape = &self.from.values[self.from.inputs[at]].shape;
+        self.flips[at].is_none()
+            && shape.len() > 1
+            && !self.from.outputs.contains(&self.from.inputs[at])
+            && first_of(&channels_last(shape)) == order
+    }
+
+    /// The value that holds the elements of `value` in order.
+    fn in_order(&mut self, value: ValueId) -> Result<ValueId, Flip> {
+        let place = &self.places[value];
+        let Some(pending) = &place.pending else { return Ok(place.stored) };
+        if let Some(at) = place.input.filter(|&at| self.may_flip(at, pending)) {
+            return Err(Flip { input: at, order: pending.clone() });
+        }
+        Ok(self.materialize(value))
+    }
+
+    /// Operands that are stored in the same order stay in it.
+    fn merge(&mut self, mut node: Node<Op>) -> Result<(), Flip> {
+        let places: Vec<Place> = node.inputs.iter().map(|&v| self.places[v].clone()).collect();
+        let first = places[0].clone();
+        if places.iter().all(|p| p.pending == first.pending) {
+            node.inputs = places.iter().map(|p| p.stored).collect();
+            if first.pending.is_some() {
+                self.graph.values[node.output].shape = self.graph.values[first.stored].shape.clone();
+            }
+            self.places[node.output] = Place { stored: node.output, pending: first.pending, input: None };
+            self.graph.nodes.push(node);
+            return Ok(());
+        }
+        // an input of the graph may follow the other operand
+        for (this, other) in [(0, 1), (1, 0)] {
+            let (Some(place), Some(wanted)) = (places.get(this), places.get(other)) else { continue };
+            let len = self.graph.len_of(place.stored);
+            let own = place.pending.clone().unwrap_or_else(|| (0..len).collect());
+            let target = wanted.pending.as_ref().map_or_else(|| (0..len).collect(), |q| inverse(q));
+            let order: Vec<usize> = target.iter().map(|&t| own[t]).collect();
+            if let Some(at) = place.input.filter(|&at| self.may_flip(at, &order)) {
+                return Err(Flip { input: at, order });
+            }
+        }
+        node.inputs = node.inputs.clone().into_iter().map(|value| self.in_order(value)).collect::<Result<_, _>>()?;
+        self.graph.nodes.push(node);
+        Ok(())
+    }
+
+    /// Flat operands one behind the other, each in the order it is stored in.
+    fn join(&mut self, node: &mut Node<Op>) {
+        let (mut pending, mut any, mut offset) = (Vec::new(), false, 0);
+        for value in &mut node.inputs {
+            let place = &self.places[*value];
+            let len = self.graph.len_of(place.stored);
+            match &place.pending {
+                Some(own) => pending.extend(own.iter().map(|p| p + offset)),
+                None => pending.extend(offset..offset + len),
+            }
+            any |= place.pending.is_some();
+            offset += len;
+            *value = place.stored;
+        }
+        self.places[node.output] = Place { stored: node.output, pending: any.then_some(pending), input: None };
+    }
+
+    /// Settles graph output `index`; the order of the file's elements if its layout changed.
+    fn output(&mut self, index: usize) -> Option<Vec<usize>> {
+        let output = self.graph.outputs[index];
+        let Place { stored, pending, input } = self.places[output].clone();
+        let free = stored != output && !self.graph.outputs.contains(&stored) && input.is_none();
+        let shape = self.graph.values[stored].shape.clone();
+        let order = first_of(&shape);
+        match pending {
+            None if stored == output => None,
+            None if free => {
+                self.rename(output, stored, index);
+                None
+            }
+            Some(pending) if free && shape.len() > 1 && inverse(&order) == pending => {
+                self.rename(output, stored, index);
+                Some(order)
+            }
+            _ => {
+                self.graph.outputs[index] = self.materialize(output);
+                None
+            }
+        }
+    }
+
+    /// `stored` is the output from now on.
+    fn rename(&mut self, output: ValueId, stored: ValueId, index: usize) {
+        self.graph.values[stored].name = std::mem::take(&mut self.graph.values[output].name);
+        self.graph.outputs[index] = stored;
+    }
 }
 
 /// The layer computes its output `source[j]` at place `j`.

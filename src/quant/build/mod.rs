@@ -229,6 +229,7 @@ impl Builder<'_> {
                 self.push(node, QOp::Pad { before: before.clone(), after: after.clone() }, node.output);
                 self.quantize_output(node.output, node);
             }
+            Op::Clip { .. } => self.fault(node, "a bound that no pass has lowered".into()),
             Op::Permute { .. } => self.fault(node, "a permutation that no dense layer absorbs".into()),
         }
         taken

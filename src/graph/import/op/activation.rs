@@ -1,4 +1,4 @@
-//! `Relu`, `LeakyRelu`, `Sigmoid`, `Tanh`.
+//! `Relu`, `LeakyRelu`, `PRelu`, `Sigmoid`, `Tanh`.
 
 use super::super::{
     context::{Context, Fault, NodeView},
@@ -22,6 +22,17 @@ pub fn leaky_relu<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
     if !alpha.is_finite() {
         return Err(Fault::new("attribute `alpha` is not finite"));
     }
+    elementwise(context, node, Op::LeakyRelu { alpha })
+}
+
+/// A slope per channel is supported where all are the same.
+pub fn prelu<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    let slope = context.constant(node, 1, "slope (input 1)")?;
+    let values = slope.finite()?;
+    let alpha = match values.split_first() {
+        Some((&first, rest)) if rest.iter().all(|&v| v == first) => first as f32,
+        _ => return Err(Fault::new(format!("slope `{}` differs between channels; use one slope (LeakyRelu)", slope.name))),
+    };
     elementwise(context, node, Op::LeakyRelu { alpha })
 }
 

@@ -1,4 +1,4 @@
-//! `Add`, `Sub`, `Mul`, `Div` of a tensor and a constant: `y = x·scale + shift`. The constant of an `Add` right behind a
+//! `Add`, `Sub`, `Mul`, `Div` of a tensor and a constant: `y = x·scale + shift`; of two tensors a [`Merge`]. The constant of an `Add` right behind a
 //! dense layer without bias becomes the bias, with its annotation.
 
 use super::{
@@ -6,16 +6,16 @@ use super::{
         broadcast,
         context::{Context, Fault, NodeView},
         item::{Constant, Item},
-        unsupported::TWO_TENSORS,
+        unsupported,
     },
-    fold,
+    fold, merge,
 };
 use crate::graph::{
     dag::ValueId,
-    op::{Affine, Op},
+    op::{Affine, Merge, Op},
 };
 
-/// The two operands of a node: both constant, or data and a constant.
+/// The two operands of a node: both constant, data and a constant, or both data.
 enum Operands {
     Constants(Constant, Constant),
     /// `swapped` when the constant comes first.
@@ -24,6 +24,7 @@ enum Operands {
         constant: Constant,
         swapped: bool,
     },
+    Tensors(ValueId, ValueId),
 }
 
 fn operands<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<Operands, Fault> {
@@ -31,7 +32,7 @@ fn operands<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<Operands, 
         (Item::Const(a), Item::Const(b)) => Operands::Constants(a, b),
         (Item::Data(data), Item::Const(constant)) => Operands::Mixed { data, constant, swapped: false },
         (Item::Const(constant), Item::Data(data)) => Operands::Mixed { data, constant, swapped: true },
-        (Item::Data(_), Item::Data(_)) => return Err(Fault::new(TWO_TENSORS)),
+        (Item::Data(a), Item::Data(b)) => Operands::Tensors(a, b),
         _ => return Err(Fault::new("arithmetic on shapes is not supported; export with a fixed sample shape")),
     })
 }
@@ -56,6 +57,7 @@ fn affine<'m>(
 
 pub fn add<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     match operands(context, node)? {
+        Operands::Tensors(a, b) => merge::two(context, node, Merge::Add, a, b),
         Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x + y, i64::checked_add),
         Operands::Mixed { data, constant, .. } => {
             // reads are counted for the tensor itself, not for an alias of it
@@ -72,7 +74,11 @@ pub fn add<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
 /// Makes `constant` the bias of the dense layer that computes `data`; the value takes the name of the sum.
 fn bias<'m>(context: &mut Context<'m>, node: &NodeView<'m>, data: ValueId, constant: &Constant) -> Result<Item, Fault> {
     constant.check_finite()?;
-    let source = broadcast::onto_sample(constant.shape(), context.shape(data))?;
+    let outputs = context.shape(data).last().copied().unwrap_or(1);
+    // a bias per position is none
+    let Ok(source) = broadcast::onto_sample(constant.shape(), &[outputs]) else {
+        return affine(context, node, (data, &constant), |c| (1.0, c));
+    };
     context.spend(4 * source.len())?;
     let bias = constant.gather(vec![source.len()], &source);
     let layer = context.graph.nodes.iter_mut().rfind(|n| n.output == data);
@@ -87,6 +93,7 @@ fn bias<'m>(context: &mut Context<'m>, node: &NodeView<'m>, data: ValueId, const
 
 pub fn sub<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     match operands(context, node)? {
+        Operands::Tensors(a, b) => merge::two(context, node, Merge::Sub, a, b),
         Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x - y, i64::checked_sub),
         Operands::Mixed { data, constant, swapped: false } => affine(context, node, (data, &constant), |c| (1.0, -c)),
         Operands::Mixed { data, constant, swapped: true } => affine(context, node, (data, &constant), |c| (-1.0, c)),
@@ -95,6 +102,7 @@ pub fn sub<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
 
 pub fn mul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     match operands(context, node)? {
+        Operands::Tensors(a, b) => merge::two(context, node, Merge::Mul, a, b),
         Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x * y, i64::checked_mul),
         Operands::Mixed { data, constant, .. } => affine(context, node, (data, &constant), |c| (c, 0.0)),
     }
@@ -102,8 +110,9 @@ pub fn mul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
 
 pub fn div<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     match operands(context, node)? {
+        Operands::Tensors(..) => Err(Fault::new(unsupported::DIVISION)),
         Operands::Constants(a, b) => fold::binary(context, node, &a, &b, |x, y| x / y, i64::checked_div),
         Operands::Mixed { data, constant, swapped: false } => affine(context, node, (data, &constant), |c| (1.0 / c, 0.0)),
-        Operands::Mixed { swapped: true, .. } => Err(Fault::new("division by a tensor is not supported")),
+        Operands::Mixed { swapped: true, .. } => Err(Fault::new(unsupported::DIVISION)),
     }
 }

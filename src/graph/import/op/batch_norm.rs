@@ -1,8 +1,11 @@
 //! `BatchNormalization` at inference: `y = x·s + (β − μ·s)`, `s = γ/√(σ² + ε)`, one per channel (axis 1), in f64.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
+use super::{
+    super::{
+        context::{Context, Fault, NodeView},
+        item::Item,
+    },
+    window::Layout,
 };
 use crate::graph::op::{Affine, Op};
 
@@ -18,7 +21,9 @@ pub fn batch_norm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
     if attributes.int("spatial", 1)? == 0 && shape.len() > 1 {
         return Err(Fault::new("spatial = 0 is not supported"));
     }
-    let channels = *shape.first().ok_or_else(|| Fault::new("its input has no channel axis"))?;
+    let layout = Layout::of(node);
+    let axis = if layout == Layout::Last { shape.last() } else { shape.first() };
+    let channels = *axis.ok_or_else(|| Fault::new("its input has no channel axis"))?;
     let mut parameters = Vec::with_capacity(4);
     for (index, role) in [(1, "scale"), (2, "bias"), (3, "mean"), (4, "variance")] {
         let constant = context.constant(node, index, role)?;
@@ -30,8 +35,7 @@ pub fn batch_norm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
     }
     let len: usize = shape.iter().product();
     context.spend(2 * len)?;
-    let per_channel = len / channels.max(1);
-    let (mut scale, mut shift) = (Vec::with_capacity(len), Vec::with_capacity(len));
+    let (mut scales, mut shifts) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
     let [gamma, beta, mean, variance] = &parameters[..] else {
         return Err(Fault::new("four parameters are needed"));
     };
@@ -41,8 +45,11 @@ pub fn batch_norm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
         if !factor.is_finite() || !offset.is_finite() {
             return Err(Fault::new(format!("channel {channel}: variance plus epsilon is not positive")));
         }
-        scale.extend(std::iter::repeat_n(factor, per_channel));
-        shift.extend(std::iter::repeat_n(offset, per_channel));
+        scales.push(factor);
+        shifts.push(offset);
     }
+    let per_channel = (len / channels.max(1)).max(1);
+    let channel = |e: usize| if layout == Layout::Last { e % channels } else { e / per_channel };
+    let (scale, shift) = (0..len).map(|e| (scales[channel(e)], shifts[channel(e)])).unzip();
     Ok(context.emit(node, Op::Affine(Affine { scale, shift }), input, shape))
 }

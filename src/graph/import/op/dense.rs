@@ -1,19 +1,29 @@
 //! What `Gemm` and `MatMul` share: `y = x·W + b`.
 
 use super::super::{
-    context::{Context, Fault, NodeView},
+    context::{Context, Fault, MAX_SAMPLE, NodeView},
     item::{Constant, Item},
 };
 use crate::{
     graph::{
         dag::ValueId,
         op::{Dense, Op},
+        window::Window,
     },
     onnx::Values,
 };
 
+/// # Errors
+/// A sample beyond [`MAX_SAMPLE`].
+pub(super) fn check_size(len: usize) -> Result<(), Fault> {
+    if len > MAX_SAMPLE {
+        return Err(Fault::new(format!("its result has {len} elements per sample; the limit is {MAX_SAMPLE}")));
+    }
+    Ok(())
+}
+
 /// Emits a dense layer with the weight `[inputs][outputs]` and a bias of `outputs` values. `shape` is that of a sample
-/// of the output.
+/// of the output; with a window the layer is applied at every position.
 pub fn emit<'m>(
     context: &mut Context<'m>,
     node: &NodeView<'m>,
@@ -21,11 +31,13 @@ pub fn emit<'m>(
     weight: &Constant,
     bias: Option<&Constant>,
     shape: Vec<usize>,
+    window: Option<Window>,
 ) -> Result<Item, Fault> {
     let &[inputs, outputs] = weight.shape() else {
         return Err(Fault::new(format!("weight `{}` has shape {:?}, not two dimensions", weight.name, weight.shape())));
     };
-    let len = context.graph.len_of(input);
+    let len = window.as_ref().map_or(context.graph.len_of(input), |w| w.patch());
+    check_size(shape.iter().product())?;
     if len != inputs {
         let name = &weight.name;
         return Err(Fault::new(format!("weight `{name}` takes {inputs} inputs, but the tensor has {len} elements per sample")));
@@ -44,7 +56,7 @@ pub fn emit<'m>(
         }
     };
     let weight_quant = weight.quant.as_deref().cloned();
-    let dense = Dense { inputs, outputs, weight: values, bias: bias_values, weight_quant, bias_quant, window: None };
+    let dense = Dense { inputs, outputs, weight: values, bias: bias_values, weight_quant, bias_quant, window };
     let item = context.emit(node, Op::Dense(dense), input, shape);
     if let (None, &Item::Data(value)) = (bias, &item) {
         context.bare.insert(value);
@@ -52,7 +64,7 @@ pub fn emit<'m>(
     Ok(item)
 }
 
-fn in_f32<'m>(context: &mut Context<'m>, node: &NodeView<'m>, constant: &Constant) -> Result<Vec<f32>, Fault> {
+pub(super) fn in_f32<'m>(context: &mut Context<'m>, node: &NodeView<'m>, constant: &Constant) -> Result<Vec<f32>, Fault> {
     let values = constant.tensor.to_f32();
     if values.iter().any(|v| !v.is_finite()) {
         return Err(Fault::new(format!("tensor `{}` has values beyond the range of float32", constant.name)));

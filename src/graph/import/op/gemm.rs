@@ -42,7 +42,7 @@ pub fn gemm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
     };
     let weight = scaled(context, node, weight, alpha, "alpha")?;
     let bias = bias.map(|bias| scaled(context, node, bias, beta, "beta")).transpose()?;
-    dense::emit(context, node, input, &weight, bias.as_ref(), vec![outputs])
+    dense::emit(context, node, input, &weight, bias.as_ref(), vec![outputs], None)
 }
 
 /// `factor·constant`. An annotated constant is quantized first, and then is no longer annotated.

@@ -8,6 +8,7 @@ use super::{
     },
     dense,
 };
+use crate::graph::window::Window;
 
 pub fn matmul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let (input, weight) = match (context.item(node, 0)?, context.item(node, 1)?) {
@@ -22,13 +23,18 @@ pub fn matmul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
     let &[_, outputs] = weight.shape() else {
         return Err(Fault::new(format!("weight `{}` has shape {:?}, not two dimensions", weight.name, weight.shape())));
     };
-    // [N, 1, …, K] is one dense layer; [N, T, K] would be one that is shared by T positions
-    let Some((_, positions)) = shape.split_last().filter(|(_, positions)| positions.iter().all(|&d| d == 1)) else {
-        return Err(Fault::new(format!(
-            "a weight shared over the positions of {shape:?} is not supported yet; put a Flatten before it"
-        )));
+    let Some((&inputs, positions)) = shape.split_last() else {
+        return Err(Fault::new("its input is a single number per sample"));
     };
-    let mut output = positions.to_vec();
-    output.push(outputs);
-    dense::emit(context, node, input, &weight, None, output)
+    // [N, 1, …, K] is one dense layer; [N, T, K] and [N, H, W, K] one that is shared by all positions
+    let window = match positions {
+        _ if positions.iter().all(|&d| d == 1) => None,
+        &[length] => Some(Window::pointwise(1, length, inputs)),
+        &[height, width] => Some(Window::pointwise(height, width, inputs)),
+        _ => {
+            return Err(Fault::new(format!("a weight shared over the positions of {shape:?} is supported for at most two axes")));
+        }
+    };
+    let output = [positions, &[outputs]].concat();
+    dense::emit(context, node, input, &weight, None, output, window)
 }

@@ -236,6 +236,7 @@ impl Parameters {
             signed: format.signed,
             narrow: format.narrow,
             rounding: RoundingMode::HalfEven,
+            bipolar: false,
         })
     }
 }

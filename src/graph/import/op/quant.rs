@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use super::super::{
-    broadcast,
-    context::{Context, Fault, NodeView},
-    item::{Constant, Item},
+use super::{
+    super::{
+        broadcast,
+        context::{Context, Fault, NodeView},
+        item::{Constant, Item},
+    },
+    bipolar,
 };
 use crate::graph::{
     annotation::{QuantSpec, RoundingMode},
@@ -26,6 +29,9 @@ pub fn quant<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
         narrow: attributes.int("narrow", 1)? != 0,
         rounding: rounding(&attributes.string("rounding_mode", "ROUND")?)?,
     };
+    if parameters.is_bipolar() {
+        return bipolar::quantized(context, node, &parameters.scale);
+    }
     match context.item(node, 0)? {
         Item::Const(constant) => {
             constant.check_finite()?;
@@ -72,6 +78,12 @@ struct Parameters {
 }
 
 impl Parameters {
+    /// One signed bit is −1 and +1, unless widths are given per element.
+    fn is_bipolar(&self) -> bool {
+        let one = |constant: &Constant, value: f64| constant.resolved().to_f64() == [value];
+        self.signed && one(&self.bits, 1.0) && one(&self.zero_point, 0.0)
+    }
+
     /// Checks the values and expands each parameter with the indices that `source` gives for its shape.
     fn expand(&self, node: &NodeView<'_>, source: impl Fn(&[usize]) -> Result<Vec<usize>, Fault>) -> Result<QuantSpec, Fault> {
         let scale = self.scale.resolved().to_f64();
@@ -92,11 +104,6 @@ impl Parameters {
             if width < 1.0 && (self.signed || !per_element) {
                 return Err(Fault::new(format!("bit width {width} in `{name}`; it must be at least 1")));
             }
-            if width == 1.0 && self.signed && !per_element {
-                return Err(Fault::new(format!(
-                    "a signed width of 1 in `{name}` is bipolar (−1, +1) in QONNX, which has no fixed-point format; use 2 bits or more"
-                )));
-            }
             if width == 0.0 && self.narrow {
                 return Err(Fault::new(format!("an unsigned narrow width of 0 in `{name}` has no values")));
             }
@@ -113,6 +120,7 @@ impl Parameters {
             signed: self.signed,
             narrow: self.narrow,
             rounding: self.rounding,
+            bipolar: false,
         })
     }
 }

@@ -1,0 +1,189 @@
+//! What convolutions and pooling share: attributes of the window, and the way from the file's layout (channels first) to the graph's
+//! (channels last) and back, as permutations that the layout pass removes.
+
+use super::super::{
+    context::{Context, Fault, NodeView},
+    item::Item,
+};
+use crate::graph::{
+    dag::{Node, ValueId},
+    op::Op,
+    window::Window,
+};
+
+/// Where the channels of a node's tensors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// ONNX.
+    First,
+    /// `qonnx.custom_op.channels_last`.
+    Last,
+}
+
+impl Layout {
+    pub fn of(node: &NodeView<'_>) -> Layout {
+        if node.proto.domain().ends_with("channels_last") { Layout::Last } else { Layout::First }
+    }
+
+    /// A sample shape with the channels last.
+    pub fn last(self, shape: &[usize]) -> Vec<usize> {
+        match (self, shape.split_first()) {
+            (Layout::First, Some((&channels, rest))) => [rest, &[channels]].concat(),
+            _ => shape.to_vec(),
+        }
+    }
+
+    /// The inverse of [`Layout::last`].
+    fn from_last(self, shape: &[usize]) -> Vec<usize> {
+        match (self, shape.split_last()) {
+            (Layout::First, Some((&channels, rest))) => [&[channels], rest].concat(),
+            _ => shape.to_vec(),
+        }
+    }
+}
+
+/// For each element of a sample of `shape` (channels last): its place with the channels first.
+pub fn from_first(shape: &[usize]) -> Vec<usize> {
+    crate::graph::moves::channels_last_order(shape)
+}
+
+/// For each element of a sample with the channels first: its place in the sample of `shape` with the channels last.
+pub fn from_last(shape: &[usize]) -> Vec<usize> {
+    let mut order = vec![0; shape.iter().product()];
+    for (last, first) in from_first(shape).into_iter().enumerate() {
+        order[first] = last;
+    }
+    order
+}
+
+impl<'m> Context<'m> {
+    /// `value` with the channels last.
+    pub fn channels_last(&mut self, node: &NodeView<'m>, value: ValueId, layout: Layout) -> Result<ValueId, Fault> {
+        let shape = layout.last(self.shape(value));
+        if layout == Layout::Last || shape.len() < 2 {
+            return Ok(value);
+        }
+        self.spend(shape.iter().product())?;
+        let source = from_first(&shape);
+        Ok(self.step(&format!("{}_last", node.name), Op::Permute { source }, vec![value], shape))
+    }
+
+    /// Emits `op`, whose operands and result of `shape` have the channels last; the result of the node is in the file's layout.
+    pub fn emit_last(
+        &mut self,
+        node: &NodeView<'m>,
+        op: Op,
+        inputs: Vec<ValueId>,
+        shape: Vec<usize>,
+        layout: Layout,
+    ) -> Result<Item, Fault> {
+        if layout == Layout::Last || shape.len() < 2 {
+            return Ok(self.emit_many(node, op, inputs, shape));
+        }
+        self.spend(shape.iter().product())?;
+        let source = from_last(&shape);
+        let first = layout.from_last(&shape);
+        let output = self.graph.add_value(format!("{}_last", node.output()), shape);
+        self.graph.nodes.push(Node { name: node.name.clone(), op, inputs, output });
+        let view = NodeView { proto: node.proto, name: format!("{}_first", node.name) };
+        Ok(self.emit(&view, Op::Permute { source }, output, first))
+    }
+}
+
+/// Attributes of a window before the input is known.
+pub struct Attributes {
+    kernel: Vec<usize>,
+    stride: Vec<usize>,
+    /// Begin of every axis, then end of every axis.
+    pads: Vec<usize>,
+    auto_pad: String,
+}
+
+impl Attributes {
+    /// `rank` spatial axes; `kernel` where the attribute is left out.
+    pub fn read(node: &NodeView<'_>, rank: usize, kernel: Option<&[usize]>) -> Result<Attributes, Fault> {
+        let attributes = node.attributes();
+        let list = |name: &str, len: usize, default: usize| -> Result<Vec<usize>, Fault> {
+            let Some(values) = attributes.ints(name)? else { return Ok(vec![default; len]) };
+            let numbers: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok()).collect();
+            let numbers = numbers.filter(|n| n.len() == len).ok_or_else(|| {
+                Fault::new(format!(
+                    "attribute `{name}` is {values:?}; {len} numbers that are not negative are needed for {rank} axes"
+                ))
+            })?;
+            Ok(numbers)
+        };
+        let kernel = match (attributes.ints("kernel_shape")?, kernel) {
+            (None, Some(kernel)) => kernel.to_vec(),
+            (None, None) => return Err(Fault::new("attribute `kernel_shape` is missing")),
+            (Some(_), _) => list("kernel_shape", rank, 1)?,
+        };
+        if list("dilations", rank, 1)?.iter().zip(&kernel).any(|(&d, &k)| d != 1 && k != 1) {
+            return Err(Fault::new("dilations other than 1 are not supported by hls4ml; use a larger kernel or strides"));
+        }
+        let stride = list("strides", rank, 1)?;
+        if kernel.iter().chain(&stride).any(|&v| v == 0) {
+            return Err(Fault::new("a kernel size or stride is 0"));
+        }
+        let auto_pad = attributes.string("auto_pad", "NOTSET")?.to_string();
+        Ok(Attributes { kernel, stride, pads: list("pads", 2 * rank, 0)?, auto_pad })
+    }
+
+    pub fn kernel(&self) -> &[usize] {
+        &self.kernel
+    }
+
+    /// The window over a sample of `shape` (channels last); one-dimensional samples have height 1.
+    pub fn window(&self, shape: &[usize], groups: usize) -> Result<Window, Fault> {
+        let Some((&channels, spatial)) = shape.split_last() else { return Err(Fault::new("its input is a single number")) };
+        let rank = spatial.len();
+        let pads = match self.auto_pad.as_str() {
+            "" | "NOTSET" => self.pads.clone(),
+            "VALID" => vec![0; 2 * rank],
+            mode @ ("SAME_UPPER" | "SAME_LOWER") => {
+                let total = |axis: usize| {
+                    let out = spatial[axis].div_ceil(self.stride[axis]);
+                    ((out.saturating_sub(1)) * self.stride[axis] + self.kernel[axis]).saturating_sub(spatial[axis])
+                };
+                let small = |axis: usize| total(axis) / 2;
+                let large = |axis: usize| total(axis) - small(axis);
+                let upper = mode == "SAME_UPPER";
+                let begin = (0..rank).map(|a| if upper { small(a) } else { large(a) });
+                let end = (0..rank).map(|a| if upper { large(a) } else { small(a) });
+                begin.chain(end).collect()
+            }
+            other => return Err(Fault::new(format!("auto_pad `{other}` is unknown"))),
+        };
+        let two = |v: &[usize], fill: usize| if rank == 1 { [fill, v[0]] } else { [v[0], v[1]] };
+        let (begin, end) = (two(&pads[..rank], 0), two(&pads[rank..], 0));
+        let size = two(spatial, 1);
+        let window = Window {
+            input: [size[0], size[1], channels],
+            kernel: two(&self.kernel, 1),
+            stride: two(&self.stride, 1),
+            pads: [begin[0], begin[1], end[0], end[1]],
+            groups,
+        };
+        let [height, width] = window.output();
+        if height == 0 || width == 0 {
+            return Err(Fault::new(format!("its kernel {:?} is larger than the padded input {spatial:?}", self.kernel)));
+        }
+        Ok(window)
+    }
+}
+
+/// The sample shape of what a window makes, with `outputs` channels, for a sample of `rank` axes.
+pub fn output_shape(window: &Window, rank: usize, outputs: usize) -> Vec<usize> {
+    let [height, width] = window.output();
+    if rank == 2 { vec![width, outputs] } else { vec![height, width, outputs] }
+}
+
+/// The number of spatial axes of a sample, 1 or 2.
+pub fn spatial_rank(shape: &[usize]) -> Result<usize, Fault> {
+    match shape.len() {
+        2 | 3 => Ok(shape.len() - 1),
+        _ => Err(Fault::new(format!(
+            "its input has sample shape {shape:?}; one- and two-dimensional ones with channels are supported"
+        ))),
+    }
+}
