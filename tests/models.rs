@@ -119,7 +119,7 @@ fn torch_exports_are_imported_as_they_are() {
 }
 
 /// Files of public repositories that convert.
-const CONVERTED: [&str; 17] = [
+const CONVERTED: [&str; 16] = [
     "TFC_1W1A",
     "TFC_1W2A",
     "TFC_2W2A",
@@ -129,7 +129,6 @@ const CONVERTED: [&str; 17] = [
     "conv1d_small_keras",
     "conv2d_small_keras",
     "dense_big_keras",
-    "three_layer_bn_keras",
     "three_layer_keras",
     "three_layer_pytorch",
     "two_layer_keras",

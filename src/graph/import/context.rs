@@ -89,6 +89,8 @@ pub struct Context<'m> {
     pub bare: HashSet<ValueId>,
     /// The file holds images or sequences with the channels first.
     pub spatial: bool,
+    /// The file fixes the batch to 1.
+    pub batch_of_one: bool,
     /// How many nodes and graph outputs read each tensor, counted through identities.
     pub uses: HashMap<&'m str, usize>,
     expanded: usize,
@@ -104,6 +106,7 @@ impl<'m> Context<'m> {
             refusals: vec![],
             bare: HashSet::new(),
             spatial: false,
+            batch_of_one: false,
             uses,
             expanded: 0,
         }

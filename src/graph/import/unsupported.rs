@@ -40,6 +40,8 @@ pub fn reason(domain: &str, op: &str) -> String {
         known.to_string()
     } else if matches!(domain, "" | "ai.onnx") || super::table::QONNX.contains(&domain) {
         "the operator is not supported".to_string()
+    } else if domain.starts_with("finn.custom_op.fpgadataflow") {
+        "FINN's hardware layers are no network any more; convert the QONNX file that they were made from".to_string()
     } else {
         format!("the operator domain `{domain}` is not supported")
     }

@@ -255,8 +255,8 @@ impl<'g> Walk<'g> {
     /// Settles graph output `index`; the order of the file's elements if its layout changed.
     fn output(&mut self, index: usize) -> Option<Vec<usize>> {
         let output = self.graph.outputs[index];
-        let Place { stored, pending, input } = self.places[output].clone();
-        let free = stored != output && !self.graph.outputs.contains(&stored) && input.is_none();
+        let Place { stored, pending, .. } = self.places[output].clone();
+        let free = stored != output && !self.graph.outputs.contains(&stored) && !self.graph.inputs.contains(&stored);
         let shape = self.graph.values[stored].shape.clone();
         let order = first_of(&shape);
         match pending {
@@ -265,8 +265,10 @@ impl<'g> Walk<'g> {
                 self.rename(output, stored, index);
                 None
             }
-            Some(pending) if free && shape.len() > 1 && inverse(&order) == pending => {
-                self.rename(output, stored, index);
+            Some(pending) if (free || stored == output) && shape.len() > 1 && inverse(&order) == pending => {
+                if free {
+                    self.rename(output, stored, index);
+                }
                 Some(order)
             }
             _ => {

@@ -19,7 +19,9 @@ pub fn flatten<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
         }
         Item::Data(value) => {
             let rank = context.shape(value).len() as i64 + 1;
-            if (if axis < 0 { axis + rank } else { axis }) != 1 {
+            let axis_at = if axis < 0 { axis + rank } else { axis };
+            // [1, …] is one row whether the batch stays an axis or not
+            if axis_at != 1 && !(axis_at == 0 && context.batch_of_one) {
                 return Err(Fault::new(format!("axis {axis} merges the batch with other axes; only axis 1 is supported")));
             }
             let len = context.graph.len_of(value);
