@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, Values, split};
+use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, Values, channels_last_order, split};
 use npyz::WriterBuilder;
 
 /// A npy file written by hand: header text and raw bytes.
@@ -215,4 +215,21 @@ fn splits_are_deterministic_and_complete() {
     for (row, &label) in validation.inputs[0].chunks(2).zip(labels) {
         assert_eq!(row[0] as u32 / 2 % 3, label);
     }
+}
+
+#[test]
+fn images_are_taken_with_the_channels_first_or_last() {
+    // two samples of two channels of 1×3 pixels; pixel p of channel c is 10·c + p
+    let first = f32s("(2, 2, 1, 3)", &[0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
+    let last = f32s("(2, 1, 3, 2)", &[0.0, 10.0, 1.0, 11.0, 2.0, 12.0, 0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
+    let flat = f32s("(2, 6)", &[0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
+    let shape = vec![1, 3, 2];
+    let input = InputShape { name: "x".into(), order: Some(channels_last_order(&shape)), shape };
+    for array in [first, last, flat] {
+        let read = read(&npz(&[("x", array)])).unwrap();
+        let data = Dataset::from_arrays(&read, std::slice::from_ref(&input), 2, "calibration").unwrap();
+        assert_eq!(data.inputs[0][..6], [0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
+    }
+    let wrong = read(&npz(&[("x", f32s("(2, 3, 1, 2)", &[0.0; 12]))])).unwrap();
+    assert!(Dataset::from_arrays(&wrong, &[input], 2, "calibration").unwrap_err().to_string().contains("[N, 2, 1, 3]"));
 }

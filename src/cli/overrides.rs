@@ -55,6 +55,12 @@ pub struct Overrides {
     /// How the proxy is written [default: sums]
     #[arg(long, value_name = "FORM", value_parser = named(["sums", "concat", "uniform"]))]
     pub form: Option<String>,
+    /// Let the proxy take images with the channels first, as the model does, through a Transpose
+    #[arg(long)]
+    pub keep_input_layout: bool,
+    /// Output positions that a convolution computes in parallel, for its EBOPs [default: all]
+    #[arg(long, value_name = "N")]
+    pub parallel_factor: Option<usize>,
     /// Seed of shuffling and splitting [default: 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -113,6 +119,8 @@ impl Overrides {
         config.batch_size = self.batch_size.or(config.batch_size);
         config.max_metric_drop = self.max_metric_drop.or(config.max_metric_drop);
         config.threads = self.threads.or(config.threads);
+        config.parallel_factor = self.parallel_factor.or(config.parallel_factor);
+        config.proxy.keep_input_layout |= self.keep_input_layout;
         if !self.freeze.is_empty() {
             config.freeze.clone_from(&self.freeze);
         }

@@ -1,6 +1,6 @@
 //! The report's content from what the stages found (design section 5.4).
 
-use super::emit::Emitted;
+use super::emit::{Emitted, run_in_file_order};
 use super::layout::join;
 use super::metric::MetricKind;
 use super::prepare::{Data, Source, SourceValues};
@@ -43,7 +43,9 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let bounds = exact.bounds();
     let full_bounds = interval::bounds(&c.exactly.full)?;
     let validation: Vec<&[f32]> = c.data.validation.inputs.iter().map(|v| v.as_slice()).collect();
-    let ran = c.emitted.program.run(&validation, c.data.validation.samples).map_err(|e| Error::Verification(e.to_string()))?;
+    let channels_first: &[Option<Vec<usize>>] = if c.job.config.proxy.keep_input_layout { &c.source.input_orders } else { &[] };
+    let ran = run_in_file_order(&c.emitted.program, channels_first, &validation, c.data.validation.samples)
+        .map_err(|e| Error::Verification(e.to_string()))?;
     let calibration: Vec<&[f32]> = c.data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
     let outputs = exact.run(&calibration, c.data.calibration.samples, &pruned.outputs);
     let outputs = join(&outputs, &c.source.widths, c.data.calibration.samples);

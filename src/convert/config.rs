@@ -36,6 +36,8 @@ pub struct JobConfig {
     pub seed: u64,
     /// Worker threads; default: all cores, at most 8. Part of what makes a result reproducible.
     pub threads: Option<usize>,
+    /// Output positions that a convolution computes in parallel, for its EBOPs (HGQ's `parallel_factor`); default: all.
+    pub parallel_factor: Option<usize>,
     /// Names of nodes (as in the file) whose parameters stay as they are; `*` at the end matches a prefix.
     pub freeze: Vec<String>,
     pub proxy: ProxyConfig,
@@ -62,6 +64,7 @@ impl Default for JobConfig {
             validation_fraction: 0.1,
             seed: 0,
             threads: None,
+            parallel_factor: None,
             freeze: Vec::new(),
             proxy: ProxyConfig::default(),
             hls4ml: Hls4mlConfig::default(),
@@ -161,6 +164,8 @@ pub enum RoundingName {
 #[serde(default, deny_unknown_fields)]
 pub struct ProxyConfig {
     pub form: FormName,
+    /// Take inputs in the layout of the model file (channels first) through a Transpose, instead of channels last.
+    pub keep_input_layout: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,6 +256,7 @@ impl JobConfig {
         );
         need((0.0..0.9).contains(&self.validation_fraction), "validation_fraction: from 0 to below 0.9");
         need(self.threads.is_none_or(|t| (1..=MAX_THREADS).contains(&t)), "threads: 1 to 256");
+        need(self.parallel_factor != Some(0), "parallel_factor: at least 1");
         need(matches!(self.hls4ml.io_type.as_str(), "io_parallel" | "io_stream"), "hls4ml.io_type: io_parallel or io_stream");
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }

@@ -1,13 +1,15 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
+use super::layout::to_file;
 use super::{Error, report};
 use crate::proxy::{Form, Proxy, emit_for};
 use crate::quant::FixedModel;
 use crate::quant::exact::Exact;
 use crate::quant::interval;
-use crate::verify::fixed::Program;
+use crate::verify::fixed::{FixedError, Outputs, Program};
 use crate::verify::tract;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Significant bits of an f32: the second opinion is exact while every value fits.
 const F32_BITS: u32 = 24;
@@ -37,17 +39,28 @@ pub struct Emitted {
 }
 
 /// Writes `model` and proves that the bytes written give its outputs on `samples` rows of every input.
-/// `twice` asks tract as well.
+/// `twice` asks tract as well. Inputs with an order in `channels_first` are taken in that order, through a Transpose.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for what hls4ml cannot express, [`Error::Verification`] for any differing element.
-pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples: usize, twice: bool) -> Result<Emitted, Error> {
+pub fn emit_verified(
+    model: &FixedModel,
+    form: Form,
+    channels_first: &[Option<Vec<usize>>],
+    inputs: &[&[f32]],
+    samples: usize,
+    twice: bool,
+) -> Result<Emitted, Error> {
     let reach = inputs.iter().flat_map(|x| x.iter()).fold(0f64, |m, &v| m.max(v.abs() as f64));
-    let proxy = emit_for(model, form, reach).map_err(|e| {
+    let mut proxy = emit_for(model, form, reach).map_err(|e| {
         let op = |name: &str| model.nodes.iter().find(|n| n.name == name).map_or("graph", |n| report::kind(&n.op)).to_string();
         let fault = |f: crate::proxy::Fault| super::NodeFault { op: op(&f.node), reason: f.reason.to_string(), name: f.node };
         Error::Unsupported(e.faults.into_iter().map(fault).collect())
     })?;
+    let turned: Vec<usize> = (0..channels_first.len()).filter(|&i| channels_first[i].is_some()).collect();
+    if !turned.is_empty() {
+        crate::proxy::channels_first(&mut proxy, &turned);
+    }
     let program = Program::from_bytes(&proxy.bytes)
         .map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
     let exact = Exact::new(model)?;
@@ -58,7 +71,7 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
         let n = CHUNK.min(samples - start);
         let rows = slice(model, inputs, start, n);
         let want = exact.run(&rows, n, &model.outputs);
-        let got = program.run(&rows, n).map_err(|e| Error::Verification(e.to_string()))?;
+        let got = run_in_file_order(&program, channels_first, &rows, n).map_err(|e| Error::Verification(e.to_string()))?;
         for (o, want) in want.iter().enumerate() {
             let got = got.outputs.get(o).map(|o| o.to_f64()).unwrap_or_default();
             verification.elements += want.len() as u64;
@@ -82,7 +95,7 @@ pub fn emit_verified(model: &FixedModel, form: Form, inputs: &[&[f32]], samples:
         }
     }
     if twice {
-        second_opinion(model, &proxy.bytes, inputs, samples, &first, &mut verification, &mut warnings)?;
+        second_opinion(model, &proxy.bytes, channels_first, inputs, samples, &first, &mut verification, &mut warnings)?;
     }
     for w in &proxy.warnings {
         warnings.push((w.code.to_string(), format!("{}: {}", w.node, w.message)));
@@ -94,10 +107,33 @@ fn slice<'a>(model: &FixedModel, inputs: &[&'a [f32]], start: usize, n: usize) -
     inputs.iter().zip(&model.inputs).map(|(x, &i)| &x[start * model.len_of(i)..(start + n) * model.len_of(i)]).collect()
 }
 
+/// The inputs as the proxy takes them.
+pub fn in_file_order<'a>(channels_first: &[Option<Vec<usize>>], rows: &[&'a [f32]]) -> Vec<Cow<'a, [f32]>> {
+    let order = |at: usize| channels_first.get(at).and_then(|o| o.as_ref());
+    let turn = |(at, &x): (usize, &&'a [f32])| order(at).map_or(Cow::Borrowed(x), |order| Cow::Owned(to_file(x, order)));
+    rows.iter().enumerate().map(turn).collect()
+}
+
+/// Runs the proxy on inputs in the graph's order.
+///
+/// # Errors
+/// See [`Program::run`].
+pub fn run_in_file_order(
+    program: &Program,
+    channels_first: &[Option<Vec<usize>>],
+    rows: &[&[f32]],
+    samples: usize,
+) -> Result<Outputs, FixedError> {
+    let turned = in_file_order(channels_first, rows);
+    program.run(&turned.iter().map(|r| &r[..]).collect::<Vec<_>>(), samples)
+}
+
 /// tract runs the file too, in f32.
+#[allow(clippy::too_many_arguments)] // what a second opinion is about, and where it goes
 fn second_opinion(
     model: &FixedModel,
     bytes: &[u8],
+    channels_first: &[Option<Vec<usize>>],
     inputs: &[&[f32]],
     samples: usize,
     want: &[Vec<f64>],
@@ -106,6 +142,8 @@ fn second_opinion(
 ) -> Result<(), Error> {
     let n = samples.min(TRACT_SAMPLES);
     let rows = slice(model, inputs, 0, n);
+    let turned = in_file_order(channels_first, &rows);
+    let rows: Vec<&[f32]> = turned.iter().map(|r| &r[..]).collect();
     let got = match tract::run(bytes, &rows, n) {
         Ok(got) => got,
         Err(e) => {

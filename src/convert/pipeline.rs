@@ -143,10 +143,11 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         FormName::Uniform => Form::Uniform,
     };
     let calibration: Vec<&[f32]> = data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
+    let channels_first: &[Option<Vec<usize>>] = if config.proxy.keep_input_layout { &source.input_orders } else { &[] };
     let judged = |m: &Model| judge.judge(m).map_err(Error::from);
     // epoch 0 is the start, made exact already
     let exactly = if point.epoch == 0 { start } else { judged(&point.payload)? };
-    let emitted = emit_verified(&exactly.pruned, form, &calibration, data.calibration.samples, true)?;
+    let emitted = emit_verified(&exactly.pruned, form, channels_first, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),
         message: message.clone(),
@@ -165,9 +166,16 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         let proxy = if n == chosen {
             emitted.proxy.bytes.clone()
         } else {
-            emit_verified(&judged(&front.points()[n].payload)?.pruned, form, &calibration, data.calibration.samples, false)?
-                .proxy
-                .bytes
+            emit_verified(
+                &judged(&front.points()[n].payload)?.pruned,
+                form,
+                channels_first,
+                &calibration,
+                data.calibration.samples,
+                false,
+            )?
+            .proxy
+            .bytes
         };
         pareto.push(ParetoProxy { number, proxy });
     }
@@ -239,6 +247,7 @@ pub(super) fn quantizers(
             RoundingName::HalfUp => Rounding::HalfUp,
             RoundingName::Floor => Rounding::Floor,
         },
+        parallel_factor: config.parallel_factor,
         freeze: config.freeze.clone(),
     };
     build(&source.graph, &ranges, &options).map_err(|faults| {

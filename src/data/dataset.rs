@@ -40,6 +40,13 @@ pub struct Dataset {
     pub targets: Option<Targets>,
 }
 
+/// For each element of a sample of `shape` with the channels last: its place in the same sample with the channels first.
+pub fn channels_last_order(shape: &[usize]) -> Vec<usize> {
+    let channels = shape.last().copied().unwrap_or(1).max(1);
+    let len: usize = shape.iter().product();
+    (0..len).map(|e| e % channels * (len / channels) + e / channels).collect()
+}
+
 impl Array {
     /// Values rounded to f32.
     pub fn to_f32(&self) -> Vec<f32> {

@@ -9,7 +9,7 @@ mod split;
 mod targets;
 
 pub use arrays::{Array, Arrays, DataLimits};
-pub use dataset::{Dataset, InputShape};
+pub use dataset::{Dataset, InputShape, channels_last_order};
 pub use error::DataError;
 pub use npy::Values;
 pub use rng::Rng;

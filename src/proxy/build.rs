@@ -130,7 +130,7 @@ impl Builder {
     }
 }
 
-fn value_info(name: &str, kind: DataType, shape: &[usize]) -> ValueInfoProto {
+pub(super) fn value_info(name: &str, kind: DataType, shape: &[usize]) -> ValueInfoProto {
     let dim = shape
         .iter()
         .map(|&d| tensor_shape_proto::Dimension {

@@ -8,6 +8,7 @@ pub mod build;
 mod constant;
 pub mod copy;
 pub mod error;
+mod input_layout;
 pub mod interval;
 pub mod linear;
 pub mod lower;
@@ -21,6 +22,7 @@ mod quantize;
 pub mod uniform;
 
 pub use error::{Fault, ProxyError, Reason};
+pub use input_layout::channels_first;
 pub use name::sanitize;
 pub use port::DEFAULT_PORT;
 pub use prune::prune;

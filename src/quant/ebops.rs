@@ -104,8 +104,9 @@ fn dense(d: &FixedDense, formats: &[Kif]) -> (u64, u64) {
         }
     }
     // HGQ2 counts a bias once per input position, whatever the stride
+    let share = |products: u64| (products as f64 * d.ebops_scale) as u64;
     let positions = d.window.as_ref().map_or(1, |w| (w.input[0] * w.input[1]) as u64);
-    (v1, v2 + positions * d.bias_bits.iter().map(|&b| u64::from(b)).sum::<u64>())
+    (share(v1), share(v2) + positions * d.bias_bits.iter().map(|&b| u64::from(b)).sum::<u64>())
 }
 
 /// Only a product of two tensors multiplies; HGQ2 counts adders and comparisons as well.

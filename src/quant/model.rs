@@ -159,6 +159,8 @@ pub struct FixedDense {
     /// The same for the bias.
     pub bias_bits: Vec<u16>,
     pub window: Option<Window>,
+    /// Share of the positions that multiply at a time: `parallel_factor / positions` (spec A2.3), 1 for all.
+    pub ebops_scale: f64,
 }
 
 /// Element-wise `y = x·scale + shift` on exact constants, both as long as the sample.

@@ -92,6 +92,7 @@ fn dense(model: &Model, index: usize, d: &QDense) -> Result<FixedDense, TraceErr
         weight_bits,
         bias_bits,
         window: d.window.clone(),
+        ebops_scale: d.ebops_scale,
     })
 }
 

@@ -44,6 +44,8 @@ impl Arrays {
                 file.into_vec::<i64>().unwrap().into_iter().map(|v| v as f64).collect()
             } else if dtype.contains("i1") {
                 file.into_vec::<i8>().unwrap().into_iter().map(f64::from).collect()
+            } else if dtype.contains("u1") {
+                file.into_vec::<u8>().unwrap().into_iter().map(f64::from).collect()
             } else if dtype.contains("f8") {
                 file.into_vec::<f64>().unwrap()
             } else if dtype.contains("i4") {

@@ -111,6 +111,7 @@ impl Net {
             weight: FixedTensor { ints: weight, frac },
             bias: FixedTensor { ints: bias, frac: bias_frac },
             window: None,
+            ebops_scale: 1.0,
         });
         self.op(op, vec![outputs])
     }

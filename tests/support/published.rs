@@ -52,7 +52,16 @@ fn net(file: &Path) -> (String, FixedModel, Vec<f64>) {
         let tensor = |v: &[f64]| FixedTensor::from_f64(v).expect("a grid");
         let bias = tensor(&bias[..kept].iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
         let (weight_bits, bias_bits) = (vec![0; weight.len()], vec![0; kept]);
-        let dense = FixedDense { inputs, outputs: kept, weight: tensor(&weight), bias, weight_bits, bias_bits, window: None };
+        let dense = FixedDense {
+            inputs,
+            outputs: kept,
+            weight: tensor(&weight),
+            bias,
+            weight_bits,
+            bias_bits,
+            window: None,
+            ebops_scale: 1.0,
+        };
         net = net.op(hgq_onnx::quant::FixedOp::Dense(dense), vec![kept]);
         if layer != "out" {
             net = net.relu();

@@ -26,6 +26,30 @@ pub enum Dim {
     Known(i64),
 }
 
+/// What integers were made of.
+#[derive(Clone, Debug)]
+pub enum IntegerSource {
+    /// A `QuantizeLinear` of a tensor.
+    Data(ValueId),
+    /// A `QuantizeLinear` of a constant of floats.
+    Const(Constant),
+    /// Integers of the file.
+    Stored(Constant),
+}
+
+/// Integers between `QuantizeLinear` and `DequantizeLinear`.
+#[derive(Clone, Debug)]
+pub struct Integers {
+    pub source: IntegerSource,
+    /// Of the `QuantizeLinear`, with its zero points and axis; `None` for stored integers.
+    pub scale: Option<Constant>,
+    pub zero_point: Vec<i64>,
+    pub axis: i64,
+    /// Smallest and largest integer that is left.
+    pub lo: i64,
+    pub hi: i64,
+}
+
 /// The meaning of a name.
 #[derive(Clone, Debug)]
 pub enum Item {
@@ -37,6 +61,8 @@ pub enum Item {
         dims: Vec<Dim>,
         scalar: bool,
     },
+    /// See [`Integers`].
+    Integers(Integers),
     /// Class labels decoded from the scores: outside of the circuit.
     Label,
     /// Output of a refused node; `constant` when no input of the node depends on the data.

@@ -132,6 +132,14 @@ pub fn outputs(file: &GraphProto, context: &mut Context<'_>) {
             }
             Some(Item::Refused { .. }) => {}
             Some(Item::Const(_) | Item::Dims { .. }) => refuse(context, "output", name, "it does not depend on the input"),
+            Some(Item::Integers(_)) => {
+                refuse(
+                    context,
+                    "output",
+                    name,
+                    "it holds the integers of a QuantizeLinear; make what DequantizeLinear gives the output",
+                );
+            }
             None => refuse(context, "output", name, "no node computes it"),
         }
     }

@@ -57,6 +57,9 @@ fn standard(op: &str) -> Option<Handler> {
         "Gather" => op::shape::gather,
         "Concat" => op::shape::concat,
         "ArgMax" => op::label::argmax,
+        "QuantizeLinear" => op::qdq::quantize,
+        "DequantizeLinear" => op::qdq::dequantize,
+        "Clip" => op::clip::clip,
         _ => return None,
     })
 }

@@ -9,8 +9,8 @@ pub fn reason(domain: &str, op: &str) -> String {
         "BipolarQuant" => "bipolar (−1, +1) values have no fixed-point format; quantize with Quant to 2 bits or more",
         "Trunc" => "truncation of accumulators is not supported; remove it or replace it by Quant",
         "FloatQuant" => "minifloat formats are not fixed-point; quantize with Quant (integer) instead",
-        "QuantizeLinear" | "DequantizeLinear" | "QLinearMatMul" | "MatMulInteger" | "DynamicQuantizeLinear" => {
-            "QCDQ is not supported yet; export with QONNX Quant nodes (Brevitas: export_qonnx) or as a float model"
+        "QLinearMatMul" | "QLinearConv" | "MatMulInteger" | "ConvInteger" | "DynamicQuantizeLinear" => {
+            "operators on integers are not supported; export in QCDQ form (QuantizeLinear and DequantizeLinear around float operators)"
         }
         "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => {
             "convolutions and pooling are not supported yet"

@@ -90,10 +90,16 @@ impl Builder<'_> {
             bias: bias.iter().map(|&b| b as f32).collect(),
             bias_bits,
             window: d.window.clone(),
-            ebops_scale: 1.0,
+            ebops_scale: self.ebops_scale(d),
             declared,
             trainable: self.options.training && !self.frozen(&node.name),
         })
+    }
+
+    /// `parallel_factor / positions` (spec A2.3).
+    fn ebops_scale(&self, d: &Dense) -> f64 {
+        let positions = d.window.as_ref().map_or(1, |w| w.positions().max(1));
+        self.options.parallel_factor.map_or(1.0, |n| n.min(positions) as f64 / positions as f64)
     }
 
     /// True when the bias can follow the fractional bits of a quantizer behind the layer (spec A1.4).

@@ -29,6 +29,8 @@ pub struct BuildOptions {
     pub init_weight_f: f32,
     pub init_activation_f: f32,
     pub rounding: Rounding,
+    /// Output positions of a convolution that are computed in parallel; `None`: all.
+    pub parallel_factor: Option<usize>,
     /// Node names whose parameters stay; `*` at the end matches a prefix.
     pub freeze: Vec<String>,
 }

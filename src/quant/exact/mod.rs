@@ -26,6 +26,8 @@ pub struct Exact<'a> {
     bounds: AllBounds,
     wide: bool,
     programs: Vec<Program>,
+    /// Per value: the last node that reads it.
+    last_reader: Vec<usize>,
 }
 
 /// Smallest and largest value of each element.
@@ -67,7 +69,11 @@ impl<'a> Exact<'a> {
     pub fn new(model: &'a FixedModel) -> Result<Self, IntervalError> {
         let bounds = interval::bounds(model)?;
         let wide = bounds.iter().flatten().any(|b| b.max_bits() > F64_BITS) || partial_sums_too_wide(model, &bounds);
-        Ok(Exact { model, bounds, wide, programs: programs(model) })
+        let mut last_reader = vec![usize::MAX; model.values.len()];
+        for (index, node) in model.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|&v| last_reader[v] = index);
+        }
+        Ok(Exact { model, bounds, wide, programs: programs(model), last_reader })
     }
 
     pub fn bounds(&self) -> &AllBounds {
@@ -86,7 +92,7 @@ impl<'a> Exact<'a> {
             .into_par_iter()
             .map(|b| {
                 let (first, n) = (b * BLOCK, BLOCK.min(samples - b * BLOCK));
-                let values = self.block(inputs, first, n);
+                let values = self.block(inputs, first, n, wanted);
                 wanted.iter().map(|&v| rows(values[v].as_deref().unwrap_or(&[]), n)).collect()
             })
             .collect();
@@ -106,7 +112,7 @@ impl<'a> Exact<'a> {
             .into_par_iter()
             .fold(empty, |mut acc, b| {
                 let (first, n) = (b * BLOCK, BLOCK.min(samples - b * BLOCK));
-                let values = self.block(inputs, first, n);
+                let values = self.block(inputs, first, n, wanted);
                 for (range, &v) in acc.iter_mut().zip(wanted) {
                     range.take(values[v].as_deref().unwrap_or(&[]), n);
                 }
@@ -120,8 +126,8 @@ impl<'a> Exact<'a> {
             })
     }
 
-    /// All values of one block, `[element][BLOCK samples]`.
-    fn block(&self, inputs: &[&[f32]], first: usize, n: usize) -> Vec<Option<Vec<f64>>> {
+    /// The wanted values of one block, `[element][BLOCK samples]`; others are dropped as soon as their last reader is done.
+    fn block(&self, inputs: &[&[f32]], first: usize, n: usize, wanted: &[ValueId]) -> Vec<Option<Vec<f64>>> {
         let mut values: Vec<Option<Vec<f64>>> = vec![None; self.model.values.len()];
         let mut ints: Vec<Option<Vec<i128>>> = vec![None; if self.wide { self.model.values.len() } else { 0 }];
         for (data, &id) in inputs.iter().zip(&self.model.inputs) {
@@ -134,7 +140,7 @@ impl<'a> Exact<'a> {
             }
             values[id] = Some(columns);
         }
-        for (node, program) in self.model.nodes.iter().zip(&self.programs) {
+        for (index, (node, program)) in self.model.nodes.iter().zip(&self.programs).enumerate() {
             let to = node.output;
             let real = |v: ValueId| values[v].as_deref().unwrap_or(&[]);
             if let Some(bounds) = self.bounds[to].as_ref().filter(|_| self.wide) {
@@ -143,10 +149,16 @@ impl<'a> Exact<'a> {
                 let out = integer::node(&node.op, program, &operands, bounds);
                 let rounded = out.iter().enumerate().map(|(k, &v)| v as f64 * 2f64.powi(-bounds.frac[k / BLOCK])).collect();
                 (ints[to], values[to]) = (Some(out), Some(rounded));
-                continue;
+            } else {
+                let operands: Vec<&[f64]> = node.inputs.iter().map(|&v| real(v)).collect();
+                values[to] = Some(real::node(&node.op, program, &operands));
             }
-            let operands: Vec<&[f64]> = node.inputs.iter().map(|&v| real(v)).collect();
-            values[to] = Some(real::node(&node.op, program, &operands));
+            for &v in node.inputs.iter().filter(|&&v| self.last_reader[v] == index && !wanted.contains(&v)) {
+                values[v] = None;
+                if let Some(ints) = ints.get_mut(v) {
+                    *ints = None;
+                }
+            }
         }
         values
     }

@@ -1,0 +1,142 @@
+//! Random small networks over everything that is supported, through whole jobs: the file as tract runs it equals the imported graph,
+//! the proxy in the integer executor equals the trained model (else the job fails) and equals the proxy in tract; a rotating sample
+//! of the proxies goes through stock hls4ml.
+
+mod support {
+    pub mod hls4ml;
+    pub mod onnx;
+    pub mod random_net;
+}
+
+use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use hgq_onnx::data::Rng;
+use hgq_onnx::verify::fixed::Program;
+use npyz::WriterBuilder;
+use rayon::prelude::*;
+use std::io::Cursor;
+use std::sync::atomic::AtomicBool;
+use support::random_net::{Dialect, RandomNet, random_net};
+
+/// Networks of one run.
+const NETS: u64 = 320;
+/// Samples of each.
+const SAMPLES: usize = 48;
+/// Proxies that hls4ml compiles in one run, about ten seconds each.
+const COMPILED: usize = 24;
+
+/// Samples on the grid 1/32, so that f32 sums are exact.
+fn samples(net: &RandomNet, seed: u64) -> Vec<Vec<f32>> {
+    let mut rng = Rng::new(seed);
+    let mut value = || (rng.below(129) as f32 - 64.0) / 32.0;
+    net.inputs.iter().map(|(_, shape)| (0..SAMPLES * shape.iter().product::<usize>()).map(|_| value()).collect()).collect()
+}
+
+fn archive(net: &RandomNet, data: &[Vec<f32>]) -> DataFile {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut archive = npyz::npz::NpzWriter::new(&mut bytes);
+    for ((name, shape), values) in net.inputs.iter().zip(data) {
+        let shape: Vec<u64> = std::iter::once(SAMPLES as u64).chain(shape.iter().map(|&d| d as u64)).collect();
+        let mut array = archive.array::<f32>(name, Default::default()).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
+        array.extend(values.iter().copied()).unwrap();
+        array.finish().unwrap();
+    }
+    drop(archive);
+    DataFile { name: "x.npz".into(), bytes: bytes.into_inner() }
+}
+
+/// A configuration that differs from seed to seed.
+fn config(net: &RandomNet, seed: u64) -> JobConfig {
+    let forms = ["sums", "concat", "sums", "uniform"];
+    let epochs = if net.dialect == Dialect::Float || seed.is_multiple_of(3) { 2 } else { 0 };
+    let granularity = ["element", "channel", "tensor"][(seed / 5 % 3) as usize];
+    let rounding = ["half_up", "floor"][(seed / 7 % 2) as usize];
+    let text = format!(
+        r#"{{"epochs": {epochs}, "batch_size": 16, "threads": 1, "rounding": "{rounding}", "granularity": {{"weights": "{granularity}", "activations": "{granularity}"}},
+            "proxy": {{"form": "{}", "keep_input_layout": {}}}}}"#,
+        forms[(seed % 4) as usize],
+        seed % 6 == 5
+    );
+    JobConfig::from_json(text.as_bytes()).unwrap()
+}
+
+fn convert(net: &RandomNet, seed: u64) -> Result<Artifacts, Error> {
+    let data = samples(net, seed);
+    let job = Job {
+        model: net.bytes.clone(),
+        calibration: archive(net, &data),
+        train: None,
+        validation: None,
+        config: config(net, seed),
+    };
+    run(&job, &mut |_| {}, &AtomicBool::new(false))
+}
+
+/// What is wrong with the result of a seed.
+fn fault(seed: u64, net: &RandomNet) -> Option<String> {
+    let told = |what: String| Some(format!("seed {seed} ({}): {what}", net.recipe));
+    let artifacts = match convert(net, seed) {
+        Ok(artifacts) => artifacts,
+        Err(e) => return told(format!("{e}")),
+    };
+    let report = &artifacts.report;
+    let import = &report["import"];
+    match import["max_abs_diff_vs_source"].as_f64() {
+        None => return told(format!("tract did not run the file: {}", report["warnings"])),
+        // an annotated file has steps: a float sum on the other side of one moves an output by it
+        Some(_) if import["outliers"].as_u64() != Some(0) => return told(format!("the import differs from tract: {import}")),
+        Some(_) => {}
+    }
+    let verification = &report["verification"];
+    if verification["mismatches"] != 0 || verification["samples"] != SAMPLES {
+        return told(format!("{verification}"));
+    }
+    if verification["second_opinion_samples"] == 0 || verification["float_limited"] != 0 {
+        return told(format!("tract on the proxy: {verification} {}", report["warnings"]));
+    }
+    None
+}
+
+#[test]
+fn executor_trained_model_and_tract_agree() {
+    let faults: Vec<String> = (0..NETS).into_par_iter().filter_map(|seed| fault(seed, &random_net(seed))).collect();
+    assert!(faults.is_empty(), "{} of {NETS}:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn a_rotating_sample_compiles_to_the_same_bits() {
+    // another sample each day, the same all day
+    let day = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    let day = std::env::var("HGQ_SAMPLE").ok().and_then(|v| v.parse().ok()).unwrap_or(day);
+    let mut names = Vec::new();
+    let mut jobs = Vec::new();
+    for seed in (0..COMPILED as u64).map(|n| (day * COMPILED as u64 + n) % NETS) {
+        let net = random_net(seed);
+        let Ok(artifacts) = convert(&net, seed) else { panic!("seed {seed} ({})", net.recipe) };
+        let program = Program::from_bytes(&artifacts.proxy).unwrap();
+        // one value is drawn after the other, so any shape will do
+        let mut rng = Rng::new(seed + 1000);
+        let inputs: Vec<Vec<f32>> = program
+            .inputs()
+            .iter()
+            .map(|p| (0..200 * p.shape.iter().product::<usize>()).map(|_| (rng.below(385) as f32 - 192.0) / 64.0).collect())
+            .collect();
+        let rows: Vec<&[f32]> = inputs.iter().map(|x| &x[..]).collect();
+        let expected = program.run(&rows, 200).unwrap().outputs.iter().map(|o| (o.name.clone(), o.to_f64())).collect::<Vec<_>>();
+        names.push(format!("seed {seed} ({})", net.recipe));
+        jobs.push((artifacts.proxy, inputs, expected));
+    }
+    let list: Vec<support::hls4ml::Job> = jobs
+        .iter()
+        .map(|(proxy, inputs, expected)| support::hls4ml::Job {
+            proxy,
+            inputs: &inputs[0],
+            samples: 200,
+            expected: expected.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
+            port: None,
+        })
+        .collect();
+    let Some(verdicts) = support::hls4ml::check(&list) else { return };
+    let wrong: Vec<String> =
+        names.iter().zip(&verdicts).filter(|(_, v)| v.mismatches != 0).map(|(n, v)| format!("{n}: {v:?}")).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
