@@ -60,7 +60,11 @@ fn ranges_of_integers_become_formats() {
         (DataType::Int16, 0, None, true, false, 16.0),
     ] {
         let s = spec(&activation(kind, zero, clip)).unwrap();
-        assert_eq!((s.signed, s.narrow, s.bits[0], s.rounding), (signed, narrow, bits, RoundingMode::HalfEven), "{kind:?} {zero} {clip:?}");
+        assert_eq!(
+            (s.signed, s.narrow, s.bits[0], s.rounding),
+            (signed, narrow, bits, RoundingMode::HalfEven),
+            "{kind:?} {zero} {clip:?}"
+        );
         assert_eq!((&s.scale[..], &s.zero_point[..]), (&[0.25, 0.25][..], &[0.0, 0.0][..]));
     }
 }
