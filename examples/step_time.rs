@@ -1,9 +1,10 @@
-//! Time of one training step (gradients, EBOPs, Adam) of an MLP with one width per weight and activation, as one JSON line.
+//! Time of one training step (gradients, EBOPs, Adam) with one width per weight and activation (channel), as one JSON line: of an MLP, or
+//! with `--net cnn` of a 28 × 28 convolutional net (8, 16, 16 channels, 3 × 3 kernels, pooling, 10 outputs).
 //!
 //! `cargo run --release --example step_time -- --net 16,64,32,32,5 --batch 1024 --threads 2 [--isa avx2] [--steps 2000] [--traced]`
 
-use hgq_onnx::graph::Node;
-use hgq_onnx::quant::{BiasBits, Groups, Model, QDense, QOp, Quantizer, Range, Rounding};
+use hgq_onnx::graph::{Node, Window};
+use hgq_onnx::quant::{BiasBits, Granularity, Groups, Model, QDense, QOp, Quantizer, Range, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, TaskLoss, TrainSet};
 use std::time::Instant;
 
@@ -36,6 +37,54 @@ fn quantizer(n: usize, f: f32, saturating: Option<bool>) -> QOp {
         trainable: true,
         annotated: false,
     })
+}
+
+/// The convolutional net of `shared/models/float/mnist_cnn.onnx`.
+fn cnn(rng: &mut Lcg) -> Model {
+    let mut m = Model { name: "cnn".into(), values: vec![], nodes: vec![], inputs: vec![], outputs: vec![] };
+    let mut at = m.add_value("x", vec![28, 28, 1]);
+    m.inputs.push(at);
+    let mut push = |name: String, op: QOp, shape: Vec<usize>| {
+        let y = m.add_value(format!("{name}_out"), shape);
+        m.nodes.push(Node { name, op, inputs: vec![std::mem::replace(&mut at, y)], output: y });
+    };
+    let activation = |shape: &[usize], range: Range| {
+        let groups = Groups::new(Granularity::Channel, shape);
+        let (f, rounding) = (vec![4.0; groups.count()], Rounding::HalfUp);
+        QOp::Quantizer(Quantizer { groups, f, range, rounding, max_f: 23.0, trainable: true, annotated: false })
+    };
+    let range = |n: usize| Range::Saturating { keep_negative: vec![false; n], i: vec![2.0; n], symmetric: false };
+    let mut layer = |inputs: usize, outputs: usize, window: Option<Window>| {
+        QOp::Dense(QDense {
+            inputs,
+            outputs,
+            weight: (0..inputs * outputs).map(|_| rng.normal() * (2.0 / inputs as f32).sqrt()).collect(),
+            weight_groups: Groups::elementwise(inputs * outputs),
+            weight_f: vec![4.0; inputs * outputs],
+            bias: vec![0.0; outputs],
+            bias_bits: BiasBits::Activation,
+            declared: None,
+            window,
+            ebops_scale: 1.0,
+            trainable: true,
+        })
+    };
+    push("q".into(), activation(&[28, 28, 1], range(1)), vec![28, 28, 1]);
+    for (n, (size, channels, outputs, pad)) in [(28, 1, 8, 1), (14, 8, 16, 1), (7, 16, 16, 0)].into_iter().enumerate() {
+        let w = Window { input: [size, size, channels], kernel: [3, 3], stride: [1, 1], pads: [pad; 4], groups: 1 };
+        let out = w.output()[0];
+        let shape = vec![out, out, outputs];
+        push(format!("c{n}"), layer(9 * channels, outputs, Some(w)), shape.clone());
+        push(format!("r{n}"), QOp::Relu, shape.clone());
+        push(format!("q{n}"), activation(&shape, range(outputs)), shape);
+        let pool = Window { input: [out, out, outputs], kernel: [2, 2], stride: [2, 2], pads: [0; 4], groups: outputs };
+        push(format!("p{n}"), QOp::MaxPool(pool), vec![out / 2, out / 2, outputs]);
+    }
+    push("flat".into(), QOp::Reshape, vec![64]);
+    push("d".into(), layer(64, 10, None), vec![10]);
+    push("y".into(), activation(&[10], Range::Traced), vec![10]);
+    m.outputs.push(at);
+    m
 }
 
 fn model(dims: &[usize], traced: bool, rng: &mut Lcg) -> Model {
@@ -85,7 +134,10 @@ fn main() {
     while let Some(arg) = args.next() {
         let mut value = || args.next().unwrap_or_else(|| panic!("{arg} needs a value"));
         match arg.as_str() {
-            "--net" => net = value().split(',').map(|n| n.parse().expect("layer sizes")).collect(),
+            "--net" => match value().as_str() {
+                "cnn" => net = vec![784, 10],
+                layers => net = layers.split(',').map(|n| n.parse().expect("layer sizes")).collect(),
+            },
             "--batch" => batch = value().parse().expect("batch size"),
             "--threads" => threads = value().parse().expect("threads"),
             "--steps" => steps = value().parse::<usize>().expect("steps").max(1),
@@ -102,7 +154,8 @@ fn main() {
         }
     }
     let mut rng = Lcg(7);
-    let model = model(&net, traced, &mut rng);
+    let spatial = net == [784, 10];
+    let model = if spatial { cnn(&mut rng) } else { model(&net, traced, &mut rng) };
     let (inputs, outputs) = (net[0], net[net.len() - 1]);
     let x: Vec<f32> = (0..batch * inputs).map(|_| rng.normal()).collect();
     let labels: Vec<u32> = (0..batch).map(|_| (rng.unit() * outputs as f32) as u32).collect();

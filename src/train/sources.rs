@@ -4,7 +4,8 @@ use super::bits::{BitTable, BitVar, LayerBits};
 use crate::graph::{Window, moves};
 use crate::quant::taps::Taps;
 use crate::quant::{Model, QDense, QOp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 /// The set without members: an element that is always 0.
 const ZERO: u32 = 0;
@@ -89,22 +90,13 @@ impl Sources {
         let mut out = Vec::with_capacity(taps.positions * channels);
         for at in 0..taps.positions * channels {
             let under = (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)).map(|e| sets[e]);
-            let mut distinct: Vec<u32> = Vec::new();
-            for set in under {
-                if !distinct.contains(&set) {
-                    distinct.push(set);
-                }
-            }
+            let distinct = unique(under);
             out.push(match distinct[..] {
                 [] => ZERO,
                 [one] => one,
                 _ => {
-                    let mut union: Vec<BitVar> = Vec::new();
-                    for var in distinct.iter().flat_map(|&set| &self.sets[set as usize]) {
-                        if !union.contains(var) {
-                            union.push(*var);
-                        }
-                    }
+                    let members = distinct.iter().flat_map(|&set| self.sets[set as usize].iter().copied());
+                    let union = unique(members);
                     self.number(union)
                 }
             });
@@ -151,4 +143,12 @@ impl Sources {
         }
         table
     }
+}
+
+/// Each item once, in the order of its first occurrence.
+fn unique<T: Copy + Eq + Hash>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let mut last = None;
+    // neighbours are mostly alike
+    items.filter(|&item| last.replace(item) != Some(item) && seen.insert(item)).collect()
 }

@@ -4,7 +4,14 @@
 //! tract sees the bytes, not our graph, so agreement with [`crate::graph::eval`] says that the import is right. It does
 //! not support every file; callers report an error here as a warning.
 
+mod batch;
+mod batch_norm;
+mod channels_last;
+mod conv;
+mod op;
+mod pool;
 mod quant;
+mod window;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,8 +26,8 @@ use crate::onnx::{
     proto::{ModelProto, tensor_shape_proto::dimension::Value, type_proto},
 };
 
-/// Samples per call, where the graph takes any batch.
-const BLOCK: usize = 256;
+/// Samples per call, where the graph takes any batch. A prime, so that an axis mistaken for the batch does not fit.
+const BLOCK: usize = 251;
 
 /// Why tract could not execute a file.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -46,7 +53,8 @@ pub enum TractError {
 pub fn run(bytes: &[u8], inputs: &[&[f32]], samples: usize) -> Result<Vec<Vec<f32>>, TractError> {
     let model = onnx::decode(bytes, &Limits::default())?;
     let names: Vec<&str> = model.graph.iter().flat_map(|g| &g.output).map(|o| o.name()).collect();
-    run_model(bytes, &model, inputs, samples, &names)
+    let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
+    run_model(model, inputs, samples, &names)
 }
 
 /// [`run`] for the graph outputs `wanted` only, in that order: the import leaves label outputs out.
@@ -55,19 +63,19 @@ pub fn run(bytes: &[u8], inputs: &[&[f32]], samples: usize) -> Result<Vec<Vec<f3
 /// As [`run`], and where there is no such output.
 pub fn run_outputs(bytes: &[u8], inputs: &[&[f32]], samples: usize, wanted: &[&str]) -> Result<Vec<Vec<f32>>, TractError> {
     let model = onnx::decode(bytes, &Limits::default())?;
-    run_model(bytes, &model, inputs, samples, wanted)
+    run_model(model, inputs, samples, wanted)
 }
 
-fn run_model(
-    bytes: &[u8],
-    model: &ModelProto,
+fn run_model<S: AsRef<str>>(
+    mut model: ModelProto,
     inputs: &[&[f32]],
     samples: usize,
-    wanted: &[&str],
+    wanted: &[S],
 ) -> Result<Vec<Vec<f32>>, TractError> {
-    let shapes = input_shapes(model, inputs, samples)?;
-    let position = |name: &&str| {
-        let found = model.graph.iter().flat_map(|g| &g.output).position(|o| o.name() == *name);
+    let shapes = input_shapes(&model, inputs, samples)?;
+    let position = |name: &S| {
+        let name = name.as_ref();
+        let found = model.graph.iter().flat_map(|g| &g.output).position(|o| o.name() == name);
         found.ok_or_else(|| TractError::Tract(format!("the file has no output `{name}`")))
     };
     let outputs: Vec<usize> = wanted.iter().map(position).collect::<Result<_, _>>()?;
@@ -75,10 +83,15 @@ fn run_model(
         return Ok(vec![Vec::new(); outputs.len()]);
     }
     let block = samples.min(BLOCK);
-    let batches = if block > 1 { vec![block, 1] } else { vec![1] };
+    channels_last::rename(&mut model);
+    let one = onnx::encode(&model);
+    let mut attempts = vec![(1, one)];
+    if block > 1 && batch::open(&mut model) {
+        attempts.insert(0, (block, onnx::encode(&model)));
+    }
     let mut last = TractError::Tract("no batch size works".into());
-    for batch in batches {
-        let attempt = catch_unwind(AssertUnwindSafe(|| execute(bytes, inputs, &shapes, &outputs, samples, batch)));
+    for (batch, bytes) in attempts {
+        let attempt = catch_unwind(AssertUnwindSafe(|| execute(&bytes, inputs, &shapes, &outputs, samples, batch)));
         match attempt {
             Ok(Ok(outputs)) => return Ok(outputs),
             Ok(Err(error)) => last = TractError::Tract(format!("{error:#}")),
@@ -133,6 +146,7 @@ fn execute(
 ) -> TractResult<Vec<Vec<f32>>> {
     let mut framework = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     quant::register(&mut framework.op_register);
+    channels_last::register(&mut framework.op_register);
     let mut model = framework.model_for_read(&mut &*bytes)?;
     let outlets: Vec<OutletId> = wanted.iter().filter_map(|&index| model.outputs.get(index).copied()).collect();
     model.select_output_outlets(&outlets)?;

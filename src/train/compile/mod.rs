@@ -86,7 +86,9 @@ pub fn compile(model: &Model, isa: Isa, trainable: Trainable) -> Result<(Plan, P
     wire::wire(&mut c.plan);
     if c.spatial {
         let sample: usize = c.plan.buffers.iter().sum();
-        c.plan.block = (BLOCK_BYTES / (2 * size_of::<f32>() * sample.max(1))).clamp(1, BLOCK_ROWS);
+        let fit = (BLOCK_BYTES / (2 * size_of::<f32>() * sample.max(1))).clamp(1, BLOCK_ROWS);
+        // whole register tiles where a layer has one position
+        c.plan.block = if fit >= 8 { fit / 8 * 8 } else { fit };
     }
     c.plan.bits = c.sources.finish(c.plan.dense.iter_mut().map(|d| &mut d.bits));
     c.params.allocate();

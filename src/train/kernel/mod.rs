@@ -6,6 +6,7 @@ mod buffer;
 mod elementwise;
 mod forward;
 mod lane;
+mod moves;
 mod taps;
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -16,6 +17,7 @@ pub use buffer::Buffer;
 pub use elementwise::{Adam, WeightRow};
 pub use forward::{DenseForward, Quantize, QuantizeInto, QuantizerForward};
 pub use lane::{Lane, Portable};
+pub use moves::{MoveBackward, MoveForward, Moves};
 pub use taps::{PoolBackward, PoolForward, Taps, TapsBackward, TapsForward};
 
 /// Every row of a buffer is padded to a multiple of this many floats (one AVX-512 register, one cache line).

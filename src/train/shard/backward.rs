@@ -66,7 +66,7 @@ impl Shard {
                     for (which, x) in inputs.iter().enumerate() {
                         let Some(mut dx) = self.start(stage, which, samples) else { continue };
                         let dy = (&self.grads[y.buffer][..], y.stride());
-                        plan.gathers[*gather].backward(which, samples, dy, (&mut dx, x.stride()));
+                        plan.gathers[*gather].backward(plan.isa, which, samples, (&mut dx, x.stride()), dy);
                         self.end(stage, which, Some(dx));
                     }
                 }

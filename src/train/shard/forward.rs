@@ -37,7 +37,7 @@ impl Shard {
                     let mut out = take(&mut self.values[y.buffer]);
                     for (which, x) in inputs.iter().enumerate() {
                         let from = (&self.values[x.buffer][..], x.stride());
-                        plan.gathers[*gather].forward(which, samples, from, (&mut out, y.stride()));
+                        plan.gathers[*gather].forward(plan.isa, which, samples, from, (&mut out, y.stride()));
                     }
                     self.values[y.buffer] = out;
                 }

@@ -1,17 +1,17 @@
-//! QONNX `Quant` / `IntQuant` / `BipolarQuant` as operators of tract.
+//! QONNX `Quant` / `IntQuant` / `BipolarQuant` as operators of tract, on data of any rank.
 //!
-//! `y = (round(clip(x/s + z, lo, hi)) − z)·s`, with the parameters broadcast to `x`. The quotient and the rounding are
-//! computed in f64, so that adding a half is exact. A scalar signed width of 1 is bipolar (−1, +1) as in QONNX; a width
-//! per element is two's complement {−1, 0} (see [`crate::graph::annotation`]).
+//! `y = (round(clip(x/s + z, lo, hi)) − z)·s`, with the parameters broadcast to `x` as NumPy does. The quotient and the
+//! rounding are computed in f64, so that adding a half is exact. A scalar signed width of 1 is bipolar (−1, +1) as in
+//! QONNX; a width per element is two's complement {−1, 0} (see [`crate::graph::annotation`]).
 
 use tract_onnx::{
     model::{OnnxOpRegister, ParsingContext},
     pb::NodeProto,
     tract_core::internal::*,
-    tract_hir::internal::{
-        Expansion, InferenceOp, InferenceResult, Solver, TensorProxy, check_input_arity, check_output_arity, expand,
-    },
+    tract_hir::internal::{InferenceOp, expand},
 };
+
+use super::op::{Operator, tract_op};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Mode {
@@ -35,6 +35,17 @@ struct Quant {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Bipolar;
 
+/// The parameters of one element.
+struct Cell {
+    scale: f64,
+    zero_point: f64,
+    /// Smallest and largest integer; `None` is bipolar.
+    range: Option<(f64, f64)>,
+}
+
+tract_op!(Quant, "QonnxQuant", 4);
+tract_op!(Bipolar, "QonnxBipolarQuant", 2);
+
 pub fn register(ops: &mut OnnxOpRegister) {
     ops.insert("Quant", parse);
     ops.insert("IntQuant", parse);
@@ -43,7 +54,7 @@ pub fn register(ops: &mut OnnxOpRegister) {
 
 fn parse(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let find = |name: &str| node.attribute.iter().find(|a| a.name == name);
-    let flag = |name: &str| find(name).is_none_or(|a| a.i != 0);
+    let flag = |name: &str, default: bool| find(name).map_or(default, |a| a.i != 0);
     let mode = find("rounding_mode").map_or("ROUND".into(), |a| String::from_utf8_lossy(&a.s).to_ascii_uppercase());
     let mode = match mode.as_str() {
         "ROUND" | "HALF_EVEN" => Mode::HalfEven,
@@ -55,8 +66,11 @@ fn parse(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn Inference
         "DOWN" => Mode::Down,
         other => bail!("rounding mode {other} is unknown"),
     };
-    Ok((expand(Quant { signed: flag("signed"), narrow: flag("narrow"), mode }), vec![]))
+    Ok((expand(Quant { signed: flag("signed", true), narrow: flag("narrow", NARROW_DEFAULT), mode }), vec![]))
 }
+
+/// The import reads an absent attribute the same way.
+const NARROW_DEFAULT: bool = true;
 
 impl Mode {
     fn round(self, v: f64) -> f64 {
@@ -74,120 +88,88 @@ impl Mode {
 }
 
 impl Quant {
-    fn apply(&self, x: f64, scale: f64, zero_point: f64, bits: f64, per_element: bool) -> f64 {
-        let v = x / scale + zero_point;
-        let q = if self.signed && bits == 1.0 && !per_element {
-            if v >= 0.0 { 1.0 } else { -1.0 }
-        } else {
-            let (low, high) = match (self.signed, self.narrow) {
-                (true, narrow) => (f64::from(u8::from(narrow)) - (bits - 1.0).exp2(), (bits - 1.0).exp2() - 1.0),
-                (false, narrow) => (0.0, bits.exp2() - 1.0 - f64::from(u8::from(narrow))),
-            };
-            // in QONNX's order, which also defines what an empty range gives
-            let v = if v > high { high } else { v };
-            self.mode.round(if v < low { low } else { v })
+    fn range(&self, bits: f64, per_element: bool) -> Option<(f64, f64)> {
+        let narrow = f64::from(u8::from(self.narrow));
+        match self.signed {
+            true if bits == 1.0 && !per_element => None,
+            true => Some((narrow - (bits - 1.0).exp2(), (bits - 1.0).exp2() - 1.0)),
+            false => Some((0.0, bits.exp2() - 1.0 - narrow)),
+        }
+    }
+
+    fn apply(&self, x: f64, cell: &Cell) -> f64 {
+        let v = x / cell.scale + cell.zero_point;
+        let q = match cell.range {
+            None if v >= 0.0 => 1.0,
+            None => -1.0,
+            Some((low, high)) => {
+                // in QONNX's order, which also defines what an empty range gives
+                let v = if v > high { high } else { v };
+                self.mode.round(if v < low { low } else { v })
+            }
         };
-        (q - zero_point) * scale
+        (q - cell.zero_point) * cell.scale
     }
 }
 
-/// A parameter in f64, broadcast to `shape`.
-fn parameter(tensor: &Tensor, shape: &[usize]) -> TractResult<Vec<f64>> {
-    let tensor = tensor.cast_to::<f64>()?;
-    let view = tensor.to_plain_array_view::<f64>()?;
-    match view.broadcast(shape) {
-        Some(view) => Ok(view.iter().copied().collect()),
-        // a batch axis of one in front of a sample that has none, and the reverse, are handled by broadcasting
-        None => bail!("a quantization parameter of shape {:?} does not broadcast to {shape:?}", view.shape()),
-    }
-}
-
-fn unchanged_facts<'r, 'p: 'r>(
-    solver: &mut Solver<'r>,
-    inputs: &'p [TensorProxy],
-    outputs: &'p [TensorProxy],
-    arity: usize,
-) -> InferenceResult {
-    check_input_arity(inputs, arity)?;
-    check_output_arity(outputs, 1)?;
-    solver.equals(&inputs[0].datum_type, &outputs[0].datum_type)?;
-    solver.equals(&inputs[0].shape, &outputs[0].shape)?;
-    Ok(())
-}
-
-macro_rules! tract_op {
-    ($op:ty, $name:literal, $arity:literal) => {
-        impl Expansion for $op {
-            fn name(&self) -> StaticName {
-                $name.into()
-            }
-
-            fn rules<'r, 'p: 'r, 's: 'r>(
-                &'s self,
-                solver: &mut Solver<'r>,
-                inputs: &'p [TensorProxy],
-                outputs: &'p [TensorProxy],
-            ) -> InferenceResult {
-                unchanged_facts(solver, inputs, outputs, $arity)
-            }
-
-            fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
-                model.wire_node(prefix, self.clone(), inputs)
-            }
-        }
-
-        impl Op for $op {
-            fn name(&self) -> StaticName {
-                $name.into()
-            }
-
-            op_as_typed_op!();
-        }
-
-        impl EvalOp for $op {
-            op_out_of_plan!();
-
-            fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-                self.evaluate(&inputs)
-            }
-        }
-
-        impl TypedOp for $op {
-            fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-                Ok(tvec!(inputs[0].datum_type.fact(inputs[0].shape.clone())))
-            }
-
-            as_op!();
-        }
+/// Parameters broadcast to the smallest trailing part of `shape` that none of them varies outside: element `e` of the
+/// data takes entry `e % len`.
+fn periodic<const N: usize>(tensors: [&Tensor; N], shape: &[usize]) -> TractResult<[Vec<f64>; N]> {
+    let trimmed = |t: &Tensor| t.shape().iter().skip_while(|&&d| d == 1).count();
+    let rank = tensors.iter().map(|t| trimmed(t)).max().unwrap_or(0);
+    let Some(tail) = shape.len().checked_sub(rank).and_then(|from| shape.get(from..)) else {
+        bail!("a quantization parameter has more axes than the data of shape {shape:?}");
     };
+    let mut all = [const { Vec::new() }; N];
+    for (values, tensor) in all.iter_mut().zip(tensors) {
+        let own = tensor.shape().get(tensor.rank() - trimmed(tensor)..).unwrap_or_default().to_vec();
+        let tensor = tensor.cast_to::<f64>()?.into_owned().into_shape(&own)?;
+        let view = tensor.to_plain_array_view::<f64>()?;
+        let Some(view) = view.broadcast(tail) else {
+            bail!("a quantization parameter of shape {own:?} does not broadcast to {shape:?}");
+        };
+        *values = view.iter().copied().collect();
+    }
+    Ok(all)
 }
 
-tract_op!(Quant, "QonnxQuant", 4);
-tract_op!(Bipolar, "QonnxBipolarQuant", 2);
+/// `f(x, cell)` with the cells repeated.
+fn map<C>(x: &Tensor, cells: &[C], f: impl Fn(f64, &C) -> f64) -> TractResult<Tensor> {
+    let values = x.cast_to::<f32>()?;
+    let values = values.to_plain_array_view::<f32>()?;
+    let cells = cells.iter().cycle();
+    let mapped: Vec<f32> = values.iter().zip(cells).map(|(&x, cell)| f(x.into(), cell) as f32).collect();
+    Tensor::from_shape(x.shape(), &mapped)
+}
 
-impl Quant {
-    fn evaluate(&self, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
+fn same_as_first(shapes: &[Vec<usize>]) -> TractResult<Vec<usize>> {
+    Ok(shapes.first().context("no input")?.clone())
+}
+
+impl Operator for Quant {
+    fn shape(&self, shapes: &[Vec<usize>]) -> TractResult<Vec<usize>> {
+        same_as_first(shapes)
+    }
+
+    fn evaluate(&self, inputs: &[TValue]) -> TractResult<Tensor> {
         let [x, scale, zero_point, bits] = inputs else { bail!("Quant has {} inputs, not 4", inputs.len()) };
-        let shape = x.shape();
         let per_element = bits.len() > 1;
-        let (scale, zero_point, bits) = (parameter(scale, shape)?, parameter(zero_point, shape)?, parameter(bits, shape)?);
-        let values = x.cast_to::<f32>()?;
-        let values = values.to_plain_array_view::<f32>()?;
-        let parameters = scale.iter().zip(&zero_point).zip(&bits);
-        let quantized: Vec<f32> = (values.iter().zip(parameters))
-            .map(|(&x, ((&s, &z), &b))| self.apply(x.into(), s, z, b, per_element) as f32)
+        let [scale, zero_point, bits] = periodic([scale, zero_point, bits], x.shape())?;
+        let cells: Vec<Cell> = (scale.iter().zip(&zero_point).zip(&bits))
+            .map(|((&scale, &zero_point), &bits)| Cell { scale, zero_point, range: self.range(bits, per_element) })
             .collect();
-        Ok(tvec!(Tensor::from_shape(shape, &quantized)?.into_tvalue()))
+        map(x, &cells, |x, cell| self.apply(x, cell))
     }
 }
 
-impl Bipolar {
-    fn evaluate(&self, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
+impl Operator for Bipolar {
+    fn shape(&self, shapes: &[Vec<usize>]) -> TractResult<Vec<usize>> {
+        same_as_first(shapes)
+    }
+
+    fn evaluate(&self, inputs: &[TValue]) -> TractResult<Tensor> {
         let [x, scale] = inputs else { bail!("BipolarQuant has {} inputs, not 2", inputs.len()) };
-        let scale = parameter(scale, x.shape())?;
-        let values = x.cast_to::<f32>()?;
-        let values = values.to_plain_array_view::<f32>()?;
-        let signs: Vec<f32> = values.iter().zip(&scale).map(|(&x, &s)| if x >= 0.0 { s } else { -s } as f32).collect();
-        Ok(tvec!(Tensor::from_shape(x.shape(), &signs)?.into_tvalue()))
+        let [scale] = periodic([scale], x.shape())?;
+        map(x, &scale, |x, &s| if x >= 0.0 { s } else { -s })
     }
 }
