@@ -17,6 +17,9 @@ use training::{Lcg, compare_within, data, isas, lengths, saturating};
 /// A shared width sums thousands of terms of both signs in f32.
 const TOLERANCE: f64 = 2e-4;
 
+/// Networks to compare.
+const SEEDS: u64 = 150;
+
 /// Builds one random network.
 struct Builder {
     c: Chain,
@@ -170,7 +173,7 @@ impl Builder {
         }
         let (branch, shape) = (self.c.at(), self.c.shape());
         let merge = [Merge::Add, Merge::Sub, Merge::Mul, Merge::Max, Merge::Min][self.pick(5)];
-        let inputs = if self.pick(2) == 0 { vec![from, branch] } else { vec![branch, from] };
+        let inputs = [[from, branch], [branch, from], [branch, branch]][self.pick(3)].to_vec();
         let name = self.name("merge");
         self.c.node(&name, QOp::Merge(merge), inputs, &shape);
         self.quantizer();
@@ -184,10 +187,18 @@ impl Builder {
         let outputs = if axis + 1 == shape.len() { 1 + self.pick(4) } else { channels };
         self.conv(Some(Window::pointwise(h, w, channels)), outputs);
         self.activation();
-        let mut joined = shape.clone();
-        joined[axis] += self.c.shape()[axis];
         let (branch, name) = (self.c.at(), self.name("concat"));
-        self.c.node(&name, QOp::Concat { axis }, vec![from, branch, from][..2].to_vec(), &joined);
+        let inputs = [vec![from, branch], vec![branch, from, branch]][self.pick(2)].clone();
+        let mut joined = shape.clone();
+        joined[axis] = inputs.iter().map(|&v| self.c.0.values[v].shape[axis]).sum();
+        self.c.node(&name, QOp::Concat { axis }, inputs, &joined);
+    }
+
+    /// The same elements with other positions and channels.
+    fn reshape(&mut self) {
+        let (at, [h, w, c], name) = (self.c.at(), self.spatial(), self.name("reshape"));
+        let shape = [vec![w, h, c], vec![h, w * c], vec![h, 1, w * c], vec![h * w, c]][self.pick(4)].clone();
+        self.c.node(&name, QOp::Reshape, vec![at], &shape);
     }
 
     fn pad(&mut self) {
@@ -202,7 +213,7 @@ impl Builder {
     }
 
     fn step(&mut self) {
-        match self.pick(9) {
+        match self.pick(11) {
             0..=2 => {
                 let channels = self.spatial()[2];
                 let outputs = [channels, 2 * channels, 1 + self.pick(6)][self.pick(3)].min(20);
@@ -219,6 +230,7 @@ impl Builder {
                 self.affine();
                 self.quantizer();
             }
+            8 | 9 => self.reshape(),
             _ => {
                 self.affine();
                 self.quantizer();
@@ -272,7 +284,7 @@ fn random(seed: u64) -> Model {
 #[test]
 fn random_networks_match_the_oracle() {
     let mut seen = BTreeSet::new();
-    for seed in 0..120 {
+    for seed in 0..SEEDS {
         let model = random(seed);
         features(&model, &mut seen);
         let mut r = Lcg(seed + 1000);
@@ -300,6 +312,7 @@ fn random_networks_match_the_oracle() {
         "Min",
         "Mul",
         "Pad",
+        "Reshape",
         "Sign",
         "Sub",
         "conv",
@@ -342,6 +355,7 @@ fn features(model: &Model, seen: &mut BTreeSet<String>) {
             QOp::Merge(merge) => drop(seen.insert(merge.kind().into())),
             QOp::Concat { axis } => drop(seen.insert(format!("Concat {axis}"))),
             QOp::Pad { .. } => drop(seen.insert("Pad".into())),
+            QOp::Reshape if rank > 1 => drop(seen.insert("Reshape".into())),
             QOp::Sign => drop(seen.insert("Sign".into())),
             _ => {}
         }
