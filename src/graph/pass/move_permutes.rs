@@ -25,8 +25,17 @@ struct Place {
     stored: ValueId,
     /// Element `j` is element `pending[j]` of `stored`.
     pending: Option<Vec<usize>>,
+    /// The shape that the value should have, where its elements are in order but `stored` has other axes.
+    axes: Option<Vec<usize>>,
     /// The graph input that they come from one by one.
     input: Option<usize>,
+}
+
+impl Place {
+    /// Of a value that is computed as it should be.
+    fn of(stored: ValueId) -> Place {
+        Place { stored, pending: None, axes: None, input: None }
+    }
 }
 
 /// An input is to be stored in another order.
@@ -88,7 +97,7 @@ struct Walk<'g> {
 impl<'g> Walk<'g> {
     fn new(from: &'g Graph, flips: &'g [Option<Vec<usize>>]) -> Walk<'g> {
         let mut graph = Graph { nodes: Vec::with_capacity(from.nodes.len()), ..from.clone() };
-        let mut places: Vec<Place> = (0..graph.values.len()).map(|stored| Place { stored, pending: None, input: None }).collect();
+        let mut places: Vec<Place> = (0..graph.values.len()).map(Place::of).collect();
         for (at, (&value, flip)) in from.inputs.iter().zip(flips).enumerate() {
             places[value].input = Some(at);
             if let Some(order) = flip {
@@ -120,7 +129,7 @@ impl<'g> Walk<'g> {
                 if let Some(pending) = &place.pending {
                     permute_rows(dense, &inverse(pending));
                 }
-                node.inputs = vec![place.stored];
+                node.inputs = vec![self.with_axes(input)];
                 if self.links.only_consumer(node.output).is_some() {
                     self.open_layer[node.output] = Some(self.graph.nodes.len());
                 }
@@ -129,7 +138,7 @@ impl<'g> Walk<'g> {
             Op::Concat { axis: 0 } if self.from.values[node.output].shape.len() == 1 => self.join(&mut node),
             Op::Reshape => {
                 node.inputs = vec![place.stored];
-                self.places[node.output] = Place { stored: node.output, ..place };
+                self.places[node.output] = Place { stored: node.output, axes: None, ..place };
             }
             op if is_elementwise(op) => {
                 if let Some(pending) = &place.pending {
@@ -165,26 +174,31 @@ impl<'g> Walk<'g> {
             Some(pending) => source.iter().map(|&s| pending[s]).collect(),
         };
         if !is_identity(&composed) {
-            self.places[output] = Place { pending: Some(composed), ..place };
+            self.places[output] = Place { pending: Some(composed), axes: None, ..place };
             return Ok(());
         }
         let shape = self.from.values[output].shape.clone();
         if self.graph.values[place.stored].shape == shape {
-            self.places[output] = Place { pending: None, ..place };
+            self.places[output] = Place { pending: None, axes: None, ..place };
             return Ok(());
         }
         // the order is right, the axes are not
         if let Some(at) = place.input.filter(|&at| self.may_flip(at, &composed)) {
             return Err(Flip { input: at, order: composed });
         }
-        self.graph.nodes.push(Node {
-            name: format!("{}_shape", self.from.values[output].name),
-            op: Op::Reshape,
-            inputs: vec![place.stored],
-            output,
-        });
-        self.places[output] = Place { stored: output, pending: None, input: place.input };
+        self.places[output] = Place { pending: None, axes: Some(shape), ..place };
         Ok(())
+    }
+
+    /// What holds the elements of `value` as they are stored, with the axes that the value should have.
+    fn with_axes(&mut self, value: ValueId) -> ValueId {
+        let Place { stored, axes, .. } = self.places[value].clone();
+        let Some(shape) = axes else { return stored };
+        let name = format!("{}_axes", self.from.values.get(value).map_or("", |v| &v.name));
+        let shaped = self.value(name.clone(), shape);
+        self.push(name, Op::Reshape, stored, shaped);
+        self.places[value] = Place { stored: shaped, axes: None, ..self.places[value].clone() };
+        shaped
     }
 
     /// May graph input `at` be stored in `order`? Only from channels first to channels last.
@@ -199,7 +213,7 @@ impl<'g> Walk<'g> {
     /// The value that holds the elements of `value` in order.
     fn in_order(&mut self, value: ValueId) -> Result<ValueId, Flip> {
         let place = &self.places[value];
-        let Some(pending) = &place.pending else { return Ok(place.stored) };
+        let Some(pending) = &place.pending else { return Ok(self.with_axes(value)) };
         if let Some(at) = place.input.filter(|&at| self.may_flip(at, pending)) {
             return Err(Flip { input: at, order: pending.clone() });
         }
@@ -210,12 +224,13 @@ impl<'g> Walk<'g> {
     fn merge(&mut self, mut node: Node<Op>) -> Result<(), Flip> {
         let places: Vec<Place> = node.inputs.iter().map(|&v| self.places[v].clone()).collect();
         let first = places[0].clone();
-        if places.iter().all(|p| p.pending == first.pending) {
+        let shape = |p: &Place| &self.graph.values[p.stored].shape;
+        if places.iter().all(|p| p.pending == first.pending && shape(p) == shape(&first)) {
             node.inputs = places.iter().map(|p| p.stored).collect();
-            if first.pending.is_some() {
+            if first.pending.is_some() || first.axes.is_some() {
                 self.graph.values[node.output].shape = self.graph.values[first.stored].shape.clone();
             }
-            self.places[node.output] = Place { stored: node.output, pending: first.pending, input: None };
+            self.places[node.output] = Place { stored: node.output, input: None, ..first };
             self.graph.nodes.push(node);
             return Ok(());
         }
@@ -249,16 +264,18 @@ impl<'g> Walk<'g> {
             offset += len;
             *value = place.stored;
         }
-        self.places[node.output] = Place { stored: node.output, pending: any.then_some(pending), input: None };
+        self.places[node.output] = Place { pending: any.then_some(pending), ..Place::of(node.output) };
     }
 
     /// Settles graph output `index`; the order of the file's elements if its layout changed.
     fn output(&mut self, index: usize) -> Option<Vec<usize>> {
         let output = self.graph.outputs[index];
-        let Place { stored, pending, .. } = self.places[output].clone();
+        let Place { stored, pending, axes, .. } = self.places[output].clone();
         let free = stored != output && !self.graph.outputs.contains(&stored) && !self.graph.inputs.contains(&stored);
         let shape = self.graph.values[stored].shape.clone();
         let order = first_of(&shape);
+        // with one channel, first and last are the same order
+        let pending = pending.or_else(|| axes.is_some().then(|| (0..order.len()).collect()));
         match pending {
             None if stored == output => None,
             None if free => {

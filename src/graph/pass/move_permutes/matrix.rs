@@ -46,18 +46,18 @@ impl Walk<'_> {
                 self.push(format!("{name}_order"), Op::Dense(dense), from, ordered);
             }
         }
-        self.places[value] = Place { stored: ordered, pending: None, input: None };
+        self.places[value] = Place::of(ordered);
         ordered
     }
 
-    fn value(&mut self, name: String, shape: Vec<usize>) -> ValueId {
+    pub(super) fn value(&mut self, name: String, shape: Vec<usize>) -> ValueId {
         let value = self.graph.add_value(name, shape);
-        self.places.push(Place { stored: value, pending: None, input: None });
+        self.places.push(Place::of(value));
         self.open_layer.push(None);
         value
     }
 
-    fn push(&mut self, name: String, op: Op, from: ValueId, output: ValueId) {
+    pub(super) fn push(&mut self, name: String, op: Op, from: ValueId, output: ValueId) {
         self.graph.nodes.push(Node { name, op, inputs: vec![from], output });
     }
 }
