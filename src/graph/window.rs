@@ -78,6 +78,13 @@ impl Window {
         Some(self.pixel(position, k / per_group)? * self.input[2] + channel)
     }
 
+    /// The weight row with which output channel `o` (of `outputs`) multiplies `channel` under tap `tap`; `None` in another group.
+    pub fn row(&self, tap: usize, channel: usize, o: usize, outputs: usize) -> Option<usize> {
+        let per_group = self.group_channels().max(1);
+        let group = o / (outputs / self.groups.max(1)).max(1);
+        (channel / per_group == group).then_some(tap * per_group + channel % per_group)
+    }
+
     /// True when some output reads padding.
     pub fn is_padded(&self) -> bool {
         self.pads != [0; 4]
@@ -102,5 +109,6 @@ mod tests {
         let w = Window { input: [1, 3, 4], kernel: [1, 2], stride: [1, 1], pads: [0; 4], groups: 2 };
         // outputs 0..3 read channels 0, 1; outputs 3..6 channels 2, 3
         assert_eq!((w.patch(), w.element(1, 3, 2, 6), w.element(1, 3, 3, 6)), (4, Some(9), Some(11)));
+        assert_eq!((w.row(1, 3, 3, 6), w.row(1, 3, 2, 6), w.row(0, 1, 2, 6)), (Some(3), None, Some(1)));
     }
 }

@@ -9,6 +9,8 @@ use crate::onnx::proto::{
 
 /// Domain of `Quant`.
 pub const QUANT_DOMAIN: &str = "qonnx.custom_op.general";
+/// Domain of `Conv` and `MaxPool` on channels-last data.
+pub const CHANNELS_LAST: &str = "qonnx.custom_op.channels_last";
 const OPSET: i64 = 13;
 const IR_VERSION: i64 = 8;
 
@@ -71,7 +73,11 @@ impl Builder {
             output: vec![out.clone()],
             name: Some(out.clone()),
             op_type: Some(op.to_string()),
-            domain: (op == "Quant").then(|| QUANT_DOMAIN.to_string()),
+            domain: match op {
+                "Quant" => Some(QUANT_DOMAIN.to_string()),
+                "Conv" | "MaxPool" => Some(CHANNELS_LAST.to_string()),
+                _ => None,
+            },
             attribute: attributes,
             ..Default::default()
         });
@@ -94,10 +100,16 @@ impl Builder {
 
     /// Another shape for the same elements; `shape` includes the batch.
     pub fn reshape(&mut self, input: String, out: String, shape: &[usize]) -> String {
-        let name = self.names.unique(&format!("{out}_shape"));
-        let raw = shape.iter().flat_map(|&d| (d as i64).to_le_bytes()).collect();
-        self.initializer(&name, DataType::Int64, raw, &[shape.len()]);
+        let name = self.integers(&format!("{out}_shape"), shape);
         self.node("Reshape", vec![input, name], out, shape, Vec::new())
+    }
+
+    /// An int64 initializer of its own.
+    pub fn integers(&mut self, stem: &str, values: &[usize]) -> String {
+        let name = self.names.unique(stem);
+        let raw = values.iter().flat_map(|&d| (d as i64).to_le_bytes()).collect();
+        self.initializer(&name, DataType::Int64, raw, &[values.len()]);
+        name
     }
 
     /// Position of the node that writes `tensor`.
@@ -119,9 +131,14 @@ impl Builder {
             ..Default::default()
         };
         let opset = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.to_string()), version: Some(version) };
+        let mut opset_import = vec![opset("", OPSET), opset(QUANT_DOMAIN, 1)];
+        if graph.node.iter().any(|n| n.domain() == CHANNELS_LAST) {
+            // qonnx runs the channels-last operators at the version that their domain states
+            opset_import.push(opset(CHANNELS_LAST, OPSET));
+        }
         ModelProto {
             ir_version: Some(IR_VERSION),
-            opset_import: vec![opset("", OPSET), opset(QUANT_DOMAIN, 1)],
+            opset_import,
             producer_name: Some("hgq-onnx".to_string()),
             producer_version: Some(env!("CARGO_PKG_VERSION").to_string()),
             graph: Some(graph),
@@ -149,6 +166,16 @@ pub(super) fn value_info(name: &str, kind: DataType, shape: &[usize]) -> ValueIn
 /// An integer attribute.
 pub fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: Some(name.to_string()), r#type: Some(AttributeType::Int as i32), i: Some(value), ..Default::default() }
+}
+
+/// A list of integers.
+pub fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_string()),
+        r#type: Some(AttributeType::Ints as i32),
+        ints: values.iter().map(|&v| v as i64).collect(),
+        ..Default::default()
+    }
 }
 
 /// A float attribute.

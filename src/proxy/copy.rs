@@ -1,5 +1,6 @@
 //! Element-wise stages, part by part: no matrix.
 
+use super::constant::{covering, quant_type};
 use super::error::Reason;
 use super::linear::Group;
 use super::lower::Lower;
@@ -19,13 +20,17 @@ impl<'a> Lower<'a> {
             };
             let stem = if stage.parts.len() == 1 { stem.clone() } else { format!("{stem}_g{at}") };
             let mut tensor = part.tensor.clone();
+            let add = self.offset_of(&stage, &group);
+            if part.bare && (stage.affine.is_some() || !add.is_zero()) {
+                // hls4ml crashes on a constant directly behind a merge
+                let kif = covering(part.elements.iter().map(|&e| &self.spans[stage.source][e]));
+                let out = self.b.name(&format!("{stem}_exact"));
+                tensor = self.b.quant(tensor, out, &part.shape(), quant_type("the merge", kif, false)?);
+            }
             if stage.affine.is_some() {
                 tensor = self.affine(&stem, &stage, &group, tensor, &part.negated)?;
-            } else {
-                let add = self.offset_of(&stage, &group);
-                if !add.is_zero() {
-                    tensor = self.shift(&format!("{stem}_half"), tensor, &vec![add; part.elements.len()])?;
-                }
+            } else if !add.is_zero() {
+                tensor = self.shift(&format!("{stem}_half"), tensor, &part.lead, &vec![add; part.elements.len()])?;
             }
             written.push(self.close(&stem, &stage, &group, tensor)?);
         }
@@ -34,12 +39,12 @@ impl<'a> Lower<'a> {
 
     /// The stage with parts that hold `x`, not `−x`, unless its affine can change the sign.
     fn unflipped(&mut self, stage: &Stage<'a>) -> Result<Stage<'a>, Reason> {
-        if stage.affine.is_some() || !stage.parts.iter().any(|p| p.negated.contains(&true)) {
+        if stage.affine.is_some() || !stage.parts.iter().any(Part::is_flipped) {
             return Ok(stage.clone());
         }
         let mut parts = Vec::with_capacity(stage.parts.len());
         for part in &stage.parts {
-            if !part.negated.contains(&true) {
+            if !part.is_flipped() {
                 parts.push(part.clone());
                 continue;
             }
@@ -48,6 +53,8 @@ impl<'a> Lower<'a> {
                 base: Base::Select,
                 base_value: stage.source,
                 activation: None,
+                pools: Vec::new(),
+                lead: super::conv::lead_of(&self.leads[stage.source]),
                 value: stage.source,
                 ..stage.clone()
             };

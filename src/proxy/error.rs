@@ -45,6 +45,11 @@ pub enum Reason {
     TooWide { what: &'static str, bits: u32 },
     #[error("its format ({bits} fractional bits) is outside 2^±{MAX_FRACTION}: no normal float32")]
     Scale { bits: i32 },
+    #[error(
+        "formats (or constants) that differ over the positions of a channel are only written for up to {limit} elements, this value \
+         has {elements}; use granularity `channel` for its activations"
+    )]
+    Positions { elements: usize, limit: usize },
     #[error("{what}: {found} elements where {wanted} are needed")]
     Shape { what: &'static str, found: usize, wanted: usize },
     #[error("{0}")]

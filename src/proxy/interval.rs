@@ -1,7 +1,12 @@
 //! Worst-case integer range and grid of every element of every value of a [`FixedModel`]: how wide an exact `Quant` must be,
 //! and which elements are constant.
 
+mod merge;
+mod window;
+
 use super::error::{Fault, MAX_BITS, Reason};
+use super::pass;
+use crate::graph::moves;
 use crate::quant::rounding::{Overflow, Rounding};
 use crate::quant::{FixedModel, FixedOp, FixedTensor, Kif, table};
 
@@ -74,6 +79,21 @@ impl Span {
         ))
     }
 
+    /// Everything that either holds, on the finer grid; `None` beyond 127 bits.
+    pub fn union(self, other: Span) -> Option<Span> {
+        let frac = match (self.is_zero(), other.is_zero()) {
+            (true, _) => other.frac,
+            (_, true) => self.frac,
+            _ => self.frac.max(other.frac),
+        };
+        let at = |v: i128, from: i32| shl(v, frac - from);
+        Some(Span::new(
+            at(self.lo, self.frac)?.min(at(other.lo, other.frac)?),
+            at(self.hi, self.frac)?.max(at(other.hi, other.frac)?),
+            frac,
+        ))
+    }
+
     /// Element `e` of a constant tensor.
     pub fn constant(tensor: &FixedTensor, e: usize) -> Span {
         let v = tensor.ints.get(e).copied().unwrap_or(0).into();
@@ -115,8 +135,9 @@ pub fn spans(model: &FixedModel, port: Kif) -> Result<Vec<Vec<Span>>, Vec<Fault>
         all[input].fill(Span::of(port));
     }
     for node in &model.nodes {
-        let Some(&source) = node.inputs.first() else { continue };
-        match step(&node.op, &all[source], model.len_of(node.output)) {
+        let operands: Vec<&[Span]> = node.inputs.iter().map(|&v| &all[v][..]).collect();
+        let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
+        match step(&node.op, &operands, &shapes, model.len_of(node.output)) {
             Ok(result) => {
                 let bits = result.iter().map(|s| s.kif().bits()).max().unwrap_or(0);
                 if bits > MAX_BITS {
@@ -131,7 +152,13 @@ pub fn spans(model: &FixedModel, port: Kif) -> Result<Vec<Vec<Span>>, Vec<Fault>
     if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
 
-fn step(op: &FixedOp, x: &[Span], outputs: usize) -> Result<Vec<Span>, Reason> {
+fn step(op: &FixedOp, operands: &[&[Span]], shapes: &[&[usize]], outputs: usize) -> Result<Vec<Span>, Reason> {
+    let (x, shape) = match (op, operands, shapes) {
+        (FixedOp::Concat { axis }, ..) => return merge::concat(operands, shapes, *axis, outputs),
+        (FixedOp::Merge(merge), [a, b], _) => return merge::merge(*merge, a, b, outputs),
+        (_, [x], [shape]) => (*x, *shape),
+        _ => return Err(Reason::Structure(format!("reads {} values", operands.len()))),
+    };
     let wide = || Reason::TooWide { what: "the result", bits: 127 };
     let length = |what, found| {
         if found == x.len() { Ok(()) } else { Err(Reason::Shape { what, found, wanted: x.len() }) }
@@ -151,6 +178,15 @@ fn step(op: &FixedOp, x: &[Span], outputs: usize) -> Result<Vec<Span>, Reason> {
                     }
                 })
                 .collect()
+        }
+        FixedOp::Dense(d) if d.window.is_some() => window::dense(d, x)?,
+        FixedOp::AveragePool(pool) => window::dense(&pass::average::as_dense(pool), x)?,
+        FixedOp::MaxPool(window) => window::max(window, x)?,
+        FixedOp::Pad { before, after } => {
+            if before.len() != shape.len() || after.len() != shape.len() {
+                return Err(Reason::Shape { what: "padded axes", found: before.len(), wanted: shape.len() });
+            }
+            moves::pad(shape, before, after).into_iter().map(|from| from.map_or(Span::ZERO, |e| x[e])).collect()
         }
         FixedOp::Dense(d) => {
             length("dense inputs", d.inputs)?;
@@ -184,7 +220,7 @@ fn step(op: &FixedOp, x: &[Span], outputs: usize) -> Result<Vec<Span>, Reason> {
         FixedOp::Sigmoid => x.iter().map(|s| through(*s, table::Kind::Sigmoid)).collect(),
         FixedOp::Tanh => x.iter().map(|s| through(*s, table::Kind::Tanh)).collect(),
         FixedOp::Reshape => x.to_vec(),
-        _ => unimplemented!("convolutions and merges"),
+        FixedOp::Merge(_) | FixedOp::Concat { .. } => return Err(Reason::Structure("reads one value".into())),
     };
     if result.len() == outputs { Ok(result) } else { Err(Reason::Shape { what: "output", found: result.len(), wanted: outputs }) }
 }

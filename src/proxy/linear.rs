@@ -1,4 +1,5 @@
-//! Matrices: `Quant(W) → MatMul → Add Quant(b) → [Mul, Add] → [Relu] → Quant`, one per output format (contract 1 and 1b).
+//! Matrices: `Quant(W) → MatMul → Add Quant(b) → [Mul, Add] → [Relu] → Quant`, one per output format (contract 1 and 1b); on a grid
+//! the same with a `Conv`, whose kernel is 1 where only units are selected.
 //!
 //! With several input parts each has its own `MatMul` with an exact wide `Quant` behind, a balanced tree of Adds joins them, and
 //! 0/1 selections hand the sum to the output formats. The output's bias goes into the selection, or into the first term where
@@ -10,8 +11,9 @@ use super::error::Reason;
 use super::interval::Span;
 use super::lower::Lower;
 use super::offset::offset;
-use super::part::{Activation, Base, Part, Stage};
+use super::part::{Activation, Base, NOWHERE, Part, Stage, shape};
 use super::port::DEFAULT_PORT;
+use crate::graph::Window;
 use crate::quant::{Kif, Rounding};
 
 /// Elements that share one output format.
@@ -43,9 +45,14 @@ fn sum(a: Span, b: Span) -> Result<Span, Reason> {
     a.plus(b).ok_or(Reason::TooWide { what: "a bias", bits: 127 })
 }
 
-impl Lower<'_> {
-    /// Writes a stage whose base is a matrix; one part per group.
-    pub(super) fn linear(&mut self, stage: &Stage, groups: &[Group]) -> Result<Vec<Part>, Reason> {
+impl<'a> Lower<'a> {
+    /// Writes a stage whose base is a matrix; one part per group, or more where nothing has to be added up (see
+    /// [`super::pieces`]).
+    pub(super) fn linear(&mut self, stage: &Stage<'a>, groups: &[Group]) -> Result<Vec<Part>, Reason> {
+        if let Some(written) = self.separate(stage, groups)? {
+            return Ok(written);
+        }
+        let window = stage.window();
         let stem = self.model.values[stage.value].name.clone();
         let mut columns: Vec<usize> = groups.iter().flat_map(|g| g.elements.iter().copied()).collect();
         columns.sort_unstable();
@@ -56,21 +63,21 @@ impl Lower<'_> {
             [] | [_] => {
                 for (at, group) in groups.iter().enumerate() {
                     let stem = numbered(&stem, at, groups.len());
-                    // a layer that reads nothing multiplies the model input by 0
-                    let (tensor, rows, weights) = match parts.first() {
-                        Some(part) => (
-                            &part.tensor,
-                            part.elements.len(),
-                            self.weights(stage, part, &group.elements, self.flips(stage, group)),
-                        ),
-                        None => (
-                            &self.raw.tensor,
-                            self.raw.elements.len(),
-                            vec![Span::ZERO; self.raw.elements.len() * group.elements.len()],
-                        ),
+                    // a layer that reads nothing multiplies some tensor by 0
+                    let (input, weights) = match parts.first() {
+                        Some(part) => ((*part).clone(), self.weights(stage, part, &group.elements, self.flips(stage, group))),
+                        None => {
+                            let on_grid = !self.leads[stage.source].is_empty();
+                            let input = match stage.parts.first().filter(|_| on_grid) {
+                                Some(part) => part.clone(),
+                                None => self.nothing(&self.leads[stage.source].clone())?,
+                            };
+                            let rows = input.elements.len() * window.map_or(1, Window::taps);
+                            (input, vec![Span::ZERO; rows * group.elements.len()])
+                        }
                     };
-                    let (tensor, bias) = (tensor.clone(), self.bias(stage, group)?);
-                    let base = self.dense(&stem, tensor, rows, &weights, &bias)?;
+                    let bias = self.bias(stage, group)?;
+                    let base = self.product(&stem, &input, window, &weights, &bias, false)?;
                     written.push(self.tail(&stem, stage, group, base)?);
                 }
             }
@@ -82,7 +89,7 @@ impl Lower<'_> {
                 }
                 let total = self.sum_of_terms(&stem, stage, &parts, &columns, first)?;
                 if whole {
-                    return Ok(vec![self.tail(&stem, stage, &groups[0], total)?]);
+                    return Ok(vec![self.tail(&stem, stage, &groups[0], total.tensor)?]);
                 }
                 for (at, group) in groups.iter().enumerate() {
                     let stem = numbered(&stem, at, groups.len());
@@ -90,7 +97,7 @@ impl Lower<'_> {
                     let select =
                         columns.iter().flat_map(|c| group.elements.iter().map(move |e| if e == c { one } else { Span::ZERO }));
                     let (select, bias) = (select.collect::<Vec<_>>(), self.bias(stage, group)?);
-                    let base = self.dense(&format!("{stem}_select"), total.clone(), columns.len(), &select, &bias)?;
+                    let base = self.product(&format!("{stem}_select"), &total, None, &select, &bias, false)?;
                     written.push(self.tail(&stem, stage, group, base)?);
                 }
             }
@@ -106,24 +113,26 @@ impl Lower<'_> {
         parts: &[&Part],
         columns: &[usize],
         first: Vec<Span>,
-    ) -> Result<String, Reason> {
+    ) -> Result<Part, Reason> {
         let mut terms = Vec::with_capacity(parts.len());
+        let shape = shape(&stage.lead, columns.len());
         let zeros = vec![Span::ZERO; columns.len()];
         for (at, part) in parts.iter().enumerate() {
             let bias = if at == 0 { &first } else { &zeros };
             let weights = self.weights(stage, part, columns, false);
             let mut widths = bias.clone();
-            for (&row, weights) in part.elements.iter().zip(self.plain_weights(stage, part, columns).chunks(columns.len())) {
+            let rows = self.rows(stage, part);
+            for (x, weights) in rows.iter().zip(self.plain_weights(stage, part, columns).chunks(columns.len())) {
                 for (width, w) in widths.iter_mut().zip(weights) {
-                    let product = i64::try_from(w.lo).ok().and_then(|v| self.spans[stage.source][row].times(v, w.frac));
+                    let product = i64::try_from(w.lo).ok().and_then(|v| x.times(v, w.frac));
                     *width = product.and_then(|p| width.plus(p)).ok_or(Reason::TooWide { what: "a product", bits: 127 })?;
                 }
             }
             let stem = format!("{stem}_term{at}");
-            let base = self.dense(&stem, part.tensor.clone(), part.elements.len(), &weights, bias)?;
+            let base = self.product(&stem, part, stage.window(), &weights, bias, false)?;
             let q = quant_type("a term of the sum", covering(widths.iter()), false)?;
             let out = self.b.name(&stem);
-            terms.push(self.b.quant(base, out, &[1, columns.len()], q));
+            terms.push(self.b.quant(base, out, &shape, q));
         }
         while terms.len() > 1 {
             let mut next = Vec::with_capacity(terms.len().div_ceil(2));
@@ -131,47 +140,67 @@ impl Lower<'_> {
                 next.push(match pair {
                     [a, b] => {
                         let out = self.b.name(&format!("{stem}_sum"));
-                        self.b.node("Add", vec![a.clone(), b.clone()], out, &[1, columns.len()], Vec::new())
+                        self.b.node("Add", vec![a.clone(), b.clone()], out, &shape, Vec::new())
                     }
                     _ => pair.concat(),
                 });
             }
             terms = next;
         }
-        Ok(terms.concat())
+        Ok(Part::new(terms.concat(), &stage.lead, columns.to_vec(), false, true))
     }
 
     /// True when the matrix (and not the affine behind it) must change the sign.
-    fn flips(&self, stage: &Stage, group: &Group) -> bool {
+    pub(super) fn flips(&self, stage: &Stage, group: &Group) -> bool {
         group.negate && stage.affine.is_none()
     }
 
-    /// Entries of the matrix for the rows of `part`, row-major, as they multiply the part's tensor.
-    fn weights(&self, stage: &Stage, part: &Part, columns: &[usize], negate: bool) -> Vec<Span> {
+    /// Entries of the matrix for the rows of `part`, row-major `[tap, unit][column]`, as they multiply the part's tensor.
+    pub(super) fn weights(&self, stage: &Stage, part: &Part, columns: &[usize], negate: bool) -> Vec<Span> {
         let plain = self.plain_weights(stage, part, columns);
-        let signs = part.negated.iter().flat_map(|&n| std::iter::repeat_n(n != negate, columns.len()));
+        let signs = part.negated.iter().cycle().flat_map(|&n| std::iter::repeat_n(n != negate, columns.len()));
         plain.into_iter().zip(signs).map(|(w, minus)| signed(w, minus)).collect()
     }
 
-    fn plain_weights(&self, stage: &Stage, part: &Part, columns: &[usize]) -> Vec<Span> {
-        let entry = |row: usize, column: usize| match stage.base {
+    pub(super) fn plain_weights(&self, stage: &Stage, part: &Part, columns: &[usize]) -> Vec<Span> {
+        let window = stage.window();
+        let entry = |tap: usize, unit: usize, column: usize| match stage.base {
             Base::Dense(d) => {
-                let w = d.weight.ints[row * d.outputs + column].into();
+                let row = match window {
+                    None => (unit != NOWHERE).then_some(unit),
+                    Some(w) => w.row(tap, unit, column, d.outputs),
+                };
+                let w = row.and_then(|row| d.weight.ints.get(row * d.outputs + column)).copied().unwrap_or(0).into();
                 Span::new(w, w, d.weight.frac)
             }
-            Base::Select | Base::Copy => Span::new((row == column).into(), (row == column).into(), 0),
+            Base::Select | Base::Copy => Span::new((unit == column).into(), (unit == column).into(), 0),
         };
-        part.elements.iter().flat_map(|&row| columns.iter().map(move |&column| entry(row, column))).collect()
+        let rows = (0..window.map_or(1, Window::taps)).flat_map(|tap| part.elements.iter().map(move |&unit| (tap, unit)));
+        rows.flat_map(|(tap, unit)| columns.iter().map(move |&column| entry(tap, unit, column))).collect()
+    }
+
+    /// What each row of [`Self::plain_weights`] multiplies.
+    fn rows(&self, stage: &Stage, part: &Part) -> Vec<Span> {
+        let window = stage.window();
+        let spans = &self.spans[stage.source];
+        let of = |&unit: &usize| {
+            let s = spans.get(unit).copied().unwrap_or(Span::ZERO);
+            // the padding is 0
+            if window.is_some_and(Window::is_padded) { Span::new(s.lo.min(0), s.hi.max(0), s.frac) } else { s }
+        };
+        (0..window.map_or(1, Window::taps)).flat_map(|_| part.elements.iter().map(of)).collect()
     }
 
     /// Bias of one group; includes the rounding offset when no affine follows.
-    fn bias(&self, stage: &Stage, group: &Group) -> Result<Vec<Span>, Reason> {
-        let spans = &self.spans[stage.base_value];
+    pub(super) fn bias(&self, stage: &Stage, group: &Group) -> Result<Vec<Span>, Reason> {
+        let (spans, live) = (&self.spans[stage.base_value], &self.live[stage.base_value]);
         let held = |e: usize| stage.parts.iter().any(|p| p.elements.contains(&e));
         let plain = group.elements.iter().map(|&e| match stage.base {
             Base::Dense(d) => Ok(Span::constant(&d.bias, e)),
             _ if held(e) => Ok(Span::ZERO),
             _ if spans[e].is_constant() => Ok(spans[e]),
+            // nobody reads it: whole channels are written where some position is read
+            _ if !live[e] => Ok(Span::ZERO),
             _ => Err(Reason::Structure(format!("element {e} was never written"))),
         });
         if stage.affine.is_some() {
@@ -199,9 +228,9 @@ impl Lower<'_> {
         let mut grid = i32::MIN;
         for part in &stage.parts {
             let weights = self.plain_weights(stage, part, &group.elements);
-            for (&row, weights) in part.elements.iter().zip(weights.chunks(group.elements.len().max(1))) {
+            for (x, weights) in self.rows(stage, part).iter().zip(weights.chunks(group.elements.len().max(1))) {
                 let fine = weights.iter().filter(|w| !w.is_zero()).map(|w| w.frac).max();
-                grid = grid.max(fine.map_or(i32::MIN, |f| f + self.spans[stage.source][row].frac));
+                grid = grid.max(fine.map_or(i32::MIN, |f| f + x.frac));
             }
         }
         grid
@@ -213,28 +242,24 @@ impl Lower<'_> {
         offset(group.rounding, grid, group.kif.fractional)
     }
 
-    fn dense(&mut self, stem: &str, input: String, rows: usize, weights: &[Span], bias: &[Span]) -> Result<String, Reason> {
-        let n = bias.len();
-        let w = quantised(&mut self.b, &format!("{stem}_weight"), "weight", weights, &[rows, n])?;
-        let out = self.b.name(&format!("{stem}_matmul"));
-        let product = self.b.node("MatMul", vec![input, w], out, &[1, n], Vec::new());
-        self.shift(&format!("{stem}_bias"), product, bias)
-    }
-
     /// `Add Quant(values)`.
-    pub(super) fn shift(&mut self, stem: &str, tensor: String, values: &[Span]) -> Result<String, Reason> {
+    pub(super) fn shift(&mut self, stem: &str, tensor: String, lead: &[usize], values: &[Span]) -> Result<String, Reason> {
         let c = quantised(&mut self.b, &format!("{stem}_constant"), "bias", values, &[values.len()])?;
         let out = self.b.name(stem);
-        Ok(self.b.node("Add", vec![tensor, c], out, &[1, values.len()], Vec::new()))
+        Ok(self.b.node("Add", vec![tensor, c], out, &shape(lead, values.len()), Vec::new()))
     }
 
     /// What follows the matrix: affine, activation, quantizer.
-    fn tail(&mut self, stem: &str, stage: &Stage, group: &Group, mut tensor: String) -> Result<Part, Reason> {
+    pub(super) fn tail(&mut self, stem: &str, stage: &Stage, group: &Group, mut tensor: String) -> Result<Part, Reason> {
         if stage.affine.is_some() {
             let kif = covering(group.elements.iter().map(|&e| &self.spans[stage.base_value][e]));
             let out = self.b.name(&format!("{stem}_exact"));
-            tensor =
-                self.b.quant(tensor, out, &[1, group.elements.len()], quant_type("the layer in front of a scale", kif, false)?);
+            tensor = self.b.quant(
+                tensor,
+                out,
+                &shape(&stage.lead, group.elements.len()),
+                quant_type("the layer in front of a scale", kif, false)?,
+            );
             tensor = self.affine(stem, stage, group, tensor, &vec![false; group.elements.len()])?;
         }
         self.close(stem, stage, group, tensor)
@@ -249,8 +274,9 @@ impl Lower<'_> {
         tensor: String,
         flipped: &[bool],
     ) -> Result<String, Reason> {
-        let Some(affine) = stage.affine else { return Ok(tensor) };
+        let Some(affine) = &stage.affine else { return Ok(tensor) };
         let n = group.elements.len();
+        let shape = shape(&stage.lead, n);
         let scale: Vec<Span> = group
             .elements
             .iter()
@@ -262,7 +288,7 @@ impl Lower<'_> {
         let shift = shift.collect::<Result<Vec<_>, _>>()?;
         let c = quantised(&mut self.b, &format!("{stem}_scale"), "scale", &scale, &[n])?;
         let out = self.b.name(&format!("{stem}_scaled"));
-        let mut scaled = self.b.node("Mul", vec![tensor, c], out, &[1, n], Vec::new());
+        let mut scaled = self.b.node("Mul", vec![tensor, c], out, &shape, Vec::new());
         if !shift.iter().all(fits_fused_bias) {
             let product = |&e: &usize| {
                 let span = self.spans[stage.base_value][e].times(affine.scale.ints[e], affine.scale.frac);
@@ -271,14 +297,14 @@ impl Lower<'_> {
             let products = group.elements.iter().map(product).collect::<Result<Vec<_>, _>>()?;
             let kif = quant_type("the scaled value", covering(products.iter()), false)?;
             let out = self.b.name(&format!("{stem}_scaled_exact"));
-            scaled = self.b.quant(scaled, out, &[1, n], kif);
+            scaled = self.b.quant(scaled, out, &shape, kif);
         }
-        self.shift(&format!("{stem}_shift"), scaled, &shift)
+        self.shift(&format!("{stem}_shift"), scaled, &stage.lead, &shift)
     }
 
-    /// Activation and quantizer.
+    /// Activation, quantizer and what is pooled behind it.
     pub(super) fn close(&mut self, stem: &str, stage: &Stage, group: &Group, mut tensor: String) -> Result<Part, Reason> {
-        let shape = [1, group.elements.len()];
+        let shape = shape(&stage.lead, group.elements.len());
         if let Some(activation) = stage.activation {
             let (op, attributes) = match activation {
                 Activation::Relu => ("Relu", Vec::new()),
@@ -296,10 +322,16 @@ impl Lower<'_> {
                 tensor = self.b.quant(tensor, out, &shape, quant_type("the LeakyRelu", kif, false)?);
             }
         }
-        let out = group.name.clone().unwrap_or_else(|| self.b.name(&format!("{stem}_quant")));
+        let last = stage.pools.is_empty() && stage.lead == self.leads[stage.value];
+        let out = group.name.clone().filter(|_| last).unwrap_or_else(|| self.b.name(&format!("{stem}_quant")));
         let q = quant_type("the quantizer", group.kif, group.rounding == Rounding::HalfEven)?;
         let q = QuantType { narrow: group.narrow, ..q };
-        Ok(Part::new(self.b.quant(tensor, out, &shape, q), group.elements.clone(), group.negate))
+        let tensor = self.b.quant(tensor, out, &shape, q);
+        let mut part = Part::new(tensor, &stage.lead, group.elements.clone(), group.negate, group.kif.keep_negative);
+        for &window in &stage.pools {
+            part = self.pool(stem, part, window)?;
+        }
+        if last { Ok(part) } else { self.placed(part, stage.value, group.name.clone()) }
     }
 }
 

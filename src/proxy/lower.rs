@@ -1,17 +1,20 @@
-//! Walks the exact model and decides what is written when: a dense layer or an activation waits until the quantizer behind it
-//! is known (one hls4ml layer); whatever has another reader gets an exact wide `Quant` first, since stock hls4ml merges a
+//! Walks the exact model and decides what is written when: a dense layer, a convolution or an activation waits until the quantizer
+//! behind it is known (one hls4ml layer); whatever has another reader gets an exact wide `Quant` first, since stock hls4ml merges a
 //! `Quant` into an un-quantised producer without looking at its other readers.
 
 use super::build::Builder;
 use super::constant::covering;
+use super::conv;
 use super::error::{Fault, LEAKY_LIMIT, Reason};
 use super::interval::Span;
+use super::layout;
 use super::linear::Group;
-use super::part::{Activation, Base, Part, Stage, State};
+use super::part::{Activation, Base, Part, Stage, State, shape};
 use super::{Form, Warning};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
-use crate::quant::{FixedModel, FixedOp, table};
+use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, table};
+use std::rc::Rc;
 
 /// The written graph.
 pub struct Lowered {
@@ -23,55 +26,51 @@ pub struct Lowered {
 pub struct Lower<'a> {
     pub(super) model: &'a FixedModel,
     pub(super) form: Form,
-    pub(super) spans: &'a [Vec<Span>],
-    pub(super) live: &'a [Vec<bool>],
+    /// Per value and unit (see [`layout`]).
+    pub(super) spans: Vec<Vec<Span>>,
+    pub(super) live: Vec<Vec<bool>>,
+    /// Positions of each value.
+    pub(super) leads: Vec<Vec<usize>>,
     pub(super) b: Builder,
     pub(super) faults: Vec<Fault>,
-    /// The flat model input; also the operand of layers that read nothing.
-    pub(super) raw: Part,
-    states: Vec<Option<State<'a>>>,
-    /// Reserved names of the outputs that are flat.
-    flat_outputs: Vec<(ValueId, String)>,
+    /// The model inputs; the first one is also the operand of layers that read nothing.
+    pub(super) raws: Vec<Part>,
+    pub(super) states: Vec<Option<State<'a>>>,
+    /// Reserved names of the outputs whose tensors have the output's shape.
+    named_outputs: Vec<(ValueId, String)>,
 }
 
-/// Writes the graph. `spans` and `live` belong to `model`.
+/// Writes the graph. `units` are the spans per unit of `model`'s values, `live` flags per element.
 ///
 /// # Errors
 /// All faults.
-pub fn lower(model: &FixedModel, form: Form, spans: &[Vec<Span>], live: &[Vec<bool>]) -> Result<Lowered, Vec<Fault>> {
+pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<bool>]) -> Result<Lowered, Vec<Fault>> {
     let structure = |what: &str| Err(vec![Fault { node: "(graph)".into(), reason: Reason::Structure(what.to_string()) }]);
-    let [input] = model.inputs[..] else { return structure("a proxy has exactly one input") };
-    if model.outputs.is_empty() || model.outputs.iter().enumerate().any(|(at, o)| model.outputs[..at].contains(o)) {
+    let twice = |list: &[ValueId]| list.iter().enumerate().any(|(at, v)| list[..at].contains(v));
+    if model.inputs.is_empty() || twice(&model.inputs) {
+        return structure("a proxy has at least one input, each listed once");
+    }
+    if model.outputs.is_empty() || twice(&model.outputs) {
         return structure("a proxy has at least one output, each listed once");
     }
     if model.values.iter().any(|v| v.is_empty()) {
         return structure("a value has no elements");
     }
     let mut b = Builder::default();
-    let input_name = b.name(&model.values[input].name);
+    let input_names: Vec<String> = model.inputs.iter().map(|&i| b.name(&model.values[i].name)).collect();
     let names: Vec<String> = model.outputs.iter().map(|&o| b.name(&model.values[o].name)).collect();
     let batched = |v: ValueId| [&[1], &model.values[v].shape[..]].concat();
-    let count = model.len_of(input);
-    let mut tensor = input_name.clone();
-    if model.values[input].shape.len() != 1 {
-        let flat = b.name(&format!("{input_name}_flat"));
-        tensor = b.reshape(tensor, flat, &[1, count]);
+    let grids = layout::grids(model);
+    let leads = layout::leads(model, &grids);
+    let live = live.iter().zip(&units).map(|(l, u)| layout::unit_flags(l, u.len())).collect();
+    let fitting = |v: ValueId| grids[v] || model.values[v].shape.len() == 1;
+    let named_outputs = model.outputs.iter().copied().zip(names.iter().cloned()).filter(|(v, _)| fitting(*v)).collect();
+    let states = vec![None; model.values.len()];
+    let mut walk =
+        Lower { model, form, spans: units, live, leads, b, faults: Vec::new(), raws: Vec::new(), states, named_outputs };
+    for (&input, name) in model.inputs.iter().zip(&input_names) {
+        walk.input(input, name);
     }
-    let raw = Part::new(tensor, (0..count).collect(), false);
-    let flat_outputs =
-        model.outputs.iter().copied().zip(names.iter().cloned()).filter(|(v, _)| model.values[*v].shape.len() == 1);
-    let mut walk = Lower {
-        model,
-        form,
-        spans,
-        live,
-        b,
-        faults: Vec::new(),
-        raw: raw.clone(),
-        states: vec![None; model.values.len()],
-        flat_outputs: flat_outputs.collect(),
-    };
-    walk.states[input] = Some(State::Parts(vec![raw]));
     for node in &model.nodes {
         walk.node(node);
     }
@@ -95,15 +94,18 @@ pub fn lower(model: &FixedModel, form: Form, spans: &[Vec<Span>], live: &[Vec<bo
         });
     }
     let outputs: Vec<_> = outputs.into_iter().map(|(_, name, shape)| (name, shape)).collect();
+    let inputs: Vec<_> = input_names.into_iter().zip(&model.inputs).map(|(name, &v)| (name, batched(v))).collect();
     let title = super::sanitize(if model.name.is_empty() { "proxy_graph" } else { &model.name });
-    Ok(Lowered { model: walk.b.finish(&title, &[(input_name, batched(input))], &outputs), warnings })
+    Ok(Lowered { model: walk.b.finish(&title, &inputs, &outputs), warnings })
 }
 
 impl<'a> Lower<'a> {
     fn node(&mut self, node: &'a Node<FixedOp>) {
-        let result = match node.inputs[..] {
-            [source] => self.state_of(node, source),
-            _ => Err(Reason::Structure(format!("reads {} values, one is supported", node.inputs.len()))),
+        let result = match (&node.op, &node.inputs[..]) {
+            (FixedOp::Merge(merge), &[a, b]) => self.merge(node, *merge, a, b).map(State::Parts),
+            (FixedOp::Concat { axis }, _) => self.join(node, *axis).map(State::Parts),
+            (_, &[source]) => self.state_of(node, source),
+            _ => Err(Reason::Structure(format!("reads {} values", node.inputs.len()))),
         };
         let state = result.unwrap_or_else(|reason| {
             self.faults.push(Fault { node: node.name.clone(), reason });
@@ -118,17 +120,23 @@ impl<'a> Lower<'a> {
 
     fn state_of(&mut self, node: &'a Node<FixedOp>, source: ValueId) -> Result<State<'a>, Reason> {
         match &node.op {
-            FixedOp::Quantize(q) => Ok(State::Parts(self.quantize(node, q, source)?)),
+            FixedOp::Quantize(q) => {
+                let formats = q.formats[..self.spans[node.output].len()].to_vec();
+                Ok(State::Parts(self.quantize(node, &FixedQuantizer { formats, ..*q }, source)?))
+            }
             FixedOp::Dense(d) => {
                 let parts = self.parts(source);
                 Ok(State::Pending(self.stage(node, source, parts, Base::Dense(d))))
             }
             FixedOp::Affine(a) => {
-                let mut stage = match self.pending_if(source, |s| s.affine.is_none() && s.activation.is_none()) {
-                    Some(stage) => Stage { value: node.output, ..stage },
-                    None => self.copy_of(node, source),
-                };
-                stage.affine = Some(a);
+                let mut stage =
+                    match self.pending_if(source, |s| s.affine.is_none() && s.activation.is_none() && s.pools.is_empty()) {
+                        Some(stage) => Stage { value: node.output, ..stage },
+                        None => self.copy_of(node, source),
+                    };
+                let units = self.spans[node.output].len();
+                let of = |t: &FixedTensor| FixedTensor { ints: t.ints[..units].to_vec(), frac: t.frac };
+                stage.affine = Some(Rc::new(FixedAffine { scale: of(&a.scale), shift: of(&a.shift) }));
                 Ok(State::Pending(stage))
             }
             FixedOp::Relu => Ok(self.activate(node, source, Activation::Relu)),
@@ -142,17 +150,50 @@ impl<'a> Lower<'a> {
                 self.tabulate(node, source, Activation::Sigmoid, "Sigmoid", table::Kind::Sigmoid.max_input_frac())
             }
             FixedOp::Tanh => self.tabulate(node, source, Activation::Tanh, "Tanh", table::Kind::Tanh.max_input_frac()),
-            FixedOp::Reshape => Ok(match self.pending(source) {
-                Some(stage) => State::Pending(Stage { value: node.output, ..stage }),
-                None => State::Parts(self.parts(source)),
-            }),
-            _ => unimplemented!("convolutions and merges"),
+            FixedOp::MaxPool(window) => self.max_pool(node, source, window),
+            FixedOp::Pad { before, after } => self.pad(node, source, before, after).map(State::Parts),
+            FixedOp::Reshape => self.reshape(node, source),
+            FixedOp::AveragePool(_) | FixedOp::Merge(_) | FixedOp::Concat { .. } => {
+                Err(Reason::Structure("is not lowered as an operation on one value".into()))
+            }
         }
     }
 
-    fn stage(&self, node: &Node<FixedOp>, source: ValueId, parts: Vec<Part>, base: Base<'a>) -> Stage<'a> {
+    pub(super) fn stage(&self, node: &Node<FixedOp>, source: ValueId, parts: Vec<Part>, base: Base<'a>) -> Stage<'a> {
         let base_value = if matches!(base, Base::Dense(_)) { node.output } else { source };
-        Stage { node: node.name.clone(), parts, source, base, base_value, affine: None, activation: None, value: node.output }
+        let lead = match base {
+            Base::Dense(d) => d.window.as_ref().map_or(Vec::new(), |w| conv::lead_behind(w, &self.leads[source])),
+            Base::Select => conv::lead_of(&self.leads[source]),
+            Base::Copy => self.leads[source].clone(),
+        };
+        Stage {
+            node: node.name.clone(),
+            parts,
+            source,
+            base,
+            base_value,
+            affine: None,
+            activation: None,
+            lead,
+            pools: Vec::new(),
+            value: node.output,
+        }
+    }
+
+    /// A 0/1 matrix on (some parts of) a value that is written.
+    pub(super) fn selection(&self, node: &str, value: ValueId, parts: Vec<Part>) -> Stage<'a> {
+        Stage {
+            node: node.to_string(),
+            parts,
+            source: value,
+            base: Base::Select,
+            base_value: value,
+            affine: None,
+            activation: None,
+            lead: conv::lead_of(&self.leads[value]),
+            pools: Vec::new(),
+            value,
+        }
     }
 
     fn copy_of(&mut self, node: &Node<FixedOp>, source: ValueId) -> Stage<'a> {
@@ -177,7 +218,7 @@ impl<'a> Lower<'a> {
         function: &'static str,
         limit: i32,
     ) -> Result<State<'a>, Reason> {
-        let found = (0..self.model.len_of(source))
+        let found = (0..self.spans[source].len())
             .filter(|&e| self.live[node.output][e])
             .map(|e| self.spans[source][e].frac)
             .max()
@@ -195,7 +236,7 @@ impl<'a> Lower<'a> {
         self.pending_if(value, |_| true)
     }
 
-    fn pending_if(&mut self, value: ValueId, fits: impl Fn(&Stage<'a>) -> bool) -> Option<Stage<'a>> {
+    pub(super) fn pending_if(&mut self, value: ValueId, fits: impl Fn(&Stage<'a>) -> bool) -> Option<Stage<'a>> {
         match self.states[value].take() {
             Some(State::Pending(stage)) if fits(&stage) => Some(stage),
             other => {
@@ -219,7 +260,7 @@ impl<'a> Lower<'a> {
 
     /// Writes a stage without a quantizer of its own.
     pub(super) fn materialise(&mut self, stage: &Stage<'a>) -> Vec<Part> {
-        let elements: Vec<usize> = (0..self.model.len_of(stage.value)).filter(|&e| self.live[stage.value][e]).collect();
+        let elements = self.live_units(stage.value);
         let written = if matches!(stage.base, Base::Copy) {
             self.copy(stage, None)
         } else if elements.is_empty() {
@@ -231,7 +272,7 @@ impl<'a> Lower<'a> {
         self.or_fault(&stage.node, stage.value, written)
     }
 
-    fn or_fault(&mut self, node: &str, value: ValueId, written: Result<Vec<Part>, Reason>) -> Vec<Part> {
+    pub(super) fn or_fault(&mut self, node: &str, value: ValueId, written: Result<Vec<Part>, Reason>) -> Vec<Part> {
         written.unwrap_or_else(|reason| {
             self.faults.push(Fault { node: node.to_string(), reason });
             self.placeholder(value)
@@ -240,7 +281,17 @@ impl<'a> Lower<'a> {
 
     /// Stands for a value that cannot be written, so that the walk finds the other faults.
     fn placeholder(&self, value: ValueId) -> Vec<Part> {
-        vec![Part::new(String::new(), (0..self.model.len_of(value)).collect(), false)]
+        vec![Part::new(String::new(), &self.leads[value], (0..self.spans[value].len()).collect(), false, true)]
+    }
+
+    /// The units of `value` that must exist.
+    pub(super) fn live_units(&self, value: ValueId) -> Vec<usize> {
+        (0..self.live[value].len()).filter(|&e| self.live[value][e]).collect()
+    }
+
+    /// The shape of a tensor of some units of `value`, batch included.
+    pub(super) fn shape_of(&self, value: ValueId, units: usize) -> Vec<usize> {
+        shape(&self.leads[value], units)
     }
 
     /// The group of an exact wide `Quant`.
@@ -251,38 +302,9 @@ impl<'a> Lower<'a> {
 
     /// The name of the model output that one tensor with `elements` is, if it is one.
     pub(super) fn name_of_whole(&self, value: ValueId, elements: &[usize]) -> Option<String> {
-        if !elements.iter().copied().eq(0..self.model.len_of(value)) {
+        if !elements.iter().copied().eq(0..self.spans[value].len()) {
             return None;
         }
-        self.flat_outputs.iter().find(|(v, _)| *v == value).map(|(_, name)| name.clone())
-    }
-
-    fn output(&mut self, value: ValueId, name: &str) {
-        let len = self.model.len_of(value);
-        let mut parts = self.parts(value);
-        let flat = self.model.values[value].shape.len() == 1;
-        if !matches!(&parts[..], [p] if p.is_whole(len)) || (flat && parts[0].tensor != name) {
-            // constants filled in, order restored
-            let stage = Stage {
-                node: name.to_string(),
-                source: value,
-                base: Base::Select,
-                base_value: value,
-                affine: None,
-                activation: None,
-                value,
-                parts,
-            };
-            let group = self.exact(value, (0..len).collect(), flat.then(|| name.to_string()));
-            let written = match &stage.parts[..] {
-                [p] if p.is_whole(len) => self.copy(&Stage { base: Base::Copy, ..stage.clone() }, Some(&[group])),
-                _ => self.linear(&stage, &[group]),
-            };
-            parts = self.or_fault(name, value, written);
-        }
-        if let (false, Some(part)) = (flat, parts.first()) {
-            let shape = [&[1], &self.model.values[value].shape[..]].concat();
-            self.b.reshape(part.tensor.clone(), name.to_string(), &shape);
-        }
+        self.named_outputs.iter().find(|(v, _)| *v == value).map(|(_, name)| name.clone())
     }
 }

@@ -1,24 +1,33 @@
 //! Lowering of the exact model to the proxy ONNX that stock hls4ml compiles with the same bits (design section 6).
 //!
 //! `constants folded → live elements → stages (a matrix, an affine, an activation and the quantizer behind) → nodes`.
-//! Every quantised tensor is a list of [`part::Part`]s, one per format; [`linear`] writes the matrices, [`copy`] the element-wise
-//! functions, [`lower`] decides which.
+//! Every quantised tensor is a list of [`part::Part`]s, one per format; [`linear`] writes the matrices and convolutions, [`copy`] the
+//! element-wise functions, [`lower`] decides which. Values near convolutions keep their positions (`layout`): formats are then per
+//! channel.
 
 pub mod build;
 mod constant;
+mod conv;
 pub mod copy;
 pub mod error;
 mod input_layout;
 pub mod interval;
+mod join;
+mod layout;
 pub mod linear;
 pub mod lower;
+mod merge;
 mod name;
 mod offset;
+mod output;
 pub mod part;
 pub mod pass;
+mod pieces;
+mod pool;
 pub mod port;
 mod prune;
 mod quantize;
+mod reshape;
 pub mod uniform;
 
 pub use error::{Fault, ProxyError, Reason};
@@ -94,6 +103,10 @@ pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, Pro
         return fail(vec![Fault { node: broken.node.clone(), reason: Reason::Structure(broken.to_string()) }]);
     }
     let mut model = if form == Form::Uniform { uniform::envelope(model) } else { model.clone() };
+    pass::average::run(&mut model);
+    if let Err(faults) = pass::positions::run(&mut model) {
+        return fail(faults);
+    }
     let (port, mut warnings) = port::needed(&model, reach);
     let spans = match interval::spans(&model, port) {
         Ok(spans) => spans,
@@ -105,9 +118,13 @@ pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, Pro
         Ok(spans) => spans,
         Err(faults) => return fail(faults),
     };
-    let live = pass::live::live(&model, &spans);
+    let units = match layout::by_unit(&model, &spans) {
+        Ok(units) => units,
+        Err(faults) => return fail(faults),
+    };
+    let live = pass::live::live(&model, &units);
     let removed = removed(&model, &spans, &live);
-    let mut lowered = lower::lower(&model, form, &spans, &live).map_err(|faults| ProxyError { faults })?;
+    let mut lowered = lower::lower(&model, form, units, &live).map_err(|faults| ProxyError { faults })?;
     if port != DEFAULT_PORT {
         port::state(&mut lowered.model, port);
     }

@@ -1,29 +1,56 @@
 //! What a value of the exact model looks like in the proxy while it is being written.
 
-use crate::graph::ValueId;
+use crate::graph::{ValueId, Window};
 use crate::quant::{FixedAffine, FixedDense};
+use std::rc::Rc;
 
-/// A quantised tensor `[1, elements]` that holds some elements of a value.
+/// Stands for an element of a tensor that is no unit of the value.
+pub const NOWHERE: usize = usize::MAX;
+
+/// A tensor `[1, lead.., units]` that holds some units of a value: elements of a flat one, channels of a grid (see
+/// [`super::layout`]).
 #[derive(Clone, Debug)]
 pub struct Part {
     pub tensor: String,
-    /// Which elements of the value, in the order of the tensor.
+    /// Positions: the axes between the batch and the units.
+    pub lead: Vec<usize>,
+    /// Which units of the value, in the order of the last axis.
     pub elements: Vec<usize>,
     /// True where the tensor holds `−x`: how the format {−1, 0}·LSB is stored, since stock tools disagree about a signed `Quant`
     /// of one bit.
     pub negated: Vec<bool>,
+    /// Has a sign bit.
+    pub signed: bool,
+    /// Written by a merge without a `Quant` behind: no constant may be added directly (contract, section d).
+    pub bare: bool,
 }
 
 impl Part {
-    pub fn new(tensor: String, elements: Vec<usize>, negated: bool) -> Part {
+    /// A tensor behind a `Quant` (or the model input).
+    pub fn new(tensor: String, lead: &[usize], elements: Vec<usize>, negated: bool, signed: bool) -> Part {
         let negated = vec![negated; elements.len()];
-        Part { tensor, elements, negated }
+        Part { tensor, lead: lead.to_vec(), elements, negated, signed, bare: false }
+    }
+
+    /// The tensor's shape, batch included.
+    pub fn shape(&self) -> Vec<usize> {
+        shape(&self.lead, self.elements.len())
     }
 
     /// True when the tensor is the whole value in order.
     pub fn is_whole(&self, len: usize) -> bool {
-        self.elements.len() == len && self.elements.iter().enumerate().all(|(at, &e)| at == e) && !self.negated.contains(&true)
+        self.elements.len() == len && self.elements.iter().enumerate().all(|(at, &e)| at == e) && !self.is_flipped()
     }
+
+    /// True when some element is stored as `−x`.
+    pub fn is_flipped(&self) -> bool {
+        self.negated.contains(&true)
+    }
+}
+
+/// `[1, lead.., units]`.
+pub fn shape(lead: &[usize], units: usize) -> Vec<usize> {
+    [&[1], lead, &[units]].concat()
 }
 
 /// A value: written already, or a layer that waits for what follows.
@@ -44,16 +71,36 @@ pub struct Stage<'a> {
     pub base: Base<'a>,
     /// The value behind `base`: its spans are the widths before the affine.
     pub base_value: ValueId,
-    pub affine: Option<&'a FixedAffine>,
+    /// One scale and shift per unit.
+    pub affine: Option<Rc<FixedAffine>>,
     pub activation: Option<Activation>,
+    /// Positions of the tensors between the base and the pools.
+    pub lead: Vec<usize>,
+    /// Largest-value pooling behind the activation and the quantizer, which are monotone: on narrower types.
+    pub pools: Vec<&'a Window>,
     /// The value behind the whole stage.
     pub value: ValueId,
+}
+
+impl<'a> Stage<'a> {
+    /// True when the parts are the value as it is.
+    pub fn is_plain(&self) -> bool {
+        !matches!(self.base, Base::Dense(_)) && self.affine.is_none() && self.activation.is_none() && self.pools.is_empty()
+    }
+
+    /// The window of the base.
+    pub fn window(&self) -> Option<&'a Window> {
+        match self.base {
+            Base::Dense(d) => d.window.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// What happens to the parts.
 #[derive(Clone, Copy, Debug)]
 pub enum Base<'a> {
-    /// A dense layer.
+    /// A dense layer or a convolution.
     Dense(&'a FixedDense),
     /// Regrouped by 0/1 selection; an element that no part holds is a constant and becomes a bias.
     Select,

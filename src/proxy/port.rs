@@ -1,6 +1,7 @@
 //! The input port: hls4ml truncates every model input to it before the first node (contract, section b).
 
 use super::Warning;
+use crate::graph::ValueId;
 use crate::onnx::proto::{ModelProto, StringStringEntryProto};
 use crate::quant::kif::floor_log2;
 use crate::quant::{FixedModel, FixedOp, Kif, Rounding};
@@ -36,16 +37,31 @@ pub fn spelled(port: Kif) -> String {
 }
 
 /// The port that the first quantizers need and that holds inputs up to `reach` in magnitude (it wraps beyond), at least
-/// [`DEFAULT_PORT`], and what to say about it.
+/// [`DEFAULT_PORT`] (the widest of all inputs), and what to say about each input.
 pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Warning>) {
     let mut port = DEFAULT_PORT;
     let mut warnings = Vec::new();
-    let mut raw: Vec<usize> = model.inputs.clone();
+    for (at, &input) in model.inputs.iter().enumerate() {
+        if model.inputs[..at].contains(&input) {
+            continue;
+        }
+        let own = needed_by(model, input, reach, &mut warnings);
+        port = Kif::new(true, port.integer.max(own.integer), port.fractional.max(own.fractional));
+    }
+    (port, warnings)
+}
+
+fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<Warning>) -> Kif {
+    let mut port = DEFAULT_PORT;
+    let mut raw = vec![input];
     for node in &model.nodes {
-        let Some(source) = node.inputs.first().filter(|v| raw.contains(v)) else { continue };
+        if !node.inputs.iter().any(|v| raw.contains(v)) {
+            continue;
+        }
         let mut warn = |code, message: String| warnings.push(Warning { code, node: node.name.clone(), message });
         match &node.op {
-            FixedOp::Reshape => raw.push(node.output),
+            // only moves elements
+            FixedOp::Reshape | FixedOp::MaxPool(_) | FixedOp::Pad { .. } | FixedOp::Concat { .. } => raw.push(node.output),
             FixedOp::Quantize(q) => {
                 let kept = || q.formats.iter().filter(|k| !k.is_zero());
                 let finer = i32::from(q.rounding == Rounding::HalfUp);
@@ -55,7 +71,7 @@ pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Warning>) {
                 if fractional > port.fractional || integer > port.integer {
                     port = Kif::new(true, port.integer.max(integer), port.fractional.max(fractional));
                     let wanted = spelled(port);
-                    let input = super::sanitize(&model.values[*source].name);
+                    let input = super::sanitize(&model.values[input].name);
                     warn(
                         "input_port",
                         format!(
@@ -79,7 +95,7 @@ pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Warning>) {
             ),
         }
     }
-    (port, warnings)
+    port
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::interval::cast;
 use super::linear::Group;
 use super::lower::Lower;
 use super::offset::{mirrored, offset};
-use super::part::{Activation, Base, Part, Stage};
+use super::part::{Activation, Base, Part, Stage, shape};
 use super::{Form, interval::Span};
 use crate::graph::{Node, ValueId};
 use crate::quant::{FixedOp, FixedQuantizer, Kif, Overflow, Rounding};
@@ -18,7 +18,7 @@ impl<'a> Lower<'a> {
             return Err(Reason::Wrap);
         }
         let value = node.output;
-        let elements: Vec<usize> = (0..q.formats.len()).filter(|&e| self.live[value][e]).collect();
+        let elements: Vec<usize> = (0..q.formats.len()).filter(|&e| self.live[value][e] && !q.formats[e].is_zero()).collect();
         let pending = self.pending(source);
         if elements.is_empty() {
             return Ok(Vec::new());
@@ -28,31 +28,34 @@ impl<'a> Lower<'a> {
             Some(stage) => Stage { value: source, ..stage },
             None => {
                 let parts = self.parts(source);
-                let raw = parts.iter().any(|p| p.tensor == self.raw.tensor);
+                let raw = parts.iter().any(|p| self.is_raw(p));
                 if raw {
                     self.check_raw(q)?;
                 }
-                if !raw && elements.iter().all(|&e| keeps(&self.spans[source][e], q, e)) {
+                if !raw && !parts.iter().any(|p| p.bare) && elements.iter().all(|&e| keeps(&self.spans[source][e], q, e)) {
                     return Ok(parts);
                 }
-                let node = node.name.clone();
-                Stage { node, parts, source, base: Base::Copy, base_value: source, affine: None, activation: None, value: source }
+                // the value in front of the quantizer has the same shape
+                Stage { base: Base::Copy, lead: self.leads[source].clone(), ..self.selection(&node.name, source, parts) }
             }
         };
         self.check_table(&stage, q, &elements)?;
         let groups = self.groups(value, q, &elements);
         let matched = self.matched(&stage, &groups, &elements);
         let carries = self.carries_offset(&stage, &groups);
+        let on_grid = !self.leads[source].is_empty();
+        let by_pieces = on_grid || stage.parts.iter().any(|p| p.bare);
         let parts = match (stage.base, matched) {
             (Base::Copy, Some(groups)) if carries => self.copy(&stage, Some(&groups))?,
+            (Base::Copy, None) if carries && by_pieces => self.pieces(&stage, &groups)?,
             (Base::Dense(_), _) if carries => self.linear(&stage, &groups)?,
             _ => {
                 // the rounding cannot ride on this layer: exact first, then a selection per format
-                if stage.activation.is_some() || stage.affine.is_some() || matches!(stage.base, Base::Dense(_)) {
+                if !stage.is_plain() {
                     stage.parts = self.materialise(&stage);
                 }
-                let select = Stage { source, base: Base::Select, base_value: source, affine: None, activation: None, ..stage };
-                self.linear(&select, &groups)?
+                let select = self.selection(&stage.node, source, stage.parts);
+                if on_grid { self.pieces(&select, &groups)? } else { self.linear(&select, &groups)? }
             }
         };
         self.joined(value, parts)
@@ -101,8 +104,11 @@ impl<'a> Lower<'a> {
 
     /// True when the rounding constant may be added in front of the stage's activation (or there is none).
     fn carries_offset(&self, stage: &Stage, groups: &[Group]) -> bool {
-        stage.activation.is_none_or(|a| a.passes_offset() && !groups.iter().any(|g| g.negate))
-            || groups.iter().all(|g| !g.negate && self.offset_of(stage, g).is_zero())
+        // the largest of −x is not minus the largest of x
+        let negates = groups.iter().any(|g| g.negate);
+        (stage.activation.is_none_or(|a| a.passes_offset() && !negates)
+            || groups.iter().all(|g| !g.negate && self.offset_of(stage, g).is_zero()))
+            && (stage.pools.is_empty() || !negates)
     }
 
     /// On the raw input only roundings that do not need the grid of the input.
@@ -128,7 +134,7 @@ impl<'a> Lower<'a> {
     }
 
     /// In the form [`Form::Concat`] the parts become one tensor.
-    fn joined(&mut self, value: ValueId, parts: Vec<Part>) -> Result<Vec<Part>, Reason> {
+    pub(super) fn joined(&mut self, value: ValueId, parts: Vec<Part>) -> Result<Vec<Part>, Reason> {
         if self.form != Form::Concat || parts.len() < 2 {
             return Ok(parts);
         }
@@ -137,9 +143,9 @@ impl<'a> Lower<'a> {
             let elements = [a.elements, b.elements].concat();
             let negated = [a.negated, b.negated].concat();
             let out = self.b.name(&stem);
-            let axis = vec![super::build::int("axis", 1)];
-            let tensor = self.b.node("Concat", vec![a.tensor, b.tensor], out, &[1, elements.len()], axis);
-            Part { tensor, elements, negated }
+            let axis = vec![super::build::int("axis", a.lead.len() as i64 + 1)];
+            let tensor = self.b.node("Concat", vec![a.tensor, b.tensor], out, &shape(&a.lead, elements.len()), axis);
+            Part { tensor, elements, negated, signed: a.signed || b.signed, bare: a.bare || b.bare, lead: a.lead }
         });
         Ok(joined.into_iter().collect())
     }

@@ -8,6 +8,9 @@ use crate::onnx::tensor::Tensor;
 use crate::quant::Kif;
 use std::collections::HashMap;
 
+/// Domain of operators whose channels are the last axis.
+const CHANNELS_LAST: &str = "qonnx.custom_op.channels_last";
+
 /// Widest value, sign included: one bit of an i64 stays free.
 pub const MAX_BITS: u32 = 63;
 
@@ -79,6 +82,12 @@ impl Compiler {
             ("Tanh", "" | "ai.onnx") => self.table(node, crate::quant::table::Kind::Tanh)?,
             ("Concat", "" | "ai.onnx") => self.concat(node)?,
             ("Reshape" | "Flatten", "" | "ai.onnx") => self.reshape(node)?,
+            ("Transpose", "" | "ai.onnx") => self.transpose(node)?,
+            ("Pad", "" | "ai.onnx") => self.pad(node)?,
+            ("Max", "" | "ai.onnx") => self.extreme(node, true)?,
+            ("Min", "" | "ai.onnx") => self.extreme(node, false)?,
+            ("Conv", CHANNELS_LAST) => self.conv(node)?,
+            ("MaxPool", CHANNELS_LAST) => self.max_pool(node)?,
             ("Identity", "" | "ai.onnx") => self.operand(node, 0)?,
             (op, domain) => return Err(format!("operator `{op}` of domain `{domain}` is not part of the proxy vocabulary")),
         };

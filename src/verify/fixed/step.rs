@@ -1,6 +1,10 @@
 //! The instructions of a compiled proxy. Tensors are numbered; a block holds them as `[element][sample]`.
 
 use crate::quant::table::Kind;
+use crate::quant::taps::Taps;
+
+/// Elements under a window.
+pub type Tap = Vec<u32>;
 
 /// One instruction.
 #[derive(Clone, Debug)]
@@ -59,13 +63,35 @@ pub enum Step {
         kind: Kind,
         frac: i32,
     },
-    /// `a` then `b`, each brought to the common grid.
-    Concat {
+    /// `dst[p, o] = bias[o] + Σ w·src[element(p, k)]` over the non-zero weights of output `o`.
+    Conv {
+        src: usize,
+        dst: usize,
+        taps: Taps,
+        columns: Vec<Vec<(u32, i64)>>,
+        bias: Vec<i64>,
+    },
+    /// The largest of the listed elements.
+    MaxPool {
+        src: usize,
+        dst: usize,
+        under: Vec<Tap>,
+    },
+    /// The larger (or smaller) of two, on the common grid.
+    Extreme {
         a: usize,
         b: usize,
         dst: usize,
         up_a: u32,
         up_b: u32,
+        max: bool,
+    },
+    /// `dst[e] = from[which][element] << ups[which]`, 0 where there is none.
+    Move {
+        from: Vec<usize>,
+        dst: usize,
+        map: Vec<Option<(u32, u32)>>,
+        ups: Vec<u32>,
     },
     Copy {
         src: usize,
@@ -86,14 +112,17 @@ impl Step {
     /// The tensors it reads.
     pub fn reads(&self) -> Vec<usize> {
         match *self {
+            Step::Move { ref from, .. } => from.clone(),
             Step::MatMul { src, .. }
+            | Step::Conv { src, .. }
+            | Step::MaxPool { src, .. }
             | Step::Affine { src, .. }
             | Step::Quant { src, .. }
             | Step::Relu { src, .. }
             | Step::Leaky { src, .. }
             | Step::Table { src, .. }
             | Step::Copy { src, .. } => vec![src],
-            Step::Add { a, b, .. } | Step::Mul { a, b, .. } | Step::Concat { a, b, .. } => vec![a, b],
+            Step::Add { a, b, .. } | Step::Mul { a, b, .. } | Step::Extreme { a, b, .. } => vec![a, b],
         }
     }
 
@@ -107,7 +136,10 @@ impl Step {
         | Step::Relu { dst, .. }
         | Step::Leaky { dst, .. }
         | Step::Table { dst, .. }
-        | Step::Concat { dst, .. }
+        | Step::Conv { dst, .. }
+        | Step::MaxPool { dst, .. }
+        | Step::Extreme { dst, .. }
+        | Step::Move { dst, .. }
         | Step::Copy { dst, .. }) = self;
         let mut out = std::mem::take(&mut t[*dst]);
         self.fill(t, &mut out, n, saturations);
@@ -156,10 +188,46 @@ impl Step {
             Step::Table { src, kind, frac, .. } => {
                 out.iter_mut().zip(&t[*src]).for_each(|(o, &v)| *o = crate::quant::table::lookup(*kind, v, *frac));
             }
-            Step::Concat { a, b, up_a, up_b, .. } => {
-                let (first, second) = out.split_at_mut(t[*a].len());
-                first.iter_mut().zip(&t[*a]).for_each(|(o, &v)| *o = v << up_a);
-                second.iter_mut().zip(&t[*b]).for_each(|(o, &v)| *o = v << up_b);
+            Step::Conv { src, taps, columns, bias, .. } => {
+                let x = &t[*src];
+                for (p, block) in out.chunks_exact_mut((columns.len() * n).max(1)).enumerate() {
+                    for (o, ((acc, column), &b)) in block.chunks_exact_mut(n).zip(columns).zip(bias).enumerate() {
+                        acc.fill(b);
+                        for &(k, w) in column {
+                            if let Some(e) = taps.element(p, k as usize, o) {
+                                acc.iter_mut().zip(&x[e * n..][..n]).for_each(|(a, &v)| *a += w * v);
+                            }
+                        }
+                    }
+                }
+            }
+            Step::MaxPool { src, under, .. } => {
+                let row = |e: u32| &t[*src][e as usize * n..][..n];
+                for (o, list) in out.chunks_exact_mut(n).zip(under) {
+                    let Some((&first, rest)) = list.split_first() else { continue };
+                    o.copy_from_slice(row(first));
+                    for &e in rest {
+                        o.iter_mut().zip(row(e)).for_each(|(o, &v)| *o = v.max(*o));
+                    }
+                }
+            }
+            Step::Extreme { a, b, up_a, up_b, max, .. } => {
+                for ((o, &x), &y) in out.iter_mut().zip(&t[*a]).zip(&t[*b]) {
+                    let (x, y) = (x << up_a, y << up_b);
+                    *o = if *max { x.max(y) } else { x.min(y) };
+                }
+            }
+            Step::Move { from, map, ups, .. } => {
+                for (o, source) in out.chunks_exact_mut(n).zip(map) {
+                    match *source {
+                        None => o.fill(0),
+                        Some((which, e)) => {
+                            let up = ups[which as usize];
+                            let row = &t[from[which as usize]][e as usize * n..][..n];
+                            o.iter_mut().zip(row).for_each(|(o, &v)| *o = v << up);
+                        }
+                    }
+                }
             }
             Step::Copy { src, .. } => out.copy_from_slice(&t[*src]),
         }

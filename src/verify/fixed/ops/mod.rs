@@ -1,5 +1,8 @@
 //! One method per operator: checks its operands, bounds its result, emits its step.
 
+mod moves;
+mod spatial;
+
 use super::compile::{Compiler, Data, Known};
 use super::constant::{Casts, Constant, raise};
 use super::step::{Cast, Step};
@@ -205,57 +208,5 @@ impl Compiler {
         let out = self.data(x.shape.clone(), table::OUTPUT_FRAC, bounds)?;
         self.steps.push(Step::Table { src: x.id, dst: out.id, kind, frac: x.frac });
         Ok(Known::Data(out))
-    }
-
-    pub(super) fn concat(&mut self, node: &NodeProto) -> Result<Known, String> {
-        let [_, _] = &node.input[..] else { return Err("joins other than 2 tensors, which hls4ml refuses".into()) };
-        let (a, b) = (self.data_operand(node, 0)?, self.data_operand(node, 1)?);
-        let axis = Attributes::of(node).int("axis", 0).map_err(|e| e.to_string())?;
-        let ([n], [m], 1 | -1) = (&a.shape[..], &b.shape[..], axis) else {
-            return Err("only (1, n) tensors are joined, along axis 1".into());
-        };
-        let (n, m) = (*n, *m);
-        let frac = a.frac.max(b.frac);
-        let (up_a, up_b) = (frac - a.frac, frac - b.frac);
-        let bounds = [lift_all(&a.bounds, up_a)?, lift_all(&b.bounds, up_b)?].concat();
-        let out = self.data(vec![n + m], frac, bounds)?;
-        self.steps.push(Step::Concat { a: a.id, b: b.id, dst: out.id, up_a: room(up_a), up_b: room(up_b) });
-        Ok(Known::Data(out))
-    }
-
-    pub(super) fn reshape(&mut self, node: &NodeProto) -> Result<Known, String> {
-        let x = self.data_operand(node, 0)?;
-        let len: usize = x.shape.iter().product();
-        let shape = if node.op_type() == "Flatten" {
-            if Attributes::of(node).int("axis", 1).map_err(|e| e.to_string())? != 1 {
-                return Err("flattens along an axis other than 1".into());
-            }
-            vec![len]
-        } else {
-            resolve(&self.constant(node, 1)?, len)?
-        };
-        let out = self.data(shape, x.frac, x.bounds.clone())?;
-        self.steps.push(Step::Copy { src: x.id, dst: out.id });
-        Ok(Known::Data(out))
-    }
-}
-
-/// The sample shape of a `Reshape` whose batch is 1 (or −1 or 0, meaning "as it is").
-fn resolve(wanted: &Constant, len: usize) -> Result<Vec<usize>, String> {
-    let dims: Vec<i64> = wanted.values.iter().map(|&(v, f)| if f < 0 { raise(v, -f).unwrap_or(0) } else { v }).collect();
-    let Some((&batch, rest)) = dims.split_first() else { return Err("reshapes to a scalar".into()) };
-    let open = rest.iter().filter(|&&d| d == -1).count();
-    let product = rest.iter().filter(|&&d| d != -1).try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
-    match product {
-        Some(n)
-            if n > 0
-                && (batch == 1 || (batch == -1 && open == 0) || batch == 0)
-                && open <= 1
-                && len.is_multiple_of(n)
-                && (open == 1 || n == len) =>
-        {
-            Ok(rest.iter().map(|&d| if d == -1 { len / n } else { d as usize }).collect())
-        }
-        _ => Err(format!("reshapes {len} elements to {dims:?}")),
     }
 }

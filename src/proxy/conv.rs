@@ -1,0 +1,97 @@
+//! Convolutions as stock hls4ml reads them: channels last, weight `(O, kh, kw, I/g)` and bias through their own `Quant`, every
+//! attribute present, `Conv` of one axis for one-dimensional data (contract, section f).
+
+use super::build::{int, ints};
+use super::constant::quantised;
+use super::error::Reason;
+use super::interval::Span;
+use super::lower::Lower;
+use super::part::{Part, shape};
+use crate::graph::Window;
+
+/// Positions as a convolution takes them: at most two axes.
+pub fn lead_of(lead: &[usize]) -> Vec<usize> {
+    match lead.split_last() {
+        Some((&last, rest)) if rest.len() > 1 => vec![rest.iter().product(), last],
+        _ => lead.to_vec(),
+    }
+}
+
+/// True when a window over a value with these positions is written as a convolution of one axis.
+fn is_line(w: &Window, lead: &[usize]) -> bool {
+    lead.len() == 1 && w.input[0] == 1 && w.kernel[0] == 1 && w.pads[0] == 0 && w.pads[2] == 0
+}
+
+/// Positions behind a convolution of a value with positions `lead`.
+pub fn lead_behind(w: &Window, lead: &[usize]) -> Vec<usize> {
+    if is_line(w, lead) { vec![w.output()[1]] } else { w.output().to_vec() }
+}
+
+impl Lower<'_> {
+    /// `x·W + b`, at every position under `window`, or (without one) of the tensor. `weights` is row-major
+    /// `[tap, unit of the tensor][output]`; with `depthwise` `[tap][unit]`.
+    pub(super) fn product(
+        &mut self,
+        stem: &str,
+        input: &Part,
+        window: Option<&Window>,
+        weights: &[Span],
+        bias: &[Span],
+        depthwise: bool,
+    ) -> Result<String, Reason> {
+        let (n, rows) = (bias.len(), input.elements.len());
+        if window.is_none() && input.lead.is_empty() {
+            let w = quantised(&mut self.b, &format!("{stem}_weight"), "weight", weights, &[rows, n])?;
+            let out = self.b.name(&format!("{stem}_matmul"));
+            let product = self.b.node("MatMul", vec![input.tensor.clone(), w], out, &[1, n], Vec::new());
+            return self.shift(&format!("{stem}_bias"), product, &[], bias);
+        }
+        let pointwise;
+        let (window, line) = match window {
+            Some(w) => (w, is_line(w, &input.lead)),
+            None => {
+                let lead = lead_of(&input.lead);
+                let (height, width) = if lead.len() == 2 { (lead[0], lead[1]) } else { (1, lead.iter().product()) };
+                pointwise = Window::pointwise(height, width, rows);
+                (&pointwise, lead.len() < 2)
+            }
+        };
+        let from = usize::from(line);
+        let tensor = self.shaped(input, &window.input[from..2])?;
+        let per_group = if depthwise { 1 } else { rows };
+        let kernel = &window.kernel[from..];
+        // (O, kh, kw, I/g)
+        let mut ordered = Vec::with_capacity(weights.len());
+        for o in 0..n {
+            for row in 0..window.taps() * per_group {
+                ordered.push(weights[row * n + o]);
+            }
+        }
+        let w = quantised(&mut self.b, &format!("{stem}_weight"), "weight", &ordered, &[&[n], kernel, &[per_group]].concat())?;
+        let b = quantised(&mut self.b, &format!("{stem}_constant"), "bias", bias, &[n])?;
+        let pads: Vec<usize> = if line { vec![window.pads[1], window.pads[3]] } else { window.pads.to_vec() };
+        let attributes = vec![
+            ints("kernel_shape", kernel),
+            ints("pads", &pads),
+            ints("strides", &window.stride[from..]),
+            ints("dilations", &vec![1; kernel.len()]),
+            int("group", if depthwise { rows as i64 } else { 1 }),
+        ];
+        let out = self.b.name(&format!("{stem}_conv"));
+        let lead = &window.output()[from..];
+        Ok(self.b.node("Conv", vec![tensor, w, b], out, &shape(lead, n), attributes))
+    }
+
+    /// The tensor of a part on other positions.
+    pub(super) fn shaped(&mut self, part: &Part, lead: &[usize]) -> Result<String, Reason> {
+        if part.lead == lead {
+            return Ok(part.tensor.clone());
+        }
+        let (found, wanted) = (part.lead.iter().product::<usize>(), lead.iter().product::<usize>());
+        if found != wanted {
+            return Err(Reason::Shape { what: "positions", found, wanted });
+        }
+        let out = self.b.name(&format!("{}_shaped", part.tensor));
+        Ok(self.b.reshape(part.tensor.clone(), out, &shape(lead, part.elements.len())))
+    }
+}
