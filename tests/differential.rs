@@ -74,9 +74,10 @@ fn convert(net: &RandomNet, seed: u64) -> Result<Artifacts, Error> {
 /// What is wrong with the result of a seed.
 fn fault(seed: u64, net: &RandomNet) -> Option<String> {
     let told = |what: String| Some(format!("seed {seed} ({}): {what}", net.recipe));
-    let artifacts = match convert(net, seed) {
-        Ok(artifacts) => artifacts,
-        Err(e) => return told(format!("{e}")),
+    let artifacts = match std::panic::catch_unwind(|| convert(net, seed)) {
+        Ok(Ok(artifacts)) => artifacts,
+        Ok(Err(e)) => return told(format!("{e}")),
+        Err(_) => return told("it panicked".into()),
     };
     let report = &artifacts.report;
     let import = &report["import"];
@@ -139,4 +140,12 @@ fn a_rotating_sample_compiles_to_the_same_bits() {
     let wrong: Vec<String> =
         names.iter().zip(&verdicts).filter(|(_, v)| v.mismatches != 0).map(|(n, v)| format!("{n}: {v:?}")).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore]
+fn dump() {
+    for seed in std::env::var("SEEDS").unwrap().split(',') {
+        std::fs::write(format!("/tmp/seed_{seed}.onnx"), random_net(seed.parse().unwrap()).bytes).unwrap();
+    }
 }

@@ -73,7 +73,8 @@ pub fn emit_verified(
         let want = exact.run(&rows, n, &model.outputs);
         let got = run_in_file_order(&program, channels_first, &rows, n).map_err(|e| Error::Verification(e.to_string()))?;
         for (o, want) in want.iter().enumerate() {
-            let got = got.outputs.get(o).map(|o| o.to_f64()).unwrap_or_default();
+            let at = proxy.output_order.iter().position(|&n| n == o).unwrap_or(o);
+            let got = got.outputs.get(at).map(|o| o.to_f64()).unwrap_or_default();
             verification.elements += want.len() as u64;
             let differ = got.iter().zip(want).filter(|(a, b)| a != b).count() + got.len().abs_diff(want.len());
             if differ > 0 {
@@ -95,7 +96,8 @@ pub fn emit_verified(
         }
     }
     if twice {
-        second_opinion(model, &proxy.bytes, channels_first, inputs, samples, &first, &mut verification, &mut warnings)?;
+        let first = proxy.output_order.iter().map(|&o| std::mem::take(&mut first[o])).collect::<Vec<_>>();
+        second_opinion(model, &proxy, channels_first, inputs, samples, &first, &mut verification, &mut warnings)?;
     }
     for w in &proxy.warnings {
         warnings.push((w.code.to_string(), format!("{}: {}", w.node, w.message)));
@@ -128,11 +130,11 @@ pub fn run_in_file_order(
     program.run(&turned.iter().map(|r| &r[..]).collect::<Vec<_>>(), samples)
 }
 
-/// tract runs the file too, in f32.
+/// tract runs the file too, in f32; `want` in the order of the file.
 #[allow(clippy::too_many_arguments)] // what a second opinion is about, and where it goes
 fn second_opinion(
     model: &FixedModel,
-    bytes: &[u8],
+    proxy: &Proxy,
     channels_first: &[Option<Vec<usize>>],
     inputs: &[&[f32]],
     samples: usize,
@@ -144,7 +146,7 @@ fn second_opinion(
     let rows = slice(model, inputs, 0, n);
     let turned = in_file_order(channels_first, &rows);
     let rows: Vec<&[f32]> = turned.iter().map(|r| &r[..]).collect();
-    let got = match tract::run(bytes, &rows, n) {
+    let got = match tract::run(&proxy.bytes, &rows, n) {
         Ok(got) => got,
         Err(e) => {
             warnings.push(("second_opinion".into(), format!("tract could not execute the proxy: {e}")));
@@ -152,7 +154,7 @@ fn second_opinion(
         }
     };
     verification.second_opinion_samples = n;
-    let pairs = got.iter().flatten().zip(want.iter().zip(&model.outputs).flat_map(|(v, &o)| &v[..n * model.len_of(o)]));
+    let pairs = got.iter().flatten().zip(want.iter().zip(&proxy.output_order).flat_map(|(v, &o)| &v[..n * model.len_of(model.outputs[o])]));
     let differ = pairs.filter(|&(&a, &b)| a != b as f32).count() as u64;
     let bounds = interval::bounds(model)?;
     let fits = bounds.iter().flatten().all(|b| b.max_bits() <= F32_BITS) && inputs_fit(inputs);

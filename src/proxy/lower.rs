@@ -20,6 +20,8 @@ use std::rc::Rc;
 pub struct Lowered {
     pub model: ModelProto,
     pub warnings: Vec<Warning>,
+    /// For each output of the file: its place among the outputs of the exact model.
+    pub output_order: Vec<usize>,
 }
 
 /// The state of the walk.
@@ -74,10 +76,10 @@ pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<
     for node in &model.nodes {
         walk.node(node);
     }
-    let mut outputs: Vec<(usize, String, Vec<usize>)> = Vec::new();
-    for (&value, name) in model.outputs.iter().zip(&names) {
+    let mut outputs: Vec<(usize, usize, String, Vec<usize>)> = Vec::new();
+    for (at, (&value, name)) in model.outputs.iter().zip(&names).enumerate() {
         walk.output(value, name);
-        outputs.push((walk.b.position(name).unwrap_or(0), name.clone(), batched(value)));
+        outputs.push((walk.b.position(name).unwrap_or(0), at, name.clone(), batched(value)));
     }
     if !walk.faults.is_empty() {
         return Err(walk.faults);
@@ -86,17 +88,18 @@ pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<
     if !outputs.is_sorted_by_key(|o| o.0) {
         // hls4ml numbers outputs by the node that writes them
         outputs.sort_by_key(|o| o.0);
-        let order = outputs.iter().map(|o| o.1.as_str()).collect::<Vec<_>>().join(", ");
+        let order = outputs.iter().map(|o| o.2.as_str()).collect::<Vec<_>>().join(", ");
         warnings.push(Warning {
             code: "output_order",
             node: "(graph)".into(),
             message: format!("outputs are now in node order: {order}"),
         });
     }
-    let outputs: Vec<_> = outputs.into_iter().map(|(_, name, shape)| (name, shape)).collect();
+    let output_order = outputs.iter().map(|o| o.1).collect();
+    let outputs: Vec<_> = outputs.into_iter().map(|(_, _, name, shape)| (name, shape)).collect();
     let inputs: Vec<_> = input_names.into_iter().zip(&model.inputs).map(|(name, &v)| (name, batched(v))).collect();
     let title = super::sanitize(if model.name.is_empty() { "proxy_graph" } else { &model.name });
-    Ok(Lowered { model: walk.b.finish(&title, &inputs, &outputs), warnings })
+    Ok(Lowered { model: walk.b.finish(&title, &inputs, &outputs), warnings, output_order })
 }
 
 impl<'a> Lower<'a> {

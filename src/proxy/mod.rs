@@ -65,6 +65,8 @@ pub struct Proxy {
     pub input_port: Kif,
     /// Elements that the proxy does not compute, per value of the exact model.
     pub removed: Vec<Removed>,
+    /// For each output of the file: its place among the outputs of the exact model. hls4ml numbers outputs by the node that writes them.
+    pub output_order: Vec<usize>,
 }
 
 /// Something the user should know.
@@ -129,7 +131,7 @@ pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, Pro
         port::state(&mut lowered.model, port);
     }
     warnings.extend(lowered.warnings);
-    Ok(Proxy { bytes: lowered.model.encode_to_vec(), model: lowered.model, warnings, input_port: port, removed })
+    Ok(Proxy { bytes: lowered.model.encode_to_vec(), model: lowered.model, warnings, input_port: port, removed, output_order: lowered.output_order })
 }
 
 fn removed(model: &FixedModel, spans: &[Vec<interval::Span>], live: &[Vec<bool>]) -> Vec<Removed> {

@@ -48,8 +48,8 @@ impl<'a> Lower<'a> {
         let (units, positions) = (self.spans[node.output].len(), lead.iter().product::<usize>());
         let channels = |part: &Part| {
             let n = part.elements.len() / positions.max(1);
-            let first = part.elements.get(..n)?.to_vec();
-            let ordered = part.elements.iter().enumerate().all(|(at, &e)| e == at / n.max(1) * units + first[at % n.max(1)]);
+            let first = part.elements.get(..n).filter(|first| !first.is_empty())?.to_vec();
+            let ordered = part.elements.iter().enumerate().all(|(at, &e)| e == at / n * units + first[at % n]);
             (n * positions == part.elements.len() && ordered && !part.is_flipped()).then_some(first)
         };
         let parts = if flat.iter().all(|p| channels(p).is_some()) {

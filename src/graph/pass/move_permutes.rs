@@ -102,7 +102,12 @@ impl<'g> Walk<'g> {
             places[value].input = Some(at);
             if let Some(order) = flip {
                 graph.values[value].shape = channels_last(&graph.values[value].shape);
-                places[value].pending = Some(inverse(order)).filter(|p| !is_identity(p));
+                let pending = inverse(order);
+                // with one channel only the axes differ
+                match is_identity(&pending) {
+                    true => places[value].axes = Some(from.values[value].shape.clone()),
+                    false => places[value].pending = Some(pending),
+                }
             }
         }
         let open_layer = vec![None; graph.values.len()];
