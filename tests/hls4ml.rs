@@ -35,7 +35,7 @@ fn judge_on(cases: &[(&str, FixedModel, Form)], inputs: impl Fn(&FixedModel) -> 
             let port = emitted.input_port;
             Job {
                 proxy: &emitted.bytes,
-                inputs: x,
+                inputs: vec![x],
                 samples: SAMPLES,
                 expected: graph.output.iter().map(|o| o.name()).zip(want.iter().cloned()).collect(),
                 port: (port != proxy::DEFAULT_PORT).then(|| format!("fixed<{},{}>", port.bits(), port.integer + 1)),
@@ -203,7 +203,7 @@ fn published_net() {
     for (name, model, y) in published::nets(&shared, "ebops530") {
         let emitted = [Form::Sums, Form::Concat].map(|form| proxy::emit(&model, form).expect("a proxy"));
         let output = "v_10";
-        let job = |bytes| Job { proxy: bytes, inputs: &x, samples: 1000, expected: vec![(output, y.clone())], port: None };
+        let job = |bytes| Job { proxy: bytes, inputs: vec![&x], samples: 1000, expected: vec![(output, y.clone())], port: None };
         let Some(verdicts) = hls4ml::check(&[job(&emitted[0].bytes), job(&emitted[1].bytes)]) else { return };
         for v in verdicts {
             assert_eq!((v.elements, v.mismatches), (5000, 0), "{name}: {}", v.note);

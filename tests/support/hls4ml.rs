@@ -8,7 +8,8 @@ use std::process::Command;
 /// One proxy to judge.
 pub struct Job<'a> {
     pub proxy: &'a [u8],
-    pub inputs: &'a [f32],
+    /// One per graph input.
+    pub inputs: Vec<&'a [f32]>,
     pub samples: usize,
     /// Output name and values, sample after sample.
     pub expected: Vec<(&'a str, Vec<f64>)>,
@@ -34,14 +35,19 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
     for (at, job) in jobs.iter().enumerate() {
         let file = |name: &str| dir.path().join(format!("{at}_{name}"));
         fs::write(file("proxy.onnx"), job.proxy).expect("write");
-        fs::write(file("x"), job.inputs.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
+        let mut inputs = Vec::new();
+        for (n, values) in job.inputs.iter().enumerate() {
+            let path = file(&format!("x{n}"));
+            fs::write(&path, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
+            inputs.push(path);
+        }
         let mut expected = serde_json::Map::new();
         for (name, values) in &job.expected {
             fs::write(file(name), values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
             expected.insert(name.to_string(), file(name).to_string_lossy().into());
         }
         let job = serde_json::json!({
-            "proxy": file("proxy.onnx"), "inputs": file("x"), "samples": job.samples, "expected": expected, "port": job.port,
+            "proxy": file("proxy.onnx"), "inputs": inputs, "samples": job.samples, "expected": expected, "port": job.port,
         });
         fs::write(file("job.json"), job.to_string()).expect("write");
         command.arg(file("job.json"));

@@ -76,7 +76,7 @@ pub fn judge(cases: &[Case]) {
         .iter()
         .map(|c| hls4ml::Job {
             proxy: &c.proxy,
-            inputs: &c.x,
+            inputs: vec![&c.x],
             samples: c.samples,
             expected: vec![(c.output.as_str(), c.want.clone())],
             port: None,

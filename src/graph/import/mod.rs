@@ -120,8 +120,9 @@ fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
         node.proto.input.iter().filter(|i| !i.is_empty()).map(|name| context.items.get(name.as_str())).collect();
     if inputs.iter().any(|item| matches!(item, Some(Item::Refused { .. }))) {
         let constant = |item: &&Option<&Item>| matches!(item, Some(Item::Const(_) | Item::Refused { constant: true }));
-        if table::one_must_be_constant(node) && !inputs.iter().any(|i| constant(&i)) {
-            return Err(Fault::new(unsupported::TWO_TENSORS));
+        let constants: Vec<bool> = inputs.iter().map(|i| constant(&i)).collect();
+        if let Some(reason) = table::never_on_tensors(node, &constants) {
+            return Err(Fault::new(reason));
         }
         return Ok(Item::Refused { constant: inputs.iter().all(|i| constant(&i)) });
     }

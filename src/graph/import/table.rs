@@ -5,7 +5,7 @@ use super::{
     item::Item,
     op, unsupported,
 };
-use crate::onnx::proto::NodeProto;
+use crate::onnx::{Attributes, proto::NodeProto};
 
 /// Translates one node into what its first output is.
 pub type Handler = for<'m> fn(&mut Context<'m>, &NodeView<'m>) -> Result<Item, Fault>;
@@ -103,8 +103,15 @@ pub fn channels_first(node: &NodeProto) -> bool {
     matches!(node.domain(), "" | "ai.onnx") && operators.contains(&node.op_type())
 }
 
-/// Operators of which one operand must be constant; with a second tensor they are refused even where an operand comes
+/// Why a node is refused whose operands are tensors, `constants` of them constant, whatever they are: said even where an operand comes
 /// from a node that is refused itself.
-pub fn one_must_be_constant(node: &NodeView<'_>) -> bool {
-    matches!(node.proto.op_type(), "MatMul" | "Gemm")
+pub fn never_on_tensors(node: &NodeView<'_>, constants: &[bool]) -> Option<&'static str> {
+    let constant = |index: usize| constants.get(index).copied().unwrap_or(true);
+    match node.proto.op_type() {
+        "MatMul" | "Gemm" if !constant(0) && !constant(1) => Some(unsupported::TWO_TENSORS),
+        "Div" if !constant(1) => Some(unsupported::DIVISION),
+        "Pow" | "Sqrt" | "Neg" if !constant(0) => Some(unsupported::ON_CONSTANTS),
+        "ReduceMean" if Attributes::of(node.proto).ints("axes").ok().flatten() == Some(&[-1]) => Some(unsupported::NORMALISATION),
+        _ => None,
+    }
 }

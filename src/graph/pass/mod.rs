@@ -12,6 +12,7 @@ mod fold_pads;
 mod links;
 mod lower_clips;
 mod move_permutes;
+mod normalise_signs;
 
 use super::{
     Graph,
@@ -25,12 +26,13 @@ type Pass = fn(&mut Graph) -> bool;
 
 /// The passes in their order, in front of the layout and behind it. Each is repeated until it changes nothing and says whether it did.
 const BEFORE: [(&str, Pass); 2] = [("drop_identities", drop_identities::run), ("drop_reshapes", drop_reshapes::run)];
-const BEHIND: [(&str, Pass); 8] = [
+const BEHIND: [(&str, Pass); 9] = [
     ("drop_reshapes", drop_reshapes::run),
     ("lower_clips", lower_clips::run),
     ("compose_affines", compose_affines::run),
     ("fold_affine_backward", fold_affine_backward::run),
     ("fold_affine_forward", fold_affine_forward::run),
+    ("normalise_signs", normalise_signs::run),
     ("fold_pads", fold_pads::run),
     ("drop_identities", drop_identities::run),
     ("compact", compact::run),

@@ -5,6 +5,7 @@ use super::super::{
     broadcast,
     context::{Context, Fault, NodeView},
     item::{Constant, Item},
+    unsupported,
 };
 use crate::onnx::{Tensor, Values};
 
@@ -44,7 +45,7 @@ pub fn binary<'m>(
 
 fn unary<'m>(context: &mut Context<'m>, node: &NodeView<'m>, float: impl Fn(f64) -> f64) -> Result<Item, Fault> {
     let Item::Const(constant) = context.item(node, 0)? else {
-        return Err(Fault::new("it is supported on constants only"));
+        return Err(Fault::new(unsupported::ON_CONSTANTS));
     };
     context.spend(constant.tensor.len())?;
     let tensor = constant.resolved();
@@ -69,6 +70,6 @@ pub fn pow<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
         (Item::Const(a), Item::Const(b)) => {
             binary(context, node, &a, &b, f64::powf, |x, y| u32::try_from(y).ok().and_then(|y| x.checked_pow(y)))
         }
-        _ => Err(Fault::new("it is supported on constants only")),
+        _ => Err(Fault::new(unsupported::ON_CONSTANTS)),
     }
 }
