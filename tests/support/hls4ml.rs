@@ -8,12 +8,15 @@ use std::process::Command;
 /// One proxy to judge.
 pub struct Job<'a> {
     pub proxy: &'a [u8],
-    pub inputs: &'a [f32],
+    /// Of each graph input, in order.
+    pub inputs: Vec<&'a [f32]>,
     pub samples: usize,
     /// Output name and values, sample after sample.
     pub expected: Vec<(&'a str, Vec<f64>)>,
     /// `fixed<W,I>` where the proxy needs a wider input port than the default.
     pub port: Option<String>,
+    /// `io_stream` instead of `io_parallel`.
+    pub stream: bool,
 }
 
 /// What hls4ml said.
@@ -34,14 +37,20 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
     for (at, job) in jobs.iter().enumerate() {
         let file = |name: &str| dir.path().join(format!("{at}_{name}"));
         fs::write(file("proxy.onnx"), job.proxy).expect("write");
-        fs::write(file("x"), job.inputs.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
+        let mut inputs = Vec::new();
+        for (n, values) in job.inputs.iter().enumerate() {
+            let path = file(&format!("input{n}"));
+            fs::write(&path, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
+            inputs.push(path);
+        }
         let mut expected = serde_json::Map::new();
         for (name, values) in &job.expected {
             fs::write(file(name), values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
             expected.insert(name.to_string(), file(name).to_string_lossy().into());
         }
         let job = serde_json::json!({
-            "proxy": file("proxy.onnx"), "inputs": file("x"), "samples": job.samples, "expected": expected, "port": job.port,
+            "proxy": file("proxy.onnx"), "inputs": inputs, "samples": job.samples, "expected": expected, "port": job.port,
+            "io": job.stream.then_some("io_stream"),
         });
         fs::write(file("job.json"), job.to_string()).expect("write");
         command.arg(file("job.json"));
