@@ -135,7 +135,6 @@ fn a_rotating_sample_compiles_to_the_same_bits() {
             samples: 200,
             expected: expected.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
             port: None,
-            stream: false,
         })
         .collect();
     let Some(verdicts) = support::hls4ml::check(&list) else { return };
