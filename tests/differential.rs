@@ -142,11 +142,3 @@ fn a_rotating_sample_compiles_to_the_same_bits() {
         names.iter().zip(&verdicts).filter(|(_, v)| v.mismatches != 0).map(|(n, v)| format!("{n}: {v:?}")).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
-
-#[test]
-#[ignore]
-fn dump() {
-    for seed in std::env::var("SEEDS").unwrap().split(',') {
-        std::fs::write(format!("/tmp/seed_{seed}.onnx"), random_net(seed.parse().unwrap()).bytes).unwrap();
-    }
-}

@@ -18,6 +18,9 @@ pub struct Orders {
     pub outputs: Vec<Option<Vec<usize>>>,
 }
 
+/// See [`Orders::outputs`].
+type OutputOrders = Vec<Option<Vec<usize>>>;
+
 /// Where the elements of a value are.
 #[derive(Clone)]
 struct Place {
@@ -114,7 +117,7 @@ impl<'g> Walk<'g> {
         Walk { from, links: Links::of(from), flips, graph, places, open_layer }
     }
 
-    fn run(mut self) -> Result<(Graph, Vec<Option<Vec<usize>>>), Flip> {
+    fn run(mut self) -> Result<(Graph, OutputOrders), Flip> {
         for node in &self.from.nodes {
             self.node(node.clone())?;
         }

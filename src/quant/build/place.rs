@@ -157,7 +157,8 @@ impl Builder<'_> {
 
     pub(super) fn wide_input(&self, input: ValueId) -> Quantizer {
         let shape = &self.graph.values[input].shape;
-        let groups = if shape.len() > 1 { Groups::new(Granularity::Channel, shape) } else { Groups::elementwise(shape.iter().product()) };
+        let groups =
+            if shape.len() > 1 { Groups::new(Granularity::Channel, shape) } else { Groups::elementwise(shape.iter().product()) };
         let mut tops = vec![0f64; groups.count()];
         for e in 0..groups.elements() {
             let top = self.ranges[input].max[e].abs().max(self.ranges[input].min[e].abs());

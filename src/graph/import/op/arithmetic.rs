@@ -77,7 +77,7 @@ fn bias<'m>(context: &mut Context<'m>, node: &NodeView<'m>, data: ValueId, const
     let outputs = context.shape(data).last().copied().unwrap_or(1);
     // a bias per position is none
     let Ok(source) = broadcast::onto_sample(constant.shape(), &[outputs]) else {
-        return affine(context, node, (data, &constant), |c| (1.0, c));
+        return affine(context, node, (data, constant), |c| (1.0, c));
     };
     context.spend(4 * source.len())?;
     let bias = constant.gather(vec![source.len()], &source);

@@ -34,7 +34,7 @@ impl Layout {
     }
 
     /// The inverse of [`Layout::last`].
-    fn from_last(self, shape: &[usize]) -> Vec<usize> {
+    fn of_last(self, shape: &[usize]) -> Vec<usize> {
         match (self, shape.split_last()) {
             (Layout::First, Some((&channels, rest))) => [&[channels], rest].concat(),
             _ => shape.to_vec(),
@@ -82,7 +82,7 @@ impl<'m> Context<'m> {
         }
         self.spend(shape.iter().product())?;
         let source = from_last(&shape);
-        let first = layout.from_last(&shape);
+        let first = layout.of_last(&shape);
         let output = self.graph.add_value(format!("{}_last", node.output()), shape);
         self.graph.nodes.push(Node { name: node.name.clone(), op, inputs, output });
         let view = NodeView { proto: node.proto, name: format!("{}_first", node.name) };
