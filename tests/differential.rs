@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use support::random_net::{Dialect, RandomNet, random_net};
 
 /// Networks of one run.
-const NETS: u64 = 320;
+const NETS: u64 = 600;
 /// Samples of each.
 const SAMPLES: usize = 48;
 /// Proxies that hls4ml compiles in one run, about ten seconds each.

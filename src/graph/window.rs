@@ -85,6 +85,11 @@ impl Window {
         (channel / per_group == group).then_some(tap * per_group + channel % per_group)
     }
 
+    /// True when some output may read nothing but padding.
+    pub fn sees_padding_only(&self) -> bool {
+        (0..2).any(|a| self.pads[a] >= self.kernel[a] || self.pads[a + 2] >= self.kernel[a])
+    }
+
     /// True when some output reads padding.
     pub fn is_padded(&self) -> bool {
         self.pads != [0; 4]

@@ -35,9 +35,9 @@ pub fn lowered(trained: Kif, min: f64, max: f64, symmetric: bool) -> Kif {
     legal(Kif::new(trained.keep_negative && reached.keep_negative, trained.integer.min(reached.integer), trained.fractional))
 }
 
-/// No bits is the zero format; and so is a lone sign bit, whose range {−1, 0} stock hls4ml cannot express.
+/// No bits is the zero format. A lone sign bit is one: {−1, 0} steps.
 pub fn legal(format: Kif) -> Kif {
-    if format.integer + format.fractional <= 0 { Kif::ZERO } else { format }
+    if format.bits() == 0 { Kif::ZERO } else { format }
 }
 
 /// `[min, max]` scaled by `cover` about its middle and rounded half up to the grid `2^-f`.
