@@ -54,8 +54,8 @@ impl<'a> Net<'a> {
         let f = self.get(&format!("{name}|kernel_f")).iter().map(|v| v.clamp(-23.0, 23.0)).collect();
         // HGQ's bias itself is not scaled
         if self.z.has(&format!("{}|hgq|{name}|bn_gamma", self.name)) {
-            let [gamma, beta, mean, variance] = ["bn_gamma", "bn_beta", "moving_mean", "moving_variance"]
-                .map(|what| self.get(&format!("{name}|{what}")));
+            let [gamma, beta, mean, variance] =
+                ["bn_gamma", "bn_beta", "moving_mean", "moving_variance"].map(|what| self.get(&format!("{name}|{what}")));
             let outputs = bias.len();
             let scale: Vec<f32> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + EPSILON).sqrt()).collect();
             for (at, w) in weight.iter_mut().enumerate() {
@@ -114,7 +114,8 @@ impl<'a> Net<'a> {
             let fixed = fix(m, &ranges, &options).unwrap();
             let prefix = format!("{name}|{cf}");
             for (n, node) in m.nodes.iter().enumerate() {
-                let (QOp::Quantizer(q), FixedOp::Quantize(fq), Some(r)) = (&node.op, &fixed.nodes[n].op, &ranges.by_node[n]) else {
+                let (QOp::Quantizer(q), FixedOp::Quantize(fq), Some(r)) = (&node.op, &fixed.nodes[n].op, &ranges.by_node[n])
+                else {
                     continue;
                 };
                 let layer = node.name.trim_end_matches("_q");
