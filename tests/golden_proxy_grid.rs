@@ -5,10 +5,12 @@
 mod support;
 
 use hgq_onnx::graph::{Merge, Node, Window};
+use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::FixedTensor;
 use hgq_onnx::quant::{FixedModel, FixedOp, FixedQuantizer, Kif, Overflow, QOp, Rounding, ebops, interval};
 use hgq_onnx::trace::{FormatOptions, fix, formats, freeze, trace_minmax};
+use hgq_onnx::verify::fixed::Program;
 use serde_json::Value;
 use support::{Arrays, Chain, fixture, json, pooling, window};
 
@@ -54,8 +56,8 @@ impl<'a> Net<'a> {
         let f = self.get(&format!("{name}|kernel_f")).iter().map(|v| v.clamp(-23.0, 23.0)).collect();
         // HGQ's bias itself is not scaled
         if self.z.has(&format!("{}|hgq|{name}|bn_gamma", self.name)) {
-            let [gamma, beta, mean, variance] = ["bn_gamma", "bn_beta", "moving_mean", "moving_variance"]
-                .map(|what| self.get(&format!("{name}|{what}")));
+            let [gamma, beta, mean, variance] =
+                ["bn_gamma", "bn_beta", "moving_mean", "moving_variance"].map(|what| self.get(&format!("{name}|{what}")));
             let outputs = bias.len();
             let scale: Vec<f32> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + EPSILON).sqrt()).collect();
             for (at, w) in weight.iter_mut().enumerate() {
@@ -114,7 +116,8 @@ impl<'a> Net<'a> {
             let fixed = fix(m, &ranges, &options).unwrap();
             let prefix = format!("{name}|{cf}");
             for (n, node) in m.nodes.iter().enumerate() {
-                let (QOp::Quantizer(q), FixedOp::Quantize(fq), Some(r)) = (&node.op, &fixed.nodes[n].op, &ranges.by_node[n]) else {
+                let (QOp::Quantizer(q), FixedOp::Quantize(fq), Some(r)) = (&node.op, &fixed.nodes[n].op, &ranges.by_node[n])
+                else {
                     continue;
                 };
                 let layer = node.name.trim_end_matches("_q");
@@ -148,6 +151,13 @@ impl<'a> Net<'a> {
                     let x: Vec<&[f32]> = x.iter().map(Vec::as_slice).collect();
                     let y = Exact::new(model).unwrap().run(&x, n, &model.outputs).remove(0);
                     assert_eq!(y, z.get(&format!("{prefix}|{what}|y_proxy_{split}")), "{prefix} {what} {split}");
+                    if what == "ag0" {
+                        for form in [Form::Sums, Form::Concat] {
+                            let emitted = proxy::emit(model, form).unwrap();
+                            let program = Program::from_bytes(&emitted.bytes).unwrap();
+                            assert_eq!(program.run(&x, n).unwrap().outputs[0].to_f64(), y, "{prefix} {split} {form:?} executed");
+                        }
+                    }
                 }
             }
         }
