@@ -5,10 +5,12 @@
 mod support;
 
 use hgq_onnx::graph::{Merge, Node, Window};
+use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::FixedTensor;
 use hgq_onnx::quant::{FixedModel, FixedOp, FixedQuantizer, Kif, Overflow, QOp, Rounding, ebops, interval};
 use hgq_onnx::trace::{FormatOptions, fix, formats, freeze, trace_minmax};
+use hgq_onnx::verify::fixed::Program;
 use serde_json::Value;
 use support::{Arrays, Chain, fixture, json, pooling, window};
 
@@ -149,6 +151,13 @@ impl<'a> Net<'a> {
                     let x: Vec<&[f32]> = x.iter().map(Vec::as_slice).collect();
                     let y = Exact::new(model).unwrap().run(&x, n, &model.outputs).remove(0);
                     assert_eq!(y, z.get(&format!("{prefix}|{what}|y_proxy_{split}")), "{prefix} {what} {split}");
+                    if what == "ag0" {
+                        for form in [Form::Sums, Form::Concat] {
+                            let emitted = proxy::emit(model, form).unwrap();
+                            let program = Program::from_bytes(&emitted.bytes).unwrap();
+                            assert_eq!(program.run(&x, n).unwrap().outputs[0].to_f64(), y, "{prefix} {split} {form:?} executed");
+                        }
+                    }
                 }
             }
         }
