@@ -8,6 +8,7 @@
 mod broadcast;
 mod context;
 mod error;
+mod functions;
 mod item;
 mod liveness;
 mod op;
@@ -48,7 +49,8 @@ pub struct Imported {
 /// [`ImportError::Unsupported`] with every node, tensor, input or output that is not supported.
 pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     let empty = GraphProto::default();
-    let file = model.graph.as_ref().unwrap_or(&empty);
+    let file = functions::inline(model, model.graph.as_ref().unwrap_or(&empty));
+    let file = &*file.map_err(|nodes| ImportError::Unsupported { nodes })?;
     let live = liveness::analyse(file);
     let mut context = Context::new(file.name(), signature::opset(model), live.uses);
     context.spatial = file.node.iter().any(table::channels_first);
