@@ -93,6 +93,8 @@ struct Walk<'g> {
     flips: &'g [Option<Vec<usize>>],
     graph: Graph,
     places: Vec<Place>,
+    /// There are positions to slide over: only then may inputs and outputs change their layout.
+    spatial: bool,
     /// Position among the new nodes of the dense layer that computes a value, if its only reader is still to come.
     open_layer: Vec<Option<usize>>,
 }
@@ -114,7 +116,11 @@ impl<'g> Walk<'g> {
             }
         }
         let open_layer = vec![None; graph.values.len()];
-        Walk { from, links: Links::of(from), flips, graph, places, open_layer }
+        let spatial = from.nodes.iter().any(|n| match &n.op {
+            Op::Dense(dense) => dense.window.is_some(),
+            op => matches!(op, Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. }),
+        });
+        Walk { from, links: Links::of(from), flips, graph, places, spatial, open_layer }
     }
 
     fn run(mut self) -> Result<(Graph, OutputOrders), Flip> {
@@ -212,7 +218,8 @@ impl<'g> Walk<'g> {
     /// May graph input `at` be stored in `order`? Only from channels first to channels last.
     fn may_flip(&self, at: usize, order: &[usize]) -> bool {
         let shape = &self.from.values[self.from.inputs[at]].shape;
-        self.flips[at].is_none()
+        self.spatial
+            && self.flips[at].is_none()
             && shape.len() > 1
             && !self.from.outputs.contains(&self.from.inputs[at])
             && first_of(&channels_last(shape)) == order
@@ -290,7 +297,7 @@ impl<'g> Walk<'g> {
                 self.rename(output, stored, index);
                 None
             }
-            Some(pending) if (free || stored == output) && shape.len() > 1 && inverse(&order) == pending => {
+            Some(pending) if self.spatial && (free || stored == output) && shape.len() > 1 && inverse(&order) == pending => {
                 if free {
                     self.rename(output, stored, index);
                 }

@@ -12,9 +12,6 @@ use crate::graph::{dag::ValueId, op::Op, window::Window};
 
 pub fn max_pool<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let (input, window) = window(context, node)?;
-    if (0..2).any(|a| window.pads[a] >= window.kernel[a] || window.pads[a + 2] >= window.kernel[a]) {
-        return Err(Fault::new("its padding is as wide as its kernel: an output would see padding only"));
-    }
     emit(context, node, input, window.clone(), Op::MaxPool(window))
 }
 
@@ -74,6 +71,9 @@ fn window<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<(ValueId, Wi
     let rank = spatial_rank(&shape)?;
     let attributes = Attributes::read(node, rank, None)?;
     let window = attributes.window(&shape, shape[rank])?;
+    if window.sees_padding_only() {
+        return Err(Fault::new("its padding is as wide as its kernel: an output would see padding only"));
+    }
     if node.attributes().int("ceil_mode", 0)? != 0 {
         let whole = |axis: usize| {
             let padded = window.input[axis] + window.pads[axis] + window.pads[axis + 2];
