@@ -2,6 +2,8 @@
 //! (a format per position, max pooling), `bn` (normalisation folded with its moving statistics, spec A3.1), `add` (sum, concatenation)
 //! and `lut`. HGQ's tables in `lut` are none of hls4ml's: what they read and what follows them is compared, their values enter as inputs.
 
+#[path = "support/hls4ml.rs"]
+mod hls4ml;
 mod support;
 
 use hgq_onnx::graph::{Merge, Node, Window};
@@ -99,6 +101,23 @@ impl<'a> Net<'a> {
             all[at + 1] = value.iter().map(|&v| (l.function)(v as f32)).collect();
         }
         all
+    }
+
+    /// HGQ's numbers on the test data, saturating, out of stock hls4ml; of a net without lookups.
+    fn judge(&self) {
+        let (z, name, m) = (self.z, self.name, &self.chain.0);
+        let [calibration, test] = ["x_cal", "x_test"].map(|what| z.f32(&format!("{name}|{what}")));
+        let [samples, tests] = ["x_cal", "x_test"].map(|what| z.shape(&format!("{name}|{what}"))[0]);
+        let ranges = trace_minmax(m, &[&calibration], samples).unwrap();
+        let fixed = fix(m, &ranges, &FormatOptions { cover_factor: 1.0, lower_annotated: true }).unwrap();
+        let emitted = proxy::emit(&fixed, Form::Sums).unwrap();
+        let output = emitted.model.graph.as_ref().unwrap().output[0].name().to_string();
+        let y = z.get(&format!("{name}|cf1.0|ag0|y_proxy_test")).to_vec();
+        let expected = vec![(output.as_str(), y)];
+        let job = hls4ml::Job { proxy: &emitted.bytes, inputs: vec![&test], samples: tests, expected, port: None, stream: false };
+        for v in hls4ml::check(&[job]).into_iter().flatten() {
+            assert_eq!((v.elements, v.mismatches), ((tests * m.len_of(m.outputs[0])) as u64, 0), "{name}: {}", v.note);
+        }
     }
 
     fn check(&self) {
@@ -225,6 +244,8 @@ fn a_format_per_position() {
     net.chain.flatten("fl");
     net.layer("d1", None, false);
     net.check();
+    // its output 0 is a lone sign bit
+    net.judge();
 }
 
 #[test]

@@ -39,9 +39,9 @@ pub fn lowered(trained: Kif, min: f64, max: f64, symmetric: bool) -> Kif {
     legal(Kif::new(trained.keep_negative && reached.keep_negative, trained.integer.min(reached.integer), trained.fractional))
 }
 
-/// No bits is the zero format. A lone sign bit stays: it holds −1 and 0 times the LSB.
+/// No bits is the zero format. A lone sign bit is one: {−1, 0} steps.
 pub fn legal(format: Kif) -> Kif {
-    if format.is_zero() { Kif::ZERO } else { format }
+    if format.bits() == 0 { Kif::ZERO } else { format }
 }
 
 /// `[min, max]` scaled by `cover` about its middle and rounded half up to the grid `2^-f`.
