@@ -2,7 +2,7 @@
 //! (channels last) and back, as permutations that the layout pass removes.
 
 use super::super::{
-    context::{Context, Fault, NodeView},
+    context::{Context, Fault, MAX_SAMPLE, NodeView},
     item::Item,
 };
 use crate::graph::{
@@ -10,6 +10,9 @@ use crate::graph::{
     op::Op,
     window::Window,
 };
+
+/// Most elements that a window may read in one sample: tables of that size are made of it. 512 channels under 3×3 at 512×512 positions.
+const MAX_WINDOW_READS: usize = 1 << 31;
 
 /// Where the channels of a node's tensors are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +108,11 @@ impl Attributes {
         let attributes = node.attributes();
         let list = |name: &str, len: usize, default: usize| -> Result<Vec<usize>, Fault> {
             let Some(values) = attributes.ints(name)? else { return Ok(vec![default; len]) };
-            let numbers: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok()).collect();
+            let fits = |&v: &i64| usize::try_from(v).ok().filter(|&v| v <= MAX_SAMPLE);
+            let numbers: Option<Vec<usize>> = values.iter().map(fits).collect();
             let numbers = numbers.filter(|n| n.len() == len).ok_or_else(|| {
                 Fault::new(format!(
-                    "attribute `{name}` is {values:?}; {len} numbers that are not negative are needed for {rank} axes"
+                    "attribute `{name}` is {values:?}; {len} numbers from 0 to {MAX_SAMPLE} are needed for {rank} axes"
                 ))
             })?;
             Ok(numbers)
@@ -167,6 +171,11 @@ impl Attributes {
         let [height, width] = window.output();
         if height == 0 || width == 0 {
             return Err(Fault::new(format!("its kernel {:?} is larger than the padded input {spatial:?}", self.kernel)));
+        }
+        // a small file could otherwise ask for any amount of work
+        let read = (height * width).checked_mul(window.taps()).and_then(|n| n.checked_mul(channels.max(1)));
+        if read.is_none_or(|n| n > MAX_WINDOW_READS) {
+            return Err(Fault::new(format!("its window reads more than {MAX_WINDOW_READS} elements per sample")));
         }
         Ok(window)
     }
