@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, Values, split};
-use hgq_onnx::graph::moves::channels_last_order;
+use hgq_onnx::graph::channels;
 use npyz::WriterBuilder;
 
 /// A npy file written by hand: header text and raw bytes.
@@ -225,7 +225,7 @@ fn images_are_taken_with_the_channels_first_or_last() {
     let last = f32s("(2, 1, 3, 2)", &[0.0, 10.0, 1.0, 11.0, 2.0, 12.0, 0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
     let flat = f32s("(2, 6)", &[0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
     let shape = vec![1, 3, 2];
-    let input = InputShape { name: "x".into(), order: Some(channels_last_order(&shape)), shape };
+    let input = InputShape { name: "x".into(), order: Some(channels::order(&shape)), shape };
     for array in [first, last, flat] {
         let read = read(&npz(&[("x", array)])).unwrap();
         let data = Dataset::from_arrays(&read, std::slice::from_ref(&input), 2, "calibration").unwrap();

@@ -2,6 +2,8 @@
 
 #[path = "support/hls4ml.rs"]
 mod hls4ml;
+#[path = "support/judge.rs"]
+mod judge;
 #[path = "support/nets.rs"]
 mod nets;
 #[path = "support/published.rs"]
@@ -9,8 +11,8 @@ mod published;
 
 use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding};
-use hls4ml::Job;
-use nets::{Net, Rng, all_samples, reference_of};
+use judge::Case;
+use nets::{Net, Rng, all_samples};
 
 const SAMPLES: usize = 400;
 
@@ -20,39 +22,8 @@ fn judge(cases: &[(&str, FixedModel, Form)]) {
 }
 
 fn judge_on(cases: &[(&str, FixedModel, Form)], inputs: impl Fn(&FixedModel) -> Vec<Vec<f32>>) {
-    let mut prepared = Vec::new();
-    for (label, model, form) in cases {
-        let target = if *form == Form::Uniform { proxy::uniform::envelope(model) } else { model.clone() };
-        let emitted = proxy::emit(model, *form).unwrap_or_else(|e| panic!("{label}: {e}"));
-        let x = inputs(model);
-        let rows: Vec<&[f32]> = x.iter().map(|x| &x[..]).collect();
-        let want = reference_of(&target, &rows, SAMPLES, emitted.input_port.fractional);
-        let names: Vec<String> = model.outputs.iter().map(|&o| proxy::sanitize(&model.values[o].name)).collect();
-        prepared.push((emitted, x, names.into_iter().zip(want).collect::<Vec<_>>()));
-    }
-    let jobs: Vec<Job> = prepared
-        .iter()
-        .map(|(emitted, x, want)| {
-            let port = emitted.input_port;
-            Job {
-                proxy: &emitted.bytes,
-                inputs: x.iter().map(|x| &x[..]).collect(),
-                samples: SAMPLES,
-                expected: want.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
-                stream: false,
-                port: (port != proxy::DEFAULT_PORT).then(|| format!("fixed<{},{}>", port.bits(), port.integer + 1)),
-            }
-        })
-        .collect();
-    let Some(verdicts) = hls4ml::check(&jobs) else { return };
-    let mut bad = String::new();
-    for ((label, _, form), v) in cases.iter().zip(&verdicts) {
-        eprintln!("{label} {form:?}: {} of {} elements differ", v.mismatches, v.elements);
-        if v.mismatches != 0 {
-            bad += &format!("\n{label} {form:?}: {} mismatches: {}", v.mismatches, v.note);
-        }
-    }
-    assert!(bad.is_empty(), "{bad}");
+    let cases: Vec<Case> = cases.iter().map(|(label, model, form)| Case { label, model, form: *form, stream: false }).collect();
+    judge::judge(&cases, SAMPLES, inputs);
 }
 
 #[test]
@@ -205,7 +176,7 @@ fn published_net() {
     for (name, model, y) in published::nets(&shared, "ebops530") {
         let emitted = [Form::Sums, Form::Concat].map(|form| proxy::emit(&model, form).expect("a proxy"));
         let output = "v_10";
-        let job = |bytes| Job {
+        let job = |bytes| hls4ml::Job {
             proxy: bytes,
             inputs: vec![&x],
             stream: false,

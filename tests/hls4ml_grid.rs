@@ -3,50 +3,24 @@
 
 #[path = "support/hls4ml.rs"]
 mod hls4ml;
+#[path = "support/judge.rs"]
+mod judge;
 #[path = "support/nets.rs"]
 mod nets;
 
 use hgq_onnx::graph::Merge;
-use hgq_onnx::proxy::{self, Form};
+use hgq_onnx::proxy::Form;
 use hgq_onnx::quant::{FixedModel, Rounding::*};
-use hls4ml::Job;
-use nets::{Net, Rng, all_samples, reference_of};
+use judge::Case;
+use nets::{Net, Rng, all_samples};
 
 const SAMPLES: usize = 200;
 
 /// Judges every model in one Python process; `stream` for io_stream.
 fn judge(cases: &[(&str, FixedModel, Form, bool)]) {
-    let mut prepared = Vec::new();
-    for (label, model, form, _) in cases {
-        let target = if *form == Form::Uniform { proxy::uniform::envelope(model) } else { model.clone() };
-        let emitted = proxy::emit(model, *form).unwrap_or_else(|e| panic!("{label}: {e}"));
-        let x = all_samples(model, &mut Rng::new(9), SAMPLES);
-        let rows: Vec<&[f32]> = x.iter().map(|x| &x[..]).collect();
-        let want = reference_of(&target, &rows, SAMPLES, emitted.input_port.fractional);
-        let names: Vec<String> = model.outputs.iter().map(|&o| proxy::sanitize(&model.values[o].name)).collect();
-        prepared.push((emitted, x, names.into_iter().zip(want).collect::<Vec<_>>()));
-    }
-    let jobs: Vec<Job> = prepared
-        .iter()
-        .zip(cases)
-        .map(|((emitted, x, want), (.., stream))| Job {
-            proxy: &emitted.bytes,
-            inputs: x.iter().map(|x| &x[..]).collect(),
-            samples: SAMPLES,
-            expected: want.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
-            port: None,
-            stream: *stream,
-        })
-        .collect();
-    let Some(verdicts) = hls4ml::check(&jobs) else { return };
-    let mut bad = String::new();
-    for ((label, _, form, _), v) in cases.iter().zip(&verdicts) {
-        eprintln!("{label} {form:?}: {} of {} elements differ", v.mismatches, v.elements);
-        if v.mismatches != 0 {
-            bad += &format!("\n{label} {form:?}: {} mismatches: {}", v.mismatches, v.note);
-        }
-    }
-    assert!(bad.is_empty(), "{bad}");
+    let cases: Vec<Case> =
+        cases.iter().map(|(label, model, form, stream)| Case { label, model, form: *form, stream: *stream }).collect();
+    judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
 }
 
 /// Conv, pool, conv, flatten, dense, channels of several formats.

@@ -8,7 +8,7 @@ mod jobs;
 mod support;
 
 use hgq_onnx::convert::{Error, inspect};
-use hgq_onnx::graph::moves::channels_last_order;
+use hgq_onnx::graph::channels;
 use hgq_onnx::graph::{eval, import};
 use hgq_onnx::onnx::codec::decode;
 use hgq_onnx::onnx::limits::Limits;
@@ -48,7 +48,7 @@ fn features(samples: usize, width: usize) -> Vec<f32> {
 /// Samples as the proxy takes them: channels last.
 fn as_proxy(proxy: &[u8], x: &[f32]) -> Vec<f32> {
     let program = Program::from_bytes(proxy).unwrap();
-    let order = channels_last_order(&program.inputs()[0].shape);
+    let order = channels::order(&program.inputs()[0].shape);
     x.chunks_exact(order.len()).flat_map(|row| order.iter().map(|&e| row[e])).collect()
 }
 

@@ -43,7 +43,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let bounds = exact.bounds();
     let full_bounds = interval::bounds(&c.exactly.full)?;
     let validation: Vec<&[f32]> = c.data.validation.inputs.iter().map(|v| v.as_slice()).collect();
-    let channels_first: &[Option<Vec<usize>>] = if c.job.config.proxy.keep_input_layout { &c.source.input_orders } else { &[] };
+    let channels_first = c.source.proxy_orders(&c.job.config);
     let ran = run_in_file_order(&c.emitted.program, channels_first, &validation, c.data.validation.samples)
         .map_err(|e| Error::Verification(e.to_string()))?;
     let calibration: Vec<&[f32]> = c.data.calibration.inputs.iter().map(|v| v.as_slice()).collect();

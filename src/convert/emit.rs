@@ -1,7 +1,7 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
-use super::layout::to_file;
 use super::{Error, report};
+use crate::data::order::to_file;
 use crate::proxy::{Form, Proxy, emit_for};
 use crate::quant::FixedModel;
 use crate::quant::exact::Exact;
@@ -109,7 +109,7 @@ fn slice<'a>(model: &FixedModel, inputs: &[&'a [f32]], start: usize, n: usize) -
     inputs.iter().zip(&model.inputs).map(|(x, &i)| &x[start * model.len_of(i)..(start + n) * model.len_of(i)]).collect()
 }
 
-/// The inputs as the proxy takes them.
+/// The inputs as a file takes them that has those with an order in `channels_first` in that order.
 pub fn in_file_order<'a>(channels_first: &[Option<Vec<usize>>], rows: &[&'a [f32]]) -> Vec<Cow<'a, [f32]>> {
     let order = |at: usize| channels_first.get(at).and_then(|o| o.as_ref());
     let turn = |(at, &x): (usize, &&'a [f32])| order(at).map_or(Cow::Borrowed(x), |order| Cow::Owned(to_file(x, order)));

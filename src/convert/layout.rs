@@ -1,4 +1,4 @@
-//! Several inputs and outputs as the stages take them: outputs joined per sample, channels first or last.
+//! Several inputs and outputs as the stages take them: joined per sample.
 
 /// One row per sample: all inputs or outputs of the sample after one another. `widths[n]`: values per sample of part `n`.
 pub fn join<T: Copy>(parts: &[impl AsRef<[T]>], widths: &[usize], samples: usize) -> Vec<T> {
@@ -11,31 +11,12 @@ pub fn join<T: Copy>(parts: &[impl AsRef<[T]>], widths: &[usize], samples: usize
     out
 }
 
-/// Samples in the graph's order → in the order of the file; element `j` of the graph's is element `order[j]` of the file's.
-pub fn to_file(rows: &[f32], order: &[usize]) -> Vec<f32> {
-    let mut out = vec![0.0; rows.len()];
-    for (to, from) in out.chunks_exact_mut(order.len().max(1)).zip(rows.chunks_exact(order.len().max(1))) {
-        for (&v, &at) in from.iter().zip(order) {
-            to[at] = v;
-        }
-    }
-    out
-}
-
-/// The inverse of [`to_file`].
-pub fn to_graph<T: Copy>(rows: &[T], order: &[usize]) -> Vec<T> {
-    rows.chunks_exact(order.len().max(1)).flat_map(|row| order.iter().map(|&from| row[from])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn orders_are_inverse_and_parts_interleave() {
-        let order = [2, 0, 1];
-        assert_eq!(to_graph(&[10.0, 11.0, 12.0], &order), [12.0, 10.0, 11.0]);
-        assert_eq!(to_file(&to_graph(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &order), &order), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    fn parts_interleave() {
         assert_eq!(join(&[vec![1, 2], vec![10, 11, 20, 21]], &[1, 2], 2), [1, 10, 11, 2, 20, 21]);
     }
 }

@@ -143,7 +143,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         FormName::Uniform => Form::Uniform,
     };
     let calibration: Vec<&[f32]> = data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
-    let channels_first: &[Option<Vec<usize>>] = if config.proxy.keep_input_layout { &source.input_orders } else { &[] };
+    let channels_first = source.proxy_orders(config);
     let judged = |m: &Model| judge.judge(m).map_err(Error::from);
     // epoch 0 is the start, made exact already
     let exactly = if point.epoch == 0 { start } else { judged(&point.payload)? };

@@ -1,8 +1,8 @@
 //! From uploaded bytes to a checked graph and checked data. Every fault of model, data and configuration is found here.
 
-use super::layout::{join, to_graph};
-use super::{DataFile, Error, NodeFault};
-use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, split};
+use super::layout::join;
+use super::{DataFile, Error, JobConfig, NodeFault};
+use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, order::to_graph, split};
 use crate::graph::eval;
 use crate::graph::import::{ImportError, Note, import};
 use crate::graph::{Graph, Op, ValueId};
@@ -35,6 +35,11 @@ impl Source {
     /// Values per sample of each input.
     pub fn input_widths(&self) -> Vec<usize> {
         self.graph.inputs.iter().map(|&i| self.graph.len_of(i)).collect()
+    }
+
+    /// The orders in which the proxy takes its inputs; none where it has them all as the graph has.
+    pub fn proxy_orders(&self, config: &JobConfig) -> &[Option<Vec<usize>>] {
+        if config.proxy.keep_input_layout { &self.input_orders } else { &[] }
     }
 
     /// What the inputs take, by name.

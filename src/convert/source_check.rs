@@ -1,12 +1,11 @@
 //! The imported graph against the file sent: tract executes the file on the user's own samples.
 
-use super::layout::{to_file, to_graph};
+use super::emit::in_file_order;
 use super::prepare::Source;
-use crate::data::Dataset;
+use crate::data::{Dataset, order::to_graph};
 use crate::graph::eval;
 use crate::verify::tract;
 use serde::Serialize;
-use std::borrow::Cow;
 
 /// Samples compared; tract runs files of fixed batch size one sample at a time.
 const SAMPLES: usize = 1024;
@@ -32,11 +31,7 @@ pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {
     let graph = &source.graph;
     let n = data.samples.min(SAMPLES);
     let rows: Vec<&[f32]> = data.inputs.iter().zip(&graph.inputs).map(|(x, &i)| &x[..n * graph.len_of(i)]).collect();
-    let in_file: Vec<Cow<[f32]>> = rows
-        .iter()
-        .zip(&source.input_orders)
-        .map(|(&x, order)| order.as_ref().map_or(Cow::Borrowed(x), |order| Cow::Owned(to_file(x, order))))
-        .collect();
+    let in_file = in_file_order(&source.input_orders, &rows);
     let in_file: Vec<&[f32]> = in_file.iter().map(|x| &x[..]).collect();
     let refused =
         |text: String| ImportCheck { max_abs_diff_vs_source: None, samples: 0, outliers: 0, refused: Some(text), elements: 0 };
@@ -52,7 +47,10 @@ pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {
     };
     let (mut most, mut outliers, mut elements) = (0f64, 0, 0);
     for ((a, b), order) in ours.iter().zip(theirs).zip(&source.output_orders) {
-        let b = order.as_ref().map_or_else(|| b.clone(), |order| to_graph(&b, order));
+        let b = match order {
+            Some(order) => to_graph(&b, order),
+            None => b,
+        };
         elements += a.len();
         if a.len() != b.len() {
             return refused(format!("tract gives {} values where the graph gives {}", b.len(), a.len()));

@@ -1,10 +1,9 @@
 //! `hgq-onnx verify`: bit-exact execution of a proxy on given inputs.
 
-use super::layout::to_graph;
 use super::prepare::lines;
 use super::{DataFile, Error, NodeFault};
-use crate::data::{Array, Arrays, DataError, DataLimits, Values};
-use crate::graph::moves::channels_last_order;
+use crate::data::{Array, Arrays, DataError, DataLimits, Values, order::to_graph};
+use crate::graph::channels;
 use crate::verify::fixed::{FixedError, Program};
 
 /// Result of executing a proxy bit-exactly.
@@ -51,14 +50,13 @@ pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> R
             continue;
         }
         let sample = array.shape.get(1..).unwrap_or_default();
-        let first = shape.split_last().map(|(&channels, rest)| [&[channels], rest].concat()).unwrap_or_default();
         let as_it_is = sample == shape || sample.len() < 2;
-        if values.len() != n * len || !(as_it_is || sample == first) {
+        if values.len() != n * len || !(as_it_is || sample == channels::to_first(shape)) {
             faults.push(format!("inputs: array of shape {:?} does not fit input `{name}`, {shape:?} per sample", array.shape));
             continue;
         }
         // images as the model that was converted takes them
-        let values = if as_it_is { values } else { to_graph(&values, &channels_last_order(shape)) };
+        let values = if as_it_is { values } else { to_graph(&values, &channels::order(shape)) };
         if *samples.get_or_insert(n) != n {
             faults.push(format!("inputs: array for `{name}` has {n} samples, another has {}", samples.unwrap_or(0)));
             continue;

@@ -4,6 +4,7 @@ use super::{
     DataError, Targets,
     arrays::{Array, Arrays},
     npy::Values,
+    order::to_graph,
     targets,
 };
 
@@ -154,9 +155,7 @@ fn samples(array: &Array, input: &InputShape, faults: &mut Vec<String>) -> Optio
             None
         }
         None => Some(match &input.order {
-            Some(order) if as_file => {
-                values.chunks_exact(len.max(1)).flat_map(|row| order.iter().map(|&from| row[from])).collect()
-            }
+            Some(order) if as_file => to_graph(&values, order),
             _ => values,
         }),
     }

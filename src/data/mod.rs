@@ -4,6 +4,7 @@ mod arrays;
 mod dataset;
 mod error;
 mod npy;
+pub mod order;
 pub mod rng;
 mod split;
 mod targets;

@@ -68,6 +68,20 @@ impl<O> Dag<O> {
         self.values[value].len()
     }
 
+    /// The sample shapes of `values`.
+    pub fn shapes(&self, values: &[ValueId]) -> Vec<&[usize]> {
+        values.iter().map(|&v| &self.values[v].shape[..]).collect()
+    }
+
+    /// The last node that reads each value.
+    pub fn last_readers(&self) -> Vec<Option<usize>> {
+        let mut last = vec![None; self.values.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|&v| last[v] = Some(index));
+        }
+        last
+    }
+
     /// Adds a value and returns its id.
     pub fn add_value(&mut self, name: impl Into<String>, shape: Vec<usize>) -> ValueId {
         self.values.push(Value { name: name.into(), shape });

@@ -39,7 +39,9 @@ pub enum EvalError {
 pub fn run(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId]) -> Result<Vec<Vec<f64>>, EvalError> {
     check(graph, inputs, samples, wanted)?;
     let prepared: Vec<Prepared> = graph.nodes.iter().map(|n| Prepared::of(&n.op)).collect();
-    let last_use = last_uses(graph, wanted);
+    let mut last_use = graph.last_readers();
+    // what is asked for is kept
+    wanted.iter().for_each(|&id| last_use[id] = None);
     let largest = graph.values.iter().map(|v| v.len()).max().unwrap_or(1).max(1);
     let size = (BLOCK_ELEMENTS / largest).clamp(1, BLOCK);
     let blocks: Vec<Vec<Vec<f64>>> = (0..samples.div_ceil(size))
@@ -60,16 +62,6 @@ pub fn run(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId])
         }
     }
     Ok(results)
-}
-
-/// The last node that reads each value; `None` where it is asked for.
-fn last_uses(graph: &Graph, wanted: &[ValueId]) -> Vec<Option<usize>> {
-    let mut last = vec![None; graph.values.len()];
-    for (index, node) in graph.nodes.iter().enumerate() {
-        node.inputs.iter().for_each(|&input| last[input] = Some(index));
-    }
-    wanted.iter().for_each(|&id| last[id] = None);
-    last
 }
 
 fn evaluate(
@@ -114,8 +106,7 @@ fn evaluate(
 }
 
 fn concat(graph: &Graph, inputs: &[ValueId], axis: usize, values: &[Vec<f64>], samples: usize) -> Vec<f64> {
-    let shapes: Vec<&[usize]> = inputs.iter().map(|&i| &graph.values[i].shape[..]).collect();
-    let map = moves::concat(&shapes, axis);
+    let map = moves::concat(&graph.shapes(inputs), axis);
     let element = |sample: usize, &(which, e): &(usize, usize)| values[inputs[which]][sample * graph.len_of(inputs[which]) + e];
     (0..samples).flat_map(|sample| map.iter().map(move |from| element(sample, from))).collect()
 }

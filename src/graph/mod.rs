@@ -2,6 +2,7 @@
 //! BatchNormalization folded into weights. `import` reads the file, `pass/` holds one rewrite per file.
 
 pub mod annotation;
+pub mod channels;
 pub mod dag;
 pub mod eval;
 pub mod import;

@@ -1,4 +1,4 @@
-//! Where the elements of a result come from, for what only moves elements: concatenation, padding, the channels first or last.
+//! Where the elements of a result come from, for what only moves elements: concatenation and padding.
 
 /// For each element of the concatenation along `axis` of samples of `shapes`: which operand it comes from and which element of it.
 /// All shapes agree but for `axis`.
@@ -14,11 +14,13 @@ pub fn concat(shapes: &[&[usize]], axis: usize) -> Vec<(usize, usize)> {
     map
 }
 
-/// The shape of the concatenation.
-pub fn concat_shape(shapes: &[&[usize]], axis: usize) -> Vec<usize> {
-    let mut shape = shapes.first().map(|s| s.to_vec()).unwrap_or_default();
+/// The shape of the concatenation; `None` where the shapes do not agree or have no such axis.
+pub fn concat_shape(shapes: &[&[usize]], axis: usize) -> Option<Vec<usize>> {
+    let first = shapes.first().filter(|s| axis < s.len())?;
+    let alike = |s: &&[usize]| s.len() == first.len() && (0..s.len()).all(|a| a == axis || s[a] == first[a]);
+    let mut shape = shapes.iter().all(alike).then(|| first.to_vec())?;
     shape[axis] = shapes.iter().map(|s| s[axis]).sum();
-    shape
+    Some(shape)
 }
 
 /// For each element of a sample of `shape` padded with zeros: the element it comes from, `None` for a zero.
@@ -41,13 +43,6 @@ pub fn pad(shape: &[usize], before: &[usize], after: &[usize]) -> Vec<Option<usi
         .collect()
 }
 
-/// For each element of a sample of `shape` with the channels last: its place in the same sample with the channels first.
-pub fn channels_last_order(shape: &[usize]) -> Vec<usize> {
-    let channels = shape.last().copied().unwrap_or(1).max(1);
-    let len: usize = shape.iter().product();
-    (0..len).map(|e| e % channels * (len / channels) + e / channels).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +52,8 @@ mod tests {
         let shapes: [&[usize]; 2] = [&[2, 1], &[2, 2]];
         assert_eq!(concat(&shapes, 1), [(0, 0), (1, 0), (1, 1), (0, 1), (1, 2), (1, 3)]);
         assert_eq!(concat(&[&[1], &[2]], 0), [(0, 0), (1, 0), (1, 1)]);
-        assert_eq!(concat_shape(&shapes, 1), [2, 3]);
+        assert_eq!(concat_shape(&shapes, 1), Some(vec![2, 3]));
+        assert_eq!((concat_shape(&shapes, 0), concat_shape(&shapes, 2), concat_shape(&[], 0)), (None, None, None));
     }
 
     #[test]

@@ -20,6 +20,28 @@ impl Window {
         Window { input: [height, width, channels], kernel: [1, 1], stride: [1, 1], pads: [0; 4], groups: 1 }
     }
 
+    /// A window over a sample of `shape` (channels last, one or two axes of positions), from one number per axis; `pads` has the begin of
+    /// every axis, then the end. `None` where the numbers are not as many.
+    pub fn over(shape: &[usize], kernel: &[usize], stride: &[usize], pads: &[usize], groups: usize) -> Option<Window> {
+        Some(match (shape, kernel, stride, pads) {
+            (&[width, channels], &[kernel], &[stride], &[left, right]) => Window {
+                input: [1, width, channels],
+                kernel: [1, kernel],
+                stride: [1, stride],
+                pads: [0, left, 0, right],
+                groups,
+            },
+            (&[height, width, channels], &[rows, columns], &[down, along], &[top, left, bottom, right]) => Window {
+                input: [height, width, channels],
+                kernel: [rows, columns],
+                stride: [down, along],
+                pads: [top, left, bottom, right],
+                groups,
+            },
+            _ => return None,
+        })
+    }
+
     /// Height and width of the output; 0 where the kernel does not fit.
     pub fn output(&self) -> [usize; 2] {
         let size = |axis: usize| {
@@ -35,6 +57,11 @@ impl Window {
     /// Output positions.
     pub fn positions(&self) -> usize {
         self.output().iter().product()
+    }
+
+    /// The sample shape of the output with `axes` axes of positions, 1 or 2, and `channels`.
+    pub fn shape(&self, axes: usize, channels: usize) -> Vec<usize> {
+        [&self.output()[2 - axes.min(2)..], &[channels]].concat()
     }
 
     /// Kernel positions.
@@ -69,20 +96,26 @@ impl Window {
         Some(row * self.input[1] + column)
     }
 
+    /// How many of `outputs` output channels a group computes.
+    pub fn group_outputs(&self, outputs: usize) -> usize {
+        (outputs / self.groups.max(1)).max(1)
+    }
+
+    /// The input channel that entry `k` of the patch of output channel `o` (of `outputs`) reads.
+    pub fn channel(&self, k: usize, o: usize, outputs: usize) -> usize {
+        o / self.group_outputs(outputs) * self.group_channels() + k % self.group_channels().max(1)
+    }
+
     /// The element of the input sample that entry `k` of the patch of output channel `o` (of `outputs`) reads at `position`;
     /// `None` in the padding.
     pub fn element(&self, position: usize, k: usize, o: usize, outputs: usize) -> Option<usize> {
-        let per_group = self.group_channels();
-        let group = o / (outputs / self.groups.max(1)).max(1);
-        let channel = group * per_group + k % per_group;
-        Some(self.pixel(position, k / per_group)? * self.input[2] + channel)
+        Some(self.pixel(position, k / self.group_channels().max(1))? * self.input[2] + self.channel(k, o, outputs))
     }
 
     /// The weight row with which output channel `o` (of `outputs`) multiplies `channel` under tap `tap`; `None` in another group.
     pub fn row(&self, tap: usize, channel: usize, o: usize, outputs: usize) -> Option<usize> {
         let per_group = self.group_channels().max(1);
-        let group = o / (outputs / self.groups.max(1)).max(1);
-        (channel / per_group == group).then_some(tap * per_group + channel % per_group)
+        (channel / per_group == o / self.group_outputs(outputs)).then_some(tap * per_group + channel % per_group)
     }
 
     /// True when some output may read nothing but padding.
@@ -108,6 +141,14 @@ mod tests {
         assert_eq!((w.pixel(0, 0), w.pixel(0, 2), w.pixel(4, 2), w.pixel(4, 3)), (None, Some(0), Some(4), None));
         // entry 5 is channel 1 under tap 2, entry 7 under tap 3
         assert_eq!((w.element(0, 5, 0, 7), w.element(0, 7, 0, 7)), (Some(1), Some(3)));
+    }
+
+    #[test]
+    fn one_axis_is_a_row() {
+        let w = Window::over(&[5, 2], &[3], &[2], &[1, 0], 1).unwrap();
+        assert_eq!(w, Window { input: [1, 5, 2], kernel: [1, 3], stride: [1, 2], pads: [0, 1, 0, 0], groups: 1 });
+        assert_eq!((w.shape(1, 7), w.shape(2, 7)), (vec![2, 7], vec![1, 2, 7]));
+        assert_eq!(Window::over(&[5, 2], &[3, 3], &[2], &[1, 0], 1), None);
     }
 
     #[test]

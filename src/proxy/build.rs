@@ -2,6 +2,7 @@
 //! its output, batch 1, opset 13 (contract, sections a and b).
 
 use super::name::Namer;
+use crate::onnx::CHANNELS_LAST;
 use crate::onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
     ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto, type_proto,
@@ -9,8 +10,6 @@ use crate::onnx::proto::{
 
 /// Domain of `Quant`.
 pub const QUANT_DOMAIN: &str = "qonnx.custom_op.general";
-/// Domain of `Conv` and `MaxPool` on channels-last data.
-pub const CHANNELS_LAST: &str = "qonnx.custom_op.channels_last";
 const OPSET: i64 = 13;
 const IR_VERSION: i64 = 8;
 

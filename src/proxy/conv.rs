@@ -87,11 +87,16 @@ impl Lower<'_> {
         if part.lead == lead {
             return Ok(part.tensor.clone());
         }
+        let out = self.b.name(&format!("{}_shaped", part.tensor));
+        self.reshaped(part, lead, out)
+    }
+
+    /// The tensor of a part on as many other positions, called `out`.
+    pub(super) fn reshaped(&mut self, part: &Part, lead: &[usize], out: String) -> Result<String, Reason> {
         let (found, wanted) = (part.lead.iter().product::<usize>(), lead.iter().product::<usize>());
         if found != wanted {
             return Err(Reason::Shape { what: "positions", found, wanted });
         }
-        let out = self.b.name(&format!("{}_shaped", part.tensor));
         Ok(self.b.reshape(part.tensor.clone(), out, &shape(lead, part.elements.len())))
     }
 }

@@ -4,7 +4,7 @@ use super::constant::{covering, quant_type};
 use super::error::Reason;
 use super::linear::Group;
 use super::lower::Lower;
-use super::part::{Base, Part, Stage};
+use super::part::{Part, Stage};
 
 impl<'a> Lower<'a> {
     /// Writes a stage of [`Base::Copy`]. `groups` has one entry per part with the part's elements; without it every part gets an
@@ -48,17 +48,7 @@ impl<'a> Lower<'a> {
                 parts.push(part.clone());
                 continue;
             }
-            let select = Stage {
-                parts: vec![part.clone()],
-                base: Base::Select,
-                base_value: stage.source,
-                activation: None,
-                pools: Vec::new(),
-                lead: super::conv::lead_of(&self.leads[stage.source]),
-                value: stage.source,
-                ..stage.clone()
-            };
-            parts.extend(self.linear(&select, &[self.exact(stage.source, part.elements.clone(), None)])?);
+            parts.push(self.selected(&stage.node, stage.source, vec![part.clone()], part.elements.clone())?);
         }
         Ok(Stage { parts, ..stage.clone() })
     }

@@ -136,8 +136,7 @@ pub fn spans(model: &FixedModel, port: Kif) -> Result<Vec<Vec<Span>>, Vec<Fault>
     }
     for node in &model.nodes {
         let operands: Vec<&[Span]> = node.inputs.iter().map(|&v| &all[v][..]).collect();
-        let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
-        match step(&node.op, &operands, &shapes, model.len_of(node.output)) {
+        match step(&node.op, &operands, &model.shapes(&node.inputs), model.len_of(node.output)) {
             Ok(result) => {
                 let bits = result.iter().map(|s| s.kif().bits()).max().unwrap_or(0);
                 if bits > MAX_BITS {

@@ -13,9 +13,11 @@ impl<'a> Lower<'a> {
         let value = node.output;
         let lead = self.leads[value].clone();
         if lead.is_empty() {
-            let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &self.model.values[v].shape[..]).collect();
             let mut to: Vec<Vec<usize>> = node.inputs.iter().map(|&v| vec![0; self.model.len_of(v)]).collect();
-            moves::concat(&shapes, axis).into_iter().enumerate().for_each(|(at, (which, e))| to[which][e] = at);
+            moves::concat(&self.model.shapes(&node.inputs), axis)
+                .into_iter()
+                .enumerate()
+                .for_each(|(at, (which, e))| to[which][e] = at);
             let mut parts = Vec::new();
             for (&v, to) in node.inputs.iter().zip(&to) {
                 parts.extend(self.parts(v).into_iter().map(|p| renumbered(p, |e| to[e])));
@@ -41,12 +43,7 @@ impl<'a> Lower<'a> {
         for &v in &node.inputs {
             let part = match &self.parts(v)[..] {
                 [p] if p.elements == elements && !p.is_flipped() => p.clone(),
-                parts => {
-                    let stage = self.selection(&node.name, v, parts.to_vec());
-                    let group = self.exact(v, elements.clone(), None);
-                    let written = self.linear(&stage, &[group])?;
-                    written.into_iter().next().ok_or_else(|| Reason::Structure("nothing was written".into()))?
-                }
+                parts => self.selected(&node.name, v, parts.to_vec(), elements.clone())?,
             };
             joined = Some(match joined {
                 None => part,

@@ -9,7 +9,7 @@ use super::error::{Fault, LEAKY_LIMIT, Reason};
 use super::interval::Span;
 use super::layout;
 use super::linear::Group;
-use super::part::{Activation, Base, Part, Stage, State, shape};
+use super::part::{Activation, Base, Part, Stage, State, only, shape};
 use super::{Form, Warning};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
@@ -169,18 +169,7 @@ impl<'a> Lower<'a> {
             Base::Select => conv::lead_of(&self.leads[source]),
             Base::Copy => self.leads[source].clone(),
         };
-        Stage {
-            node: node.name.clone(),
-            parts,
-            source,
-            base,
-            base_value,
-            affine: None,
-            activation: None,
-            lead,
-            pools: Vec::new(),
-            value: node.output,
-        }
+        Stage { base, base_value, lead, value: node.output, ..self.selection(&node.name, source, parts) }
     }
 
     /// A 0/1 matrix on (some parts of) a value that is written.
@@ -197,6 +186,19 @@ impl<'a> Lower<'a> {
             pools: Vec::new(),
             value,
         }
+    }
+
+    /// One tensor of exactly `elements` of a value that is written as `parts`.
+    pub(super) fn selected(
+        &mut self,
+        node: &str,
+        value: ValueId,
+        parts: Vec<Part>,
+        elements: Vec<usize>,
+    ) -> Result<Part, Reason> {
+        let stage = self.selection(node, value, parts);
+        let group = self.exact(value, elements, None);
+        only(self.linear(&stage, &[group])?)
     }
 
     fn copy_of(&mut self, node: &Node<FixedOp>, source: ValueId) -> Stage<'a> {

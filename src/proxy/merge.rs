@@ -63,19 +63,13 @@ impl<'a> Lower<'a> {
         if part.elements == elements && !part.is_flipped() {
             return Ok(part.clone());
         }
-        let stage = self.selection(&node.name, value, vec![part.clone()]);
-        let group = self.exact(value, elements.to_vec(), None);
-        let part = self.linear(&stage, &[group])?;
-        part.into_iter().next().ok_or_else(|| Reason::Structure("nothing was selected".into()))
+        self.selected(&node.name, value, vec![part.clone()], elements.to_vec())
     }
 
     /// The constants of `value` for the units of `like`, on the same positions: a product of it with 0 and a bias.
     fn constants(&mut self, node: &Node<FixedOp>, value: ValueId, like: &Part) -> Result<Part, Reason> {
         let zero = Part { elements: vec![NOWHERE; like.elements.len()], ..like.clone() };
-        let stage = self.selection(&node.name, value, vec![zero]);
-        let group = self.exact(value, like.elements.clone(), None);
-        let part = self.linear(&stage, &[group])?;
-        part.into_iter().next().ok_or_else(|| Reason::Structure("nothing was written".into()))
+        self.selected(&node.name, value, vec![zero], like.elements.clone())
     }
 
     fn merged(&mut self, node: &Node<FixedOp>, merge: Merge, a: Part, b: Part) -> Result<Part, Reason> {

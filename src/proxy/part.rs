@@ -1,5 +1,6 @@
 //! What a value of the exact model looks like in the proxy while it is being written.
 
+use super::error::Reason;
 use crate::graph::{ValueId, Window};
 use crate::quant::{FixedAffine, FixedDense};
 use std::rc::Rc;
@@ -46,6 +47,14 @@ impl Part {
     pub fn is_flipped(&self) -> bool {
         self.negated.contains(&true)
     }
+}
+
+/// The part that was written for one group.
+///
+/// # Errors
+/// There is none.
+pub fn only(written: Vec<Part>) -> Result<Part, Reason> {
+    written.into_iter().next().ok_or_else(|| Reason::Structure("nothing was written".into()))
 }
 
 /// `[1, lead.., units]`.

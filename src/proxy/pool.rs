@@ -8,7 +8,7 @@ use super::build::ints;
 use super::error::Reason;
 use super::linear::Group;
 use super::lower::Lower;
-use super::part::{Base, Part, Stage, State, shape};
+use super::part::{Base, Part, Stage, State, only, shape};
 use crate::graph::{Node, ValueId, Window, moves};
 use crate::quant::FixedOp;
 
@@ -69,12 +69,8 @@ impl<'a> Lower<'a> {
         if part.lead == lead && name.is_none() {
             return Ok(part);
         }
-        let (found, wanted) = (part.lead.iter().product::<usize>(), lead.iter().product::<usize>());
-        if found != wanted {
-            return Err(Reason::Shape { what: "positions", found, wanted });
-        }
         let out = name.unwrap_or_else(|| self.b.name(&format!("{}_placed", part.tensor)));
-        let tensor = self.b.reshape(part.tensor.clone(), out, &shape(&lead, part.elements.len()));
+        let tensor = self.reshaped(&part, &lead, out)?;
         Ok(Part { tensor, lead, ..part })
     }
 
@@ -83,14 +79,13 @@ impl<'a> Lower<'a> {
         if !part.bare && !part.is_flipped() {
             return Ok(part);
         }
-        let group = self.exact(value, part.elements.clone(), None);
+        let elements = part.elements.clone();
+        if part.is_flipped() {
+            return self.selected(node, value, vec![part], elements);
+        }
+        let group = self.exact(value, elements, None);
         let stage = self.selection(node, value, vec![part.clone()]);
-        let written = if part.is_flipped() {
-            self.linear(&stage, &[group])?
-        } else {
-            self.copy(&Stage { base: Base::Copy, lead: part.lead.clone(), ..stage }, Some(&[group]))?
-        };
-        written.into_iter().next().ok_or_else(|| Reason::Structure("nothing was written".into()))
+        only(self.copy(&Stage { base: Base::Copy, lead: part.lead, ..stage }, Some(&[group]))?)
     }
 
     pub(super) fn pad(

@@ -43,8 +43,7 @@ pub fn wire_formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> V
             FixedOp::AveragePool(a) => widest(&wire_formats(model, bounds, node.inputs[0]), &a.window),
             FixedOp::Concat { axis } => {
                 let inputs: Vec<Vec<Kif>> = node.inputs.iter().map(|&v| wire_formats(model, bounds, v)).collect();
-                let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
-                moves::concat(&shapes, *axis).into_iter().map(|(which, e)| inputs[which][e]).collect()
+                moves::concat(&model.shapes(&node.inputs), *axis).into_iter().map(|(which, e)| inputs[which][e]).collect()
             }
             FixedOp::Pad { before, after } => {
                 let formats = wire_formats(model, bounds, node.inputs[0]);
@@ -129,7 +128,7 @@ fn merge(node: usize, op: Merge, operands: &[Vec<Kif>]) -> LayerEbops {
 fn widest(formats: &[Kif], window: &Window) -> Vec<Kif> {
     let (taps, channels) = (Taps::pooling(window), window.input[2]);
     let at = |at: usize| {
-        let under = (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels));
+        let under = taps.under(at / channels, at % channels);
         under.map(|e| formats[e]).max_by_key(|f| f.bits()).unwrap_or(Kif::ZERO)
     };
     (0..taps.positions * channels).map(at).collect()

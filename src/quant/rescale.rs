@@ -5,7 +5,7 @@
 use super::exact::MinMax;
 use super::kif::{ceil_log2, exp2i, floor_log2};
 use super::qonnx::power_of_two;
-use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId};
+use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId, channels::per_channel};
 
 /// Fractional bits of a factor that stands as a multiplication of its own: an error of 1/32 step at the end of an 8-bit range.
 const FACTOR_F: i32 = 11;
@@ -133,14 +133,8 @@ impl Rescaled {
             match &mut self.graph.nodes[c].op {
                 Op::Dense(d) => {
                     let outputs = d.outputs.max(1);
-                    let element = |k: usize, o: usize| match &d.window {
-                        None => k,
-                        // the factors of a channel are the same everywhere
-                        Some(w) => {
-                            let group = o / (outputs / w.groups.max(1)).max(1);
-                            group * w.group_channels() + k % w.group_channels().max(1)
-                        }
-                    };
+                    // the factors of a channel are the same everywhere
+                    let element = |k: usize, o: usize| d.window.as_ref().map_or(k, |w| w.channel(k, o, outputs));
                     let factors: Vec<f64> = (0..d.weight.len()).map(|e| back[element(e / outputs, e % outputs)]).collect();
                     scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| factors[e]);
                 }
@@ -209,12 +203,6 @@ impl Rescaled {
         let node = Node { name: format!("{name}_rescaled"), op: Op::Affine(affine), inputs: vec![inner], output: value };
         self.graph.nodes.insert(at + 1, node);
     }
-}
-
-/// One factor per channel (last axis), if all positions of a channel agree.
-fn per_channel(factor: &[f64], channels: usize) -> Option<Vec<f64>> {
-    let first = factor.get(..channels)?;
-    factor.chunks(channels.max(1)).all(|row| row == first).then(|| first.to_vec())
 }
 
 /// The factors on the other side of an operation that positive factors pass through; `len` elements are there.

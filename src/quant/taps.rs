@@ -34,8 +34,7 @@ impl Taps {
                 }
             }
         }
-        let group_outputs = (outputs / w.groups.max(1)).max(1);
-        Taps { positions, patch, first, group_outputs, group_channels: w.group_channels() }
+        Taps { positions, patch, first, group_outputs: w.group_outputs(outputs), group_channels: w.group_channels() }
     }
 
     /// The table of a pooling window: one output per channel.
@@ -50,6 +49,12 @@ impl Taps {
             NOTHING => None,
             first => Some(first as usize + o / self.group_outputs * self.group_channels),
         }
+    }
+
+    /// The elements that output `o` reads at `position`, in the order of the patch, without padding.
+    #[inline]
+    pub fn under(&self, position: usize, o: usize) -> impl Iterator<Item = usize> {
+        (0..self.patch).filter_map(move |k| self.element(position, k, o))
     }
 
     /// True when some weight reads padding.
@@ -79,6 +84,7 @@ mod tests {
             }
         }
         assert!(t.is_padded());
+        assert_eq!(t.under(0, 0).collect::<Vec<_>>(), [0, 1, 4, 5]);
         let flat = Taps::new(3, 2, None);
         assert_eq!((flat.element(0, 2, 1), flat.is_padded()), (Some(2), false));
     }

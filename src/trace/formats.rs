@@ -41,7 +41,7 @@ pub fn lowered(trained: Kif, min: f64, max: f64, symmetric: bool) -> Kif {
 
 /// No bits is the zero format. A lone sign bit is one: {−1, 0} steps.
 pub fn legal(format: Kif) -> Kif {
-    if format.bits() == 0 { Kif::ZERO } else { format }
+    if format.is_zero() { Kif::ZERO } else { format }
 }
 
 /// `[min, max]` scaled by `cover` about its middle and rounded half up to the grid `2^-f`.

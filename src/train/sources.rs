@@ -38,7 +38,7 @@ impl Sources {
                 QOp::MaxPool(w) => x.cloned().map(|sets| s.widest(&sets, w)),
                 QOp::AveragePool(a) => x.cloned().map(|sets| s.widest(&sets, &a.window)),
                 QOp::Concat { axis } => {
-                    let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
+                    let shapes = model.shapes(&node.inputs);
                     let sets: Option<Vec<&Vec<u32>>> = node.inputs.iter().map(|&v| s.of[v].as_ref()).collect();
                     sets.map(|sets| moves::concat(&shapes, *axis).into_iter().map(|(which, e)| sets[which][e]).collect())
                 }
@@ -89,7 +89,7 @@ impl Sources {
         let (taps, channels) = (Taps::pooling(window), window.input[2].max(1));
         let mut out = Vec::with_capacity(taps.positions * channels);
         for at in 0..taps.positions * channels {
-            let under = (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)).map(|e| sets[e]);
+            let under = taps.under(at / channels, at % channels).map(|e| sets[e]);
             let distinct = unique(under);
             out.push(match distinct[..] {
                 [] => ZERO,

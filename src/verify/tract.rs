@@ -21,10 +21,7 @@ use std::{
 use thiserror::Error;
 use tract_onnx::{prelude::*, tract_core::internal::bail};
 
-use crate::onnx::{
-    self, Limits,
-    proto::{ModelProto, tensor_shape_proto::dimension::Value, type_proto},
-};
+use crate::onnx::{self, Limits, info, proto::ModelProto};
 
 /// Samples per call, where the graph takes any batch. A prime, so that an axis mistaken for the batch does not fit.
 const BLOCK: usize = 251;
@@ -52,8 +49,7 @@ pub enum TractError {
 /// [`TractError`]; tract's panics become errors.
 pub fn run(bytes: &[u8], inputs: &[&[f32]], samples: usize) -> Result<Vec<Vec<f32>>, TractError> {
     let model = onnx::decode(bytes, &Limits::default())?;
-    let names: Vec<&str> = model.graph.iter().flat_map(|g| &g.output).map(|o| o.name()).collect();
-    let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
+    let names: Vec<String> = model.graph.iter().flat_map(|g| &g.output).map(|o| o.name().to_string()).collect();
     run_model(model, inputs, samples, &names)
 }
 
@@ -112,15 +108,8 @@ fn input_shapes(model: &ModelProto, inputs: &[&[f32]], samples: usize) -> Result
     let mut shapes = Vec::new();
     for (index, info) in free.clone().enumerate() {
         let Some(data) = inputs.get(index) else { break };
-        let dims = match info.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-            Some(type_proto::Value::TensorType(t)) => t.shape.as_ref().map_or(&[][..], |s| &s.dim[..]),
-            _ => &[],
-        };
-        let size = |dim: &Option<Value>| match dim {
-            Some(Value::DimValue(size)) => usize::try_from(*size).ok().filter(|&s| s > 0),
-            _ => None,
-        };
-        let declared: Option<Vec<usize>> = dims.iter().skip(1).map(|d| size(&d.value)).collect();
+        let dims = info::dims(info).unwrap_or_default();
+        let declared: Option<Vec<usize>> = dims.iter().skip(1).map(info::size).collect();
         let shape = declared.filter(|_| dims.len() > 1).unwrap_or_else(|| vec![data.len() / samples.max(1)]);
         let needed = shape.iter().try_fold(samples, |n, &d| n.checked_mul(d));
         if needed != Some(data.len()) {

@@ -26,7 +26,7 @@ pub fn check(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId
     graph.check().map_err(|fault| EvalError::Node { node: fault.node, what: fault.what })?;
     for node in &graph.nodes {
         if !fits(graph, node) {
-            let from: Vec<&[usize]> = node.inputs.iter().map(|&i| &graph.values[i].shape[..]).collect();
+            let from = graph.shapes(&node.inputs);
             let what = format!("its parameters do not fit inputs {from:?} and output {:?}", graph.values[node.output].shape);
             return Err(EvalError::Node { node: node.name.clone(), what });
         }
@@ -35,7 +35,7 @@ pub fn check(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId
 }
 
 fn fits(graph: &Graph, node: &Node<Op>) -> bool {
-    let shapes: Vec<&[usize]> = node.inputs.iter().map(|&i| &graph.values[i].shape[..]).collect();
+    let shapes = graph.shapes(&node.inputs);
     let (from, to) = (graph.len_of(node.inputs[0]), graph.len_of(node.output));
     let operands = match &node.op {
         Op::Merge(_) => node.inputs.len() == 2,
@@ -48,15 +48,10 @@ fn fits(graph: &Graph, node: &Node<Op>) -> bool {
             Op::Affine(a) => from == to && a.scale.len() == to && a.shift.len() == to,
             Op::Quant(q) => from == to && covers(q, to),
             Op::Permute { source } => source.len() == to && source.iter().all(|&s| s < from),
-            Op::MaxPool(w) => pool(w, from, to) && (0..2).all(|a| w.pads[a] < w.kernel[a] && w.pads[a + 2] < w.kernel[a]),
+            Op::MaxPool(w) => pool(w, from, to) && !w.sees_padding_only(),
             Op::AveragePool { window, divisor } => pool(window, from, to) && *divisor > 0,
             Op::Merge(_) => from == to && graph.len_of(node.inputs[1]) == to,
-            Op::Concat { axis } => {
-                let alike = |s: &&[usize]| s.len() == shapes[0].len() && (0..s.len()).all(|a| a == *axis || s[a] == shapes[0][a]);
-                *axis < shapes[0].len()
-                    && shapes.iter().all(alike)
-                    && moves::concat_shape(&shapes, *axis).iter().product::<usize>() == to
-            }
+            Op::Concat { axis } => moves::concat_shape(&shapes, *axis).is_some_and(|s| s.iter().product::<usize>() == to),
             Op::Pad { before, after } => {
                 let rank = shapes[0].len();
                 before.len() == rank

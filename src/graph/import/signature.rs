@@ -11,7 +11,7 @@ use super::{
 use crate::{
     graph::{Graph, Node, op::Op},
     onnx::{
-        Tensor,
+        Tensor, info,
         proto::{GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto, type_proto},
     },
 };
@@ -55,7 +55,7 @@ pub fn initializers<'m>(file: &'m GraphProto, context: &mut Context<'m>) {
 }
 
 pub fn inputs<'m>(file: &'m GraphProto, context: &mut Context<'m>) {
-    context.batch_of_one = file.input.iter().filter(|i| !context.items.contains_key(i.name())).all(has_batch_of_one);
+    context.batch_of_one = file.input.iter().filter(|i| !context.items.contains_key(i.name())).all(info::has_batch_of_one);
     for info in &file.input {
         if context.items.contains_key(info.name()) {
             continue; // an initializer: files before IR version 4 list them as inputs too
@@ -76,12 +76,6 @@ pub fn inputs<'m>(file: &'m GraphProto, context: &mut Context<'m>) {
     if file.input.iter().all(|i| matches!(context.items.get(i.name()), Some(Item::Const(_)))) {
         refuse(context, "input", file.name(), "the graph has no input");
     }
-}
-
-fn has_batch_of_one(info: &ValueInfoProto) -> bool {
-    let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else { return false };
-    let batch = tensor.shape.iter().flat_map(|s| s.dim.first()).next();
-    matches!(batch.map(|d| &d.value), Some(Some(tensor_shape_proto::dimension::Value::DimValue(1))))
 }
 
 /// Shape of an input without its first axis, the batch.

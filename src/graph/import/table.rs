@@ -5,7 +5,7 @@ use super::{
     item::Item,
     op, unsupported,
 };
-use crate::onnx::{Attributes, proto::NodeProto};
+use crate::onnx::{Attributes, CHANNELS_LAST, proto::NodeProto};
 
 /// Translates one node into what its first output is.
 pub type Handler = for<'m> fn(&mut Context<'m>, &NodeView<'m>) -> Result<Item, Fault>;
@@ -22,7 +22,7 @@ pub fn handler(node: &NodeView<'_>) -> Result<Handler, Fault> {
     let found: Option<Handler> = match domain {
         "" | "ai.onnx" => standard(op),
         _ if QONNX.contains(&domain) => qonnx(op),
-        "qonnx.custom_op.channels_last" => channels_last(op),
+        CHANNELS_LAST => channels_last(op),
         "ai.onnx.ml" if op == "ArrayFeatureExtractor" => Some(op::label::only_labels),
         _ => None,
     };

@@ -2,7 +2,7 @@
 //! input), all of them: only a graph output and the last axis of a Softmax then depend on a shape, and what follows a removed
 //! reshape takes the shape of what precedes it. Otherwise a reshape of a reshape is one.
 
-use super::{Links, bypass, is_elementwise};
+use super::{Links, bypass, is_elementwise, is_spatial};
 use crate::graph::{Graph, Op};
 
 pub fn run(graph: &mut Graph) -> bool {
@@ -10,16 +10,11 @@ pub fn run(graph: &mut Graph) -> bool {
 }
 
 fn looks_at_axes(graph: &Graph) -> bool {
-    let spatial = |op: &Op| match op {
-        Op::Dense(dense) => dense.window.is_some(),
-        Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. } => true,
-        _ => false,
-    };
     graph.inputs.iter().any(|&i| graph.values[i].shape.len() > 1)
         || graph
             .nodes
             .iter()
-            .any(|n| spatial(&n.op) || (matches!(n.op, Op::Concat { .. }) && graph.values[n.output].shape.len() > 1))
+            .any(|n| is_spatial(&n.op) || (matches!(n.op, Op::Concat { .. }) && graph.values[n.output].shape.len() > 1))
 }
 
 fn join(graph: &mut Graph) -> bool {

@@ -1,8 +1,8 @@
 //! An affine behind a dense layer without annotations scales its columns: `(x·W + b)·s + t = x·(W·s) + (b·s + t)`, in f64
 //! and rounded once. An annotated layer keeps its weights, and the affine stays.
 
-use super::{Links, bypass, per_channel};
-use crate::graph::{Affine, Dense, Graph, Op};
+use super::{Links, bypass};
+use crate::graph::{Affine, Dense, Graph, Op, channels::per_channel};
 
 pub fn run(graph: &mut Graph) -> bool {
     let mut links = Links::of(graph);

@@ -1,8 +1,8 @@
 //! An affine before a dense layer without annotations scales its rows: `(x·s + t)·W + b = x·(s·W) + (t·W + b)`, in f64 and
 //! rounded once.
 
-use super::{Links, bypass, per_channel};
-use crate::graph::{Affine, Dense, Graph, Op};
+use super::{Links, bypass};
+use crate::graph::{Affine, Dense, Graph, Op, channels::per_channel};
 
 pub fn run(graph: &mut Graph) -> bool {
     let mut links = Links::of(graph);
@@ -25,10 +25,7 @@ fn fold(affine: &Affine, dense: &Dense) -> Option<Dense> {
         return None;
     }
     // scale and shift of the element that the weight at row `k` and column `o` multiplies
-    let channel = |k: usize, o: usize| match &dense.window {
-        None => k,
-        Some(w) => o / (dense.outputs / w.groups).max(1) * w.group_channels() + k % w.group_channels(),
-    };
+    let channel = |k: usize, o: usize| dense.window.as_ref().map_or(k, |w| w.channel(k, o, dense.outputs));
     let inputs = dense.window.as_ref().map_or(dense.inputs, |w| w.input[2]);
     let (scale, shift) = (per_channel(&affine.scale, inputs)?, per_channel(&affine.shift, inputs)?);
     if dense.window.as_ref().is_some_and(|w| w.is_padded()) && shift.iter().any(|&t| t != 0.0) {

@@ -76,10 +76,12 @@ fn is_elementwise(op: &Op) -> bool {
     )
 }
 
-/// The values of one position, where all positions of each of `channels` are alike.
-fn per_channel(values: &[f64], channels: usize) -> Option<&[f64]> {
-    let first = values.get(..channels)?;
-    values.chunks(channels.max(1)).all(|row| row == first).then_some(first)
+/// Operations that look at positions.
+fn is_spatial(op: &Op) -> bool {
+    match op {
+        Op::Dense(dense) => dense.window.is_some(),
+        op => matches!(op, Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. }),
+    }
 }
 
 /// Lets everything that reads the output of node `index` read its input, and marks the node dead. An output takes its name

@@ -8,8 +8,11 @@
 
 mod matrix;
 
-use super::{Links, is_elementwise};
-use crate::graph::{Dense, Graph, Node, Op, ValueId};
+use super::{Links, is_elementwise, is_spatial};
+use crate::graph::{
+    Dense, Graph, Node, Op, ValueId,
+    channels::{self, inverse},
+};
 
 /// Layouts that changed: element `j` of the graph's sample is element `order[j]` of the file's.
 #[derive(Clone, Debug, Default)]
@@ -65,26 +68,8 @@ pub fn run(graph: &mut Graph) -> Orders {
     }
 }
 
-/// The place of each element of a sample of `shape`, channels last, with the channels first.
-fn first_of(shape: &[usize]) -> Vec<usize> {
-    crate::graph::moves::channels_last_order(shape)
-}
-
-fn inverse(source: &[usize]) -> Vec<usize> {
-    let mut target = vec![0; source.len()];
-    for (to, &from) in source.iter().enumerate() {
-        target[from] = to;
-    }
-    target
-}
-
 fn is_identity(source: &[usize]) -> bool {
     source.iter().enumerate().all(|(to, &from)| to == from)
-}
-
-/// The shape with the first axis last.
-fn channels_last(shape: &[usize]) -> Vec<usize> {
-    shape.split_first().map(|(&c, rest)| [rest, &[c]].concat()).unwrap_or_default()
 }
 
 struct Walk<'g> {
@@ -106,7 +91,7 @@ impl<'g> Walk<'g> {
         for (at, (&value, flip)) in from.inputs.iter().zip(flips).enumerate() {
             places[value].input = Some(at);
             if let Some(order) = flip {
-                graph.values[value].shape = channels_last(&graph.values[value].shape);
+                graph.values[value].shape = channels::to_last(&graph.values[value].shape);
                 let pending = inverse(order);
                 // with one channel only the axes differ
                 match is_identity(&pending) {
@@ -116,10 +101,7 @@ impl<'g> Walk<'g> {
             }
         }
         let open_layer = vec![None; graph.values.len()];
-        let spatial = from.nodes.iter().any(|n| match &n.op {
-            Op::Dense(dense) => dense.window.is_some(),
-            op => matches!(op, Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. }),
-        });
+        let spatial = from.nodes.iter().any(|n| is_spatial(&n.op));
         Walk { from, links: Links::of(from), flips, graph, places, spatial, open_layer }
     }
 
@@ -222,7 +204,7 @@ impl<'g> Walk<'g> {
             && self.flips[at].is_none()
             && shape.len() > 1
             && !self.from.outputs.contains(&self.from.inputs[at])
-            && first_of(&channels_last(shape)) == order
+            && channels::order(&channels::to_last(shape)) == order
     }
 
     /// The value that holds the elements of `value` in order.
@@ -288,7 +270,7 @@ impl<'g> Walk<'g> {
         let Place { stored, pending, axes, .. } = self.places[output].clone();
         let free = stored != output && !self.graph.outputs.contains(&stored) && !self.graph.inputs.contains(&stored);
         let shape = self.graph.values[stored].shape.clone();
-        let order = first_of(&shape);
+        let order = channels::order(&shape);
         // with one channel, first and last are the same order
         let pending = pending.or_else(|| axes.is_some().then(|| (0..order.len()).collect()));
         match pending {

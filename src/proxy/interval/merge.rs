@@ -41,9 +41,7 @@ fn merged(merge: Merge, a: Span, b: Span) -> Option<Span> {
 
 /// One after the other along an axis of the sample.
 pub fn concat(operands: &[&[Span]], shapes: &[&[usize]], axis: usize, outputs: usize) -> Result<Vec<Span>, Reason> {
-    let first = shapes.first().copied().unwrap_or(&[]);
-    let alike = |s: &&[usize]| s.len() == first.len() && (0..s.len()).all(|a| a == axis || s[a] == first[a]);
-    if axis >= first.len() || !shapes.iter().all(alike) {
+    if moves::concat_shape(shapes, axis).is_none() {
         return Err(Reason::Structure(format!("values of shapes {shapes:?} cannot be joined along axis {axis}")));
     }
     let joined: Vec<Span> = moves::concat(shapes, axis).into_iter().map(|(which, e)| operands[which][e]).collect();

@@ -4,7 +4,7 @@
 //! padding: one result per pattern of taps.
 
 use super::Span;
-use crate::graph::Window;
+use crate::graph::{Window, channels::per_channel};
 use crate::proxy::error::Reason;
 use crate::quant::FixedDense;
 use std::collections::HashMap;
@@ -24,18 +24,13 @@ fn fits(window: &Window, x: &[Span]) -> Result<(), Reason> {
     Ok(())
 }
 
-/// True when each channel has one span at all positions.
-fn uniform(x: &[Span], channels: usize) -> bool {
-    x.chunks(channels.max(1)).all(|pixel| pixel == &x[..pixel.len()])
-}
-
 /// Calls `at` for every position, once per pattern of taps where `x` is uniform; returns all positions' results in order.
 fn positions(
     window: &Window,
     x: &[Span],
     mut at: impl FnMut(&[Option<usize>]) -> Result<Vec<Span>, Reason>,
 ) -> Result<Vec<Span>, Reason> {
-    let alike = uniform(x, window.input[2]);
+    let alike = per_channel(x, window.input[2]).is_some();
     let mut known: HashMap<Vec<bool>, Vec<Span>> = HashMap::new();
     let mut out = Vec::new();
     for position in 0..window.positions() {
@@ -60,14 +55,14 @@ fn positions(
 pub fn dense(d: &FixedDense, x: &[Span]) -> Result<Vec<Span>, Reason> {
     let Some(window) = &d.window else { return Err(Reason::Structure("has no window".into())) };
     fits(window, x)?;
-    let (groups, per_group) = (window.groups, window.group_channels());
+    let per_group = window.group_channels();
     if d.inputs != window.patch() || d.weight.ints.len() != d.inputs * d.outputs || d.bias.ints.len() != d.outputs {
         return Err(Reason::Shape { what: "weights", found: d.weight.ints.len(), wanted: window.patch() * d.outputs });
     }
-    if !d.outputs.is_multiple_of(groups) {
-        return Err(Reason::Structure(format!("{} outputs do not split into {groups} groups", d.outputs)));
+    if !d.outputs.is_multiple_of(window.groups) {
+        return Err(Reason::Structure(format!("{} outputs do not split into {} groups", d.outputs, window.groups)));
     }
-    let share = (d.outputs / groups).max(1);
+    let share = window.group_outputs(d.outputs);
     let bias: Vec<Span> = (0..d.outputs).map(|o| Span::constant(&d.bias, o)).collect();
     positions(window, x, |pixels| {
         let mut out = bias.clone();

@@ -1,6 +1,6 @@
 //! Which elements of each value must exist: not constant and read, directly or not, by a model output.
 
-use crate::graph::{ValueId, moves};
+use crate::graph::{ValueId, Window, moves};
 use crate::proxy::interval::Span;
 use crate::proxy::layout;
 use crate::quant::{FixedDense, FixedModel, FixedOp};
@@ -32,7 +32,7 @@ pub fn read_by(model: &FixedModel, filled: impl Fn(ValueId, usize) -> bool) -> V
     for node in model.nodes.iter().rev() {
         let out = live[node.output].clone();
         if let FixedOp::Concat { axis } = &node.op {
-            let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
+            let shapes = model.shapes(&node.inputs);
             let channels = shapes.first().is_some_and(|s| *axis + 1 == s.len());
             for ((which, e), needed) in moves::concat(&shapes, *axis).into_iter().zip(out) {
                 let value = node.inputs[which];
@@ -75,7 +75,7 @@ pub fn read_by(model: &FixedModel, filled: impl Fn(ValueId, usize) -> bool) -> V
 
 fn convolution(d: &FixedDense, out: &[bool], live: &mut [bool]) {
     let Some(w) = &d.window else { return };
-    let share = (d.outputs / w.groups.max(1)).max(1);
+    let share = w.group_outputs(d.outputs);
     for (position, needed) in out.chunks(d.outputs.max(1)).enumerate() {
         for tap in 0..w.taps() {
             let Some(pixel) = w.pixel(position, tap) else { continue };
@@ -90,7 +90,7 @@ fn convolution(d: &FixedDense, out: &[bool], live: &mut [bool]) {
     }
 }
 
-fn under(w: &crate::graph::Window, out: &[bool], live: &mut [bool]) {
+fn under(w: &Window, out: &[bool], live: &mut [bool]) {
     let channels = w.input[2];
     for (position, needed) in out.chunks(channels.max(1)).enumerate() {
         for pixel in (0..w.taps()).filter_map(|tap| w.pixel(position, tap)) {

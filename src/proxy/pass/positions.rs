@@ -1,7 +1,7 @@
 //! Explicit reshapes around what only works on flat samples: dense layers without a window next to a grid, and quantizers or scales
 //! that differ over the positions of a channel (a stock `Quant` has one format per tensor). The outputs stay bit-identical.
 
-use crate::graph::{Node, ValueId};
+use crate::graph::{Node, ValueId, channels::per_channel};
 use crate::proxy::error::{Fault, Reason};
 use crate::proxy::layout;
 use crate::quant::{FixedModel, FixedOp};
@@ -53,12 +53,9 @@ fn reshape(name: &str, from: ValueId, to: ValueId) -> Node<FixedOp> {
 }
 
 fn same_everywhere(op: &FixedOp, channels: usize) -> bool {
-    fn repeats<T: PartialEq>(list: &[T], channels: usize) -> bool {
-        list.chunks(channels.max(1)).all(|pixel| list.starts_with(pixel))
-    }
     match op {
-        FixedOp::Quantize(q) => repeats(&q.formats, channels),
-        FixedOp::Affine(a) => repeats(&a.scale.ints, channels) && repeats(&a.shift.ints, channels),
+        FixedOp::Quantize(q) => per_channel(&q.formats, channels).is_some(),
+        FixedOp::Affine(a) => [&a.scale, &a.shift].iter().all(|t| per_channel(&t.ints, channels).is_some()),
         _ => true,
     }
 }

@@ -15,7 +15,7 @@ use super::groups::{Granularity, Groups};
 use super::model::{Model, QOp};
 use super::table::Kind;
 use super::{Rounding, qonnx};
-use crate::graph::{Affine, Graph, Merge, Node, Op, ValueId};
+use crate::graph::{Affine, Graph, Merge, Node, Op, ValueId, channels::per_channel};
 
 /// Logarithms of the slopes that hls4ml stores exactly.
 const LEAKY_SLOPES: std::ops::RangeInclusive<i32> = -16..=0;
@@ -297,7 +297,7 @@ fn following_affine(graph: &Graph, index: usize) -> Option<(usize, &Affine)> {
         [next] if next == index + 1 => match (&graph.nodes[next].op, &graph.nodes[index].op) {
             // a scale that differs between the positions of a channel is no scale of the weights
             (Op::Affine(a), Op::Dense(d)) => {
-                let alike = |v: &[f64]| v.chunks(d.outputs.max(1)).all(|row| row == &v[..d.outputs]);
+                let alike = |v: &[f64]| per_channel(v, d.outputs).is_some();
                 (alike(&a.scale) && alike(&a.shift)).then_some((next, a))
             }
             _ => None,

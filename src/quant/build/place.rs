@@ -214,28 +214,31 @@ impl Builder<'_> {
                 "HALF_UP on signed values: exact negative ties go up (AP_RND), QONNX takes them away from zero".into(),
             );
         }
-        let wanted = self.groups(node.output);
-        let groups = if uniform(&wanted, &a.formats) { wanted } else { Groups::elementwise(a.formats.len()) };
+        let q = self.with_formats(node.output, &a.formats, a.symmetric);
+        let is_input = self.reads_input(node.inputs[0]);
+        let max_f = if is_input && self.options.training { INPUT_MAX_F } else { MAX_F.max(q.max_f) };
+        let trainable = self.options.training && !self.frozen(&node.name);
+        Quantizer { rounding: a.rounding, max_f, trainable, ..q }
+    }
+
+    /// The quantizer of `value` with these formats per element, by the usual groups where they allow it; not trained, rounds down.
+    pub(super) fn with_formats(&self, value: ValueId, formats: &[Kif], symmetric: bool) -> Quantizer {
+        let wanted = self.groups(value);
+        let groups = if uniform(&wanted, formats) { wanted } else { Groups::elementwise(formats.len()) };
         let mut first = vec![Kif::ZERO; groups.count()];
-        for (e, &k) in a.formats.iter().enumerate() {
+        for (e, &k) in formats.iter().enumerate() {
             first[groups.of(e)] = k;
         }
-        let is_input = self.reads_input(node.inputs[0]);
-        let max_f = if is_input && self.options.training {
-            INPUT_MAX_F
-        } else {
-            MAX_F.max(first.iter().map(|k| k.fractional).max().unwrap_or(0) as f32)
-        };
         Quantizer {
             f: first.iter().map(|k| k.fractional as f32).collect(),
             range: Range::Saturating {
                 keep_negative: first.iter().map(|k| k.keep_negative).collect(),
                 i: first.iter().map(|k| k.integer as f32).collect(),
-                symmetric: a.symmetric,
+                symmetric,
             },
-            rounding: a.rounding,
-            max_f,
-            trainable: self.options.training && !self.frozen(&node.name),
+            rounding: Rounding::Floor,
+            max_f: first.iter().map(|k| k.fractional).max().unwrap_or(0) as f32,
+            trainable: false,
             annotated: true,
             groups,
         }

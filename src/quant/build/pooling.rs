@@ -1,10 +1,9 @@
 //! Averages and two-valued activations: what has constants of its own but no annotation.
 
-use super::{Builder, uniform};
+use super::Builder;
 use crate::graph::{Node, Op, ValueId, Window};
 use crate::quant::kif::{Kif, exp2i, floor_log2};
-use crate::quant::model::{AveragePool, FixedAffine, FixedTensor, Quantizer, Range};
-use crate::quant::{Groups, Rounding};
+use crate::quant::model::{AveragePool, FixedAffine, FixedTensor, Quantizer};
 
 /// Significant bits of a reciprocal that is no power of two: an error of 1/2048, far below the step behind a mean.
 const RECIPROCAL_BITS: i32 = 10;
@@ -35,25 +34,6 @@ impl Builder<'_> {
             let ends = (grid.ints[0].min(grid.ints[1]), grid.ints[0].max(grid.ints[1]));
             formats.push(Kif::covering(ends.0.into(), ends.1.into(), grid.frac));
         }
-        let wanted = self.groups(value);
-        let groups = if uniform(&wanted, &formats) { wanted } else { Groups::elementwise(len) };
-        let mut first = vec![Kif::ZERO; groups.count()];
-        for (e, &k) in formats.iter().enumerate() {
-            first[groups.of(e)] = k;
-        }
-        let formats = first;
-        Some(Quantizer {
-            f: formats.iter().map(|k| k.fractional as f32).collect(),
-            range: Range::Saturating {
-                keep_negative: formats.iter().map(|k| k.keep_negative).collect(),
-                i: formats.iter().map(|k| k.integer as f32).collect(),
-                symmetric: false,
-            },
-            rounding: Rounding::Floor,
-            max_f: formats.iter().map(|k| k.fractional).max().unwrap_or(0) as f32,
-            trainable: false,
-            annotated: true,
-            groups,
-        })
+        Some(self.with_formats(value, &formats, false))
     }
 }

@@ -53,14 +53,14 @@ pub(super) fn node(op: &FixedOp, program: &Program, operands: &[Operand], to: &B
         }
         (FixedOp::AveragePool(a), Program::Average(taps, channels)) => columns.for_each(|(at, y)| {
             let reciprocal = i128::from(a.reciprocal.ints[0]);
-            for e in (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)) {
+            for e in taps.under(at / channels, at % channels) {
                 let w = lift(reciprocal, a.reciprocal.frac + from.frac[e], to.frac[at]);
                 y.iter_mut().zip(column(x, e)).for_each(|(y, v)| *y += w * v);
             }
         }),
         (_, Program::Pool(taps, channels)) => columns.for_each(|(at, y)| {
             let mut first = true;
-            for e in (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)) {
+            for e in taps.under(at / channels, at % channels) {
                 for (y, &v) in y.iter_mut().zip(column(x, e)) {
                     let v = lift(v, from.frac[e], to.frac[at]);
                     *y = if first { v } else { v.max(*y) };

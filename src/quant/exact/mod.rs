@@ -27,7 +27,7 @@ pub struct Exact<'a> {
     wide: bool,
     programs: Vec<Program>,
     /// Per value: the last node that reads it.
-    last_reader: Vec<usize>,
+    last_reader: Vec<Option<usize>>,
 }
 
 /// Smallest and largest value of each element.
@@ -69,11 +69,7 @@ impl<'a> Exact<'a> {
     pub fn new(model: &'a FixedModel) -> Result<Self, IntervalError> {
         let bounds = interval::bounds(model)?;
         let wide = bounds.iter().flatten().any(|b| b.max_bits() > F64_BITS) || partial_sums_too_wide(model, &bounds);
-        let mut last_reader = vec![usize::MAX; model.values.len()];
-        for (index, node) in model.nodes.iter().enumerate() {
-            node.inputs.iter().for_each(|&v| last_reader[v] = index);
-        }
-        Ok(Exact { model, bounds, wide, programs: programs(model), last_reader })
+        Ok(Exact { model, bounds, wide, programs: programs(model), last_reader: model.last_readers() })
     }
 
     pub fn bounds(&self) -> &AllBounds {
@@ -153,7 +149,7 @@ impl<'a> Exact<'a> {
                 let operands: Vec<&[f64]> = node.inputs.iter().map(|&v| real(v)).collect();
                 values[to] = Some(real::node(&node.op, program, &operands));
             }
-            for &v in node.inputs.iter().filter(|&&v| self.last_reader[v] == index && !wanted.contains(&v)) {
+            for &v in node.inputs.iter().filter(|&&v| self.last_reader[v] == Some(index) && !wanted.contains(&v)) {
                 values[v] = None;
                 if let Some(ints) = ints.get_mut(v) {
                     *ints = None;

@@ -26,7 +26,6 @@ pub(super) enum Program {
 
 /// The program of every node.
 pub(super) fn programs(model: &FixedModel) -> Vec<Program> {
-    let shape = |v: usize| &model.values[v].shape[..];
     model
         .nodes
         .iter()
@@ -45,12 +44,11 @@ pub(super) fn programs(model: &FixedModel) -> Vec<Program> {
             FixedOp::MaxPool(w) => Program::Pool(Taps::pooling(w), w.input[2]),
             FixedOp::AveragePool(a) => Program::Average(Taps::pooling(&a.window), a.window.input[2]),
             FixedOp::Concat { axis } => {
-                let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| shape(v)).collect();
                 let from = |(which, e): (usize, usize)| Some((which as u32, e as u32));
-                Program::Move(moves::concat(&shapes, *axis).into_iter().map(from).collect())
+                Program::Move(moves::concat(&model.shapes(&node.inputs), *axis).into_iter().map(from).collect())
             }
             FixedOp::Pad { before, after } => {
-                let map = moves::pad(shape(node.inputs[0]), before, after);
+                let map = moves::pad(&model.values[node.inputs[0]].shape, before, after);
                 Program::Move(map.into_iter().map(|from| from.map(|e| (0, e as u32))).collect())
             }
             _ => Program::Plain,

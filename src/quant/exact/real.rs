@@ -2,7 +2,6 @@
 
 use super::BLOCK;
 use super::program::{Layer, Program};
-use crate::graph::Merge;
 use crate::quant::kif::exp2i;
 use crate::quant::model::{FixedOp, FixedQuantizer};
 use crate::quant::{Overflow, table};
@@ -16,8 +15,7 @@ pub(super) fn node(op: &FixedOp, program: &Program, x: &[&[f64]]) -> Vec<f64> {
         (_, Program::Pool(taps, channels)) => {
             let mut out = vec![0.0; taps.positions * channels * BLOCK];
             for (at, to) in out.chunks_exact_mut(BLOCK).enumerate() {
-                let (p, c) = (at / channels, at % channels);
-                let mut under = (0..taps.patch).filter_map(|k| taps.element(p, k, c));
+                let mut under = taps.under(at / channels, at % channels);
                 if let Some(e) = under.next() {
                     to.copy_from_slice(column(first, e));
                 }
@@ -32,7 +30,7 @@ pub(super) fn node(op: &FixedOp, program: &Program, x: &[&[f64]]) -> Vec<f64> {
             let reciprocal = a.reciprocal.value(0);
             let mut out = vec![0.0; taps.positions * channels * BLOCK];
             for (at, to) in out.chunks_exact_mut(BLOCK).enumerate() {
-                for e in (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)) {
+                for e in taps.under(at / channels, at % channels) {
                     to.iter_mut().zip(column(first, e)).for_each(|(t, &v)| *t += v);
                 }
                 to.iter_mut().for_each(|t| *t *= reciprocal);
@@ -50,14 +48,7 @@ pub(super) fn node(op: &FixedOp, program: &Program, x: &[&[f64]]) -> Vec<f64> {
         }
         (FixedOp::Merge(m), _) => {
             let second = x.get(1).copied().unwrap_or(&[]);
-            let pairs = first.iter().zip(second);
-            match m {
-                Merge::Add => pairs.map(|(a, b)| a + b).collect(),
-                Merge::Sub => pairs.map(|(a, b)| a - b).collect(),
-                Merge::Mul => pairs.map(|(a, b)| a * b).collect(),
-                Merge::Max => pairs.map(|(a, b)| a.max(*b)).collect(),
-                Merge::Min => pairs.map(|(a, b)| a.min(*b)).collect(),
-            }
+            first.iter().zip(second).map(|(&a, &b)| m.apply(a, b)).collect()
         }
         (FixedOp::Affine(a), _) => {
             (0..first.len()).map(|k| first[k] * a.scale.value(k / BLOCK) + a.shift.value(k / BLOCK)).collect()

@@ -39,7 +39,7 @@ pub(super) fn average(b: &Bounds, a: &AveragePool) -> Bounds {
     for p in 0..taps.positions {
         for c in 0..channels {
             let (mut lo, mut hi) = (0i128, 0i128);
-            for e in (0..taps.patch).filter_map(|k| taps.element(p, k, c)).filter(|&e| b.lo[e] != 0 || b.hi[e] != 0) {
+            for e in taps.under(p, c).filter(|&e| b.lo[e] != 0 || b.hi[e] != 0) {
                 let up = (finest - b.frac[e]).clamp(0, 63);
                 lo = lo.saturating_add(b.lo[e] << up);
                 hi = hi.saturating_add(b.hi[e] << up);

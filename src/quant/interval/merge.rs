@@ -33,7 +33,7 @@ pub(super) fn max_pool(b: &Bounds, window: &Window) -> Bounds {
     let mut out = Bounds::with_capacity(taps.positions * channels);
     for p in 0..taps.positions {
         for c in 0..channels {
-            let under: Vec<usize> = (0..taps.patch).filter_map(|k| taps.element(p, k, c)).collect();
+            let under: Vec<usize> = taps.under(p, c).collect();
             let frac = under.iter().map(|&e| b.frac[e]).max().unwrap_or(0);
             let at = |v: &[i128], e: usize| v[e] << (frac - b.frac[e]).clamp(0, 63);
             let lo = under.iter().map(|&e| at(&b.lo, e)).max().unwrap_or(0);

@@ -116,8 +116,7 @@ pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
             }
             FixedOp::Concat { axis } => {
                 let inputs = node.inputs.iter().map(|&v| all[v].as_ref()).collect::<Option<Vec<_>>>().ok_or_else(float)?;
-                let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &model.values[v].shape[..]).collect();
-                Some(merge::concat(&inputs, &shapes, *axis))
+                Some(merge::concat(&inputs, &model.shapes(&node.inputs), *axis))
             }
             FixedOp::Pad { before, after } => {
                 Some(merge::pad(input.ok_or_else(float)?, &model.values[node.inputs[0]].shape, before, after))

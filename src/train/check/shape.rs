@@ -31,11 +31,8 @@ pub fn node(model: &Model, node: &Node<QOp>, fail: &mut impl FnMut(String)) {
             }
         }
         QOp::Concat { axis } => {
-            let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| shape(v)).collect();
-            let alike = |s: &&[usize]| {
-                s.len() == shapes[0].len() && (0..s.len()).all(|a| a == *axis || s[a] == shapes[0][a]) && *axis < s.len()
-            };
-            if !shapes.iter().all(alike) || moves::concat_shape(&shapes, *axis) != shape(node.output) {
+            let shapes = model.shapes(&node.inputs);
+            if moves::concat_shape(&shapes, *axis).as_deref() != Some(shape(node.output)) {
                 fail(format!("shapes {shapes:?} cannot be joined along axis {axis} to {:?}", shape(node.output)));
             }
         }

@@ -81,8 +81,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn concat(&mut self, node: &Node<QOp>, axis: usize) {
-        let shapes: Vec<&[usize]> = node.inputs.iter().map(|&v| &self.model.values[v].shape[..]).collect();
-        let map = moves::concat(&shapes, axis);
+        let map = moves::concat(&self.model.shapes(&node.inputs), axis);
         let inputs = node.inputs.iter().map(|&v| self.slot(v)).collect();
         let y = self.place_natural(node.output);
         self.gather(&node.name, inputs, y, map.into_iter().map(Some));
@@ -123,7 +122,7 @@ impl Compiler<'_> {
             self.view(&node.name, value, pixels, channels)
         } else {
             let (from, rows) = (self.slot(value), self.new_slot(pixels * per_group, outputs));
-            let share = (outputs / w.groups.max(1)).max(1);
+            let share = w.group_outputs(outputs);
             let source = |e: usize| {
                 let (row, o) = (e / outputs, e % outputs);
                 row / per_group * channels + o / share * per_group + row % per_group

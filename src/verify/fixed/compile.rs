@@ -3,13 +3,14 @@
 use super::constant::Constant;
 use super::step::Step;
 use super::{Fault, FixedError, Port, Program, Sink};
-use crate::onnx::proto::{ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
+use crate::onnx::proto::{ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::tensor::Tensor;
+use crate::onnx::{CHANNELS_LAST, info};
 use crate::quant::Kif;
 use std::collections::HashMap;
 
-/// Domain of operators whose channels are the last axis.
-const CHANNELS_LAST: &str = "qonnx.custom_op.channels_last";
+/// Most elements of a tensor: a small file could otherwise ask for any amount of memory.
+pub const MAX_ELEMENTS: usize = 1 << 24;
 
 /// Widest value, sign included: one bit of an i64 stays free.
 pub const MAX_BITS: u32 = 63;
@@ -186,21 +187,18 @@ fn fuse_biases(steps: &mut Vec<Step>, tensors: usize, outputs: &[Sink]) {
 
 /// Shape without the batch, which is 1 or symbolic.
 fn sample_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
-    let Some(type_proto::Value::TensorType(t)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-        return Err("is not a tensor".into());
-    };
-    let dims = t.shape.as_ref().map(|s| &s.dim[..]).unwrap_or_default();
+    let dims = info::dims(info).ok_or("is not a tensor")?;
     if dims.is_empty() {
         return Err("has no batch dimension".into());
     }
     let mut shape = Vec::new();
     for dim in &dims[1..] {
-        match dim.value {
-            Some(dimension::Value::DimValue(v)) if (1..1 << 24).contains(&v) => shape.push(v as usize),
+        match info::size(dim) {
+            Some(size) if size < MAX_ELEMENTS => shape.push(size),
             _ => return Err("has a dimension (besides the batch) that is not a positive number".into()),
         }
     }
-    if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > 1 << 24) {
+    if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_ELEMENTS) {
         return Err("is too large".into());
     }
     Ok(shape)

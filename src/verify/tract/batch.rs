@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::onnx::{
-    Attributes, Tensor,
-    proto::{GraphProto, ModelProto, NodeProto, tensor_shape_proto::dimension::Value, type_proto},
+    Attributes, Tensor, info,
+    proto::{GraphProto, ModelProto, NodeProto},
 };
 
 /// Operators that keep the first axis of their data as it is, whatever their attributes.
@@ -80,10 +80,7 @@ pub fn open(model: &mut ModelProto) -> bool {
 
 /// True if all inputs have a first axis of 1.
 fn declares_one_sample(graph: &GraphProto) -> bool {
-    graph.input.iter().filter(|i| graph.initializer.iter().all(|t| t.name() != i.name())).all(|info| {
-        let Some(type_proto::Value::TensorType(t)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else { return false };
-        matches!(t.shape.as_ref().and_then(|s| s.dim.first()).and_then(|d| d.value.as_ref()), Some(Value::DimValue(1)))
-    })
+    graph.input.iter().filter(|i| graph.initializer.iter().all(|t| t.name() != i.name())).all(info::has_batch_of_one)
 }
 
 /// `reads` says which inputs are data, `constant` reads integers.

@@ -4,9 +4,8 @@
 use tract_onnx::model::OnnxOpRegister;
 
 use super::{batch_norm, conv, pool};
-use crate::onnx::proto::ModelProto;
+use crate::onnx::{CHANNELS_LAST, proto::ModelProto};
 
-const DOMAIN: &str = "qonnx.custom_op.channels_last";
 const PREFIX: &str = "ChannelsLast";
 
 pub fn register(ops: &mut OnnxOpRegister) {
@@ -18,7 +17,7 @@ pub fn register(ops: &mut OnnxOpRegister) {
 
 /// Gives the nodes of the domain names of their own.
 pub fn rename(model: &mut ModelProto) {
-    for node in model.graph.iter_mut().flat_map(|g| &mut g.node).filter(|n| n.domain() == DOMAIN) {
+    for node in model.graph.iter_mut().flat_map(|g| &mut g.node).filter(|n| n.domain() == CHANNELS_LAST) {
         node.op_type = Some(format!("{PREFIX}{}", node.op_type()));
     }
 }

@@ -54,7 +54,8 @@ pub fn register(ops: &mut OnnxOpRegister) {
 
 fn parse(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let find = |name: &str| node.attribute.iter().find(|a| a.name == name);
-    let flag = |name: &str, default: bool| find(name).map_or(default, |a| a.i != 0);
+    // absent means true, as the import reads it
+    let flag = |name: &str| find(name).is_none_or(|a| a.i != 0);
     let mode = find("rounding_mode").map_or("ROUND".into(), |a| String::from_utf8_lossy(&a.s).to_ascii_uppercase());
     let mode = match mode.as_str() {
         "ROUND" | "HALF_EVEN" => Mode::HalfEven,
@@ -66,11 +67,8 @@ fn parse(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn Inference
         "DOWN" => Mode::Down,
         other => bail!("rounding mode {other} is unknown"),
     };
-    Ok((expand(Quant { signed: flag("signed", true), narrow: flag("narrow", NARROW_DEFAULT), mode }), vec![]))
+    Ok((expand(Quant { signed: flag("signed"), narrow: flag("narrow"), mode }), vec![]))
 }
-
-/// The import reads an absent attribute the same way.
-const NARROW_DEFAULT: bool = true;
 
 impl Mode {
     fn round(self, v: f64) -> f64 {

@@ -28,13 +28,6 @@ pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
         return Err(Fault::new(format!("axis {axis} is the batch or does not exist; samples stay apart")));
     }
     let axis = axis as usize - 1;
-    let fits = |s: &Vec<usize>| s.len() == shapes[0].len() && (0..s.len()).all(|a| a == axis || s[a] == shapes[0][a]);
-    if !shapes.iter().all(fits) {
-        return Err(Fault::new(format!("sample shapes {shapes:?} do not join along axis {}", axis + 1)));
-    }
-    if values.len() == 1 {
-        return Ok(items[0].clone());
-    }
     // with the channels last, the first axis is the last one and the others move up
     let spatial = matches!(shapes[0].len(), 2 | 3) && context.spatial;
     let layout = if spatial { Layout::First } else { Layout::Last };
@@ -44,7 +37,12 @@ pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
         (false, axis) => axis,
     };
     let last: Vec<Vec<usize>> = shapes.iter().map(|s| layout.last(s)).collect();
-    let output = moves::concat_shape(&last.iter().map(|s| &s[..]).collect::<Vec<_>>(), at);
+    let last: Vec<&[usize]> = last.iter().map(|s| &s[..]).collect();
+    let fault = || Fault::new(format!("sample shapes {shapes:?} do not join along axis {}", axis + 1));
+    let output = moves::concat_shape(&last, at).ok_or_else(fault)?;
+    if values.len() == 1 {
+        return Ok(items[0].clone());
+    }
     dense::check_size(output.iter().product())?;
     let inputs = values.into_iter().map(|v| context.channels_last(node, v, layout)).collect::<Result<Vec<_>, _>>()?;
     context.emit_last(node, Op::Concat { axis: at }, inputs, output, layout)

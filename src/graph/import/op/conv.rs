@@ -7,7 +7,7 @@ use super::{
         item::{Constant, Item},
     },
     dense::{self, in_f32},
-    window::{Attributes, Layout, output_shape, spatial_rank},
+    window::{Attributes, Layout, spatial_rank},
 };
 use crate::graph::op::{Dense, Op};
 
@@ -51,7 +51,7 @@ pub fn conv<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
             (in_f32(context, node, &bias)?, bias.quant.as_deref().cloned())
         }
     };
-    let output = output_shape(&window, shape.len(), outputs);
+    let output = window.shape(rank, outputs);
     let len = output.iter().product::<usize>();
     dense::check_size(len)?;
     let layer = Dense {

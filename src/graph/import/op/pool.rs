@@ -6,7 +6,7 @@ use super::{
         item::Item,
         unsupported,
     },
-    window::{Attributes, Layout, output_shape, spatial_rank},
+    window::{Attributes, Layout, spatial_rank},
 };
 use crate::graph::{dag::ValueId, op::Op, window::Window};
 
@@ -49,7 +49,7 @@ pub fn reduce_mean<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result
     let mut axes: Vec<i64> = axes.unwrap_or_default().into_iter().map(|a| if a < 0 { a + rank } else { a }).collect();
     axes.sort_unstable();
     if rank < 3 || axes != (2..rank).collect::<Vec<_>>() {
-        return Err(Fault::new(unsupported::reason("", "LayerNormalization")));
+        return Err(Fault::new(unsupported::NORMALISATION));
     }
     let keep = node.attributes().int("keepdims", 1)? != 0;
     let channels = context.shape(input)[0];
@@ -101,7 +101,7 @@ fn whole<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<(ValueId, Win
 
 fn emit<'m>(context: &mut Context<'m>, node: &NodeView<'m>, input: ValueId, window: Window, op: Op) -> Result<Item, Fault> {
     let layout = Layout::of(node);
-    let rank = context.shape(input).len();
+    let output = window.shape(spatial_rank(context.shape(input))?, window.input[2]);
     let last = context.channels_last(node, input, layout)?;
-    context.emit_last(node, op, vec![last], output_shape(&window, rank, window.input[2]), layout)
+    context.emit_last(node, op, vec![last], output, layout)
 }

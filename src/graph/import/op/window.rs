@@ -6,10 +6,12 @@ use super::super::{
     item::Item,
 };
 use crate::graph::{
+    channels,
     dag::{Node, ValueId},
     op::Op,
     window::Window,
 };
+use crate::onnx::CHANNELS_LAST;
 
 /// Most elements that a window may read in one sample: tables of that size are made of it. 512 channels under 3×3 at 512×512 positions.
 const MAX_WINDOW_READS: usize = 1 << 31;
@@ -25,38 +27,16 @@ pub enum Layout {
 
 impl Layout {
     pub fn of(node: &NodeView<'_>) -> Layout {
-        if node.proto.domain().ends_with("channels_last") { Layout::Last } else { Layout::First }
+        if node.proto.domain() == CHANNELS_LAST { Layout::Last } else { Layout::First }
     }
 
     /// A sample shape with the channels last.
     pub fn last(self, shape: &[usize]) -> Vec<usize> {
-        match (self, shape.split_first()) {
-            (Layout::First, Some((&channels, rest))) => [rest, &[channels]].concat(),
-            _ => shape.to_vec(),
+        match self {
+            Layout::First => channels::to_last(shape),
+            Layout::Last => shape.to_vec(),
         }
     }
-
-    /// The inverse of [`Layout::last`].
-    fn of_last(self, shape: &[usize]) -> Vec<usize> {
-        match (self, shape.split_last()) {
-            (Layout::First, Some((&channels, rest))) => [&[channels], rest].concat(),
-            _ => shape.to_vec(),
-        }
-    }
-}
-
-/// For each element of a sample of `shape` (channels last): its place with the channels first.
-pub fn from_first(shape: &[usize]) -> Vec<usize> {
-    crate::graph::moves::channels_last_order(shape)
-}
-
-/// For each element of a sample with the channels first: its place in the sample of `shape` with the channels last.
-pub fn from_last(shape: &[usize]) -> Vec<usize> {
-    let mut order = vec![0; shape.iter().product()];
-    for (last, first) in from_first(shape).into_iter().enumerate() {
-        order[first] = last;
-    }
-    order
 }
 
 impl<'m> Context<'m> {
@@ -67,7 +47,7 @@ impl<'m> Context<'m> {
             return Ok(value);
         }
         self.spend(shape.iter().product())?;
-        let source = from_first(&shape);
+        let source = channels::order(&shape);
         Ok(self.step(&format!("{}_last", node.name), Op::Permute { source }, vec![value], shape))
     }
 
@@ -84,8 +64,8 @@ impl<'m> Context<'m> {
             return Ok(self.emit_many(node, op, inputs, shape));
         }
         self.spend(shape.iter().product())?;
-        let source = from_last(&shape);
-        let first = layout.of_last(&shape);
+        let source = channels::inverse(&channels::order(&shape));
+        let first = channels::to_first(&shape);
         let output = self.graph.add_value(format!("{}_last", node.output()), shape);
         self.graph.nodes.push(Node { name: node.name.clone(), op, inputs, output });
         let view = NodeView { proto: node.proto, name: format!("{}_first", node.name) };
@@ -158,16 +138,8 @@ impl Attributes {
             }
             other => return Err(Fault::new(format!("auto_pad `{other}` is unknown"))),
         };
-        let two = |v: &[usize], fill: usize| if rank == 1 { [fill, v[0]] } else { [v[0], v[1]] };
-        let (begin, end) = (two(&pads[..rank], 0), two(&pads[rank..], 0));
-        let size = two(spatial, 1);
-        let window = Window {
-            input: [size[0], size[1], channels],
-            kernel: two(&self.kernel, 1),
-            stride: two(&self.stride, 1),
-            pads: [begin[0], begin[1], end[0], end[1]],
-            groups,
-        };
+        let window = Window::over(shape, &self.kernel, &self.stride, &pads, groups)
+            .ok_or_else(|| Fault::new(format!("a kernel over {} axes does not fit its input {shape:?}", self.kernel.len())))?;
         let [height, width] = window.output();
         if height == 0 || width == 0 {
             return Err(Fault::new(format!("its kernel {:?} is larger than the padded input {spatial:?}", self.kernel)));
@@ -179,12 +151,6 @@ impl Attributes {
         }
         Ok(window)
     }
-}
-
-/// The sample shape of what a window makes, with `outputs` channels, for a sample of `rank` axes.
-pub fn output_shape(window: &Window, rank: usize, outputs: usize) -> Vec<usize> {
-    let [height, width] = window.output();
-    if rank == 2 { vec![width, outputs] } else { vec![height, width, outputs] }
 }
 
 /// The number of spatial axes of a sample, 1 or 2.

@@ -12,6 +12,9 @@ use crate::proxy::interval::{cast, shl};
 use crate::quant::Rounding;
 use crate::quant::table::{self, Kind};
 
+/// Kernel sizes, strides and pads are below this: sums of two with an input still fit any integer.
+const MAX_WINDOW: usize = 1 << 20;
+
 const WIDE: &str = "an intermediate result needs more than 63 bits";
 
 fn fits(v: i128) -> Result<i128, String> {

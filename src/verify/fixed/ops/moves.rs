@@ -1,9 +1,10 @@
 //! Operators that only move elements: `Concat`, `Transpose`, `Pad`, `Reshape`.
 
-use super::{Compiler, Known, lift, raise, room};
+use super::{Compiler, Known, MAX_WINDOW, lift, raise, room};
 use crate::graph::moves;
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
+use crate::verify::fixed::compile::MAX_ELEMENTS;
 use crate::verify::fixed::constant::Constant;
 use crate::verify::fixed::step::Step;
 
@@ -15,8 +16,7 @@ impl Compiler {
         let axis = Attributes::of(node).int("axis", 0).map_err(|e| e.to_string())?;
         let axis = usize::try_from(if axis < 0 { axis + rank as i64 + 1 } else { axis }).ok().and_then(|a| a.checked_sub(1));
         let shapes = [&operands[0].shape[..], &operands[1].shape[..]];
-        let alike = |a: usize| shapes[1].len() == rank && (0..rank).all(|n| n == a || shapes[0][n] == shapes[1][n]);
-        let Some(axis) = axis.filter(|&a| a < rank && alike(a)) else {
+        let Some((axis, shape)) = axis.and_then(|a| Some((a, moves::concat_shape(&shapes, a)?))) else {
             return Err(format!("joins {:?} and {:?} along an axis on which they do not fit", shapes[0], shapes[1]));
         };
         let frac = operands[0].frac.max(operands[1].frac);
@@ -28,7 +28,7 @@ impl Compiler {
             let up = ups[*which as usize];
             bounds.push((lift(lo, up)?, lift(hi, up)?));
         }
-        let out = self.data(moves::concat_shape(&shapes, axis), frac, bounds)?;
+        let out = self.data(shape, frac, bounds)?;
         let from = operands.each_ref().map(|x| x.id).to_vec();
         self.steps.push(Step::Move { from, dst: out.id, map, ups: ups.map(room).to_vec() });
         Ok(Known::Data(out))
@@ -76,11 +76,11 @@ impl Compiler {
         }
         let pads: Option<Vec<usize>> = integers(&self.constant(node, 1)?).into_iter().map(|p| usize::try_from(p).ok()).collect();
         let rank = x.shape.len() + 1;
-        let fits = |p: &Vec<usize>| p.len() == 2 * rank && p[0] == 0 && p[rank] == 0 && p.iter().all(|&v| v < 1 << 20);
+        let fits = |p: &Vec<usize>| p.len() == 2 * rank && p[0] == 0 && p[rank] == 0 && p.iter().all(|&v| v < MAX_WINDOW);
         let Some(pads) = pads.filter(fits) else { return Err("its pads are negative, on the batch, or not two per axis".into()) };
         let (before, after) = (&pads[1..rank], &pads[rank + 1..]);
         let shape: Vec<usize> = x.shape.iter().zip(before).zip(after).map(|((s, b), a)| s + b + a).collect();
-        if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > 1 << 24) {
+        if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_ELEMENTS) {
             return Err("its result is too large".into());
         }
         let map = moves::pad(&x.shape, before, after);

@@ -1,17 +1,18 @@
 //! Operators with positions: channels-last `Conv` and `MaxPool`.
 
-use super::{Compiler, Data, Known, fits, lift, raise, room};
+use super::{Compiler, Data, Known, MAX_WINDOW, fits, lift, raise, room};
 use crate::graph::Window;
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
 use crate::quant::taps::Taps;
+use crate::verify::fixed::compile::MAX_ELEMENTS;
 use crate::verify::fixed::step::{Step, Tap};
 
 impl Compiler {
     pub(in super::super) fn conv(&mut self, node: &NodeProto) -> Result<Known, String> {
         let x = self.data_operand(node, 0)?;
         let weight = self.constant(node, 1)?;
-        let (window, rank) = window(node, &x, None)?;
+        let (window, rank) = window(node, &x, false)?;
         let (Some((&outputs, kernel)), Some(groups)) = (weight.shape.split_first(), group(node)?) else {
             return Err("its weight is a scalar or its group is not positive".into());
         };
@@ -67,14 +68,14 @@ impl Compiler {
                 bounds.push((lo, hi));
             }
         }
-        let out = self.data(shape(&window, rank, outputs), frac, bounds)?;
+        let out = self.data(window.shape(rank, outputs), frac, bounds)?;
         self.steps.push(Step::Conv { src: x.id, dst: out.id, taps, columns, bias });
         Ok(Known::Data(out))
     }
 
     pub(in super::super) fn max_pool(&mut self, node: &NodeProto) -> Result<Known, String> {
         let x = self.data_operand(node, 0)?;
-        let (window, rank) = window(node, &x, Some(()))?;
+        let (window, rank) = window(node, &x, true)?;
         if window.pads != [0; 4] && x.bounds.iter().all(|b| b.0 >= 0) {
             // hls4ml pads with the pattern 100…0: the least value of a signed type only
             return Err(
@@ -84,7 +85,7 @@ impl Compiler {
         let taps = Taps::pooling(&window);
         let channels = window.input[2];
         let under: Vec<Tap> = (0..taps.positions * channels)
-            .map(|at| (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)).map(|e| e as u32).collect())
+            .map(|at| taps.under(at / channels, at % channels).map(|e| e as u32).collect())
             .collect();
         if under.iter().any(Vec::is_empty) {
             return Err("a window lies in the padding".into());
@@ -96,7 +97,7 @@ impl Compiler {
                 (of(|b| b.0), of(|b| b.1))
             })
             .collect();
-        let out = self.data(shape(&window, rank, channels), x.frac, bounds)?;
+        let out = self.data(window.shape(rank, channels), x.frac, bounds)?;
         self.steps.push(Step::MaxPool { src: x.id, dst: out.id, under });
         Ok(Known::Data(out))
     }
@@ -122,10 +123,10 @@ impl Compiler {
 
 /// The window of a node over `x`, with one group per channel, and the number of its axes. `pooling` takes its kernel from the attribute,
 /// a convolution as well: hls4ml needs it there.
-fn window(node: &NodeProto, x: &Data, pooling: Option<()>) -> Result<(Window, usize), String> {
+fn window(node: &NodeProto, x: &Data, pooling: bool) -> Result<(Window, usize), String> {
     let (&channels, spatial) = x.shape.split_last().ok_or("its input is a scalar")?;
     let rank = spatial.len();
-    if !(1..=2).contains(&rank) || (pooling.is_some() && rank != 2) {
+    if !(1..=2).contains(&rank) || (pooling && rank != 2) {
         return Err(format!("slides over {:?}; that is not in the vocabulary", x.shape));
     }
     let attributes = Attributes::of(node);
@@ -133,27 +134,19 @@ fn window(node: &NodeProto, x: &Data, pooling: Option<()>) -> Result<(Window, us
         let Some(values) = attributes.ints(name).map_err(|e| e.to_string())? else {
             return if needed { Err(format!("attribute `{name}` is missing, which hls4ml needs")) } else { Ok(vec![1; len]) };
         };
-        let numbers: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok().filter(|&v| v < 1 << 20)).collect();
+        let numbers: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok().filter(|&v| v < MAX_WINDOW)).collect();
         numbers.filter(|n| n.len() == len).ok_or_else(|| format!("attribute `{name}` is {values:?}"))
     };
     let (kernel, stride, pads) = (list("kernel_shape", rank, true)?, list("strides", rank, true)?, list("pads", 2 * rank, true)?);
-    if list("dilations", rank, pooling.is_none())?.iter().any(|&d| d != 1) {
+    if list("dilations", rank, !pooling)?.iter().any(|&d| d != 1) {
         return Err("has dilations, which hls4ml refuses".into());
     }
     if kernel.iter().chain(&stride).any(|&v| v == 0) {
         return Err("has a kernel size or stride of 0".into());
     }
-    let two = |v: &[usize], fill: usize| if rank == 1 { [fill, v[0]] } else { [v[0], v[1]] };
-    let (size, begin, end) = (two(spatial, 1), two(&pads[..rank], 0), two(&pads[rank..], 0));
-    let window = Window {
-        input: [size[0], size[1], channels],
-        kernel: two(&kernel, 1),
-        stride: two(&stride, 1),
-        pads: [begin[0], begin[1], end[0], end[1]],
-        groups: channels,
-    };
+    let window = Window::over(&x.shape, &kernel, &stride, &pads, channels).ok_or("its window has other axes than its input")?;
     let len = window.positions();
-    if len == 0 || len > 1 << 24 || channels == 0 {
+    if len == 0 || len > MAX_ELEMENTS || channels == 0 {
         return Err("its kernel does not fit its input".into());
     }
     Ok((window, rank))
@@ -165,9 +158,4 @@ fn group(node: &NodeProto) -> Result<Option<usize>, String> {
     }
     let group = Attributes::of(node).int("group", 1).map_err(|e| e.to_string())?;
     Ok(usize::try_from(group).ok().filter(|&g| g > 0))
-}
-
-fn shape(window: &Window, rank: usize, channels: usize) -> Vec<usize> {
-    let output = window.output();
-    [&output[2 - rank..], &[channels]].concat()
 }

@@ -1,0 +1,26 @@
+//! Shapes that `ValueInfoProto` declares.
+
+use super::proto::{
+    ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension::Value},
+    type_proto,
+};
+
+/// The dimensions of a tensor, none where it has no shape; `None` for what is no tensor.
+pub fn dims(info: &ValueInfoProto) -> Option<&[Dimension]> {
+    let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()? else { return None };
+    Some(tensor.shape.as_ref().map_or(&[], |s| &s.dim))
+}
+
+/// A dimension that is fixed and positive.
+pub fn size(dim: &Dimension) -> Option<usize> {
+    match dim.value {
+        Some(Value::DimValue(size)) => usize::try_from(size).ok().filter(|&s| s > 0),
+        _ => None,
+    }
+}
+
+/// True where the first axis is fixed to 1.
+pub fn has_batch_of_one(info: &ValueInfoProto) -> bool {
+    dims(info).and_then(<[_]>::first).and_then(size) == Some(1)
+}

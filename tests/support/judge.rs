@@ -1,0 +1,52 @@
+//! Exact models whose proxies stock hls4ml runs: it must give what the models give.
+
+use super::hls4ml::{self, Job};
+use super::nets::reference_of;
+use hgq_onnx::proxy::{self, Form};
+use hgq_onnx::quant::FixedModel;
+
+/// A model, the form of its proxy, and whether it is compiled for `io_stream`.
+pub struct Case<'a> {
+    pub label: &'a str,
+    pub model: &'a FixedModel,
+    pub form: Form,
+    pub stream: bool,
+}
+
+/// Judges every case in one Python process on `samples` rows of `inputs`; panics on any mismatch.
+pub fn judge(cases: &[Case], samples: usize, inputs: impl Fn(&FixedModel) -> Vec<Vec<f32>>) {
+    let mut prepared = Vec::new();
+    for Case { label, model, form, .. } in cases {
+        let target = if *form == Form::Uniform { proxy::uniform::envelope(model) } else { (*model).clone() };
+        let emitted = proxy::emit(model, *form).unwrap_or_else(|e| panic!("{label}: {e}"));
+        let x = inputs(model);
+        let rows: Vec<&[f32]> = x.iter().map(|x| &x[..]).collect();
+        let want = reference_of(&target, &rows, samples, emitted.input_port.fractional);
+        let names: Vec<String> = model.outputs.iter().map(|&o| proxy::sanitize(&model.values[o].name)).collect();
+        prepared.push((emitted, x, names.into_iter().zip(want).collect::<Vec<_>>()));
+    }
+    let jobs: Vec<Job> = prepared
+        .iter()
+        .zip(cases)
+        .map(|((emitted, x, want), case)| {
+            let port = emitted.input_port;
+            Job {
+                proxy: &emitted.bytes,
+                inputs: x.iter().map(|x| &x[..]).collect(),
+                samples,
+                expected: want.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
+                port: (port != proxy::DEFAULT_PORT).then(|| format!("fixed<{},{}>", port.bits(), port.integer + 1)),
+                stream: case.stream,
+            }
+        })
+        .collect();
+    let Some(verdicts) = hls4ml::check(&jobs) else { return };
+    let mut bad = String::new();
+    for (Case { label, form, .. }, v) in cases.iter().zip(&verdicts) {
+        eprintln!("{label} {form:?}: {} of {} elements differ", v.mismatches, v.elements);
+        if v.mismatches != 0 {
+            bad += &format!("\n{label} {form:?}: {} mismatches: {}", v.mismatches, v.note);
+        }
+    }
+    assert!(bad.is_empty(), "{bad}");
+}
