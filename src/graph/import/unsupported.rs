@@ -5,7 +5,8 @@ pub const TWO_TENSORS: &str = "a product of two tensors (attention) is not suppo
 /// Reason for a function of data that only constants are folded with.
 pub const ON_CONSTANTS: &str = "it is supported on constants only";
 /// Reason for statistics over features.
-pub const NORMALISATION: &str = "normalisation over features needs data-dependent division; use BatchNormalization, which folds into weights";
+pub const NORMALISATION: &str =
+    "normalisation over features needs data-dependent division; use BatchNormalization, which folds into weights";
 /// Reason for a division by data.
 pub const DIVISION: &str =
     "division by a tensor is not supported (hls4ml has none that is exact); normalise with BatchNormalization instead";
@@ -31,7 +32,9 @@ pub fn reason(domain: &str, op: &str) -> String {
         "LSTM" | "GRU" | "RNN" => "recurrent layers are not supported; use one-dimensional convolutions over time",
         "LogSoftmax" => "not supported; end the model at the logits",
         "Erf" | "Gelu" => "GELU has no exact form in hls4ml; train with Relu, LeakyRelu, Sigmoid or Tanh",
-        "LayerNormalization" | "ReduceMean" | "InstanceNormalization" | "GroupNormalization" | "RMSNormalization" => NORMALISATION,
+        "LayerNormalization" | "ReduceMean" | "InstanceNormalization" | "GroupNormalization" | "RMSNormalization" => {
+            NORMALISATION
+        }
         "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign" | "HardSwish" | "Mish" | "Swish" | "ThresholdedRelu" => {
             "this activation has no exact form in hls4ml; use Relu, LeakyRelu, Clip, Sigmoid or Tanh"
         }
