@@ -26,6 +26,7 @@ use item::Item;
 use super::{Graph, pass};
 use crate::onnx::{
     Attributes,
+    limits::MAX_RANK,
     proto::{GraphProto, ModelProto, NodeProto},
 };
 
@@ -140,5 +141,24 @@ fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
     if let Some(extra) = node.proto.output.iter().skip(1).find(|o| context.uses.contains_key(o.as_str())) {
         return Err(Fault::new(format!("its output `{extra}` is used; only the first output is supported")));
     }
-    handler(context, node)
+    context.read(node)?;
+    let before = context.graph.values.len();
+    let item = handler(context, node)?;
+    match &item {
+        // another name for a tensor, whose reads are not counted with those of the tensor
+        Item::Data(value) if *value < before && !liveness::ALIASES.contains(&node.proto.op_type()) => {
+            context.bare.remove(value);
+        }
+        Item::Data(value) => check_rank(context.shape(*value))?,
+        Item::Const(constant) => check_rank(constant.shape())?,
+        _ => {}
+    }
+    Ok(item)
+}
+
+fn check_rank(shape: &[usize]) -> Result<(), Fault> {
+    match shape.len() {
+        0..=MAX_RANK => Ok(()),
+        rank => Err(Fault::new(format!("its result has {rank} axes, more than the limit of {MAX_RANK}"))),
+    }
 }
