@@ -164,7 +164,7 @@ impl<'g> Walk<'g> {
                 self.places[node.output] = Place { stored: node.output, axes: None, ..place };
             }
             op if is_elementwise(op) => {
-                if let Some(pending) = &place.pending {
+                if let (Some(pending), Op::Affine(_) | Op::Quant(_)) = (&place.pending, &op) {
                     permute_vectors(op, &inverse(pending));
                 }
                 node.inputs = vec![place.stored];

@@ -28,7 +28,7 @@ impl Walk<'_> {
         };
         let matrix = len.saturating_mul(len);
         if len > MAX_AS_MATRIX || self.matrices + matrix > MAX_IN_MATRICES {
-            self.push(format!("{name}_order"), Op::Permute { source }, stored, ordered);
+            self.push(name, Op::Permute { source }, stored, ordered);
         } else {
             self.matrices += matrix;
             let mut weight = vec![0.0; matrix];
