@@ -250,6 +250,9 @@ impl Damage {
                     return;
                 };
                 let dims = &mut tensor.shape.as_mut().unwrap().dim;
+                if dims.is_empty() {
+                    return;
+                }
                 let which = self.below(dims.len());
                 match self.below(4) {
                     0 => drop(dims.remove(which)),
