@@ -72,7 +72,7 @@ fn dense(d: &Dense, from: usize, to: usize) -> bool {
         None => d.inputs == from && d.outputs == to,
         Some(w) => {
             window(w, from)
-                && d.outputs % w.groups == 0
+                && d.outputs.is_multiple_of(w.groups)
                 && d.inputs == w.patch()
                 && w.positions().checked_mul(d.outputs) == Some(to)
         }

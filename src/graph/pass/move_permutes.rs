@@ -43,6 +43,9 @@ impl Place {
     }
 }
 
+/// The new graph and the orders of its outputs.
+type Walked = (Graph, Vec<Option<Vec<usize>>>);
+
 /// An input is to be stored in another order.
 struct Flip {
     input: usize,
@@ -132,7 +135,7 @@ impl<'g> Walk<'g> {
         Walk { from, links: Links::of(from), flips, graph, places, open_layer, moved: 0, matrices: 0 }
     }
 
-    fn run(mut self) -> Result<(Graph, Vec<Option<Vec<usize>>>), Flip> {
+    fn run(mut self) -> Result<Walked, Flip> {
         for node in &self.from.nodes {
             self.node(node.clone())?;
         }

@@ -29,8 +29,8 @@ pub fn matmul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
     // [N, 1, …, K] is one dense layer; [N, T, K] and [N, H, W, K] one that is shared by all positions
     let window = match positions {
         _ if positions.iter().all(|&d| d == 1) => None,
-        &[length] => Some(Window::pointwise(1, length, inputs)),
-        &[height, width] => Some(Window::pointwise(height, width, inputs)),
+        [length] => Some(Window::pointwise(1, *length, inputs)),
+        [height, width] => Some(Window::pointwise(*height, *width, inputs)),
         _ => {
             return Err(Fault::new(format!("a weight shared over the positions of {shape:?} is supported for at most two axes")));
         }

@@ -35,7 +35,7 @@ impl Layout {
     }
 
     /// The inverse of [`Layout::last`].
-    fn from_last(self, shape: &[usize]) -> Vec<usize> {
+    fn first(self, shape: &[usize]) -> Vec<usize> {
         match (self, shape.split_last()) {
             (Layout::First, Some((&channels, rest))) => [&[channels], rest].concat(),
             _ => shape.to_vec(),
@@ -93,7 +93,7 @@ impl<'m> Context<'m> {
         }
         self.spend(shape.iter().product())?;
         let source = from_last(&shape);
-        let first = layout.from_last(&shape);
+        let first = layout.first(&shape);
         let output = self.graph.add_value(format!("{}_last", node.output()), shape);
         self.graph.nodes.push(Node { name: node.name.clone(), op, inputs, output });
         let view = NodeView { proto: node.proto, name: format!("{}_first", node.name) };
