@@ -10,34 +10,36 @@ mod published;
 use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding};
 use hls4ml::Job;
-use nets::{Net, Rng, reference, samples};
+use nets::{Net, Rng, all_samples, reference_of};
 
 const SAMPLES: usize = 400;
 
 /// Judges every model in the given form in one Python process.
 fn judge(cases: &[(&str, FixedModel, Form)]) {
-    judge_on(cases, |model| samples(&mut Rng::new(9), model.len_of(model.inputs[0]), SAMPLES));
+    judge_on(cases, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
 }
 
-fn judge_on(cases: &[(&str, FixedModel, Form)], inputs: impl Fn(&FixedModel) -> Vec<f32>) {
+fn judge_on(cases: &[(&str, FixedModel, Form)], inputs: impl Fn(&FixedModel) -> Vec<Vec<f32>>) {
     let mut prepared = Vec::new();
     for (label, model, form) in cases {
         let target = if *form == Form::Uniform { proxy::uniform::envelope(model) } else { model.clone() };
         let emitted = proxy::emit(model, *form).unwrap_or_else(|e| panic!("{label}: {e}"));
         let x = inputs(model);
-        let want = reference(&target, &x, SAMPLES, emitted.input_port.fractional);
-        prepared.push((emitted, x, want));
+        let rows: Vec<&[f32]> = x.iter().map(|x| &x[..]).collect();
+        let want = reference_of(&target, &rows, SAMPLES, emitted.input_port.fractional);
+        let names: Vec<String> = model.outputs.iter().map(|&o| proxy::sanitize(&model.values[o].name)).collect();
+        prepared.push((emitted, x, names.into_iter().zip(want).collect::<Vec<_>>()));
     }
     let jobs: Vec<Job> = prepared
         .iter()
         .map(|(emitted, x, want)| {
-            let graph = emitted.model.graph.as_ref().expect("a graph");
             let port = emitted.input_port;
             Job {
                 proxy: &emitted.bytes,
-                inputs: vec![x],
+                inputs: x.iter().map(|x| &x[..]).collect(),
                 samples: SAMPLES,
-                expected: graph.output.iter().map(|o| o.name()).zip(want.iter().cloned()).collect(),
+                expected: want.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
+                stream: false,
                 port: (port != proxy::DEFAULT_PORT).then(|| format!("fixed<{},{}>", port.bits(), port.integer + 1)),
             }
         })
@@ -192,8 +194,8 @@ fn whole_tables_slopes_and_names() {
         ("symmetric", symmetric, Form::Sums),
     ];
     // every entry and both ends, on both input grids
-    judge_on(&cases, |_| (0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 64.0).collect());
-    judge_on(&cases[1..2], |_| (0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 128.0).collect());
+    judge_on(&cases, |_| vec![(0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 64.0).collect()]);
+    judge_on(&cases[1..2], |_| vec![(0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 128.0).collect()]);
 }
 
 #[test]
@@ -203,7 +205,14 @@ fn published_net() {
     for (name, model, y) in published::nets(&shared, "ebops530") {
         let emitted = [Form::Sums, Form::Concat].map(|form| proxy::emit(&model, form).expect("a proxy"));
         let output = "v_10";
-        let job = |bytes| Job { proxy: bytes, inputs: vec![&x], samples: 1000, expected: vec![(output, y.clone())], port: None };
+        let job = |bytes| Job {
+            proxy: bytes,
+            inputs: vec![&x],
+            stream: false,
+            samples: 1000,
+            expected: vec![(output, y.clone())],
+            port: None,
+        };
         let Some(verdicts) = hls4ml::check(&[job(&emitted[0].bytes), job(&emitted[1].bytes)]) else { return };
         for v in verdicts {
             assert_eq!((v.elements, v.mismatches), (5000, 0), "{name}: {}", v.note);

@@ -70,7 +70,7 @@ fn brevitas_exports_are_taken_over_exactly() {
         let (x, y, width) = reference(&path);
         let calibration = [x.clone(), features(200, width)].concat();
         let (got, _) = taken_over(&name, &model, &calibration, &x, width);
-        if name.contains("w6pc") {
+        if name.contains("w6pc") || name.contains("binary") {
             // scales that are no powers of two: near, and the twins alike
             let moved = got.iter().zip(&y).map(|(&a, &b)| (a - f64::from(b)).abs()).fold(0.0, f64::max);
             assert!(moved < 0.15, "{name}: {moved}");
@@ -101,7 +101,7 @@ fn torch_exports_are_imported_as_they_are() {
             else {
                 panic!("{name} is converted")
             };
-            let wanted = if name.contains("gelu") { ("Erf", 3) } else { ("Div", 1) };
+            let wanted = if name.contains("gelu") { ("Erf", 3) } else { ("ReduceMean", 2) };
             assert!(nodes.iter().filter(|n| n.op.contains(wanted.0)).count() >= wanted.1, "{name}: {nodes:?}");
             assert!(nodes.iter().all(|n| !n.reason.is_empty()));
             continue;

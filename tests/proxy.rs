@@ -9,7 +9,7 @@ use hgq_onnx::proxy::{self, Form, Reason};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::{FixedModel, FixedOp, Kif, Overflow, Rounding};
 use hgq_onnx::verify::fixed::Program;
-use nets::{Net, Rng, reference, samples};
+use nets::{Net, Rng, all_samples, reference_of, samples};
 
 const FORMS: [Form; 3] = [Form::Sums, Form::Concat, Form::Uniform];
 const SAMPLES: usize = 150;
@@ -19,9 +19,10 @@ fn agrees(label: &str, model: &FixedModel) {
         let target = if form == Form::Uniform { proxy::uniform::envelope(model) } else { model.clone() };
         let emitted = proxy::emit(model, form).unwrap_or_else(|e| panic!("{label} {form:?}: {e}"));
         let program = Program::with_port(&emitted.model, emitted.input_port).unwrap_or_else(|e| panic!("{label} {form:?}: {e}"));
-        let x = samples(&mut Rng::new(7), model.len_of(model.inputs[0]), SAMPLES);
-        let got = program.run(&[&x], SAMPLES).expect("runs");
-        let want = reference(&target, &x, SAMPLES, emitted.input_port.fractional);
+        let x = all_samples(model, &mut Rng::new(7), SAMPLES);
+        let x: Vec<&[f32]> = x.iter().map(|x| &x[..]).collect();
+        let got = program.run(&x, SAMPLES).expect("runs");
+        let want = reference_of(&target, &x, SAMPLES, emitted.input_port.fractional);
         assert_eq!(got.outputs.len(), want.len());
         for (got, want) in got.outputs.iter().zip(&want) {
             let got = got.to_f64();

@@ -154,7 +154,10 @@ fn second_opinion(
         }
     };
     verification.second_opinion_samples = n;
-    let pairs = got.iter().flatten().zip(want.iter().zip(&proxy.output_order).flat_map(|(v, &o)| &v[..n * model.len_of(model.outputs[o])]));
+    let pairs = got
+        .iter()
+        .flatten()
+        .zip(want.iter().zip(&proxy.output_order).flat_map(|(v, &o)| &v[..n * model.len_of(model.outputs[o])]));
     let differ = pairs.filter(|&(&a, &b)| a != b as f32).count() as u64;
     let bounds = interval::bounds(model)?;
     let fits = bounds.iter().flatten().all(|b| b.max_bits() <= F32_BITS) && inputs_fit(inputs);

@@ -5,7 +5,7 @@ use super::window::Window;
 
 /// An imported operation. Every operand that is constant in the file is inside the variant.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant)] // a graph has few nodes, and many are dense
+#[allow(clippy::large_enum_variant)] // a graph has few layers
 pub enum Op {
     /// `y = x·W + b` (ONNX `Gemm`, `MatMul` [+ `Add`]), or the same at every position of a window (`Conv`).
     Dense(Dense),

@@ -85,6 +85,11 @@ impl Window {
         (channel / per_group == group).then_some(tap * per_group + channel % per_group)
     }
 
+    /// True when some output may read nothing but padding.
+    pub fn sees_padding_only(&self) -> bool {
+        (0..2).any(|a| self.pads[a] >= self.kernel[a] || self.pads[a + 2] >= self.kernel[a])
+    }
+
     /// True when some output reads padding.
     pub fn is_padded(&self) -> bool {
         self.pads != [0; 4]
@@ -101,7 +106,8 @@ mod tests {
         assert_eq!((w.output(), w.positions(), w.patch()), ([2, 5], 10, 12));
         // first row of taps of the first position is padding; the last column's second tap as well
         assert_eq!((w.pixel(0, 0), w.pixel(0, 2), w.pixel(4, 2), w.pixel(4, 3)), (None, Some(0), Some(4), None));
-        assert_eq!(w.element(0, 5, 0, 7), Some(3));
+        // entry 5 is channel 1 under tap 2, entry 7 under tap 3
+        assert_eq!((w.element(0, 5, 0, 7), w.element(0, 7, 0, 7)), (Some(1), Some(3)));
     }
 
     #[test]

@@ -131,7 +131,14 @@ pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, Pro
         port::state(&mut lowered.model, port);
     }
     warnings.extend(lowered.warnings);
-    Ok(Proxy { bytes: lowered.model.encode_to_vec(), model: lowered.model, warnings, input_port: port, removed, output_order: lowered.output_order })
+    Ok(Proxy {
+        bytes: lowered.model.encode_to_vec(),
+        model: lowered.model,
+        warnings,
+        input_port: port,
+        removed,
+        output_order: lowered.output_order,
+    })
 }
 
 fn removed(model: &FixedModel, spans: &[Vec<interval::Span>], live: &[Vec<bool>]) -> Vec<Removed> {

@@ -23,19 +23,20 @@ impl<'a> Lower<'a> {
         for (at, part) in self.parts(source).into_iter().enumerate() {
             let part = self.plain(&node.name, source, part)?;
             let stem = format!("{}_p{at}", self.model.values[node.output].name);
-            let pooled = self.pool(&stem, part, window)?;
+            let negative = part.elements.iter().any(|&e| self.spans[source][e].lo < 0);
+            let pooled = self.pool(&stem, part, window, negative)?;
             written.push(self.placed(pooled, node.output, None)?);
         }
         Ok(State::Parts(written))
     }
 
-    /// One `MaxPool`; the result has two axes of positions.
-    pub(super) fn pool(&mut self, stem: &str, part: Part, window: &Window) -> Result<Part, Reason> {
+    /// One `MaxPool`; the result has two axes of positions. `negative`: some value may be.
+    pub(super) fn pool(&mut self, stem: &str, part: Part, window: &Window, negative: bool) -> Result<Part, Reason> {
         let [height, width] = [window.input[0], window.input[1]];
         let mut tensor = self.shaped(&part, &[height, width])?;
         let mut pads = window.pads;
         let n = part.elements.len();
-        if window.is_padded() && !part.signed {
+        if window.is_padded() && !(part.signed && negative) {
             let [top, left, bottom, right] = std::mem::take(&mut pads);
             tensor = self.zeros_around(stem, tensor, &[height, width], n, &[top, left], &[bottom, right]);
         }

@@ -20,6 +20,10 @@ pub fn traced(min: f64, max: f64, f: i32, relu: bool) -> Kif {
 
 /// A trained saturating format, lowered to what the data reach. `symmetric`: the range is `±(2^i − 2^-f)`.
 pub fn lowered(trained: Kif, min: f64, max: f64, symmetric: bool) -> Kif {
+    if symmetric && trained.integer + trained.fractional <= 0 {
+        // the range of a lone sign bit without its −1
+        return Kif::ZERO;
+    }
     if trained.is_zero() || min > max {
         return trained;
     }
@@ -35,9 +39,9 @@ pub fn lowered(trained: Kif, min: f64, max: f64, symmetric: bool) -> Kif {
     legal(Kif::new(trained.keep_negative && reached.keep_negative, trained.integer.min(reached.integer), trained.fractional))
 }
 
-/// No bits is the zero format; and so is a lone sign bit, whose range {−1, 0} stock hls4ml cannot express.
+/// No bits is the zero format. A lone sign bit is one: {−1, 0} steps.
 pub fn legal(format: Kif) -> Kif {
-    if format.integer + format.fractional <= 0 { Kif::ZERO } else { format }
+    if format.bits() == 0 { Kif::ZERO } else { format }
 }
 
 /// `[min, max]` scaled by `cover` about its middle and rounded half up to the grid `2^-f`.
@@ -62,6 +66,14 @@ mod tests {
         assert_eq!(traced(0.0, 3.5, 1, false), Kif::new(false, 2, 1));
         assert_eq!(traced(-1.0, 3.5, 1, true), Kif::new(false, 2, 1));
         assert_eq!(traced(-1.0, 0.0, 1, true), Kif::ZERO);
+    }
+
+    #[test]
+    fn a_lone_sign_bit_is_a_format() {
+        assert_eq!(traced(-0.03125, -0.03125, 5, false), Kif::new(true, -5, 5));
+        assert_eq!(lowered(Kif::new(true, 3, 2), -0.25, 0.0, false), Kif::new(true, -2, 2));
+        assert_eq!(lowered(Kif::new(true, -2, 2), -0.25, 0.0, true), Kif::ZERO);
+        assert_eq!(traced(0.0, 0.0, 5, false), Kif::ZERO);
     }
 
     #[test]

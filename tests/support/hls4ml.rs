@@ -8,13 +8,15 @@ use std::process::Command;
 /// One proxy to judge.
 pub struct Job<'a> {
     pub proxy: &'a [u8],
-    /// One per graph input.
+    /// Of each graph input, in order.
     pub inputs: Vec<&'a [f32]>,
     pub samples: usize,
     /// Output name and values, sample after sample.
     pub expected: Vec<(&'a str, Vec<f64>)>,
     /// `fixed<W,I>` where the proxy needs a wider input port than the default.
     pub port: Option<String>,
+    /// `io_stream` instead of `io_parallel`.
+    pub stream: bool,
 }
 
 /// What hls4ml said.
@@ -37,7 +39,7 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
         fs::write(file("proxy.onnx"), job.proxy).expect("write");
         let mut inputs = Vec::new();
         for (n, values) in job.inputs.iter().enumerate() {
-            let path = file(&format!("x{n}"));
+            let path = file(&format!("input{n}"));
             fs::write(&path, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("write");
             inputs.push(path);
         }
@@ -48,6 +50,7 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
         }
         let job = serde_json::json!({
             "proxy": file("proxy.onnx"), "inputs": inputs, "samples": job.samples, "expected": expected, "port": job.port,
+            "io": job.stream.then_some("io_stream"),
         });
         fs::write(file("job.json"), job.to_string()).expect("write");
         command.arg(file("job.json"));

@@ -2,8 +2,10 @@
 //! grid of their own per element.
 #![allow(dead_code)]
 
-use hgq_onnx::graph::{Node, ValueId};
-use hgq_onnx::quant::{FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, Overflow, Rounding};
+use hgq_onnx::graph::{Merge, Node, ValueId, Window};
+use hgq_onnx::quant::{
+    AveragePool, FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, Overflow, Rounding,
+};
 
 /// A small linear congruential generator: the same nets everywhere.
 pub struct Rng(u64);
@@ -58,6 +60,132 @@ impl Net {
         self.model.nodes.push(Node { name: format!("node{n}"), op, inputs: vec![self.last], output });
         self.last = output;
         self
+    }
+
+    /// A further model input.
+    pub fn another_input(mut self, shape: &[usize]) -> Net {
+        self.last = self.model.add_value(format!("x.{}", self.model.inputs.len()), shape.to_vec());
+        self.model.inputs.push(self.last);
+        self
+    }
+
+    /// Reads another value from here on.
+    pub fn at(mut self, value: ValueId) -> Net {
+        self.last = value;
+        self
+    }
+
+    pub fn shape(&self) -> Vec<usize> {
+        self.model.values[self.last].shape.clone()
+    }
+
+    /// An operation of this value and others.
+    pub fn with(mut self, others: &[ValueId], op: FixedOp, shape: Vec<usize>) -> Net {
+        self = self.op(op, shape);
+        if let Some(node) = self.model.nodes.last_mut() {
+            node.inputs.extend_from_slice(others);
+        }
+        self
+    }
+
+    pub fn merge(self, merge: Merge, other: ValueId) -> Net {
+        let shape = self.shape();
+        self.with(&[other], FixedOp::Merge(merge), shape)
+    }
+
+    pub fn concat(self, others: &[ValueId], axis: usize) -> Net {
+        let mut shape = self.shape();
+        shape[axis] += others.iter().map(|&v| self.model.values[v].shape[axis]).sum::<usize>();
+        self.with(others, FixedOp::Concat { axis }, shape)
+    }
+
+    pub fn pad(self, before: &[usize], after: &[usize]) -> Net {
+        let shape = self.shape().iter().zip(before).zip(after).map(|((s, b), a)| s + b + a).collect();
+        self.op(FixedOp::Pad { before: before.to_vec(), after: after.to_vec() }, shape)
+    }
+
+    /// The window of a layer on `[H, W, C]` or `[L, C]`; a line uses the second entries.
+    pub fn window(&self, kernel: [usize; 2], stride: [usize; 2], pads: [usize; 4], groups: usize) -> Window {
+        match self.shape()[..] {
+            [h, w, c] => Window { input: [h, w, c], kernel, stride, pads, groups },
+            [l, c] => Window {
+                input: [1, l, c],
+                kernel: [1, kernel[1]],
+                stride: [1, stride[1]],
+                pads: [0, pads[1], 0, pads[3]],
+                groups,
+            },
+            ref other => panic!("no window on {other:?}"),
+        }
+    }
+
+    fn behind(&self, window: &Window, channels: usize) -> Vec<usize> {
+        let [h, w] = window.output();
+        if self.shape().len() == 2 { vec![w, channels] } else { vec![h, w, channels] }
+    }
+
+    /// Random weights like [`Net::dense`]; some kernels and channels all zero.
+    pub fn conv(self, rng: &mut Rng, outputs: usize, window: Window) -> Net {
+        let (patch, channels) = (window.patch(), window.group_channels());
+        let dead: Vec<bool> = (0..channels).map(|_| rng.chance(8)).collect();
+        let mut weight = vec![0; patch * outputs];
+        for o in 0..outputs {
+            let closed = rng.chance(8);
+            for k in 0..patch {
+                let bits = rng.range(0, 4);
+                let w = rng.range(-(1 << bits) + 1, (1 << bits) - 1);
+                weight[k * outputs + o] = if closed || dead[k % channels] || rng.chance(33) { 0 } else { w };
+            }
+        }
+        let shape = self.behind(&window, outputs);
+        let op = FixedOp::Dense(FixedDense {
+            inputs: patch,
+            outputs,
+            weight_bits: vec![0; weight.len()],
+            bias_bits: vec![0; outputs],
+            weight: FixedTensor { ints: weight, frac: 4 },
+            bias: FixedTensor { ints: (0..outputs).map(|_| rng.range(-40, 40)).collect(), frac: 5 },
+            window: Some(window),
+            ebops_scale: 1.0,
+        });
+        self.op(op, shape)
+    }
+
+    pub fn max_pool(self, kernel: [usize; 2], stride: [usize; 2], pads: [usize; 4]) -> Net {
+        let channels = self.shape().last().copied().unwrap_or(1);
+        let window = self.window(kernel, stride, pads, channels);
+        let shape = self.behind(&window, channels);
+        self.op(FixedOp::MaxPool(window), shape)
+    }
+
+    /// With the reciprocal of the kernel on a grid of 8 bits.
+    pub fn average_pool(self, kernel: [usize; 2], stride: [usize; 2], pads: [usize; 4]) -> Net {
+        let channels = self.shape().last().copied().unwrap_or(1);
+        let window = self.window(kernel, stride, pads, channels);
+        let shape = self.behind(&window, channels);
+        let reciprocal = FixedTensor { ints: vec![(256 / window.taps()) as i64], frac: 8 };
+        self.op(FixedOp::AveragePool(AveragePool { window, reciprocal }), shape)
+    }
+
+    /// Random formats per channel.
+    pub fn channel_quantize(self, rng: &mut Rng, signed: bool, rounding: Rounding) -> Net {
+        let channels = self.shape().last().copied().unwrap_or(1);
+        let formats: Vec<Kif> = (0..channels).map(|_| rng.format(signed, 4)).collect();
+        let formats = (0..self.len()).map(|e| formats[e % channels]).collect();
+        self.quantize(formats, rounding)
+    }
+
+    /// Constants per channel.
+    pub fn channel_affine(self, rng: &mut Rng, bits: u32, frac: i32) -> Net {
+        let channels = self.shape().last().copied().unwrap_or(1);
+        let len = self.len();
+        let mut draw = || {
+            let top = (1i64 << bits) - 1;
+            let each: Vec<i64> = (0..channels).map(|_| rng.range(-top, top) | 1).collect();
+            FixedTensor { ints: (0..len).map(|e| each[e % channels]).collect(), frac }
+        };
+        let (scale, shift) = (draw(), draw());
+        self.same(FixedOp::Affine(FixedAffine { scale, shift }))
     }
 
     fn same(self, op: FixedOp) -> Net {
@@ -228,18 +356,171 @@ fn table(x: Num, per_unit: i128, f: impl Fn(f64) -> f64) -> Num {
     Num((f(entry) * 1024.0).floor() as i128, 10)
 }
 
-/// Every output of every sample, the input truncated to hls4ml's port of `port_frac` fractional bits first.
+fn larger(a: Num, b: Num) -> bool {
+    let f = a.1.max(b.1);
+    let at = |n: Num| if n.0 == 0 { 0 } else { n.at(f) };
+    at(a) > at(b)
+}
+
+/// Row and column of the input under a tap, straight from the definition of a window.
+fn under(w: &Window, out: [usize; 2], tap: [usize; 2]) -> Option<usize> {
+    let at = |axis: usize| {
+        let v = (out[axis] * w.stride[axis] + tap[axis]) as i64 - w.pads[axis] as i64;
+        (0..w.input[axis] as i64).contains(&v).then_some(v as usize)
+    };
+    Some(at(0)? * w.input[1] + at(1)?)
+}
+
+fn slid(w: &Window, outputs: usize, mut at: impl FnMut(&dyn Fn(usize, usize) -> Option<usize>, usize) -> Num) -> Vec<Num> {
+    let [height, width] = w.output();
+    let mut out = Vec::new();
+    for row in 0..height {
+        for column in 0..width {
+            let pixel = |y: usize, x: usize| under(w, [row, column], [y, x]);
+            out.extend((0..outputs).map(|o| at(&pixel, o)));
+        }
+    }
+    out
+}
+
+fn convolution(d: &FixedDense, w: &Window, x: &[Num]) -> Vec<Num> {
+    let (channels, share) = (w.input[2] / w.groups, d.outputs / w.groups);
+    slid(w, d.outputs, |pixel, o| {
+        let mut sum = Num(d.bias.ints[o].into(), d.bias.frac);
+        for ky in 0..w.kernel[0] {
+            for kx in 0..w.kernel[1] {
+                for c in 0..channels {
+                    let weight = d.weight.ints[((ky * w.kernel[1] + kx) * channels + c) * d.outputs + o];
+                    if let Some(p) = pixel(ky, kx) {
+                        let v = x[p * w.input[2] + o / share * channels + c];
+                        sum = sum.plus(Num(v.0 * i128::from(weight), v.1 + d.weight.frac));
+                    }
+                }
+            }
+        }
+        sum
+    })
+}
+
+fn pooled(w: &Window, x: &[Num], reciprocal: Option<&FixedTensor>) -> Vec<Num> {
+    slid(w, w.input[2], |pixel, c| {
+        let taps = (0..w.kernel[0]).flat_map(|ky| (0..w.kernel[1]).map(move |kx| (ky, kx)));
+        let under: Vec<Num> = taps.filter_map(|(ky, kx)| pixel(ky, kx)).map(|p| x[p * w.input[2] + c]).collect();
+        match reciprocal {
+            None => under.iter().copied().reduce(|a, b| if larger(b, a) { b } else { a }).expect("a pixel"),
+            Some(r) => {
+                let sum = under.iter().fold(Num(0, 0), |a, &b| a.plus(b));
+                Num(sum.0 * i128::from(r.ints[0]), sum.1 + r.frac)
+            }
+        }
+    })
+}
+
+fn merged(merge: Merge, a: Num, b: Num) -> Num {
+    match merge {
+        Merge::Add => a.plus(b),
+        Merge::Sub => a.plus(Num(-b.0, b.1)),
+        Merge::Mul => Num(a.0 * b.0, a.1 + b.1),
+        Merge::Max => {
+            if larger(a, b) {
+                a
+            } else {
+                b
+            }
+        }
+        Merge::Min => {
+            if larger(a, b) {
+                b
+            } else {
+                a
+            }
+        }
+    }
+}
+
+/// Row-major position → coordinates.
+fn coordinates(mut at: usize, shape: &[usize]) -> Vec<usize> {
+    let mut c: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&d| {
+            let v = at % d;
+            at /= d;
+            v
+        })
+        .collect();
+    c.reverse();
+    c
+}
+
+fn offset(c: &[usize], shape: &[usize]) -> usize {
+    c.iter().zip(shape).fold(0, |at, (&c, &d)| at * d + c)
+}
+
+fn joined(operands: &[(&[usize], &[Num])], axis: usize, shape: &[usize]) -> Vec<Num> {
+    (0..shape.iter().product())
+        .map(|at| {
+            let mut c = coordinates(at, shape);
+            for (own, x) in operands {
+                if c[axis] < own[axis] {
+                    return x[offset(&c, own)];
+                }
+                c[axis] -= own[axis];
+            }
+            panic!("beyond the operands")
+        })
+        .collect()
+}
+
+fn padded(x: &[Num], own: &[usize], before: &[usize], shape: &[usize]) -> Vec<Num> {
+    (0..shape.iter().product())
+        .map(|at| {
+            let c: Option<Vec<usize>> = coordinates(at, shape)
+                .iter()
+                .zip(before)
+                .zip(own)
+                .map(|((c, b), d)| c.checked_sub(*b).filter(|v| v < d))
+                .collect();
+            c.map_or(Num(0, 0), |c| x[offset(&c, own)])
+        })
+        .collect()
+}
+
+/// Samples for every model input, one input after the other.
+pub fn all_samples(model: &FixedModel, rng: &mut Rng, count: usize) -> Vec<Vec<f32>> {
+    model.inputs.iter().map(|&i| samples(rng, model.len_of(i), count)).collect()
+}
+
+/// [`reference_of`] for a model with one input.
 pub fn reference(model: &FixedModel, x: &[f32], samples: usize, port_frac: i32) -> Vec<Vec<f64>> {
+    reference_of(model, &[x], samples, port_frac)
+}
+
+/// Every output of every sample, the inputs truncated to hls4ml's port of `port_frac` fractional bits first.
+pub fn reference_of(model: &FixedModel, inputs: &[&[f32]], samples: usize, port_frac: i32) -> Vec<Vec<f64>> {
     let mut outputs = vec![Vec::new(); model.outputs.len()];
     for s in 0..samples {
         let mut values: Vec<Vec<Num>> = vec![Vec::new(); model.values.len()];
-        let n = model.len_of(model.inputs[0]);
         let port = |v: &f32| Num((f64::from(*v) * 2f64.powi(port_frac)).floor() as i128, port_frac);
-        values[model.inputs[0]] = x[s * n..][..n].iter().map(port).collect();
+        for (&input, x) in model.inputs.iter().zip(inputs) {
+            let n = model.len_of(input);
+            values[input] = x[s * n..][..n].iter().map(port).collect();
+        }
         for node in &model.nodes {
             let v = &values[node.inputs[0]];
+            let (own, shape) = (&model.values[node.inputs[0]].shape, &model.values[node.output].shape);
             values[node.output] = match &node.op {
                 FixedOp::Quantize(q) => v.iter().zip(&q.formats).map(|(&x, &k)| quantize(x, k, q.rounding, q.overflow)).collect(),
+                FixedOp::Dense(d) if d.window.is_some() => convolution(d, d.window.as_ref().expect("just seen"), v),
+                FixedOp::MaxPool(w) => pooled(w, v, None),
+                FixedOp::AveragePool(p) => pooled(&p.window, v, Some(&p.reciprocal)),
+                FixedOp::Merge(m) => v.iter().zip(&values[node.inputs[1]]).map(|(&a, &b)| merged(*m, a, b)).collect(),
+                FixedOp::Concat { axis } => {
+                    let operands: Vec<(&[usize], &[Num])> =
+                        node.inputs.iter().map(|&i| (&model.values[i].shape[..], &values[i][..])).collect();
+                    joined(&operands, *axis, shape)
+                }
+                FixedOp::Pad { before, .. } => padded(v, own, before, shape),
                 FixedOp::Dense(d) => (0..d.outputs)
                     .map(|o| {
                         let bias = Num(d.bias.ints[o].into(), d.bias.frac);
@@ -261,7 +542,6 @@ pub fn reference(model: &FixedModel, x: &[f32], samples: usize, port_frac: i32) 
                 FixedOp::Sigmoid => v.iter().map(|&x| table(x, 64, |v| 1.0 / (1.0 + (-v).exp()))).collect(),
                 FixedOp::Tanh => v.iter().map(|&x| table(x, 128, f64::tanh)).collect(),
                 FixedOp::Reshape => v.clone(),
-                _ => unimplemented!("convolutions and merges"),
             };
         }
         for (out, &value) in outputs.iter_mut().zip(&model.outputs) {

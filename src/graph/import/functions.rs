@@ -78,18 +78,23 @@ fn names(file: &GraphProto) -> HashMap<String, usize> {
     signature.chain(tensors).map(|name| (name.to_string(), 2)).collect()
 }
 
+/// The two spellings of the standard domain are one.
+fn spelled(domain: &str) -> &str {
+    if domain == "ai.onnx" { "" } else { domain }
+}
+
 /// The functions of a model by domain, name and overload.
 struct Functions<'m>(HashMap<(&'m str, &'m str, &'m str), &'m FunctionProto>);
 
 impl<'m> Functions<'m> {
     fn of(model: &'m ModelProto) -> Functions<'m> {
         // of two with the same key the first counts, as for nodes that compute the same tensor the second is at fault
-        Functions(model.functions.iter().rev().map(|f| ((f.domain(), f.name(), f.overload()), f)).collect())
+        Functions(model.functions.iter().rev().map(|f| ((spelled(f.domain()), f.name(), f.overload()), f)).collect())
     }
 
     /// The function that a node calls; `None` for operators.
     fn called_by(&self, node: &NodeProto) -> Option<&'m FunctionProto> {
-        let function = self.0.get(&(node.domain(), node.op_type(), node.overload())).copied()?;
+        let function = self.0.get(&(spelled(node.domain()), node.op_type(), node.overload())).copied()?;
         table::handler(&NodeView::of(node)).is_err().then_some(function)
     }
 }
@@ -171,7 +176,7 @@ impl Expansion<'_> {
                 self.spend(attribute.encoded_len())?;
                 inner.attribute.push(attribute);
             }
-            if let (Some(version), "Softmax", "") = (version, node.op_type(), node.domain()) {
+            if let (Some(version), "Softmax", "") = (version, node.op_type(), spelled(node.domain())) {
                 softmax::write_default_axis(&mut inner, version);
             }
             inner.input = node.input.iter().map(|name| self.name(&mut tensors, &prefix, name)).collect::<Result<_, _>>()?;

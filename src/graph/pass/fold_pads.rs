@@ -1,5 +1,4 @@
-//! Zeros around a tensor that only a convolution or an average reads are padding of its window; of an average only where no window
-//! lies in the padding altogether.
+//! Zeros around a tensor that only a convolution or an average reads are padding of its window.
 
 use super::{Links, bypass};
 use crate::graph::{Graph, Op, Window};
@@ -10,12 +9,15 @@ pub fn run(graph: &mut Graph) -> bool {
         let Op::Pad { before, after } = graph.nodes[index].op.clone() else { continue };
         let Some(reader) = links.only_consumer(graph.nodes[index].output) else { continue };
         let window = match &graph.nodes[reader].op {
-            Op::Dense(dense) => dense.window.as_ref().and_then(|w| widened(w, &before, &after)),
-            Op::AveragePool { window, .. } => widened(window, &before, &after)
-                .filter(|w| (0..2).all(|axis| w.pads[axis] < w.kernel[axis] && w.pads[axis + 2] < w.kernel[axis])),
+            Op::Dense(dense) => dense.window.as_ref(),
+            Op::AveragePool { window, .. } => Some(window),
             _ => None,
         };
-        let Some(wider) = window else { continue };
+        let Some(wider) = window.and_then(|w| widened(w, &before, &after)) else { continue };
+        // an average over padding alone stays one over zeros
+        if matches!(graph.nodes[reader].op, Op::AveragePool { .. }) && wider.sees_padding_only() {
+            continue;
+        }
         if bypass(graph, &mut links, index) {
             match &mut graph.nodes[reader].op {
                 Op::Dense(dense) => dense.window = Some(wider),

@@ -105,6 +105,8 @@ struct Walk<'g> {
     flips: &'g [Option<Vec<usize>>],
     graph: Graph,
     places: Vec<Place>,
+    /// There are positions to slide over: only then may inputs and outputs change their layout.
+    spatial: bool,
     /// Position among the new nodes of the dense layer that computes a value, if its only reader is still to come.
     open_layer: Vec<Option<usize>>,
     /// Weights that have been moved so far to reorder columns, and elements of matrices that stand for permutations.
@@ -132,7 +134,11 @@ impl<'g> Walk<'g> {
             }
         }
         let open_layer = vec![None; graph.values.len()];
-        Walk { from, links: Links::of(from), flips, graph, places, open_layer, moved: 0, matrices: 0 }
+        let spatial = from.nodes.iter().any(|n| match &n.op {
+            Op::Dense(dense) => dense.window.is_some(),
+            op => matches!(op, Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. }),
+        });
+        Walk { from, links: Links::of(from), flips, graph, places, spatial, open_layer, moved: 0, matrices: 0 }
     }
 
     fn run(mut self) -> Result<Walked, Flip> {
@@ -240,7 +246,8 @@ impl<'g> Walk<'g> {
     /// May graph input `at` be stored in `order`? Only from channels first to channels last.
     fn may_flip(&self, at: usize, order: &[usize]) -> bool {
         let shape = &self.from.values[self.from.inputs[at]].shape;
-        self.flips[at].is_none()
+        self.spatial
+            && self.flips[at].is_none()
             && shape.len() > 1
             && !self.from.outputs.contains(&self.from.inputs[at])
             && first_of(&channels_last(shape)) == order
@@ -321,7 +328,7 @@ impl<'g> Walk<'g> {
                     None
                 }
                 // with one channel, first and last are the same order
-                Some(_) if (free || stored == output) && shape.len() > 1 && is_identity(&order) => {
+                Some(_) if self.spatial && (free || stored == output) && shape.len() > 1 && is_identity(&order) => {
                     if free {
                         self.rename(output, stored, index);
                     }
@@ -334,7 +341,7 @@ impl<'g> Walk<'g> {
                 }
             };
         };
-        if (free || stored == output) && shape.len() > 1 && inverse(&order) == *pending {
+        if self.spatial && (free || stored == output) && shape.len() > 1 && inverse(&order) == *pending {
             if free {
                 self.rename(output, stored, index);
             }

@@ -156,22 +156,25 @@ impl Builder<'_> {
     }
 
     pub(super) fn wide_input(&self, input: ValueId) -> Quantizer {
-        let n = self.graph.len_of(input);
-        let i = (0..n)
-            .map(|e| {
-                let top = self.ranges[input].max[e].abs().max(self.ranges[input].min[e].abs());
-                // one bit above the data: values a little beyond the calibration stay as they are
-                if top > 0.0 && top.is_finite() { (floor_log2(top) + 2) as f32 } else { 1.0 }
-            })
-            .collect();
+        let shape = &self.graph.values[input].shape;
+        let groups =
+            if shape.len() > 1 { Groups::new(Granularity::Channel, shape) } else { Groups::elementwise(shape.iter().product()) };
+        let mut tops = vec![0f64; groups.count()];
+        for e in 0..groups.elements() {
+            let top = self.ranges[input].max[e].abs().max(self.ranges[input].min[e].abs());
+            let group = &mut tops[groups.of(e)];
+            *group = group.max(if top.is_finite() { top } else { 0.0 });
+        }
+        // one bit above the data: values a little beyond the calibration stay as they are
+        let i = tops.iter().map(|&top| if top > 0.0 { (floor_log2(top) + 2) as f32 } else { 1.0 }).collect();
         Quantizer {
-            f: vec![INPUT_MAX_F + 1.0; n],
-            range: Range::Saturating { keep_negative: vec![true; n], i, symmetric: false },
+            f: vec![INPUT_MAX_F + 1.0; groups.count()],
+            range: Range::Saturating { keep_negative: vec![true; groups.count()], i, symmetric: false },
             rounding: Rounding::Floor,
             max_f: INPUT_MAX_F + 1.0,
             trainable: false,
             annotated: true,
-            groups: Groups::elementwise(n),
+            groups,
         }
     }
 

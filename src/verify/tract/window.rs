@@ -25,7 +25,7 @@ pub struct Sizes {
 }
 
 impl Window {
-    /// Reads the attributes; `kernel_shape` may be left out where `weight` says it, which is known later.
+    /// Reads the attributes; `kernel_shape` is required.
     pub fn parse(node: &NodeProto) -> TractResult<Window> {
         let name = &node.name;
         let ints = |attribute: &str| node.get_attr_opt_vec::<i64>(attribute);

@@ -1,8 +1,8 @@
 """Converts proxies with stock hls4ml, the way its documentation says, compiles the C++, and compares every element.
 
 usage: check.py JOB.json ...
-A job is {"proxy": file, "inputs": [raw float32 file per graph input], "samples": n, "expected": {output name: raw float64 file}} and, where
-the proxy asks for a wider input port, "port": "fixed<W,I>". One line of JSON per job goes to standard output:
+A job is {"proxy": file, "inputs": [raw float32 file of each graph input], "samples": n, "expected": {output name: raw float64 file}}
+and, where it is not io_parallel, "io": "io_stream", where the proxy asks for a wider input port, "port": "fixed<W,I>". One line of JSON per job goes to standard output:
 {"elements": n, "mismatches": m, "first": ...} or {"error": ...}.
 """
 
@@ -24,10 +24,10 @@ def predict(job, directory):
     model = onnx.load(job['proxy'])
     config = hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='Vitis', default_precision='fixed<32,16>')
     if job.get('port'):
-        for info in model.graph.input:
-            config['LayerName'][info.name].setdefault('Precision', {})['result'] = job['port']
+        for source in model.graph.input:
+            config['LayerName'][source.name].setdefault('Precision', {})['result'] = job['port']
     converted = hls4ml.converters.convert_from_onnx_model(
-        model, output_dir=directory, project_name='proxy', backend='Vitis', io_type='io_parallel', hls_config=config
+        model, output_dir=directory, project_name='proxy', backend='Vitis', io_type=job.get('io') or 'io_parallel', hls_config=config
     )
     converted.write()
     # only speed: the C++ is compiled once and run on a few hundred samples
@@ -37,15 +37,16 @@ def predict(job, directory):
     with open(script, 'w') as handle:
         handle.write(text.replace('-O3', '-O1'))
     converted._compile()
-    arrays = {}
-    for info, path in zip(model.graph.input, job['inputs']):
-        shape = [d.dim_value for d in info.type.tensor_type.shape.dim]
-        x = np.fromfile(path, dtype='<f4').reshape([job['samples']] + shape[1:])
+    data = []
+    for source, file in zip(model.graph.input, job['inputs'], strict=True):
+        shape = [d.dim_value for d in source.type.tensor_type.shape.dim]
+        x = np.fromfile(file, dtype='<f4').reshape([job['samples']] + shape[1:])
         # doubles in and out, so that wide types stay exact
-        arrays[info.name] = np.ascontiguousarray(x, dtype=np.float64)
-    # hls4ml has an order of its own
-    x = [arrays[variable.name] for variable in converted.get_input_variables()]
-    y = converted.predict(x if len(x) > 1 else x[0])
+        data.append(np.ascontiguousarray(x, dtype=np.float64))
+    # hls4ml numbers its inputs itself
+    names = [source.name for source in model.graph.input]
+    order = [names.index(v.name) for v in converted.get_input_variables()] if len(data) > 1 else [0]
+    y = converted.predict([data[n] for n in order] if len(data) > 1 else data[0])
     return [o.name for o in model.graph.output], y if isinstance(y, list) else [y]
 
 

@@ -80,7 +80,7 @@ fn window<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<(ValueId, Wi
     let rank = spatial_rank(&shape)?;
     let attributes = Attributes::read(node, rank, None)?;
     let window = attributes.window(&shape, shape[rank])?;
-    if (0..2).any(|a| window.pads[a] >= window.kernel[a] || window.pads[a + 2] >= window.kernel[a]) {
+    if window.sees_padding_only() {
         return Err(Fault::new("its padding is as wide as its kernel: an output would see padding only"));
     }
     if node.attributes().int("ceil_mode", 0)? != 0 {

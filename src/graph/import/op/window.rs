@@ -12,6 +12,9 @@ use crate::graph::{
     window::Window,
 };
 
+/// Most elements that a window may read in one sample: tables of that size are made of it. 512 channels under 3×3 at 512×512 positions.
+const MAX_WINDOW_READS: usize = 1 << 31;
+
 /// Where the channels of a node's tensors are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -35,7 +38,7 @@ impl Layout {
     }
 
     /// The inverse of [`Layout::last`].
-    fn first(self, shape: &[usize]) -> Vec<usize> {
+    fn of_last(self, shape: &[usize]) -> Vec<usize> {
         match (self, shape.split_last()) {
             (Layout::First, Some((&channels, rest))) => [&[channels], rest].concat(),
             _ => shape.to_vec(),
@@ -93,7 +96,7 @@ impl<'m> Context<'m> {
         }
         self.spend(shape.iter().product())?;
         let source = from_last(&shape);
-        let first = layout.first(&shape);
+        let first = layout.of_last(&shape);
         let output = self.graph.add_value(format!("{}_last", node.output()), shape);
         self.graph.nodes.push(Node { name: node.name.clone(), op, inputs, output });
         let view = NodeView { proto: node.proto, name: format!("{}_first", node.name) };
@@ -116,10 +119,11 @@ impl Attributes {
         let attributes = node.attributes();
         let list = |name: &str, len: usize, default: usize| -> Result<Vec<usize>, Fault> {
             let Some(values) = attributes.ints(name)? else { return Ok(vec![default; len]) };
-            let numbers: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok()).collect();
+            let fits = |&v: &i64| usize::try_from(v).ok().filter(|&v| v <= MAX_SAMPLE);
+            let numbers: Option<Vec<usize>> = values.iter().map(fits).collect();
             let numbers = numbers.filter(|n| n.len() == len).ok_or_else(|| {
                 Fault::new(format!(
-                    "attribute `{name}` is {values:?}; {len} numbers that are not negative are needed for {rank} axes"
+                    "attribute `{name}` is {values:?}; {len} numbers from 0 to {MAX_SAMPLE} are needed for {rank} axes"
                 ))
             })?;
             Ok(numbers)
@@ -137,9 +141,6 @@ impl Attributes {
             return Err(Fault::new("a kernel size or stride is 0"));
         }
         let pads = list("pads", 2 * rank, 0)?;
-        if let Some(large) = kernel.iter().chain(&stride).chain(&pads).find(|&&v| v > MAX_SAMPLE) {
-            return Err(Fault::new(format!("a kernel size, stride or padding is {large}; the limit is {MAX_SAMPLE}")));
-        }
         Ok(Attributes { kernel, stride, pads, auto_pad: attributes.string("auto_pad", "NOTSET")? })
     }
 
@@ -181,6 +182,11 @@ impl Attributes {
         let [height, width] = window.output();
         if height == 0 || width == 0 {
             return Err(Fault::new(format!("its kernel {:?} is larger than the padded input {spatial:?}", self.kernel)));
+        }
+        // a small file could otherwise ask for any amount of work
+        let read = (height * width).checked_mul(window.taps()).and_then(|n| n.checked_mul(channels.max(1)));
+        if read.is_none_or(|n| n > MAX_WINDOW_READS) {
+            return Err(Fault::new(format!("its window reads more than {MAX_WINDOW_READS} elements per sample")));
         }
         Ok(window)
     }

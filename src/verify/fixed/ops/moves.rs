@@ -69,7 +69,9 @@ impl Compiler {
     pub(in super::super) fn pad(&mut self, node: &NodeProto) -> Result<Known, String> {
         let x = self.data_operand(node, 0)?;
         let mode = Attributes::of(node).string("mode", "constant").map_err(|e| e.to_string())?;
-        if mode != "constant" || node.input.get(2).is_some_and(|n| !n.is_empty()) && self.constant(node, 2)?.values.iter().any(|v| v.0 != 0) {
+        if mode != "constant"
+            || node.input.get(2).is_some_and(|n| !n.is_empty()) && self.constant(node, 2)?.values.iter().any(|v| v.0 != 0)
+        {
             return Err("pads with something else than zeros".into());
         }
         let pads: Option<Vec<usize>> = integers(&self.constant(node, 1)?).into_iter().map(|p| usize::try_from(p).ok()).collect();

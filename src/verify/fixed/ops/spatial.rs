@@ -17,7 +17,11 @@ impl Compiler {
         };
         let [kernel @ .., per_group] = kernel else { return Err("its weight has too few axes".into()) };
         let channels = window.input[2];
-        if kernel != &window.kernel[2 - rank..] || per_group * groups != channels || outputs == 0 || !outputs.is_multiple_of(groups) {
+        if kernel != &window.kernel[2 - rank..]
+            || per_group * groups != channels
+            || outputs == 0
+            || !outputs.is_multiple_of(groups)
+        {
             return Err(format!("a weight of shape {:?} and {groups} groups do not fit {channels} channels", weight.shape));
         }
         let window = Window { groups, ..window };
@@ -71,15 +75,20 @@ impl Compiler {
     pub(in super::super) fn max_pool(&mut self, node: &NodeProto) -> Result<Known, String> {
         let x = self.data_operand(node, 0)?;
         let (window, rank) = window(node, &x, Some(()))?;
-        if window.pads != [0; 4] {
-            // hls4ml compares with zeros there
-            return Err("pads a pooling, which is not part of the vocabulary".into());
+        if window.pads != [0; 4] && x.bounds.iter().all(|b| b.0 >= 0) {
+            // hls4ml pads with the pattern 100…0: the least value of a signed type only
+            return Err(
+                "pads a pooling of values that are never negative, which hls4ml does not compute; put a Pad in front".into()
+            );
         }
         let taps = Taps::pooling(&window);
         let channels = window.input[2];
         let under: Vec<Tap> = (0..taps.positions * channels)
             .map(|at| (0..taps.patch).filter_map(|k| taps.element(at / channels, k, at % channels)).map(|e| e as u32).collect())
             .collect();
+        if under.iter().any(Vec::is_empty) {
+            return Err("a window lies in the padding".into());
+        }
         let bounds = under
             .iter()
             .map(|list| {
