@@ -156,11 +156,13 @@ fn checked_shape(name: &str, dims: &[i64]) -> Result<(Vec<usize>, usize), OnnxEr
     let mut product = 1usize;
     for &dim in dims {
         let size = usize::try_from(dim).map_err(|_| OnnxError::tensor(name, format!("dimensions {dims:?} are negative")))?;
+        // a zero does not excuse the others: they are factors again once axes are moved
         product = product
-            .checked_mul(size)
+            .checked_mul(size.max(1))
             .filter(|&n| n <= MAX_ELEMENTS)
             .ok_or_else(|| OnnxError::tensor(name, format!("dimensions {dims:?} ask for more than {MAX_ELEMENTS} elements")))?;
         shape.push(size);
     }
-    Ok((shape, product))
+    let len = if shape.contains(&0) { 0 } else { product };
+    Ok((shape, len))
 }

@@ -80,7 +80,8 @@ impl Net {
             a.r#type = Some(kind as i32);
             a
         };
-        let domain = matches!(op, "Quant" | "IntQuant" | "Trunc" | "Secret").then(|| "qonnx.custom_op.general".to_string());
+        let domain = matches!(op, "Quant" | "IntQuant" | "BipolarQuant" | "Trunc" | "Secret")
+            .then(|| "qonnx.custom_op.general".to_string());
         self.graph.node.push(NodeProto {
             op_type: Some(op.into()),
             domain,

@@ -18,6 +18,8 @@ use crate::{
 /// Most numbers that expanding constants (broadcast scales, per-element annotations, folded tensors) may create in one
 /// import: 1 GiB of f64. A small file could otherwise ask for any amount.
 pub const MAX_EXPANDED: usize = 1 << 27;
+/// Most numbers of constants that the nodes of a model may read, shared constants counted for each node: 16 times the largest file.
+pub const MAX_READ: usize = 1 << 30;
 /// Largest sample: a 2048×2048 image with four channels.
 pub const MAX_SAMPLE: usize = 1 << 24;
 
@@ -27,9 +29,17 @@ pub struct Fault {
     pub reason: String,
 }
 
+/// Longest reason in characters: one that quotes a list of the file ends there.
+const MAX_REASON: usize = 600;
+
 impl Fault {
     pub fn new(reason: impl Into<String>) -> Self {
-        Fault { reason: reason.into() }
+        let mut reason = reason.into();
+        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
+            reason.truncate(end);
+            reason.push('…');
+        }
+        Fault { reason }
     }
 }
 
@@ -94,6 +104,7 @@ pub struct Context<'m> {
     /// How many nodes and graph outputs read each tensor, counted through identities.
     pub uses: HashMap<&'m str, usize>,
     expanded: usize,
+    read: usize,
 }
 
 impl<'m> Context<'m> {
@@ -109,6 +120,7 @@ impl<'m> Context<'m> {
             batch_of_one: false,
             uses,
             expanded: 0,
+            read: 0,
         }
     }
 
@@ -167,7 +179,23 @@ impl<'m> Context<'m> {
     pub fn spend(&mut self, count: usize) -> Result<(), Fault> {
         self.expanded = self.expanded.saturating_add(count);
         if self.expanded > MAX_EXPANDED {
-            return Err(Fault::new(format!("the model's constants expand to more than {MAX_EXPANDED} numbers")));
+            return Err(Fault::new(format!("the model's constants and windows expand to more than {MAX_EXPANDED} numbers")));
+        }
+        Ok(())
+    }
+
+    /// Accounts for the constants that a node reads.
+    ///
+    /// # Errors
+    /// Beyond [`MAX_READ`] in total.
+    pub fn read(&mut self, node: &NodeView<'m>) -> Result<(), Fault> {
+        for name in node.proto.input.iter().filter(|name| !name.is_empty()) {
+            if let Some(Item::Const(constant)) = self.items.get(name.as_str()) {
+                self.read = self.read.saturating_add(constant.tensor.len());
+            }
+        }
+        if self.read > MAX_READ {
+            return Err(Fault::new(format!("the nodes of the model read more than {MAX_READ} numbers of constants")));
         }
         Ok(())
     }

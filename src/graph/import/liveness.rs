@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::onnx::proto::GraphProto;
 
 /// Operators whose output is their first input.
-const ALIASES: [&str; 3] = ["Identity", "Dropout", "Cast"];
+pub const ALIASES: [&str; 3] = ["Identity", "Dropout", "Cast"];
 
 /// See the module.
 pub struct Liveness<'m> {

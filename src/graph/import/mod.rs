@@ -1,9 +1,10 @@
 //! `ModelProto → Graph`: every node of the file is translated by the handler that [`table`] names, constants are folded
-//! on the way, identities become aliases, and the passes of [`crate::graph::pass`] tidy up.
+//! on the way, identities become aliases, and the passes of [`crate::graph::pass`] tidy up. Calls of the model's own functions are
+//! replaced by their bodies before.
 //!
 //! Tensors keep the names of the file. The first axis of every data tensor is the batch, whatever the file declares for
-//! it; shapes are those of one sample, with the axes in the order of the file. Shapes are inferred here; `value_info` is ignored. Dead nodes are ignored. A model that is not supported is
-//! refused with all of its faults at once.
+//! it; shapes are those of one sample, with the axes in the order of the file. Shapes are inferred here; `value_info` is ignored. Dead
+//! nodes are ignored. A model that is not supported is refused with all of its faults at once.
 
 mod broadcast;
 mod context;
@@ -25,7 +26,8 @@ use item::Item;
 use super::{Graph, pass};
 use crate::onnx::{
     Attributes,
-    proto::{GraphProto, ModelProto},
+    limits::MAX_RANK,
+    proto::{GraphProto, ModelProto, NodeProto},
 };
 
 /// Versions of the standard operator set that the handlers were written for.
@@ -49,14 +51,16 @@ pub struct Imported {
 /// [`ImportError::Unsupported`] with every node, tensor, input or output that is not supported.
 pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     let empty = GraphProto::default();
-    let file = functions::inline(model, model.graph.as_ref().unwrap_or(&empty));
-    let file = &*file.map_err(|nodes| ImportError::Unsupported { nodes })?;
+    let functions::Inlined { graph: inlined, refusals, missing } = functions::inline(model);
+    let file = inlined.as_ref().or(model.graph.as_ref()).unwrap_or(&empty);
     let live = liveness::analyse(file);
     let mut context = Context::new(file.name(), signature::opset(model), live.uses);
     context.spatial = file.node.iter().any(table::channels_first);
     signature::check_opset(model, &mut context);
     signature::initializers(file, &mut context);
     signature::inputs(file, &mut context);
+    context.refusals.extend(refusals);
+    context.items.extend(missing.iter().map(|name| (name.as_str(), Item::Refused { constant: false })));
     for (proto, _) in file.node.iter().zip(&live.nodes).filter(|(_, live)| **live) {
         node(&mut context, &NodeView::of(proto));
     }
@@ -89,6 +93,12 @@ fn layout_notes(graph: &Graph, orders: &pass::Orders, mut notes: Vec<Note>) -> V
     notes
 }
 
+/// The operator of a node, with its domain where that is not the standard one.
+fn operator(node: &NodeProto) -> String {
+    let (domain, op) = (node.domain(), node.op_type());
+    if domain.is_empty() { op.to_string() } else { format!("{domain}.{op}") }
+}
+
 /// Translates one node and records what its outputs are.
 fn node<'m>(context: &mut Context<'m>, node: &NodeView<'m>) {
     let constant = node
@@ -98,10 +108,7 @@ fn node<'m>(context: &mut Context<'m>, node: &NodeView<'m>) {
         .filter(|i| !i.is_empty())
         .all(|name| matches!(context.items.get(name.as_str()), Some(Item::Const(_) | Item::Refused { constant: true })));
     let item = translate(context, node).unwrap_or_else(|fault| {
-        let domain = node.proto.domain();
-        let op = node.proto.op_type();
-        let op = if domain.is_empty() { op.to_string() } else { format!("{domain}.{op}") };
-        context.refusals.push(Refusal { name: node.name.clone(), op, reason: fault.reason });
+        context.refusals.push(Refusal { name: node.name.clone(), op: operator(node.proto), reason: fault.reason });
         Item::Refused { constant }
     });
     for (index, output) in node.proto.output.iter().enumerate().filter(|(_, o)| !o.is_empty()) {
@@ -134,5 +141,24 @@ fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
     if let Some(extra) = node.proto.output.iter().skip(1).find(|o| context.uses.contains_key(o.as_str())) {
         return Err(Fault::new(format!("its output `{extra}` is used; only the first output is supported")));
     }
-    handler(context, node)
+    context.read(node)?;
+    let before = context.graph.values.len();
+    let item = handler(context, node)?;
+    match &item {
+        // another name for a tensor, whose reads are not counted with those of the tensor
+        Item::Data(value) if *value < before && !liveness::ALIASES.contains(&node.proto.op_type()) => {
+            context.bare.remove(value);
+        }
+        Item::Data(value) => check_rank(context.shape(*value))?,
+        Item::Const(constant) => check_rank(constant.shape())?,
+        _ => {}
+    }
+    Ok(item)
+}
+
+fn check_rank(shape: &[usize]) -> Result<(), Fault> {
+    match shape.len() {
+        0..=MAX_RANK => Ok(()),
+        rank => Err(Fault::new(format!("its result has {rank} axes, more than the limit of {MAX_RANK}"))),
+    }
 }

@@ -12,6 +12,7 @@ use crate::{
     graph::{Graph, Node, op::Op},
     onnx::{
         Tensor, info,
+        limits::MAX_RANK,
         proto::{GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto, type_proto},
     },
 };
@@ -91,6 +92,9 @@ fn sample_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
     let dims = &tensor.shape.as_ref().ok_or("it has no shape; export with a fixed sample shape")?.dim;
     if dims.len() < 2 {
         return Err(format!("it has {} dimension(s); the first axis must be the batch, so at least 2 are needed", dims.len()));
+    }
+    if dims.len() > MAX_RANK {
+        return Err(format!("it has {} dimensions, more than the limit of {MAX_RANK}", dims.len()));
     }
     let mut shape = Vec::with_capacity(dims.len() - 1);
     for (axis, dim) in dims.iter().enumerate().skip(1) {

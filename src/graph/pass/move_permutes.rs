@@ -8,6 +8,8 @@
 
 mod matrix;
 
+use std::rc::Rc;
+
 use super::{Links, is_elementwise, is_spatial};
 use crate::graph::{
     Dense, Graph, Node, Op, ValueId,
@@ -21,8 +23,8 @@ pub struct Orders {
     pub outputs: Vec<Option<Vec<usize>>>,
 }
 
-/// See [`Orders::outputs`].
-type OutputOrders = Vec<Option<Vec<usize>>>;
+/// Shared by all the values that are stored alike: one of them may have as many entries as the largest sample.
+type Order = Rc<Vec<usize>>;
 
 /// Where the elements of a value are.
 #[derive(Clone)]
@@ -30,7 +32,7 @@ struct Place {
     /// The value that holds them.
     stored: ValueId,
     /// Element `j` is element `pending[j]` of `stored`.
-    pending: Option<Vec<usize>>,
+    pending: Option<Order>,
     /// The shape that the value should have, where its elements are in order but `stored` has other axes.
     axes: Option<Vec<usize>>,
     /// The graph input that they come from one by one.
@@ -43,6 +45,9 @@ impl Place {
         Place { stored, pending: None, axes: None, input: None }
     }
 }
+
+/// The new graph and the orders of its outputs.
+type Walked = (Graph, Vec<Option<Vec<usize>>>);
 
 /// An input is to be stored in another order.
 struct Flip {
@@ -68,6 +73,13 @@ pub fn run(graph: &mut Graph) -> Orders {
     }
 }
 
+fn alike(a: &Option<Order>, b: &Option<Order>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Rc::ptr_eq(a, b) || a == b,
+        _ => a.is_none() && b.is_none(),
+    }
+}
+
 fn is_identity(source: &[usize]) -> bool {
     source.iter().enumerate().all(|(to, &from)| to == from)
 }
@@ -82,7 +94,13 @@ struct Walk<'g> {
     spatial: bool,
     /// Position among the new nodes of the dense layer that computes a value, if its only reader is still to come.
     open_layer: Vec<Option<usize>>,
+    /// Weights that have been moved so far to reorder columns, and elements of matrices that stand for permutations.
+    moved: usize,
+    matrices: usize,
 }
+
+/// Most weights that are moved to reorder columns: a layer with a row of transpositions behind it is moved for each.
+const MAX_MOVED: usize = 1 << 31;
 
 impl<'g> Walk<'g> {
     fn new(from: &'g Graph, flips: &'g [Option<Vec<usize>>]) -> Walk<'g> {
@@ -96,16 +114,16 @@ impl<'g> Walk<'g> {
                 // with one channel only the axes differ
                 match is_identity(&pending) {
                     true => places[value].axes = Some(from.values[value].shape.clone()),
-                    false => places[value].pending = Some(pending),
+                    false => places[value].pending = Some(Rc::new(pending)),
                 }
             }
         }
         let open_layer = vec![None; graph.values.len()];
         let spatial = from.nodes.iter().any(|n| is_spatial(&n.op));
-        Walk { from, links: Links::of(from), flips, graph, places, spatial, open_layer }
+        Walk { from, links: Links::of(from), flips, graph, places, spatial, open_layer, moved: 0, matrices: 0 }
     }
 
-    fn run(mut self) -> Result<(Graph, OutputOrders), Flip> {
+    fn run(mut self) -> Result<Walked, Flip> {
         for node in &self.from.nodes {
             self.node(node.clone())?;
         }
@@ -137,7 +155,7 @@ impl<'g> Walk<'g> {
                 self.places[node.output] = Place { stored: node.output, axes: None, ..place };
             }
             op if is_elementwise(op) => {
-                if let Some(pending) = &place.pending {
+                if let (Some(pending), Op::Affine(_) | Op::Quant(_)) = (&place.pending, &op) {
                     permute_vectors(op, &inverse(pending));
                 }
                 node.inputs = vec![place.stored];
@@ -155,7 +173,8 @@ impl<'g> Walk<'g> {
 
     fn permute(&mut self, output: ValueId, input: ValueId, source: Vec<usize>) -> Result<(), Flip> {
         let place = self.places[input].clone();
-        if let (None, Some(layer)) = (&place.pending, self.open_layer[input]) {
+        let layer = self.open_layer[input].filter(|_| self.afford(input));
+        if let (None, Some(layer)) = (&place.pending, layer) {
             if let Some(layer) = self.graph.nodes.get_mut(layer) {
                 permute_columns(&mut layer.op, &source);
                 layer.output = output;
@@ -170,7 +189,7 @@ impl<'g> Walk<'g> {
             Some(pending) => source.iter().map(|&s| pending[s]).collect(),
         };
         if !is_identity(&composed) {
-            self.places[output] = Place { pending: Some(composed), axes: None, ..place };
+            self.places[output] = Place { pending: Some(Rc::new(composed)), axes: None, ..place };
             return Ok(());
         }
         let shape = self.from.values[output].shape.clone();
@@ -184,6 +203,15 @@ impl<'g> Walk<'g> {
         }
         self.places[output] = Place { pending: None, axes: Some(shape), ..place };
         Ok(())
+    }
+
+    /// May the columns of the layer that computes `value` be moved once more?
+    fn afford(&mut self, value: ValueId) -> bool {
+        let layer = self.open_layer[value].and_then(|at| self.graph.nodes.get(at));
+        if let Some(Op::Dense(dense)) = layer.map(|n| &n.op) {
+            self.moved = self.moved.saturating_add(dense.weight.len());
+        }
+        self.moved <= MAX_MOVED
     }
 
     /// What holds the elements of `value` as they are stored, with the axes that the value should have.
@@ -212,7 +240,7 @@ impl<'g> Walk<'g> {
         let place = &self.places[value];
         let Some(pending) = &place.pending else { return Ok(self.with_axes(value)) };
         if let Some(at) = place.input.filter(|&at| self.may_flip(at, pending)) {
-            return Err(Flip { input: at, order: pending.clone() });
+            return Err(Flip { input: at, order: pending.to_vec() });
         }
         Ok(self.materialize(value))
     }
@@ -222,7 +250,7 @@ impl<'g> Walk<'g> {
         let places: Vec<Place> = node.inputs.iter().map(|&v| self.places[v].clone()).collect();
         let first = places[0].clone();
         let shape = |p: &Place| &self.graph.values[p.stored].shape;
-        if places.iter().all(|p| p.pending == first.pending && shape(p) == shape(&first)) {
+        if places.iter().all(|p| alike(&p.pending, &first.pending) && shape(p) == shape(&first)) {
             node.inputs = places.iter().map(|p| p.stored).collect();
             if first.pending.is_some() || first.axes.is_some() {
                 self.graph.values[node.output].shape = self.graph.values[first.stored].shape.clone();
@@ -235,7 +263,7 @@ impl<'g> Walk<'g> {
         for (this, other) in [(0, 1), (1, 0)] {
             let (Some(place), Some(wanted)) = (places.get(this), places.get(other)) else { continue };
             let len = self.graph.len_of(place.stored);
-            let own = place.pending.clone().unwrap_or_else(|| (0..len).collect());
+            let own = place.pending.clone().unwrap_or_else(|| Rc::new((0..len).collect()));
             let target = wanted.pending.as_ref().map_or_else(|| (0..len).collect(), |q| inverse(q));
             let order: Vec<usize> = target.iter().map(|&t| own[t]).collect();
             if let Some(at) = place.input.filter(|&at| self.may_flip(at, &order)) {
@@ -261,7 +289,7 @@ impl<'g> Walk<'g> {
             offset += len;
             *value = place.stored;
         }
-        self.places[node.output] = Place { pending: any.then_some(pending), ..Place::of(node.output) };
+        self.places[node.output] = Place { pending: any.then(|| Rc::new(pending)), ..Place::of(node.output) };
     }
 
     /// Settles graph output `index`; the order of the file's elements if its layout changed.
@@ -271,30 +299,47 @@ impl<'g> Walk<'g> {
         let free = stored != output && !self.graph.outputs.contains(&stored) && !self.graph.inputs.contains(&stored);
         let shape = self.graph.values[stored].shape.clone();
         let order = channels::order(&shape);
-        // with one channel, first and last are the same order
-        let pending = pending.or_else(|| axes.is_some().then(|| (0..order.len()).collect()));
-        match pending {
-            None if stored == output => None,
-            None if free => {
-                self.rename(output, stored, index);
-                None
-            }
-            Some(pending) if self.spatial && (free || stored == output) && shape.len() > 1 && inverse(&order) == pending => {
-                if free {
-                    self.rename(output, stored, index);
+        let Some(pending) = pending else {
+            return match axes {
+                None => {
+                    match (stored == output, free) {
+                        (true, _) => {}
+                        (false, true) => self.rename(output, stored, index),
+                        (false, false) => self.graph.outputs[index] = self.materialize(output),
+                    }
+                    None
                 }
-                Some(order)
+                // with one channel, first and last are the same order
+                Some(_) if self.spatial && (free || stored == output) && shape.len() > 1 && is_identity(&order) => {
+                    if free {
+                        self.rename(output, stored, index);
+                    }
+                    Some(order)
+                }
+                Some(_) => {
+                    let shaped = self.with_axes(output);
+                    self.rename(output, shaped, index);
+                    None
+                }
+            };
+        };
+        if self.spatial && (free || stored == output) && shape.len() > 1 && inverse(&order) == *pending {
+            if free {
+                self.rename(output, stored, index);
             }
-            _ => {
-                self.graph.outputs[index] = self.materialize(output);
-                None
-            }
+            return Some(order);
         }
+        self.graph.outputs[index] = self.materialize(output);
+        None
     }
 
     /// `stored` is the output from now on.
     fn rename(&mut self, output: ValueId, stored: ValueId, index: usize) {
-        self.graph.values[stored].name = std::mem::take(&mut self.graph.values[output].name);
+        let name = self.from.values.get(output).map(|v| v.name.clone()).unwrap_or_default();
+        if self.graph.values[output].name == name {
+            self.graph.values[output].name.push_str("_stored");
+        }
+        self.graph.values[stored].name = name;
         self.graph.outputs[index] = stored;
     }
 }

@@ -30,7 +30,7 @@ pub fn prelu<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
     let slope = context.constant(node, 1, "slope (input 1)")?;
     let values = slope.finite()?;
     let alpha = match values.split_first() {
-        Some((&first, rest)) if rest.iter().all(|&v| v == first) => first as f32,
+        Some((&first, rest)) if rest.iter().all(|&v| v == first) && (first as f32).is_finite() => first as f32,
         _ => return Err(Fault::new(format!("slope `{}` differs between channels; use one slope (LeakyRelu)", slope.name))),
     };
     elementwise(context, node, Op::LeakyRelu { alpha })

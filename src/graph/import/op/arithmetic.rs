@@ -8,7 +8,7 @@ use super::{
         item::{Constant, Item},
         unsupported,
     },
-    fold, merge,
+    dense, fold, merge,
 };
 use crate::graph::{
     dag::ValueId,
@@ -81,9 +81,10 @@ fn bias<'m>(context: &mut Context<'m>, node: &NodeView<'m>, data: ValueId, const
     };
     context.spend(4 * source.len())?;
     let bias = constant.gather(vec![source.len()], &source);
+    let values = dense::in_f32(context, node, &bias)?;
     let layer = context.graph.nodes.iter_mut().rfind(|n| n.output == data);
     if let Some(Op::Dense(dense)) = layer.map(|n| &mut n.op) {
-        dense.bias = bias.tensor.to_f32();
+        dense.bias = values;
         dense.bias_quant = bias.quant.as_deref().cloned();
     }
     context.bare.remove(&data);

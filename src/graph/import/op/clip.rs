@@ -54,10 +54,12 @@ pub fn hard_sigmoid<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Resul
 
 /// `input` between two numbers, of which either may be infinite.
 pub fn between<'m>(context: &mut Context<'m>, node: &NodeView<'m>, input: ValueId, lo: f64, hi: f64) -> Result<Item, Fault> {
-    if lo > hi {
+    if lo > hi || lo == f64::INFINITY || hi == f64::NEG_INFINITY {
         return Err(Fault::new(format!("its bounds {lo} and {hi} leave nothing")));
     }
     let shape = context.shape(input).to_vec();
+    // it becomes two scales and shifts and another behind
+    context.spend(6 * shape.iter().product::<usize>())?;
     Ok(match (lo, hi) {
         (f64::NEG_INFINITY, f64::INFINITY) => Item::Data(input),
         (0.0, f64::INFINITY) => context.emit(node, Op::Relu, input, shape),

@@ -6,7 +6,7 @@ use super::{
         context::{Context, Fault, NodeView},
         item::{Constant, Item},
     },
-    dense::{self, in_f32},
+    dense::in_f32,
     window::{Attributes, Layout, spatial_rank},
 };
 use crate::graph::op::{Dense, Op};
@@ -32,12 +32,13 @@ pub fn conv<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
     let groups = usize::try_from(node.attributes().int("group", 1)?).unwrap_or(0);
     let shape = layout.last(context.shape(input));
     let channels = shape.last().copied().unwrap_or(0);
-    if groups == 0 || channels != per_group * groups || outputs == 0 || !outputs.is_multiple_of(groups) {
+    if groups == 0 || per_group.checked_mul(groups) != Some(channels) || outputs == 0 || !outputs.is_multiple_of(groups) {
         return Err(Fault::new(format!(
             "{groups} group(s) of {per_group} channels and {outputs} outputs do not fit an input of {channels} channels"
         )));
     }
     let window = attributes.window(&shape, groups)?;
+    context.spend_window(&window, outputs)?;
     weight.check_finite()?;
     context.spend(if weight.quant.is_some() { 6 } else { 2 } * weight.tensor.len())?;
     let weight = as_matrix(&weight, layout, outputs, per_group, window.taps());
@@ -52,8 +53,6 @@ pub fn conv<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
         }
     };
     let output = window.shape(rank, outputs);
-    let len = output.iter().product::<usize>();
-    dense::check_size(len)?;
     let layer = Dense {
         inputs: window.patch(),
         outputs,

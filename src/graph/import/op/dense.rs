@@ -46,6 +46,9 @@ pub fn emit<'m>(
         return Err(Fault::new(format!("weight `{}` is empty", weight.name)));
     }
     weight.check_finite()?;
+    if let Some(window) = &window {
+        context.spend_window(window, outputs)?;
+    }
     context.spend(if weight.quant.is_some() { 4 } else { 1 } * weight.tensor.len())?;
     let values = in_f32(context, node, weight)?;
     let (bias_values, bias_quant) = match bias {

@@ -20,7 +20,7 @@ pub fn binary<'m>(
 ) -> Result<Item, Fault> {
     let mismatch = || Fault::new(format!("shapes {:?} and {:?} do not broadcast", a.shape(), b.shape()));
     let shape = broadcast::common(a.shape(), b.shape()).ok_or_else(mismatch)?;
-    let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
+    let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1))).unwrap_or(usize::MAX);
     context.spend(len.saturating_mul(4))?;
     let pick_a = broadcast::indices(a.shape(), &shape).ok_or_else(mismatch)?;
     let pick_b = broadcast::indices(b.shape(), &shape).ok_or_else(mismatch)?;

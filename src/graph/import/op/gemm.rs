@@ -25,7 +25,7 @@ pub fn gemm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
     }
     let mut weight = context.constant(node, 1, "weight (input 1)")?;
     let bias = context.optional(node, 2, "bias (input 2)")?;
-    if weight.shape().len() != 2 {
+    if weight.shape().len() != 2 || weight.tensor.is_empty() {
         return Err(Fault::new(format!("weight `{}` has shape {:?}, not two dimensions", weight.name, weight.shape())));
     }
     if attributes.int("transB", 0)? != 0 {
@@ -33,6 +33,7 @@ pub fn gemm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
         weight = permuted(&weight, &[1, 0]);
     }
     let outputs = weight.shape()[1];
+    dense::check_size(outputs)?;
     let bias = match bias {
         None => None,
         Some(bias) => {

@@ -5,7 +5,7 @@ use super::{
         context::{Context, Fault, NodeView},
         item::Item,
     },
-    clip,
+    arithmetic, clip,
 };
 use crate::graph::{
     dag::ValueId,
@@ -30,6 +30,9 @@ fn alike(context: &Context<'_>, a: ValueId, b: ValueId) -> Result<(), Fault> {
 }
 
 pub fn sum<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    if node.proto.input.len() == 2 {
+        return arithmetic::add(context, node);
+    }
     several(context, node, Merge::Add)
 }
 

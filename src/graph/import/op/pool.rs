@@ -12,7 +12,7 @@ use crate::graph::{dag::ValueId, op::Op, window::Window};
 
 pub fn max_pool<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let (input, window) = window(context, node)?;
-    emit(context, node, input, window.clone(), Op::MaxPool(window))
+    emit(context, node, Layout::of(node), input, window.clone(), Op::MaxPool(window))
 }
 
 pub fn average_pool<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
@@ -24,21 +24,27 @@ pub fn average_pool<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Resul
         ));
     }
     let divisor = window.taps();
-    emit(context, node, input, window.clone(), Op::AveragePool { window, divisor })
+    emit(context, node, Layout::of(node), input, window.clone(), Op::AveragePool { window, divisor })
 }
 
 pub fn global_average<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    let (input, window) = whole(context, node)?;
+    mean(context, node, Layout::of(node))
+}
+
+/// The average of all positions.
+fn mean<'m>(context: &mut Context<'m>, node: &NodeView<'m>, layout: Layout) -> Result<Item, Fault> {
+    let (input, window) = whole(context, node, layout)?;
     let divisor = window.taps();
-    emit(context, node, input, window.clone(), Op::AveragePool { window, divisor })
+    emit(context, node, layout, input, window.clone(), Op::AveragePool { window, divisor })
 }
 
 pub fn global_max<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    let (input, window) = whole(context, node)?;
-    emit(context, node, input, window.clone(), Op::MaxPool(window))
+    let layout = Layout::of(node);
+    let (input, window) = whole(context, node, layout)?;
+    emit(context, node, layout, input, window.clone(), Op::MaxPool(window))
 }
 
-/// `ReduceMean` over all axes but batch and channels.
+/// `ReduceMean` over all axes but the batch and either the first or the last: the channels.
 pub fn reduce_mean<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let input = context.data(node, 0)?;
     let rank = context.shape(input).len() as i64 + 1;
@@ -48,16 +54,19 @@ pub fn reduce_mean<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result
     };
     let mut axes: Vec<i64> = axes.unwrap_or_default().into_iter().map(|a| if a < 0 { a + rank } else { a }).collect();
     axes.sort_unstable();
-    if rank < 3 || axes != (2..rank).collect::<Vec<_>>() {
-        return Err(Fault::new(unsupported::NORMALISATION));
+    let layout = match &axes[..] {
+        _ if rank < 3 => None,
+        axes if axes.iter().copied().eq(2..rank) => Some(Layout::First),
+        axes if axes.iter().copied().eq(1..rank - 1) => Some(Layout::Last),
+        _ => None,
+    };
+    let layout = layout.ok_or_else(|| Fault::new(unsupported::NORMALISATION))?;
+    if node.attributes().int("keepdims", 1)? != 0 {
+        return mean(context, node, layout);
     }
-    let keep = node.attributes().int("keepdims", 1)? != 0;
-    let channels = context.shape(input)[0];
-    if keep {
-        return global_average(context, node);
-    }
+    let channels = layout.last(context.shape(input)).last().copied().unwrap_or(1);
     let view = NodeView { proto: node.proto, name: format!("{}_mean", node.name) };
-    let Item::Data(mean) = global_average(context, &view)? else { return Err(Fault::new("its mean is no tensor")) };
+    let Item::Data(mean) = mean(context, &view, layout)? else { return Err(Fault::new("its mean is no tensor")) };
     let mut name = context.graph.values[mean].name.clone();
     name.push_str("_kept");
     context.graph.values[mean].name = name;
@@ -87,9 +96,9 @@ fn window<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<(ValueId, Wi
 }
 
 /// A window that covers the whole input.
-fn whole<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<(ValueId, Window), Fault> {
+fn whole<'m>(context: &Context<'m>, node: &NodeView<'m>, layout: Layout) -> Result<(ValueId, Window), Fault> {
     let input = context.data(node, 0)?;
-    let shape = Layout::of(node).last(context.shape(input));
+    let shape = layout.last(context.shape(input));
     let rank = spatial_rank(&shape)?;
     let (height, width) = if rank == 1 { (1, shape[0]) } else { (shape[0], shape[1]) };
     let channels = shape[rank];
@@ -99,9 +108,16 @@ fn whole<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<(ValueId, Win
     ))
 }
 
-fn emit<'m>(context: &mut Context<'m>, node: &NodeView<'m>, input: ValueId, window: Window, op: Op) -> Result<Item, Fault> {
-    let layout = Layout::of(node);
+fn emit<'m>(
+    context: &mut Context<'m>,
+    node: &NodeView<'m>,
+    layout: Layout,
+    input: ValueId,
+    window: Window,
+    op: Op,
+) -> Result<Item, Fault> {
     let output = window.shape(spatial_rank(context.shape(input))?, window.input[2]);
+    context.spend_window(&window, window.input[2])?;
     let last = context.channels_last(node, input, layout)?;
     context.emit_last(node, op, vec![last], output, layout)
 }

@@ -252,6 +252,9 @@ impl Format {
     /// The format of `lo − z … hi − z`.
     fn of(integers: &Integers, zero_point: &[i64]) -> Result<Format, Fault> {
         let z = zero_point.first().copied().unwrap_or(0);
+        if i32::try_from(z).is_err() {
+            return Err(Fault::new(format!("its zero point {z} is outside of every integer type it could have")));
+        }
         if zero_point.iter().any(|&other| other != z) {
             return Err(Fault::new("its zero points differ between channels; fixed-point formats need the same, best 0"));
         }

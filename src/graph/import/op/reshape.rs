@@ -5,7 +5,7 @@ use super::super::{
     context::{Context, Fault, NodeView},
     item::{Constant, Dim, Item},
 };
-use crate::graph::op::Op;
+use crate::{graph::op::Op, onnx::limits::MAX_ELEMENTS};
 
 pub fn reshape<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let target = match context.item(node, 1)? {
@@ -48,7 +48,7 @@ fn known(dims: &[Dim]) -> Option<Vec<i64>> {
 fn resolve(target: &[i64], from: &[usize], len: usize) -> Option<Vec<usize>> {
     let mut shape = Vec::with_capacity(target.len());
     let mut open = None;
-    let mut product = 1usize;
+    let (mut product, mut spanned) = (1usize, 1usize);
     for (axis, &dim) in target.iter().enumerate() {
         let size = match dim {
             -1 if open.is_none() => {
@@ -59,6 +59,8 @@ fn resolve(target: &[i64], from: &[usize], len: usize) -> Option<Vec<usize>> {
             _ => usize::try_from(dim).ok()?,
         };
         product = product.checked_mul(size)?;
+        // as for tensors of the file
+        spanned = spanned.checked_mul(size.max(1)).filter(|&n| n <= MAX_ELEMENTS)?;
         shape.push(size);
     }
     if let Some(axis) = open {

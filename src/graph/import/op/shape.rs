@@ -60,7 +60,7 @@ pub fn gather<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
         return Err(Fault::new("only axis 0 and a vector of indices are supported"));
     }
     let values = indices.tensor.to_i64().ok_or_else(|| Fault::new("its indices are not integers"))?;
-    context.spend(values.len())?;
+    context.spend(dims.len().saturating_add(values.len()))?;
     let pick = |&index: &i64| {
         let at = if index < 0 { index.saturating_add(dims.len() as i64) } else { index };
         usize::try_from(at).ok().and_then(|at| dims.get(at).copied())

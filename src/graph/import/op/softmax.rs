@@ -4,14 +4,34 @@ use super::super::{
     context::{Context, Fault, NodeView},
     item::Item,
 };
-use crate::graph::op::Op;
+use crate::{
+    graph::op::Op,
+    onnx::proto::{AttributeProto, NodeProto, attribute_proto::AttributeType},
+};
+
+/// The axis of a node that names none.
+fn default_axis(opset: i64) -> i64 {
+    const AXIS_IS_ONE_AXIS: i64 = 13;
+    if opset < AXIS_IS_ONE_AXIS { 1 } else { -1 }
+}
+
+/// Writes the axis into a node of another operator set than that of the model.
+pub fn write_default_axis(node: &mut NodeProto, opset: i64) {
+    if node.attribute.iter().all(|a| a.name() != "axis") {
+        let kind = Some(AttributeType::Int as i32);
+        let axis = AttributeProto { name: Some("axis".into()), i: Some(default_axis(opset)), r#type: kind, ..Default::default() };
+        node.attribute.push(axis);
+    }
+}
 
 pub fn softmax<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    const AXIS_IS_ONE_AXIS: i64 = 13;
     let input = context.data(node, 0)?;
     let shape = context.shape(input).to_vec();
     let rank = shape.len() as i64 + 1;
-    let axis = node.attributes().int("axis", if context.opset < AXIS_IS_ONE_AXIS { 1 } else { -1 })?;
+    let axis = node.attributes().int("axis", default_axis(context.opset))?;
+    if shape.is_empty() {
+        return Err(Fault::new("its input is a single number per sample"));
+    }
     if axis != -1 && axis != rank - 1 {
         return Err(Fault::new(format!("it is over axis {axis} of {rank}; only the last axis is supported")));
     }

@@ -50,6 +50,9 @@ pub fn permuted(constant: &Constant, perm: &[usize]) -> Constant {
 
 /// Where each element of the transposed tensor comes from.
 fn sources(shape: &[usize], perm: &[usize]) -> Vec<usize> {
+    if shape.contains(&0) {
+        return vec![];
+    }
     let mut strides = vec![1usize; shape.len()];
     for axis in (0..shape.len().saturating_sub(1)).rev() {
         strides[axis] = strides[axis + 1] * shape[axis + 1];

@@ -5,6 +5,7 @@ use super::super::{
     context::{Context, Fault, MAX_SAMPLE, NodeView},
     item::Item,
 };
+use super::dense;
 use crate::graph::{
     channels,
     dag::{Node, ValueId},
@@ -49,6 +50,16 @@ impl<'m> Context<'m> {
         self.spend(shape.iter().product())?;
         let source = channels::order(&shape);
         Ok(self.step(&format!("{}_last", node.name), Op::Permute { source }, vec![value], shape))
+    }
+
+    /// Accounts for a layer of a window with `outputs` channels.
+    ///
+    /// # Errors
+    /// An output beyond [`MAX_SAMPLE`], or more pixels under the kernel at all positions than an import may have.
+    pub fn spend_window(&mut self, window: &Window, outputs: usize) -> Result<(), Fault> {
+        // the tables of training and evaluation hold two words per pixel
+        self.spend(window.positions().saturating_mul(window.taps()).saturating_mul(2))?;
+        dense::check_size(window.positions().saturating_mul(outputs))
     }
 
     /// Emits `op`, whose operands and result of `shape` have the channels last; the result of the node is in the file's layout.
@@ -109,8 +120,8 @@ impl Attributes {
         if kernel.iter().chain(&stride).any(|&v| v == 0) {
             return Err(Fault::new("a kernel size or stride is 0"));
         }
-        let auto_pad = attributes.string("auto_pad", "NOTSET")?.to_string();
-        Ok(Attributes { kernel, stride, pads: list("pads", 2 * rank, 0)?, auto_pad })
+        let pads = list("pads", 2 * rank, 0)?;
+        Ok(Attributes { kernel, stride, pads, auto_pad: attributes.string("auto_pad", "NOTSET")? })
     }
 
     pub fn kernel(&self) -> &[usize] {

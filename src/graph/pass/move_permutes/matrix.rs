@@ -5,6 +5,8 @@ use crate::graph::{Dense, Node, Op, ValueId};
 
 /// Largest permutation that becomes a matrix: 64 MiB of f32.
 const MAX_AS_MATRIX: usize = 4096;
+/// Most elements of all such matrices of a model: 256 MiB.
+const MAX_IN_MATRICES: usize = 1 << 26;
 
 impl Walk<'_> {
     /// Puts the elements of `value` in their order; returns the value that then holds them. Too large ones stay a permutation, which
@@ -12,7 +14,7 @@ impl Walk<'_> {
     pub(super) fn materialize(&mut self, value: ValueId) -> ValueId {
         let Place { stored, pending, .. } = self.places[value].clone();
         let len = self.graph.len_of(stored);
-        let source = pending.unwrap_or_else(|| (0..len).collect());
+        let source: Vec<usize> = pending.map_or_else(|| (0..len).collect(), |p| p.to_vec());
         let name = self.graph.values[value].name.clone();
         // the shape that the value should have
         let shape = self.from.values.get(value).map_or_else(|| vec![len], |v| v.shape.clone());
@@ -24,10 +26,12 @@ impl Walk<'_> {
             self.graph.values[value].shape = shape.clone();
             value
         };
-        if source.len() > MAX_AS_MATRIX {
-            self.push(format!("{name}_order"), Op::Permute { source }, stored, ordered);
+        let matrix = len.saturating_mul(len);
+        if len > MAX_AS_MATRIX || self.matrices + matrix > MAX_IN_MATRICES {
+            self.push(name, Op::Permute { source }, stored, ordered);
         } else {
-            let mut weight = vec![0.0; len * len];
+            self.matrices += matrix;
+            let mut weight = vec![0.0; matrix];
             for (to, &from) in source.iter().enumerate() {
                 weight[from * len + to] = 1.0;
             }
