@@ -50,7 +50,7 @@ fn main() {
             let started = std::time::Instant::now();
             let done = convert(&s, seed, on_test);
             let points = points(&s, &done, on_test);
-            let best = s.budgets.iter().map(|&b| within(&points, b)).collect::<Vec<f64>>();
+            let best = s.budgets.iter().map(|&b| within(&points, b, on_test)).collect::<Vec<f64>>();
             let chosen_on = if on_test { "test" } else { "validation" };
             let seconds = started.elapsed().as_secs_f64();
             println!("{}", json!({"name": s.name, "seed": seed, "chosen_on": chosen_on, "seconds": seconds, "accuracy": best}));
@@ -141,7 +141,8 @@ fn points(s: &Settings, done: &Artifacts, on_test: bool) -> Vec<Point> {
     let point = |p: &Value| {
         let metric = number(p, "metric");
         let test = if on_test { metric } else { tested(s, done, p["number"].as_u64().expect("a number") as usize) };
-        Point { ebops: number(p, s.count), metric, loss: number(p, "loss"), test }
+        let within = p["chosen_within"].as_array().expect("budgets").iter().filter_map(Value::as_f64).collect();
+        Point { ebops: number(p, s.count), metric, within, test }
     };
     front.iter().map(point).collect()
 }
@@ -150,7 +151,8 @@ struct Point {
     ebops: f64,
     /// What it was chosen by.
     metric: f64,
-    loss: f64,
+    /// The budgets that the program chose it for.
+    within: Vec<f64>,
     test: f64,
 }
 
@@ -163,11 +165,12 @@ fn tested(s: &Settings, done: &Artifacts, number: usize) -> f64 {
     rows.zip(&s.test.y).filter(|(row, y)| predicted(row) as i64 == **y).count() as f64 / s.test.y.len() as f64
 }
 
-/// Test accuracy of the best member within a budget; 0 if there is none.
-fn within(points: &[Point], budget: f64) -> f64 {
-    let best = points.iter().filter(|p| p.ebops <= budget);
-    let best = best.max_by(|a, b| a.metric.total_cmp(&b.metric).then(b.loss.total_cmp(&a.loss)));
-    best.map_or(0.0, |p| p.test)
+/// Test accuracy of the best member within a budget, or of the one that the program chose; 0 if there is none.
+fn within(points: &[Point], budget: f64, on_test: bool) -> f64 {
+    let best = points.iter().filter(|p| p.ebops <= budget).max_by(|a, b| a.metric.total_cmp(&b.metric));
+    let chosen = points.iter().find(|p| p.within.contains(&budget)).filter(|p| p.ebops <= budget);
+    let found = if on_test { best } else { chosen.or(best) };
+    found.map_or(0.0, |p| p.test)
 }
 
 /// The model with Glorot-uniform weights and biases of 0.

@@ -28,6 +28,8 @@ pub struct Composition<'a> {
     pub front: &'a Front<Model>,
     /// Points of the front that are reported.
     pub shown: &'a [usize],
+    /// The job's budgets, and the point chosen within each.
+    pub within: &'a [(f64, Option<usize>)],
     pub chosen: usize,
     /// See [`super::choice::Choice`].
     pub unmet: Option<&'a str>,
@@ -65,6 +67,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         .enumerate()
         .map(|(number, &n)| {
             let p = &c.front.points()[n];
+            let budgets: Vec<f64> = c.within.iter().filter(|w| w.1 == Some(n)).map(|w| w.0).collect();
             json!({
                 "number": number,
                 "epoch": p.epoch,
@@ -73,6 +76,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
                 "metric": c.kind.shown(p.score.metric),
                 "loss": p.score.loss,
                 "chosen": n == c.chosen,
+                "chosen_within": budgets,
             })
         })
         .collect();

@@ -153,11 +153,14 @@ pub fn run(
         message: message.clone(),
         node: None,
     }));
-    // the front as users read it, EBOPs against metric, and the chosen point
+    // the front as users read it, EBOPs against metric, the choice within each budget, and the chosen point
+    let error = |metric: f64| kind.standard_error(metric, data.validation.samples);
+    let within: Vec<(f64, Option<usize>)> =
+        config.budgets.iter().flatten().map(|&b| (b, front.best_within(b, error))).collect();
     let mut shown = front.steps();
-    if !shown.contains(&chosen) {
-        shown.insert(shown.partition_point(|&n| n < chosen), chosen);
-    }
+    shown.extend(within.iter().filter_map(|w| w.1).chain([chosen]));
+    shown.sort_unstable();
+    shown.dedup();
     let mut pareto = Vec::new();
     for (number, &n) in shown.iter().enumerate().take(MAX_PARETO_PROXIES) {
         if cancel.load(std::sync::atomic::Ordering::Relaxed) {
@@ -196,6 +199,7 @@ pub fn run(
         emitted: &emitted,
         front: &front,
         shown: &shown,
+        within: &within,
         chosen,
         unmet: unmet.as_deref(),
         warnings: &warnings,

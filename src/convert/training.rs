@@ -26,6 +26,10 @@ const METRIC_RATIO: f64 = 0.85;
 const METRIC_BUDGETS: usize = 30;
 /// Members of the front that are polished where no budgets say which, at most.
 const POLISHED: usize = 12;
+/// Members that are polished for a budget: the best, and these many of the lowest loss that use most of it …
+const POLISHED_PER_BUDGET: usize = 4;
+/// … at least this share.
+const POLISH_FROM: f64 = 0.8;
 /// What polishing may gain in the metric: members that are not good enough by as much are tried, too.
 const POLISH_GAIN: f64 = 0.02;
 /// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
@@ -166,7 +170,7 @@ pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &
             FitError::Score(e) => Error::Internal(e),
         })?;
     if config.polish && config.optimize.weights {
-        let how = Polishing { set: &set, rows: &order, input_widths: &widths, loss: &options.loss };
+        let how = Polishing { set: &set, rows: &order, input_widths: &widths, loss: &options.loss, slack: 0.0 };
         polish_front(&mut fitted.front, &options.goal, judge, &how, cancel)?;
     }
     Ok(fitted)
@@ -180,11 +184,13 @@ fn polish_front(
     how: &Polishing,
     cancel: &AtomicBool,
 ) -> Result<(), Error> {
-    for number in worth_polishing(front, goal) {
+    for (number, budget) in worth_polishing(front, goal) {
         let Point { epoch, payload, .. } = &number;
         let exactly = judge.judge(payload)?;
         let bounds = interval::bounds(&exactly.full)?;
-        if let Some(model) = polish(payload, &exactly.full, &bounds, how, cancel) {
+        let slack = budget.map_or(0.0, |b| b - exactly.score.ebops as f64);
+        let how = Polishing { slack, ..*how };
+        if let Some(model) = polish(payload, &exactly.full, &bounds, &how, cancel) {
             let score = judge.judge(&model)?.score;
             front.insert(Point { epoch: *epoch, score, payload: model });
         }
@@ -195,23 +201,35 @@ fn polish_front(
     Ok(())
 }
 
-/// The best within each budget, or evenly spaced members.
-fn worth_polishing(front: &Front<Model>, goal: &Goal) -> Vec<Point<Model>> {
-    let mut wanted: Vec<usize> = match goal {
-        Goal::Budgets(budgets) => budgets.iter().filter_map(|&b| front.best_within(b, |_| 0.0)).collect(),
+/// The best within each budget, with that, or evenly spaced members.
+fn worth_polishing(front: &Front<Model>, goal: &Goal) -> Vec<(Point<Model>, Option<f64>)> {
+    let mut wanted: Vec<(usize, Option<f64>)> = match goal {
+        Goal::Budgets(budgets) => {
+            let candidates = |&b: &f64| {
+                let points = front.points();
+                let near = |n: &usize| (POLISH_FROM * b..=b).contains(&(points[*n].score.ebops as f64));
+                let mut near: Vec<usize> = (0..points.len()).filter(near).collect();
+                near.sort_by(|&m, &n| points[m].score.loss.total_cmp(&points[n].score.loss));
+                near.truncate(POLISHED_PER_BUDGET);
+                near.extend(front.best_within(b, |_| 0.0));
+                near.into_iter().map(move |n| (n, Some(b)))
+            };
+            budgets.iter().flat_map(candidates).collect()
+        }
         Goal::Metric { floor, .. } => {
             let near = front.steps().into_iter().filter(|&n| front.points()[n].score.metric >= floor - POLISH_GAIN);
-            near.take(POLISHED).collect()
+            near.take(POLISHED).map(|n| (n, None)).collect()
         }
         Goal::Schedule(_) => {
             let steps = front.steps();
             let every = steps.len().div_ceil(POLISHED).max(1);
-            steps.into_iter().step_by(every).collect()
+            steps.into_iter().step_by(every).map(|n| (n, None)).collect()
         }
     };
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted.into_iter().map(|n| front.points()[n].clone()).collect()
+    // one point may be the best within several budgets: it grows into the smallest
+    wanted.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.unwrap_or(0.0).total_cmp(&b.1.unwrap_or(0.0))));
+    wanted.dedup_by_key(|w| w.0);
+    wanted.into_iter().map(|(n, budget)| (front.points()[n].clone(), budget)).collect()
 }
 
 fn training_error(e: TrainError) -> Error {

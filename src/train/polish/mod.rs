@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rounds at most; the gain of later ones was below that of other seeds.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 30;
 /// Finest grid of a weight (spec A1.1).
 const MAX_F: i32 = 23;
 /// Share of the moves that help which is taken at once.
@@ -47,6 +47,8 @@ pub struct Polishing<'a> {
     /// Values per sample of each input.
     pub input_widths: &'a [usize],
     pub loss: &'a TaskLoss,
+    /// EBOPs that the model may grow by.
+    pub slack: f64,
 }
 
 /// The model after polishing; `fixed`: the model made exact, `bounds`: its. `None` where there is nothing to gain, or the model is too
@@ -59,18 +61,20 @@ pub fn polish(model: &Model, fixed: &FixedModel, bounds: &AllBounds, how: &Polis
     let inputs = columns_of_inputs(how, &rows);
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let objective = Objective::new(how.loss, how.set, &rows);
-    let mut search = Search { variants: Variants::new(fixed, &inputs, samples), fixed, samples, objective, losses: Vec::new() };
+    let mut search = Search { variants: Variants::new(fixed, &inputs, samples), fixed, samples, objective, finer: how.slack > 0.0, losses: Vec::new() };
     search.losses = search.all_losses();
     let mut taken: Vec<Change> = Vec::new();
+    let mut slack = how.slack;
     for _ in 0..ROUNDS {
         if cancel.load(Ordering::Relaxed) {
             return None;
         }
-        let found = search.round(&layers)?;
+        let found = search.round(&layers, slack);
         if found.is_empty() {
             break;
         }
-        taken.extend(found);
+        slack -= found.iter().map(|m| m.ebops).sum::<f64>();
+        taken.extend(found.iter().map(|m| m.change));
     }
     (!taken.is_empty()).then(|| with_changes(model, &taken))
 }
@@ -161,43 +165,52 @@ struct Search<'a> {
     fixed: &'a FixedModel,
     samples: usize,
     objective: Objective,
+    /// Moves that cost EBOPs are tried, too.
+    finer: bool,
     /// Of each sample.
     losses: Vec<f64>,
 }
 
 impl Search<'_> {
-    /// One round; the changes taken.
-    fn round(&mut self, layers: &[Layer]) -> Option<Vec<Change>> {
-        let moves: Vec<Move> = layers.iter().flat_map(|l| self.moves(l)).filter(|m| m.ebops <= 0.0).collect();
+    /// One round; the moves taken, which cost at most `slack` EBOPs.
+    fn round(&mut self, layers: &[Layer], slack: f64) -> Vec<Move> {
+        let moves: Vec<Move> = layers.iter().flat_map(|l| self.moves(l)).filter(|m| m.ebops <= slack.max(0.0)).collect();
         let gains: Vec<f64> = moves.par_iter().map(|m| self.gain(&m.change)).collect();
-        let mut helping: Vec<(f64, Change)> =
-            gains.iter().zip(&moves).filter(|(g, _)| **g > LEAST_GAIN).map(|(&g, m)| (g, m.change)).collect();
+        let mut helping: Vec<(f64, Move)> =
+            gains.iter().zip(&moves).filter(|(g, _)| **g > LEAST_GAIN).map(|(&g, &m)| (g, m)).collect();
         helping.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut seen = HashSet::new();
-        helping.retain(|(_, c)| seen.insert((c.node, c.what)));
+        helping.retain(|(_, m)| seen.insert((m.change.node, m.change.what)));
         let before = mean(&self.losses);
         let mut count = (helping.len() / TAKEN).max(1).min(helping.len());
         while count > 0 {
-            let changes: Vec<Change> = helping[..count].iter().map(|h| h.1).collect();
+            let mut left = slack;
+            let mut fits = |m: &Move| {
+                let fits = m.ebops <= 0.0 || m.ebops <= left;
+                left -= if fits { m.ebops } else { 0.0 };
+                fits
+            };
+            let taken: Vec<Move> = helping[..count].iter().map(|h| h.1).filter(|m| fits(m)).collect();
+            let changes: Vec<Change> = taken.iter().map(|m| m.change).collect();
             let undo: Vec<Change> =
                 changes.iter().map(|c| Change { value: self.variants.value(c.node, c.what), ..*c }).collect();
             self.variants.apply(&changes);
             let losses = self.all_losses();
             if mean(&losses) < before {
                 self.losses = losses;
-                return Some(changes);
+                return taken;
             }
             self.variants.apply(&undo);
             count = if count == 1 { 0 } else { (count / 4).max(1) };
         }
-        Some(Vec::new())
+        Vec::new()
     }
 
     fn moves(&self, layer: &Layer) -> Vec<Move> {
         let node = layer.node;
         let value = |what: Parameter| self.variants.value(node, what);
         let weight = |e: usize| {
-            moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], false)
+            moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], self.finer)
         };
         let bias = |(o, &f): (usize, &i32)| moves::bias(node, o, value(Parameter::Bias(o)), f);
         let weights = (0..layer.weight_f.len()).flat_map(weight);
