@@ -26,9 +26,9 @@ mod workers;
 
 pub use data::TrainSet;
 pub use ebops::Ebops;
-pub use engine::{Engine, EngineOptions, StepStats};
+pub use engine::{Engine, EngineOptions, LayerOptions, StepStats};
 pub use error::TrainError;
 pub use kernel::Isa;
-pub use loss::{LossKind, TaskLoss};
+pub use loss::{Head, LossKind, TaskLoss};
 pub use params::ParamKind;
 pub use state::EngineState;
