@@ -40,7 +40,7 @@ pub struct Args {
     /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
     #[arg(long, value_name = "X.npz")]
     pub calibration: PathBuf,
-    /// Training data (.npz): `x` as above and `y`: integer labels or float targets
+    /// Training data (.npz): `x` as above and `y`: integer labels or float targets; of several outputs one array each, by their names
     #[arg(long, value_name = "T.npz")]
     pub train: Option<PathBuf>,
     /// Data for choosing among the trained models, like --train [default: a tenth of the training data]

@@ -4,7 +4,9 @@ use super::choice::choose;
 use super::compose::{Composition, compose};
 use super::config::{FormName, JobConfig, RoundingName};
 use super::emit::emit_verified;
+use super::layers;
 use super::metric::{MetricKind, measure, temperature};
+use super::objective::Objective;
 use super::prepare::{self, Data, Source, SourceValues};
 use super::report::Warning;
 use super::score::{Exactly, Judge};
@@ -72,6 +74,13 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         config.validation_fraction,
         config.seed,
     )?;
+    let targets = data.validation.targets.as_ref();
+    let kind = MetricKind::choose(config.metric, targets, &source.widths);
+    let objective = Objective::new(config, &source.output_shapes(), data.train.targets.as_ref());
+    let (kind, objective) = match (kind, objective) {
+        (Ok(kind), Ok(objective)) => (kind, objective),
+        (kind, objective) => return Err(Error::Config([kind.err(), objective.err()].into_iter().flatten().flatten().collect())),
+    };
     let on_calibration = prepare::evaluate(&source, &data.calibration)?;
     let on_train = prepare::evaluate(&source, &data.train)?;
     let on_validation = prepare::evaluate(&source, &data.validation)?;
@@ -86,11 +95,9 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         node: Some(n.node.clone()),
     }));
     warnings.extend(settle_input_rounding(&mut built.model, &data));
-    warnings.extend(unmatched_freezes(config, &built.model));
+    warnings.extend(layers::unmatched(config, &source.graph, &built.model));
     clock.tell(&warnings);
     let told = warnings.len();
-    let targets = data.validation.targets.as_ref();
-    let kind = MetricKind::of(targets, &source.widths);
     let uniform = config.proxy.form == FormName::Uniform;
     let temperature = temperature(&on_train.logits, source.width);
     let judge = Judge {
@@ -117,11 +124,12 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
             source: &source,
             data: &data,
             teacher: &on_train.logits,
-            model: &built.model,
+            objective,
+            built: &built,
             judge: &judge,
             start: &start,
         };
-        let fitted = train(&training, &mut clock, cancel)?;
+        let fitted = train(training, &mut clock, cancel)?;
         (front, rollbacks) = (fitted.front, fitted.rollbacks);
     } else {
         front.insert(Point { epoch: 0, score: start.score, payload: built.model.clone() });
@@ -239,33 +247,17 @@ pub(super) fn quantizers(
     }
     let options = BuildOptions {
         training: config.epochs > 0,
-        weights: config.granularity.weights,
-        activations: config.granularity.activations,
-        init_weight_f: config.init_bits.weights,
-        init_activation_f: config.init_bits.activations,
         rounding: match config.rounding {
             RoundingName::HalfUp => Rounding::HalfUp,
             RoundingName::Floor => Rounding::Floor,
         },
         parallel_factor: config.parallel_factor,
-        freeze: config.freeze.clone(),
+        rules: layers::rules(config),
     };
     build(&source.graph, &ranges, &options).map_err(|faults| {
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };
         Error::Unsupported(faults.into_iter().map(fault).collect())
     })
-}
-
-/// Names to freeze that no node has.
-fn unmatched_freezes(config: &JobConfig, model: &Model) -> Vec<Warning> {
-    let matches = |pattern: &str| {
-        let prefix = pattern.strip_suffix('*');
-        model.nodes.iter().any(|n| prefix.map_or(n.name == pattern, |p| n.name.starts_with(p)))
-    };
-    let unmatched = config.freeze.iter().filter(|p| !matches(p));
-    unmatched
-        .map(|p| Warning { code: "freeze_unmatched".into(), message: format!("freeze: no node is called `{p}`"), node: None })
-        .collect()
 }
 
 /// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.
