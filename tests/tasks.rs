@@ -100,6 +100,13 @@ fn each_output_learns_its_own_targets() {
     assert!(near(&report["proxy"]["metric"], (a + b) / 2.0), "{} instead of {}", report["proxy"]["metric"], (a + b) / 2.0);
     assert!(a > 0.85 && b > 0.85 && error < 0.03, "kind {a}, sign {b}, size ± {error}");
     assert!(report["source"]["metric"].as_f64().unwrap() < 0.7, "the source knows nothing of the targets");
+    let each = report["outputs"].as_array().unwrap();
+    let want = [("kind", "accuracy", a), ("sign", "accuracy", b), ("size", "mse", error)];
+    assert_eq!(each.len(), want.len());
+    for (entry, (name, metric, value)) in each.iter().zip(want) {
+        assert_eq!((entry["name"].as_str(), entry["metric"].as_str()), (Some(name), Some(metric)));
+        assert!(near(&entry["proxy"], value), "{entry}, not {value}");
+    }
     // the same job judged by the values alone
     let json = json.replace("\"epochs\": 60", "\"epochs\": 2, \"metric\": \"mae\", \"loss\": \"mae\"");
     let done = convert(&model, &x, archive(&x), Some(archive(&held)), &json.replace("4000", "100000")).unwrap();

@@ -131,7 +131,8 @@ fn write(out: &OutDir, artifacts: &Artifacts) -> anyhow::Result<()> {
 
 /// What a person wants to know of the report.
 fn summary(report: &Value, out: &Path) -> String {
-    const SHOWN: [&str; 8] = ["ebops", "ebops_hgq2", "source", "proxy", "verification", "layers", "pareto", "warnings"];
+    const SHOWN: [&str; 9] =
+        ["ebops", "ebops_hgq2", "source", "proxy", "outputs", "verification", "layers", "pareto", "warnings"];
     let mut shown = Map::new();
     for key in SHOWN {
         if let Some(value) = report.get(key) {

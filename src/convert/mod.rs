@@ -11,6 +11,7 @@ mod layers;
 mod layout;
 pub mod metric;
 mod objective;
+mod per_output;
 mod pipeline;
 mod prepare;
 pub mod report;

@@ -200,6 +200,7 @@ pub fn run(
         kind,
         source_score: (source_metric, source_loss),
         source_values: &on_calibration,
+        source_logits: &on_validation.logits,
         exactly: &exactly,
         emitted: &emitted,
         front: &front,
