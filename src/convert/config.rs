@@ -38,6 +38,8 @@ pub struct JobConfig {
     pub optimize: Optimize,
     /// Divides the EBOPs gradient of a shared width by the square root of how many share it (HGQ v1).
     pub group_norm: bool,
+    /// Search behind the training: single weights and biases move by a bit where that lowers the loss and costs no EBOPs.
+    pub polish: bool,
     pub granularity: GranularityConfig,
     pub init_bits: InitBits,
     /// Rounding of quantizers that the file does not annotate.
@@ -78,6 +80,7 @@ impl Default for JobConfig {
             teacher_weight: 0.5,
             optimize: Optimize::default(),
             group_norm: true,
+            polish: true,
             granularity: GranularityConfig::default(),
             init_bits: InitBits::default(),
             rounding: RoundingName::HalfUp,

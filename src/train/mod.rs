@@ -12,6 +12,7 @@ pub mod loss;
 pub mod op;
 pub mod params;
 pub mod pareto;
+pub mod polish;
 pub mod schedule;
 pub mod state;
 
