@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, Values, split};
+use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, OutputTargets, Targets, Values, split};
 use hgq_onnx::graph::channels;
 use npyz::WriterBuilder;
 
@@ -41,8 +41,12 @@ fn read(bytes: &[u8]) -> Result<Arrays, DataError> {
     Arrays::from_bytes("data.npz", bytes, &DataLimits::default())
 }
 
+fn output(len: usize) -> [OutputShape; 1] {
+    [OutputShape::new("out", len)]
+}
+
 fn dataset(members: &[(&str, Vec<u8>)]) -> Result<Dataset, DataError> {
-    Dataset::from_arrays(&read(&npz(members)).unwrap(), &[InputShape::new("image", vec![2])], 3, "training")
+    Dataset::from_arrays(&read(&npz(members)).unwrap(), &[InputShape::new("image", vec![2])], &output(3), "training")
 }
 
 #[track_caller]
@@ -98,7 +102,8 @@ fn what_another_writer_wrote() {
     archive.zip_writer().finish().unwrap();
     drop(archive);
     let data =
-        Dataset::from_arrays(&read(&bytes.into_inner()).unwrap(), &[InputShape::new("i", vec![2])], 1, "calibration").unwrap();
+        Dataset::from_arrays(&read(&bytes.into_inner()).unwrap(), &[InputShape::new("i", vec![2])], &output(1), "calibration")
+            .unwrap();
     assert_eq!((data.samples, data.inputs[0].as_slice()), (2, &[1.0, 2.0, 3.0, 4.5][..]));
 }
 
@@ -119,9 +124,9 @@ fn names_and_fallbacks() {
     // two inputs need their names
     let both = read(&npz(&[("a", x.clone()), ("b", f32s("(2,)", &[5.0, 6.0]))])).unwrap();
     let inputs = [InputShape::new("a", vec![1, 2]), InputShape::new("b", vec![])];
-    assert_eq!(Dataset::from_arrays(&both, &inputs, 1, "calibration").unwrap().inputs[1], [5.0, 6.0]);
+    assert_eq!(Dataset::from_arrays(&both, &inputs, &output(1), "calibration").unwrap().inputs[1], [5.0, 6.0]);
     let inputs = [InputShape::new("a", vec![2]), InputShape::new("c", vec![])];
-    assert!(Dataset::from_arrays(&both, &inputs, 1, "calibration").unwrap_err().to_string().contains("`c`"));
+    assert!(Dataset::from_arrays(&both, &inputs, &output(1), "calibration").unwrap_err().to_string().contains("`c`"));
 }
 
 #[test]
@@ -136,8 +141,48 @@ fn targets_in_every_form() {
     let values = Targets::Values { width: 3, values: vec![0.5; 6] };
     assert_eq!(targets(f32s("(2, 3)", &[0.5; 6])), values);
     let binary = read(&npz(&[x(), ("y", i64s("(2,)", &[1, 0]))])).unwrap();
-    let binary = Dataset::from_arrays(&binary, &[InputShape::new("image", vec![2])], 1, "training").unwrap();
+    let binary = Dataset::from_arrays(&binary, &[InputShape::new("image", vec![2])], &output(1), "training").unwrap();
     assert_eq!(binary.targets, Some(Targets::Values { width: 1, values: vec![1.0, 0.0] }));
+}
+
+#[test]
+fn several_outputs_have_their_targets_by_name() {
+    let x = || ("x", f32s("(2, 2)", &[1.0, 2.0, 3.0, 4.0]));
+    let outputs = [OutputShape::new("a", 3), OutputShape { logit: true, ..OutputShape::new("b", 1) }, OutputShape::new("y", 2)];
+    let load = |members: &[(&str, Vec<u8>)]| {
+        Dataset::from_arrays(&read(&npz(members)).unwrap(), &[InputShape::new("x", vec![2])], &outputs, "training")
+    };
+    let (a, b) = (("a", i64s("(2,)", &[2, 0])), ("b", f32s("(2, 1)", &[0.0, 1.0])));
+    let y = ("y", f32s("(2, 2)", &[0.1, 0.2, 0.3, 0.4]));
+    let part = |width, targets| OutputTargets { width, targets };
+    let mixed = load(&[x(), a.clone(), b.clone(), y.clone()]).unwrap().targets.unwrap();
+    let want = Targets::Outputs(vec![
+        part(3, Targets::Labels(vec![2, 0])),
+        part(1, Targets::Labels(vec![0, 1])),
+        part(2, Targets::Values { width: 2, values: vec![0.1, 0.2, 0.3, 0.4] }),
+    ]);
+    assert_eq!(mixed, want);
+    assert!(mixed.same_kind(&mixed.select(&[1])) && !mixed.same_kind(&Targets::Labels(vec![])));
+    assert_eq!(mixed.select(&[1, 0, 1]).select(&[1]), mixed.select(&[0]));
+    // values of all outputs are one array, sent together or apart
+    let floats = f32s("(2, 3)", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let apart = load(&[x(), ("a", floats), ("b", f32s("(2,)", &[0.5, 1.0])), y.clone()]).unwrap().targets.unwrap();
+    let joined = vec![1.0, 2.0, 3.0, 0.5, 0.1, 0.2, 4.0, 5.0, 6.0, 1.0, 0.3, 0.4];
+    assert_eq!(apart, Targets::Values { width: 6, values: joined.clone() });
+    assert_eq!(load(&[x(), ("y", f32s("(2, 6)", &joined))]).unwrap().targets.unwrap(), apart);
+    // every fault, by the names of outputs and arrays
+    let fault = |members: &[(&str, Vec<u8>)]| load(members).unwrap_err().to_string();
+    let text = fault(&[x(), ("a", i64s("(2,)", &[3, 0])), y]);
+    assert!(text.contains("label 3 at index 0") && text.contains("none for `b`"), "{text}");
+    let text = fault(&[x(), ("y", i64s("(2,)", &[1, 0]))]);
+    assert!(text.contains("3 outputs") && text.contains("`a`, `b`, `y`") && text.contains("6 per sample"), "{text}");
+    let text = fault(&[x(), a, b, ("y", f32s("(3, 2)", &[0.0; 6]))]);
+    assert!(text.contains("`y` has 3") && text.contains("`a` has 2"), "{text}");
+    // a single output has a name, too
+    let one = [OutputShape::new("scores", 3)];
+    let named = read(&npz(&[x(), ("scores", i64s("(2,)", &[2, 0]))])).unwrap();
+    let data = Dataset::from_arrays(&named, &[InputShape::new("x", vec![2])], &one, "training").unwrap();
+    assert_eq!(data.targets, Some(Targets::Labels(vec![2, 0])));
 }
 
 #[test]
@@ -228,9 +273,9 @@ fn images_are_taken_with_the_channels_first_or_last() {
     let input = InputShape { name: "x".into(), order: Some(channels::order(&shape)), shape };
     for array in [first, last, flat] {
         let read = read(&npz(&[("x", array)])).unwrap();
-        let data = Dataset::from_arrays(&read, std::slice::from_ref(&input), 2, "calibration").unwrap();
+        let data = Dataset::from_arrays(&read, std::slice::from_ref(&input), &output(2), "calibration").unwrap();
         assert_eq!(data.inputs[0][..6], [0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
     }
     let wrong = read(&npz(&[("x", f32s("(2, 3, 1, 2)", &[0.0; 12]))])).unwrap();
-    assert!(Dataset::from_arrays(&wrong, &[input], 2, "calibration").unwrap_err().to_string().contains("[N, 2, 1, 3]"));
+    assert!(Dataset::from_arrays(&wrong, &[input], &output(2), "calibration").unwrap_err().to_string().contains("[N, 2, 1, 3]"));
 }

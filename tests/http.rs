@@ -250,6 +250,13 @@ async fn wrong_parts_are_named() {
         (vec![m, c, config(r#"{"epoch": 1}"#)], 400, "bad_config", &["epoch"]),
         (vec![m, c, config(r#"{"epochs": 51, "threads": 3}"#)], 400, "bad_config", &["at most 50", "at most 2"]),
         (vec![m, c, config(r#"{"epochs": 1, "gamma": -1, "seed": 1, "batch_size": 0}"#)], 400, "bad_config", &["gamma", "batch"]),
+        (
+            vec![m, c, config(r#"{"layers": [{"match": "a", "beta_scale": -1}], "class_weights": [0]}"#)],
+            400,
+            "bad_config",
+            &["layers[0] (`a`): beta_scale", "class_weights"],
+        ),
+        (vec![m, c, config(r#"{"metric": "f1"}"#)], 400, "bad_config", &["f1", "auc"]),
     ];
     for (parts, status, code, says) in rows {
         let document = problem(&app, post("/v1/convert", &parts), status, code).await;

@@ -42,7 +42,7 @@ pub struct Args {
     /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
     #[arg(long, value_name = "X.npz")]
     pub calibration: PathBuf,
-    /// Training data (.npz): `x` as above and `y`: integer labels or float targets
+    /// Training data (.npz): `x` as above and `y`: integer labels or float targets; of several outputs one array each, by their names
     #[arg(long, value_name = "T.npz")]
     pub train: Option<PathBuf>,
     /// Data for choosing among the trained models, like --train [default: a tenth of the training data]
@@ -131,7 +131,8 @@ fn write(out: &OutDir, artifacts: &Artifacts) -> anyhow::Result<()> {
 
 /// What a person wants to know of the report.
 fn summary(report: &Value, out: &Path) -> String {
-    const SHOWN: [&str; 8] = ["ebops", "ebops_hgq2", "source", "proxy", "verification", "layers", "pareto", "warnings"];
+    const SHOWN: [&str; 9] =
+        ["ebops", "ebops_hgq2", "source", "proxy", "outputs", "verification", "layers", "pareto", "warnings"];
     let mut shown = Map::new();
     for key in SHOWN {
         if let Some(value) = report.get(key) {

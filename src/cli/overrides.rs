@@ -1,6 +1,6 @@
 //! `--config FILE` and the flags that override its fields.
 
-use crate::convert::config::{Beta, BetaSchedule};
+use crate::convert::config::{Balanced, Beta, BetaSchedule, ClassWeights};
 use crate::convert::{Error, JobConfig};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -38,15 +38,21 @@ pub struct Overrides {
     #[arg(long, value_name = "BETA")]
     pub beta_end: Option<f32>,
     /// Loss [default: cross_entropy for integer labels, mse for float targets, distillation without targets]
-    #[arg(long, value_name = "NAME", value_parser = named(["cross_entropy", "mse", "bce"]))]
+    #[arg(long, value_name = "NAME", value_parser = named(["cross_entropy", "mse", "mae", "bce"]))]
     pub loss: Option<String>,
+    /// What a sample weighs in the loss, by its class: `balanced`, or a number for each class, separated by commas
+    #[arg(long, value_name = "WEIGHTS")]
+    pub class_weights: Option<String>,
+    /// What models are judged by [default: accuracy for integer labels, mse for float targets, agreement without targets]
+    #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "auc", "mse", "mae", "agreement"]))]
+    pub metric: Option<String>,
     /// Adam's step size for weights [default: 0.01]
     #[arg(long, value_name = "RATE")]
     pub learning_rate: Option<f32>,
     /// Adam's step size for bit widths [default: 0.02]
     #[arg(long, value_name = "RATE")]
     pub bits_learning_rate: Option<f32>,
-    /// Nodes whose parameters stay as they are, by name; `*` at the end matches a prefix
+    /// Nodes whose parameters stay as they are, by name; `*` stands for any characters
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub freeze: Vec<String>,
     /// Widens the traced ranges about their middle [default: 1]
@@ -76,6 +82,16 @@ fn named<const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Valu
 /// A name as the configuration file spells it.
 fn spelled<T: DeserializeOwned>(field: &str, name: &str) -> Result<T, String> {
     serde_json::from_value(name.into()).map_err(|e| format!("config: {field}: {e}"))
+}
+
+fn class_weights(text: &str) -> Result<ClassWeights, String> {
+    if text == "balanced" {
+        return Ok(ClassWeights::Balanced(Balanced::Balanced));
+    }
+    let number = |part: &str| part.trim().parse::<f32>().ok();
+    let numbers: Option<Vec<f32>> = text.split(',').map(number).collect();
+    let fault = || format!("options: --class-weights `{text}`: `balanced`, or a number for each class, separated by commas");
+    numbers.map(ClassWeights::Given).ok_or_else(fault)
 }
 
 impl ConfigFile {
@@ -147,6 +163,12 @@ impl Overrides {
         }
         if let Some(name) = &self.loss {
             config.loss = Some(spelled("loss", name)?);
+        }
+        if let Some(name) = &self.metric {
+            config.metric = Some(spelled("metric", name)?);
+        }
+        if let Some(text) = &self.class_weights {
+            config.class_weights = Some(class_weights(text)?);
         }
         if let Some(name) = &self.form {
             config.proxy.form = spelled("proxy.form", name)?;

@@ -3,6 +3,7 @@
 use super::emit::{Emitted, run_in_file_order};
 use super::layout::join;
 use super::metric::MetricKind;
+use super::per_output::per_output;
 use super::prepare::{Data, Source, SourceValues};
 use super::report::{self, Warning};
 use super::score::Exactly;
@@ -23,6 +24,8 @@ pub struct Composition<'a> {
     pub kind: MetricKind,
     pub source_score: (f64, f64),
     pub source_values: &'a SourceValues,
+    /// The source's logits on the validation samples.
+    pub source_logits: &'a [f32],
     pub exactly: &'a Exactly,
     pub emitted: &'a Emitted,
     pub front: &'a Front<Model>,
@@ -55,6 +58,14 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let outputs = join(&outputs, &c.source.widths, c.data.calibration.samples);
     let moved = outputs.iter().zip(&c.source_values.logits).map(|(&a, &b)| (a as f32 - b).abs()).fold(0f32, f32::max);
     let differing = outputs.iter().zip(&c.source_values.logits).filter(|&(&a, &b)| a as f32 != b).count();
+    let each = match &c.data.validation.targets {
+        Some(targets) if c.source.widths.len() > 1 => {
+            let judged = exact.run(&validation, c.data.validation.samples, &pruned.outputs);
+            let judged = join(&judged, &c.source.widths, c.data.validation.samples);
+            per_output(c.kind, c.source, targets, &judged, c.source_logits)
+        }
+        _ => Vec::new(),
+    };
     let counts = ebops::layers(pruned, bounds);
     let config = serde_json::to_value(&c.job.config).map_err(|e| internal(e.to_string()))?;
     let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
@@ -80,7 +91,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
             })
         })
         .collect();
-    Ok(json!({
+    let mut report = json!({
         "schema": report::SCHEMA,
         "tool": { "name": "hgq-onnx", "version": env!("CARGO_PKG_VERSION") },
         "config": config,
@@ -122,5 +133,9 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
             "input_port": port::spelled(c.emitted.proxy.input_port),
         },
         "warnings": c.warnings,
-    }))
+    });
+    if !each.is_empty() {
+        report["outputs"] = json!(each);
+    }
+    Ok(report)
 }

@@ -1,5 +1,6 @@
 //! The job configuration (JSON). Every field is optional, an unknown field is an error; defaults are the measured recipe.
 
+use super::layers::LayerConfig;
 use crate::quant::Granularity;
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +29,15 @@ pub struct JobConfig {
     pub patience: Option<usize>,
     /// Default: cross entropy for integer labels, mean squared error for float targets, distillation without targets.
     pub loss: Option<LossName>,
+    /// What a sample weighs in the loss, by its class; scaled to a mean of 1 over the training samples.
+    pub class_weights: Option<ClassWeights>,
+    /// Default: accuracy for integer labels, mean squared error for float targets, agreement with the source without targets.
+    pub metric: Option<MetricName>,
     /// Weight of the source model's outputs as targets, 0…1; 1 when there are no labels.
     pub teacher_weight: f32,
     pub optimize: Optimize,
+    /// Divides the EBOPs gradient of a shared width by the square root of how many share it (HGQ v1).
+    pub group_norm: bool,
     /// Search behind the training: single weights and biases move by a bit where that lowers the loss and costs no EBOPs.
     pub polish: bool,
     pub granularity: GranularityConfig,
@@ -46,8 +53,10 @@ pub struct JobConfig {
     pub threads: Option<usize>,
     /// Output positions that a convolution computes in parallel, for its EBOPs (HGQ's `parallel_factor`); default: all.
     pub parallel_factor: Option<usize>,
-    /// Names of nodes (as in the file) whose parameters stay as they are; `*` at the end matches a prefix.
+    /// Names of nodes (as in the file) whose parameters stay as they are; `*` stands for any characters.
     pub freeze: Vec<String>,
+    /// Settings of single layers, by the names of nodes.
+    pub layers: Vec<LayerConfig>,
     pub proxy: ProxyConfig,
     pub hls4ml: Hls4mlConfig,
 }
@@ -66,8 +75,11 @@ impl Default for JobConfig {
             checkpoint_epochs: None,
             patience: None,
             loss: None,
+            class_weights: None,
+            metric: None,
             teacher_weight: 0.5,
             optimize: Optimize::default(),
+            group_norm: true,
             polish: true,
             granularity: GranularityConfig::default(),
             init_bits: InitBits::default(),
@@ -78,6 +90,7 @@ impl Default for JobConfig {
             threads: None,
             parallel_factor: None,
             freeze: Vec::new(),
+            layers: Vec::new(),
             proxy: ProxyConfig::default(),
             hls4ml: Hls4mlConfig::default(),
         }
@@ -151,7 +164,49 @@ pub enum BetaSchedule {
 pub enum LossName {
     CrossEntropy,
     Mse,
+    Mae,
     Bce,
+}
+
+impl LossName {
+    /// As the configuration spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LossName::CrossEntropy => "cross_entropy",
+            LossName::Mse => "mse",
+            LossName::Mae => "mae",
+            LossName::Bce => "bce",
+        }
+    }
+}
+
+/// What a sample weighs by its class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "class_weights: \"balanced\", or an array of one number per class")]
+pub enum ClassWeights {
+    /// `samples / (classes · samples of the class)`
+    Balanced(Balanced),
+    /// One per class.
+    Given(Vec<f32>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balanced {
+    Balanced,
+}
+
+/// What models are judged by on the validation data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricName {
+    Accuracy,
+    /// Of a binary classifier.
+    Auc,
+    Mse,
+    Mae,
+    /// With the source model.
+    Agreement,
 }
 
 /// Which parameters are trained.
@@ -235,6 +290,8 @@ impl Default for Hls4mlConfig {
 const MAX_EPOCHS: usize = 100_000;
 /// Largest step of Adam, which moves every parameter by about this much per step.
 const MAX_RATE: f32 = 1.0;
+/// Largest class weight, and the inverse of the smallest: their ratios stay far within the precision of a sum of losses.
+const MAX_CLASS_WEIGHT: f32 = 1e6;
 /// Most branches of one run: more would leave each of them too few epochs to anneal in.
 const MAX_BUDGETS: usize = 64;
 /// Most threads: shards beyond the cores of the largest common server only cost memory.
@@ -310,8 +367,19 @@ impl JobConfig {
         need(self.target_ebops.is_none_or(|t| t.is_finite() && t >= 1.0), "target_ebops: at least 1");
         need(self.max_metric_drop.is_none_or(|t| t.is_finite() && t >= 0.0), "max_metric_drop: not negative");
         need((0.0..=1.0).contains(&self.teacher_weight), "teacher_weight: between 0 and 1");
-        need((-8.0..=23.0).contains(&self.init_bits.weights), "init_bits.weights: between -8 and 23");
-        need((-8.0..=23.0).contains(&self.init_bits.activations), "init_bits.activations: between -8 and 23");
+        let bits = |v: f32| (-8.0..=23.0).contains(&v);
+        need(bits(self.init_bits.weights), "init_bits.weights: between -8 and 23");
+        need(bits(self.init_bits.activations), "init_bits.activations: between -8 and 23");
+        for fault in self.layers.iter().enumerate().flat_map(|(n, layer)| layer.check(n, bits)) {
+            need(false, &fault);
+        }
+        if let Some(ClassWeights::Given(weights)) = &self.class_weights {
+            let in_range = |w: &f32| (1.0 / MAX_CLASS_WEIGHT..=MAX_CLASS_WEIGHT).contains(w);
+            need(
+                !weights.is_empty() && weights.iter().all(in_range),
+                "class_weights: numbers between 1e-6 and 1e6, one per class",
+            );
+        }
         need(
             self.cover_factor.is_finite() && self.cover_factor > 0.0 && self.cover_factor <= 1024.0,
             "cover_factor: above 0, at most 1024",

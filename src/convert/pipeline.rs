@@ -4,7 +4,9 @@ use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
 use super::config::{FormName, JobConfig, RoundingName};
 use super::emit::emit_verified;
+use super::layers;
 use super::metric::{MetricKind, measure, temperature};
+use super::objective::Objective;
 use super::prepare::{self, Data, Source, SourceValues};
 use super::report::Warning;
 use super::score::{Exactly, Judge};
@@ -78,6 +80,13 @@ pub fn run(
         config.validation_fraction,
         config.seed,
     )?;
+    let targets = data.validation.targets.as_ref();
+    let kind = MetricKind::choose(config.metric, targets, &source.widths);
+    let objective = Objective::new(config, &source.output_shapes(), data.train.targets.as_ref());
+    let (kind, objective) = match (kind, objective) {
+        (Ok(kind), Ok(objective)) => (kind, objective),
+        (kind, objective) => return Err(Error::Config([kind.err(), objective.err()].into_iter().flatten().flatten().collect())),
+    };
     let on_calibration = prepare::evaluate(&source, &data.calibration)?;
     let on_train = prepare::evaluate(&source, &data.train)?;
     let on_validation = prepare::evaluate(&source, &data.validation)?;
@@ -92,11 +101,9 @@ pub fn run(
         node: Some(n.node.clone()),
     }));
     warnings.extend(settle_input_rounding(&mut built.model, &data));
-    warnings.extend(unmatched_freezes(config, &built.model));
+    warnings.extend(layers::unmatched(config, &source.graph, &built.model));
     clock.tell(&warnings);
     let told = warnings.len();
-    let targets = data.validation.targets.as_ref();
-    let kind = MetricKind::of(targets, &source.widths);
     let uniform = config.proxy.form == FormName::Uniform;
     let temperature = temperature(&on_train.logits, source.width);
     let judge = Judge {
@@ -122,12 +129,13 @@ pub fn run(
             source: &source,
             data: &data,
             teacher: &on_train.logits,
-            model: &built.model,
+            objective,
+            built: &built,
             judge: &judge,
             start: &start,
             source_metric,
         };
-        let fitted = train(&training, &mut clock, keeper, cancel)?;
+        let fitted = train(training, &mut clock, keeper, cancel)?;
         warnings.extend(troubles(&fitted));
         front = fitted.front;
     } else {
@@ -155,8 +163,7 @@ pub fn run(
     }));
     // the front as users read it, EBOPs against metric, the choice within each budget, and the chosen point
     let error = |metric: f64| kind.standard_error(metric, data.validation.samples);
-    let within: Vec<(f64, Option<usize>)> =
-        config.budgets.iter().flatten().map(|&b| (b, front.best_within(b, error))).collect();
+    let within: Vec<(f64, Option<usize>)> = config.budgets.iter().flatten().map(|&b| (b, front.best_within(b, error))).collect();
     let mut shown = front.steps();
     shown.extend(within.iter().filter_map(|w| w.1).chain([chosen]));
     shown.sort_unstable();
@@ -195,6 +202,7 @@ pub fn run(
         kind,
         source_score: (source_metric, source_loss),
         source_values: &on_calibration,
+        source_logits: &on_validation.logits,
         exactly: &exactly,
         emitted: &emitted,
         front: &front,
@@ -261,33 +269,17 @@ pub(super) fn quantizers(
     }
     let options = BuildOptions {
         training: config.epochs > 0,
-        weights: config.granularity.weights,
-        activations: config.granularity.activations,
-        init_weight_f: config.init_bits.weights,
-        init_activation_f: config.init_bits.activations,
         rounding: match config.rounding {
             RoundingName::HalfUp => Rounding::HalfUp,
             RoundingName::Floor => Rounding::Floor,
         },
         parallel_factor: config.parallel_factor,
-        freeze: config.freeze.clone(),
+        rules: layers::rules(config),
     };
     build(&source.graph, &ranges, &options).map_err(|faults| {
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };
         Error::Unsupported(faults.into_iter().map(fault).collect())
     })
-}
-
-/// Names to freeze that no node has.
-fn unmatched_freezes(config: &JobConfig, model: &Model) -> Vec<Warning> {
-    let matches = |pattern: &str| {
-        let prefix = pattern.strip_suffix('*');
-        model.nodes.iter().any(|n| prefix.map_or(n.name == pattern, |p| n.name.starts_with(p)))
-    };
-    let unmatched = config.freeze.iter().filter(|p| !matches(p));
-    unmatched
-        .map(|p| Warning { code: "freeze_unmatched".into(), message: format!("freeze: no node is called `{p}`"), node: None })
-        .collect()
 }
 
 /// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.

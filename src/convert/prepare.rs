@@ -2,7 +2,7 @@
 
 use super::layout::join;
 use super::{DataFile, Error, JobConfig, NodeFault};
-use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, Targets, order::to_graph, split};
+use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Targets, order::to_graph, split};
 use crate::graph::eval;
 use crate::graph::import::{ImportError, Note, import};
 use crate::graph::{Graph, Op, ValueId};
@@ -40,6 +40,16 @@ impl Source {
     /// The orders in which the proxy takes its inputs; none where it has them all as the graph has.
     pub fn proxy_orders(&self, config: &JobConfig) -> &[Option<Vec<usize>>] {
         if config.proxy.keep_input_layout { &self.input_orders } else { &[] }
+    }
+
+    /// What the outputs give, by the names of the file.
+    pub fn output_shapes(&self) -> Vec<OutputShape> {
+        let of = |((&value, &len), &output): ((&ValueId, &usize), &ValueId)| {
+            // behind a Sigmoid zeros and ones are values to reach
+            let sigmoid = self.graph.producer(value).is_some_and(|n| matches!(self.graph.nodes[n].op, Op::Sigmoid));
+            OutputShape { name: self.graph.values[output].name.clone(), len, logit: len == 1 && !sigmoid }
+        };
+        self.logits.iter().zip(&self.widths).zip(&self.graph.outputs).map(of).collect()
     }
 
     /// What the inputs take, by name.
@@ -118,10 +128,13 @@ pub fn data(
     seed: u64,
 ) -> Result<Data, Error> {
     let mut faults = Vec::new();
-    let mut read = |file: &DataFile, what: &str| dataset(source, file, what).map_err(|e| faults.extend(e)).ok();
-    let calibration = read(calibration, "calibration").map(|d| Dataset { targets: None, ..d });
-    let train = train.map(|f| read(f, "train"));
-    let validation = validation.map(|f| read(f, "validation"));
+    let outputs = source.output_shapes();
+    let mut read = |file: &DataFile, what: &str, outputs: &[OutputShape]| {
+        dataset(source, file, what, outputs).map_err(|e| faults.extend(e)).ok()
+    };
+    let calibration = read(calibration, "calibration", &[]);
+    let train = train.map(|f| read(f, "train", &outputs));
+    let validation = validation.map(|f| read(f, "validation", &outputs));
     let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
     let train = train.flatten();
     let (trace, trace_samples) = trace_inputs(&calibration, train.as_ref());
@@ -142,8 +155,8 @@ pub fn data(
             source.width
         )]));
     }
-    if matches!((&train.targets, &validation.targets), (Some(Targets::Labels(_)), Some(Targets::Values { .. })))
-        || matches!((&train.targets, &validation.targets), (Some(Targets::Values { .. }), Some(Targets::Labels(_))))
+    if let (Some(a), Some(b)) = (&train.targets, &validation.targets)
+        && !a.same_kind(b)
     {
         return Err(Error::Data(vec![
             "validation: its `y` are classes where those of the training data are values, or the other way round".into(),
@@ -164,15 +177,14 @@ fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> (Vec<Vec<f32>
     (both, calibration.samples + train.samples)
 }
 
-/// One data file as a dataset of the model's input.
+/// One data file as a dataset of the model's inputs, with the targets of `outputs`.
 ///
 /// # Errors
 /// Every fault, one line each.
-pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, Vec<String>> {
-    let graph = &source.graph;
+pub fn dataset(source: &Source, file: &DataFile, what: &str, outputs: &[OutputShape]) -> Result<Dataset, Vec<String>> {
     let inputs = source.input_shapes();
     let arrays = Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| lines(&e, what))?;
-    let mut data = Dataset::from_arrays(&arrays, &inputs, source.width, what).map_err(|e| lines(&e, what))?;
+    let mut data = Dataset::from_arrays(&arrays, &inputs, outputs, what).map_err(|e| lines(&e, what))?;
     for (x, InputShape { name, .. }) in data.inputs.iter().zip(&inputs) {
         if let Some(at) = x.iter().position(|v| v.abs() > MAX_INPUT) {
             return Err(vec![format!(
@@ -181,39 +193,32 @@ pub fn dataset(source: &Source, file: &DataFile, what: &str) -> Result<Dataset, 
             )]);
         }
     }
-    // zeros and ones for a single logit are classes; behind a Sigmoid they are values to reach
-    let sigmoid = |&v: &ValueId| graph.producer(v).is_some_and(|n| matches!(graph.nodes[n].op, Op::Sigmoid));
-    let probability = source.logits.iter().any(sigmoid);
-    if let (1, false, Some(Targets::Values { values, .. })) = (source.width, probability, &data.targets)
-        && values.iter().all(|&v| v == 0.0 || v == 1.0)
-    {
-        data.targets = Some(Targets::Labels(values.iter().map(|&v| v as u32).collect()));
-    }
-    if source.widths.len() > 1 && matches!(data.targets, Some(Targets::Labels(_))) {
-        return Err(vec![format!(
-            "{what} (`{}`): the model has {} outputs: give `y` as floats of all of them ({} per sample), or no `y` to follow the model sent",
-            file.name,
-            source.widths.len(),
-            source.width
-        )]);
-    }
-    if let Some(Targets::Values { values, .. }) = &mut data.targets {
-        order_targets(source, values);
+    if let Some(targets) = &mut data.targets {
+        order_targets(source, targets);
     }
     Ok(data)
 }
 
-/// Targets of outputs whose channels the file has first.
-fn order_targets(source: &Source, values: &mut [f32]) {
-    for row in values.chunks_exact_mut(source.width.max(1)) {
-        let mut rest = row;
-        for (&width, order) in source.widths.iter().zip(&source.output_orders) {
-            let (part, next) = rest.split_at_mut(width);
-            if let Some(order) = order {
-                let ordered = to_graph(part, order);
-                part.copy_from_slice(&ordered);
+/// Brings values of outputs whose channels the file has first into the graph's order.
+fn order_targets(source: &Source, targets: &mut Targets) {
+    let mut parts: Vec<&mut Targets> = match targets {
+        Targets::Outputs(outputs) => outputs.iter_mut().map(|o| &mut o.targets).collect(),
+        one => vec![one],
+    };
+    let whole = parts.len() == 1;
+    for (at, part) in parts.iter_mut().enumerate() {
+        let Targets::Values { width, values } = part else { continue };
+        let outputs = if whole { 0..source.widths.len() } else { at..at + 1 };
+        for row in values.chunks_exact_mut((*width).max(1)) {
+            let mut rest = row;
+            for (&width, order) in source.widths[outputs.clone()].iter().zip(&source.output_orders[outputs.clone()]) {
+                let (part, next) = rest.split_at_mut(width);
+                if let Some(order) = order {
+                    let ordered = to_graph(part, order);
+                    part.copy_from_slice(&ordered);
+                }
+                rest = next;
             }
-            rest = next;
         }
     }
 }

@@ -17,7 +17,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
     let config = JobConfig { epochs: 0, ..config.clone() };
     super::on_threads(&config, || {
         let source = prepare::source(model)?;
-        let data = prepare::dataset(&source, calibration, "calibration").map_err(Error::Data)?;
+        let data = prepare::dataset(&source, calibration, "calibration", &[]).map_err(Error::Data)?;
         let values = prepare::evaluate(&source, &data)?;
         let built = pipeline::quantizers(&source, &config, &values, None)?;
         let inputs: Vec<&[f32]> = data.inputs.iter().map(|v| v.as_slice()).collect();

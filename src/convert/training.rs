@@ -1,20 +1,21 @@
 //! From a job to a training run: loss, goal, batch; and the observer that scores snapshots exactly.
 
 use super::checkpoint::Checkpoints;
-use super::config::{BetaSchedule, JobConfig, LossName, RateSchedule};
+use super::config::{BetaSchedule, JobConfig, RateSchedule};
 use super::layout::join;
 use super::metric::MetricKind;
+use super::objective::Objective;
 use super::pipeline::Clock;
 use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
 use super::{Error, Event, Job, Keeper};
-use crate::data::Targets;
-use crate::quant::{Model, ebops, interval};
+use crate::quant::build::{Built, Learns};
+use crate::quant::{Model, QOp, ebops, interval};
 use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit};
 use crate::train::pareto::{Front, Point, Score};
 use crate::train::polish::{Polishing, polish};
 use crate::train::schedule::{Beta, Ramp, Rate};
-use crate::train::{EngineOptions, LossKind, TaskLoss, TrainError, TrainSet};
+use crate::train::{EngineOptions, LayerOptions, TaskLoss, TrainError};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -93,7 +94,8 @@ pub struct Training<'a> {
     pub data: &'a Data,
     /// The source's logits on the training samples.
     pub teacher: &'a [f32],
-    pub model: &'a Model,
+    pub objective: Objective<'a>,
+    pub built: &'a Built,
     pub judge: &'a Judge<'a>,
     pub start: &'a Exactly,
     /// Metric of the source, larger is better.
@@ -104,25 +106,10 @@ pub struct Training<'a> {
 ///
 /// # Errors
 /// [`Error::Data`], [`Error::Config`] for what does not fit, [`Error::Canceled`], [`Error::Internal`].
-pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
-    let Training { job, source, data, teacher, model, judge, start, source_metric } = *t;
+pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
+    let Training { job, source, data, teacher, mut objective, built, judge, start, source_metric } = t;
+    objective.sharpen(teacher, source.width);
     let config = &job.config;
-    let (labels, values) = match &data.train.targets {
-        Some(Targets::Labels(l)) => (Some(l.as_slice()), None),
-        Some(Targets::Values { values, .. }) => (None, Some(values.as_slice())),
-        None => (None, None),
-    };
-    let unlabelled = labels.is_none() && values.is_none();
-    let kind = match config.loss {
-        Some(LossName::CrossEntropy) => LossKind::CrossEntropy,
-        Some(LossName::Mse) => LossKind::Mse,
-        Some(LossName::Bce) => LossKind::Bce,
-        None if values.is_some() => LossKind::Mse,
-        None if source.widths.len() > 1 => LossKind::Mse,
-        None if source.width > 1 => LossKind::CrossEntropy,
-        None if labels.is_some() => LossKind::Bce,
-        None => LossKind::Mse,
-    };
     let rows = data.train.samples;
     let batch = config.batch_size.unwrap_or((rows / STEPS_PER_EPOCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)).min(rows.max(1));
     let goal = goal(config, config.epochs * (rows / batch).max(1), start.score.ebops as f64, source_metric);
@@ -136,20 +123,21 @@ pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &
         rate: rate(config),
         l1: config.gamma,
         loss: TaskLoss {
-            kind,
-            teacher_weight: if unlabelled { 1.0 } else { config.teacher_weight },
+            kind: objective.kind,
+            teacher_weight: if objective.unlabelled() { 1.0 } else { config.teacher_weight },
             temperature: judge.temperature as f32,
         },
         goal,
         patience: config.patience,
-        loss_scale: if kind == LossKind::Mse { variance(teacher, source.width) } else { 1.0 },
+        loss_scale: objective.scale(teacher, source.width),
         overhead,
         engine: EngineOptions {
             threads: config.thread_count(),
-            group_norm: true,
+            group_norm: config.group_norm,
             isa: None,
             train_weights: config.optimize.weights,
             train_bits: config.optimize.bits,
+            layers: layer_options(built),
         },
     };
     let widths = source.input_widths();
@@ -157,33 +145,33 @@ pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &
         [only] => Cow::Borrowed(&only[..]),
         several => Cow::Owned(join(several, &widths, rows)),
     };
-    let set = TrainSet::new(widths.iter().sum(), source.width, &x, labels, values, Some(teacher)).map_err(training_error)?;
+    let set = objective.set((widths.iter().sum(), &x), (source.width, teacher)).map_err(training_error)?;
     let order: Vec<u32> = (0..rows as u32).collect();
     let mut checkpoints = Checkpoints::new(job, keeper)?;
     let resume = checkpoints.load(clock);
     let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
-    let mut fitted =
-        fit(model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
-            FitError::Canceled => Error::Canceled,
-            FitError::Diverged => Error::Data(vec![e.to_string()]),
-            FitError::Train(e) => training_error(e),
-            FitError::Score(e) => Error::Internal(e),
-        })?;
+    let mut fitted = fit(&built.model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
+        FitError::Canceled => Error::Canceled,
+        FitError::Diverged => Error::Data(vec![e.to_string()]),
+        FitError::Train(e) => training_error(e),
+        FitError::Score(e) => Error::Internal(e),
+    })?;
     if config.polish && config.optimize.weights {
-        let how = Polishing { set: &set, rows: &order, input_widths: &widths, loss: &options.loss, slack: 0.0 };
+        let how = Polishing {
+            set: &set,
+            rows: &order,
+            input_widths: &widths,
+            loss: &options.loss,
+            layers: &options.engine.layers,
+            slack: 0.0,
+        };
         polish_front(&mut fitted.front, &options.goal, judge, &how, cancel)?;
     }
     Ok(fitted)
 }
 
 /// Polishes the members of the front that a job may want, and offers the results to it.
-fn polish_front(
-    front: &mut Front<Model>,
-    goal: &Goal,
-    judge: &Judge,
-    how: &Polishing,
-    cancel: &AtomicBool,
-) -> Result<(), Error> {
+fn polish_front(front: &mut Front<Model>, goal: &Goal, judge: &Judge, how: &Polishing, cancel: &AtomicBool) -> Result<(), Error> {
     for (number, budget) in worth_polishing(front, goal) {
         let Point { epoch, payload, .. } = &number;
         let exactly = judge.judge(payload)?;
@@ -240,16 +228,16 @@ fn training_error(e: TrainError) -> Error {
     }
 }
 
-/// Mean variance of the source's outputs: what a squared error is large or small against.
-fn variance(outputs: &[f32], width: usize) -> f64 {
-    let n = (outputs.len() / width.max(1)).max(1) as f64;
-    let column = |c: usize| outputs.iter().skip(c).step_by(width.max(1)).map(|&v| v as f64);
-    let of = |c: usize| {
-        let mean = column(c).sum::<f64>() / n;
-        column(c).map(|v| (v - mean).powi(2)).sum::<f64>() / n
-    };
-    let mean = (0..width).map(of).sum::<f64>() / width.max(1) as f64;
-    if mean > 0.0 && mean.is_finite() { mean } else { 1.0 }
+/// Layers whose rules ask for another training than the rest.
+fn layer_options(built: &Built) -> Vec<LayerOptions> {
+    let dense = built.model.nodes.iter().zip(&built.settings).filter(|(n, _)| matches!(n.op, QOp::Dense(_)));
+    let other = dense.filter(|(_, s)| s.learns.weights != s.learns.bits || s.beta_scale != 1.0);
+    other
+        .map(|(node, s)| {
+            let Learns { weights, bits } = s.learns;
+            LayerOptions { node: node.name.clone(), weights, bits, beta_scale: s.beta_scale }
+        })
+        .collect()
 }
 
 /// What the run steers to, from the job's wishes, its optimizer steps and the EBOPs it starts from.

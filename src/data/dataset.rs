@@ -1,7 +1,7 @@
 //! Samples in the form the graph takes them, checked against the model.
 
 use super::{
-    DataError, Targets,
+    DataError, OutputShape, Targets,
     arrays::{Array, Arrays},
     npy::Values,
     order::to_graph,
@@ -58,13 +58,13 @@ impl Dataset {
     ///
     /// An input takes the array of its name; a single input also takes `x` or else `x_train`. Samples are in the layout of the
     /// model file, flat or not, or else in the graph's. Targets are `y` or else `y_train` (the other way round where
-    /// the input is `x_train`), in the forms that [`Targets`] documents for `outputs_len` outputs. `what` names the role
-    /// of the data in messages ("calibration").
+    /// the input is `x_train`), or the array of the name of the output, of several outputs the arrays of all their names; in the forms
+    /// that [`super::targets`] documents. No `outputs`: no targets are read. `what` names the role of the data in messages ("calibration").
     ///
     /// # Errors
     /// [`DataError::Faults`] with all faults at once: missing arrays, shapes, NaN or infinite values, labels out of range,
     /// different numbers of samples.
-    pub fn from_arrays(arrays: &Arrays, inputs: &[InputShape], outputs_len: usize, what: &str) -> Result<Self, DataError> {
+    pub fn from_arrays(arrays: &Arrays, inputs: &[InputShape], outputs: &[OutputShape], what: &str) -> Result<Self, DataError> {
         let mut faults = Vec::new();
         let mut counts: Vec<(String, usize)> = Vec::new();
         let mut data = Vec::with_capacity(inputs.len());
@@ -92,11 +92,8 @@ impl Dataset {
         }
         let order = if from_train { ["y_train", "y"] } else { ["y", "y_train"] };
         // an input that is called `y` is no target
-        let order = order.into_iter().filter(|y| inputs.iter().all(|input| input.name != *y));
-        let targets = find(arrays, order, &mut faults).flatten().and_then(|array| {
-            counts.extend(array.shape.first().map(|&n| (array.name.clone(), n)));
-            targets::read(array, outputs_len, &mut faults)
-        });
+        let taken: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        let targets = targets::find_targets(arrays, outputs, order, &taken, &mut counts, &mut faults);
         let count = counts.first().map_or(0, |(_, n)| *n);
         if counts.iter().any(|(_, n)| *n != count) {
             let list: Vec<String> = counts.iter().map(|(name, n)| format!("`{name}` has {n}")).collect();
@@ -123,7 +120,11 @@ impl Dataset {
 }
 
 /// The first array that exists; `Some(None)` where it is not usable, which is noted.
-fn find<'a, 'n>(arrays: &'a Arrays, names: impl Iterator<Item = &'n str>, faults: &mut Vec<String>) -> Option<Option<&'a Array>> {
+pub(super) fn find<'a, 'n>(
+    arrays: &'a Arrays,
+    names: impl Iterator<Item = &'n str>,
+    faults: &mut Vec<String>,
+) -> Option<Option<&'a Array>> {
     let found = names.into_iter().find_map(|name| arrays.get(name))?;
     Some(found.map_err(|error| faults.push(error.to_string())).ok())
 }

@@ -7,7 +7,7 @@ mod npy;
 pub mod order;
 pub mod rng;
 mod split;
-mod targets;
+pub mod targets;
 
 pub use arrays::{Array, Arrays, DataLimits};
 pub use dataset::{Dataset, InputShape};
@@ -15,4 +15,4 @@ pub use error::DataError;
 pub use npy::Values;
 pub use rng::Rng;
 pub use split::split;
-pub use targets::Targets;
+pub use targets::{OutputShape, OutputTargets, Targets};

@@ -1,6 +1,7 @@
 //! Training data as the engine sees it: row-major samples with labels, target values and teacher outputs.
 
 use super::error::TrainError;
+use super::loss::{Head, head};
 
 /// Borrowed training data, checked once.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,8 @@ pub struct TrainSet<'a> {
     pub(super) labels: Option<&'a [u32]>,
     pub(super) values: Option<&'a [f32]>,
     pub(super) teacher: Option<&'a [f32]>,
+    /// Empty: all outputs have the one loss asked for.
+    pub(super) heads: &'a [Head],
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) samples: usize,
@@ -55,7 +58,21 @@ impl<'a> TrainSet<'a> {
                 return fail(format!("label {} of sample {at} is not below {classes}", labels[at]));
             }
         }
-        Ok(TrainSet { x, labels, values, teacher, inputs, outputs, samples })
+        Ok(TrainSet { x, labels, values, teacher, heads: &[], inputs, outputs, samples })
+    }
+
+    /// Gives every output its own loss. `labels`: samples × labelled heads; the columns of labelled heads in the values are not read.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] for heads or labels that do not fit.
+    pub fn with_heads(self, heads: &'a [Head], labels: Option<&'a [u32]>) -> Result<TrainSet<'a>, TrainError> {
+        head::check(heads, self.outputs, labels, self.samples)?;
+        Ok(TrainSet { heads, labels, ..self })
+    }
+
+    /// Labels per sample.
+    pub(super) fn labels_per_sample(&self) -> usize {
+        if self.heads.is_empty() { 1 } else { self.heads.iter().filter(|h| h.labelled).count() }
     }
 
     /// Number of samples.

@@ -12,7 +12,7 @@ use super::params::{ParamKind, Params};
 use super::plan::{BiasSource, Plan, Prepared};
 use super::shard::Shard;
 use super::workers::Worker;
-use crate::quant::{Model, Rounding};
+use crate::quant::{Model, QOp, Rounding};
 use std::sync::Arc;
 
 /// More threads than this are refused: a typing error, not a machine.
@@ -21,7 +21,7 @@ pub const MAX_THREADS: usize = 256;
 const MIN_SHARD_ROWS: usize = 64;
 
 /// How to train.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Shards of a batch, each on its own thread. Results are reproducible for a given number.
     pub threads: usize,
@@ -31,19 +31,34 @@ pub struct EngineOptions {
     pub isa: Option<Isa>,
     pub train_weights: bool,
     pub train_bits: bool,
+    /// Layers that are trained in another way than the rest.
+    pub layers: Vec<LayerOptions>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true }
+        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true, layers: Vec::new() }
     }
+}
+
+/// How to train one layer that multiplies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerOptions {
+    /// Name of its node.
+    pub node: String,
+    /// Whether its weights and bias are trained, if weights are at all.
+    pub weights: bool,
+    /// Whether the widths of its weights are trained, if widths are at all.
+    pub bits: bool,
+    /// Factor of β for its EBOPs: of the gradient of its weights' widths and, through its products, of its inputs' widths.
+    pub beta_scale: f32,
 }
 
 /// What one step computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepStats {
     pub task_loss: f64,
-    /// `task_loss + β·EBOPs + l1·Σf`.
+    /// `task_loss + β·EBOPs + l1·Σf`, β times [`LayerOptions::beta_scale`] layer by layer.
     pub total_loss: f64,
     pub ebops: Ebops,
     pub beta: f32,
@@ -79,8 +94,9 @@ impl Engine {
         if !isa.available() {
             return Err(TrainError::Option { option: "isa", what: format!("this processor has no {}", isa.name()) });
         }
+        check_layers(model, &options.layers)?;
         let trainable = Trainable { weights: options.train_weights, bits: options.train_bits };
-        let (plan, params) = compile(model, isa, trainable)?;
+        let (plan, params) = compile(model, isa, trainable, &options.layers)?;
         let workers = (1..threads).map(|_| Worker::start()).collect::<Result<Vec<_>, _>>()?;
         Ok(Engine {
             params,
@@ -131,13 +147,15 @@ impl Engine {
         let layers = plan.dense.iter().zip(&self.prepared.dense).zip(&input_bits);
         self.layer_ebops = layers.map(|((d, state), sums)| ebops::layer(state, sums, d.ebops_scale)).collect();
         let mut total = Ebops::default();
-        for e in &self.layer_ebops {
+        let mut weighted = 0.0;
+        for (e, d) in self.layer_ebops.iter().zip(&self.plan().dense) {
             total.surrogate += e.surrogate;
             total.enclosed += e.enclosed;
+            weighted += f64::from(d.beta_scale) * e.surrogate;
         }
         let beta = beta(total);
         let f_sum = self.parameter_gradients(&bits, &input_bits, beta, l1);
-        let total_loss = sum.loss + f64::from(beta) * total.surrogate + f64::from(l1) * f_sum;
+        let total_loss = sum.loss + f64::from(beta) * weighted + f64::from(l1) * f_sum;
         let correct = set.labels.map(|_| sum.correct);
         Ok(StepStats { task_loss: sum.loss, total_loss, ebops: total, beta, correct })
     }
@@ -253,7 +271,7 @@ impl Engine {
         for (n, ((d, state), sums)) in plan.dense.iter().zip(dense).zip(&sums.dense).enumerate() {
             params.grad(d.weight).0.copy_from_slice(&sums.dw);
             params.grad(d.bias).0.copy_from_slice(&sums.db);
-            let beta = beta * d.ebops_scale as f32;
+            let beta = beta * d.beta_scale * d.ebops_scale as f32;
             let strengths: Vec<f32> = norms.iter().map(|norm| beta * norm).collect();
             d.bits.gradient((&plan.bits, bits), &state.row_bits, &strengths, &plan.quantizers, params);
             let l1 = if d.trainable { l1 } else { 0.0 };
@@ -300,6 +318,24 @@ impl Engine {
     }
 }
 
+/// Whether the options of layers name layers that multiply, each once, with usable factors.
+fn check_layers(model: &Model, layers: &[LayerOptions]) -> Result<(), TrainError> {
+    let fail = |what: String| Err(TrainError::Option { option: "layers", what });
+    for (at, layer) in layers.iter().enumerate() {
+        let name = &layer.node;
+        if !model.nodes.iter().any(|n| n.name == *name && matches!(n.op, QOp::Dense(_))) {
+            return fail(format!("no layer that multiplies is called `{name}`"));
+        }
+        if layers[..at].iter().any(|l| l.node == *name) {
+            return fail(format!("`{name}` is named twice"));
+        }
+        if !(layer.beta_scale.is_finite() && layer.beta_scale >= 0.0) {
+            return fail(format!("`{name}`: beta_scale {} is negative or not finite", layer.beta_scale));
+        }
+    }
+    Ok(())
+}
+
 /// Copies the samples `rows` into a shard.
 fn fill(shard: &mut Shard, set: &TrainSet, rows: &[u32], batch: usize, loss: &TaskLoss) {
     shard.rows = rows.len();
@@ -307,15 +343,14 @@ fn fill(shard: &mut Shard, set: &TrainSet, rows: &[u32], batch: usize, loss: &Ta
     shard.loss = *loss;
     gather(&mut shard.x, Some(set.x), set.inputs, rows);
     let Targets { labels, values, teacher } = &mut shard.targets;
-    labels.clear();
-    if let Some(all) = set.labels {
-        labels.extend(rows.iter().map(|&r| all[r as usize]));
-    }
+    shard.heads.clear();
+    shard.heads.extend_from_slice(set.heads);
+    gather(labels, set.labels, set.labels_per_sample(), rows);
     gather(values, set.values, set.outputs, rows);
     gather(teacher, set.teacher, set.outputs, rows);
 }
 
-fn gather(to: &mut Vec<f32>, from: Option<&[f32]>, width: usize, rows: &[u32]) {
+fn gather<T: Copy>(to: &mut Vec<T>, from: Option<&[T]>, width: usize, rows: &[u32]) {
     to.clear();
     if let Some(from) = from {
         for &r in rows {

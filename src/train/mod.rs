@@ -11,8 +11,8 @@ pub mod kernel;
 pub mod loss;
 pub mod op;
 pub mod params;
-pub mod polish;
 pub mod pareto;
+pub mod polish;
 pub mod schedule;
 pub mod state;
 
@@ -27,9 +27,9 @@ mod workers;
 
 pub use data::TrainSet;
 pub use ebops::Ebops;
-pub use engine::{Engine, EngineOptions, StepStats};
+pub use engine::{Engine, EngineOptions, LayerOptions, StepStats};
 pub use error::TrainError;
 pub use kernel::Isa;
-pub use loss::{LossKind, TaskLoss};
+pub use loss::{Head, LossKind, TaskLoss};
 pub use params::ParamKind;
 pub use state::EngineState;

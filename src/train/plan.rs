@@ -191,6 +191,8 @@ pub struct DensePlan {
     pub parallel: f64,
     /// Whether its widths are trained.
     pub trainable: bool,
+    /// Factor of β in the gradient of its EBOPs.
+    pub beta_scale: f32,
 }
 
 /// A quantizer of the plan, with its parameter segments.

@@ -17,16 +17,24 @@ pub fn read(name: &str) -> Vec<u8> {
 
 /// An npz archive with `x` (float32, samples × width) and, if given, integer labels `y`.
 pub fn npz(width: usize, x: &[f32], y: Option<&[i64]>) -> Vec<u8> {
+    let y: Vec<(&str, &[i64])> = y.into_iter().map(|y| ("y", y)).collect();
+    npz_of(&[("x", width, x)], &y)
+}
+
+/// An npz archive of float32 arrays (name, values per sample, values) and integer arrays of one value per sample.
+pub fn npz_of(floats: &[(&str, usize, &[f32])], labels: &[(&str, &[i64])]) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let mut archive = npyz::npz::NpzWriter::new(&mut bytes);
-    let shape = [(x.len() / width) as u64, width as u64];
-    let mut array = archive.array::<f32>("x", Default::default()).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
-    array.extend(x.iter().copied()).unwrap();
-    array.finish().unwrap();
-    if let Some(y) = y {
-        let shape = [y.len() as u64];
-        let mut array = archive.array::<i64>("y", Default::default()).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
-        array.extend(y.iter().copied()).unwrap();
+    for (name, width, values) in floats {
+        let shape = [(values.len() / width) as u64, *width as u64];
+        let mut array = archive.array::<f32>(name, Default::default()).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
+        array.extend(values.iter().copied()).unwrap();
+        array.finish().unwrap();
+    }
+    for (name, labels) in labels {
+        let shape = [labels.len() as u64];
+        let mut array = archive.array::<i64>(name, Default::default()).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
+        array.extend(labels.iter().copied()).unwrap();
         array.finish().unwrap();
     }
     drop(archive);

@@ -5,7 +5,7 @@ use hgq_onnx::graph::{Merge, Window};
 use hgq_onnx::quant::kif::floor_log2;
 use hgq_onnx::quant::model::{enclosed_bits, fractional_bits};
 use hgq_onnx::quant::{BiasBits, Model, QDense, QOp, Quantizer, Range, Rounding};
-use hgq_onnx::train::{LossKind, ParamKind, TaskLoss};
+use hgq_onnx::train::{EngineOptions, Head, LossKind, ParamKind, TaskLoss};
 use std::collections::HashMap;
 use std::f64::consts::LN_2;
 
@@ -14,6 +14,7 @@ pub struct Samples<'a> {
     pub labels: Option<&'a [u32]>,
     pub values: Option<&'a [f32]>,
     pub teacher: Option<&'a [f32]>,
+    pub heads: &'a [Head],
 }
 
 pub struct Step {
@@ -224,16 +225,52 @@ impl Network<'_> {
     }
 }
 
-/// Loss of one sample (already divided as the mean asks) and its gradient.
+/// Loss of one sample (already divided as the mean asks) and its gradient: the sum over the heads, if there are any.
 fn loss_of(z: &[f64], s: usize, batch: usize, data: &Samples, loss: &TaskLoss) -> (f64, Vec<f64>) {
-    let (a, t) = (f64::from(loss.teacher_weight), f64::from(loss.temperature));
-    let n = z.len();
-    let teacher = |c: usize| data.teacher.map_or(0.0, |v| f64::from(v[s * n + c]));
-    let value = |c: usize| match (data.values, data.labels) {
-        (Some(v), _) => f64::from(v[s * n + c]),
-        (None, Some(l)) => f64::from(l[s]),
-        _ => 0.0,
+    let all = Head {
+        outputs: z.len(),
+        kind: loss.kind,
+        temperature: loss.temperature,
+        labelled: data.labels.is_some(),
+        class_weights: vec![],
     };
+    let heads = if data.heads.is_empty() { std::slice::from_ref(&all) } else { data.heads };
+    let labels = heads.iter().filter(|h| h.labelled).count();
+    let (mut l, mut d, mut label, mut column) = (0.0, vec![], 0, 0);
+    for head in heads {
+        let class = head.labelled.then(|| data.labels.unwrap()[s * labels + label] as usize);
+        label += head.labelled as usize;
+        let of = |array: Option<&[f32]>| -> Option<Vec<f64>> {
+            array.map(|v| v[s * z.len() + column..][..head.outputs].iter().map(|&v| f64::from(v)).collect())
+        };
+        let values = if data.heads.is_empty() || !head.labelled { of(data.values) } else { None };
+        let (own, gradient) = head_loss(&z[column..][..head.outputs], head, class, values, of(data.teacher), loss);
+        let weight = class.and_then(|c| head.class_weights.get(c)).map_or(1.0, |&w| f64::from(w));
+        let count = match head.kind {
+            LossKind::CrossEntropy => batch as f64,
+            LossKind::Upstream => 1.0,
+            _ => (batch * head.outputs) as f64,
+        };
+        l += weight * own / count;
+        d.extend(gradient.into_iter().map(|g| weight * g / count));
+        column += head.outputs;
+    }
+    (l, d)
+}
+
+/// Loss of a sample's output summed over its values, and the gradient.
+fn head_loss(
+    z: &[f64],
+    head: &Head,
+    label: Option<usize>,
+    values: Option<Vec<f64>>,
+    teacher: Option<Vec<f64>>,
+    loss: &TaskLoss,
+) -> (f64, Vec<f64>) {
+    let (a, t) = (f64::from(loss.teacher_weight), f64::from(head.temperature));
+    let n = z.len();
+    let teacher = |c: usize| teacher.as_ref().map_or(0.0, |v| v[c]);
+    let value = |c: usize| values.as_ref().map_or(label.map_or(0.0, |l| l as f64), |v| v[c]);
     let softmax = |v: Vec<f64>| {
         let m = v.iter().copied().fold(f64::MIN, f64::max);
         let e: Vec<f64> = v.iter().map(|v| (v - m).exp()).collect();
@@ -241,55 +278,59 @@ fn loss_of(z: &[f64], s: usize, batch: usize, data: &Samples, loss: &TaskLoss) -
         e.into_iter().map(|e| e / sum).collect::<Vec<f64>>()
     };
     let (mut l, mut d) = (0.0, vec![0.0; n]);
-    match loss.kind {
+    match head.kind {
         LossKind::CrossEntropy => {
             let p = softmax(z.to_vec());
             let pt = softmax(z.iter().map(|z| z / t).collect());
             let q = softmax((0..n).map(|c| teacher(c) / t).collect());
             for c in 0..n {
-                let hit = data.labels.map_or(0.0, |y| if y[s] as usize == c { 1.0 } else { 0.0 });
+                let hit = (label == Some(c)) as u8 as f64;
                 if a < 1.0 {
                     l -= (1.0 - a) * hit * p[c].ln();
                     d[c] += (1.0 - a) * (p[c] - hit);
                 }
                 if a > 0.0 {
-                    l -= a * t * t * q[c] * pt[c].ln();
-                    d[c] += a * t * (pt[c] - q[c]);
+                    let factor = a * t.max(1.0).powi(2);
+                    l -= factor * q[c] * pt[c].ln();
+                    d[c] += factor / t * (pt[c] - q[c]);
                 }
             }
-            d.iter_mut().for_each(|d| *d /= batch as f64);
-            (l / batch as f64, d)
         }
         LossKind::Mse => {
-            let m = (batch * n) as f64;
             for c in 0..n {
                 let (u, v) = (z[c] - value(c), z[c] - teacher(c));
-                l += ((1.0 - a) * u * u + a * v * v) / m;
-                d[c] = 2.0 * ((1.0 - a) * u + a * v) / m;
+                l += (1.0 - a) * u * u + a * v * v;
+                d[c] = 2.0 * ((1.0 - a) * u + a * v);
             }
-            (l, d)
+        }
+        LossKind::Mae => {
+            let sign = |x: f64| if x == 0.0 { 0.0 } else { x.signum() };
+            for c in 0..n {
+                let (u, v) = (z[c] - value(c), z[c] - teacher(c));
+                l += (1.0 - a) * u.abs() + a * v.abs();
+                d[c] = (1.0 - a) * sign(u) + a * sign(v);
+            }
         }
         LossKind::Bce => {
-            let m = (batch * n) as f64;
             for c in 0..n {
                 let p = 1.0 / (1.0 + (-z[c]).exp());
                 let y = (1.0 - a) * value(c) + a / (1.0 + (-teacher(c)).exp());
-                l -= (y * p.ln() + (1.0 - y) * (1.0 - p).ln()) / m;
-                d[c] = (p - y) / m;
+                l -= y * p.ln() + (1.0 - y) * (1.0 - p).ln();
+                d[c] = p - y;
             }
-            (l, d)
         }
         LossKind::Upstream => {
             for c in 0..n {
                 l += z[c] * value(c);
                 d[c] = value(c);
             }
-            (l, d)
         }
     }
+    (l, d)
 }
 
-pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta: f64, l1: f64, group_norm: bool) -> Step {
+pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta: f64, l1: f64, options: &EngineOptions) -> Step {
+    let group_norm = options.group_norm;
     let net = Network { model };
     let mut g: HashMap<(String, &'static str), Vec<f64>> = HashMap::new();
     for node in &model.nodes {
@@ -476,7 +517,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
         }
     }
     // EBOPs (spec A2.1)
-    let (mut surrogate, mut enclosed, mut f_sum) = (0.0, 0.0, 0.0);
+    let (mut surrogate, mut enclosed, mut f_sum, mut penalty) = (0.0, 0.0, 0.0, 0.0);
     let norm = |n: usize| if group_norm { 1.0 / (n as f64).sqrt() } else { 1.0 };
     for (n, node) in model.nodes.iter().enumerate() {
         let mut sum = |kind, f: &[f32]| {
@@ -489,6 +530,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             _ => {}
         }
         let QOp::Dense(d) = &node.op else { continue };
+        let beta = beta * options.layers.iter().find(|l| l.node == node.name).map_or(1.0, |l| f64::from(l.beta_scale));
         let above = net.above(node.inputs[0]);
         let log = |v: f64| f64::from(floor_log2(v)) + 1.0;
         let width = |&(n, a, relu): &Width| {
@@ -531,6 +573,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             let w = d.weight_groups.of(e);
             let bw = weight_bits[w];
             surrogate += ba * bw;
+            penalty += beta * ba * bw;
             let q_weight = weight(d, e);
             if q_weight != 0.0 {
                 enclosed += ba * f64::from(enclosed_bits((q_weight * f64::from(fractional_bits(q_weight)).exp2()) as i64));
@@ -547,5 +590,5 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             }
         }
     }
-    Step { task, total: task + beta * surrogate + l1 * f_sum, surrogate, enclosed, outputs, gradients: g }
+    Step { task, total: task + penalty + l1 * f_sum, surrogate, enclosed, outputs, gradients: g }
 }

@@ -69,11 +69,25 @@ pub fn compare_within(model: &Model, d: &Data, rows: &[u32], loss: &TaskLoss, op
     let with_values = loss.kind != LossKind::CrossEntropy;
     let values = with_values.then_some(&d.values[..]);
     let set = TrainSet::new(i, o, &d.x, Some(&d.labels), values, Some(&d.teacher)).unwrap();
+    let samples = Samples { x: &d.x, labels: Some(&d.labels), values, teacher: Some(&d.teacher), heads: &[] };
+    compare_set(model, &set, &samples, rows, loss, options, tolerance);
+}
+
+/// [`compare_within`] on given samples, the same in `set` and `samples`.
+#[track_caller]
+pub fn compare_set(
+    model: &Model,
+    set: &TrainSet,
+    samples: &Samples,
+    rows: &[u32],
+    loss: &TaskLoss,
+    options: EngineOptions,
+    tolerance: f64,
+) {
     let mut e = Engine::new(model, &options).unwrap();
     let (beta, l1) = (2e-4f32, 3e-5f32);
-    let stats = e.gradients(&set, rows, loss, l1, &mut |_| beta).unwrap();
-    let samples = Samples { x: &d.x, labels: Some(&d.labels), values, teacher: Some(&d.teacher) };
-    let want = step(model, &samples, rows, loss, f64::from(beta), f64::from(l1), options.group_norm);
+    let stats = e.gradients(set, rows, loss, l1, &mut |_| beta).unwrap();
+    let want = step(model, samples, rows, loss, f64::from(beta), f64::from(l1), &options);
     let what = format!("{:?} {} rows {} threads", e.isa(), rows.len(), options.threads);
     support::close(&format!("{what} outputs"), &e.outputs(), &want.outputs, 1e-6);
     assert_eq!((stats.ebops.surrogate, stats.ebops.enclosed), (want.surrogate, want.enclosed), "{what}");

@@ -1,6 +1,6 @@
 //! Weights, biases and scales: quantized as annotated, or with their starting widths.
 
-use super::{BuildFault, Builder, uniform};
+use super::{BuildFault, Builder, rule, uniform};
 use crate::graph::{Affine, Dense, Node, Op};
 use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{BiasBits, Declared, FixedAffine, FixedTensor, QDense, QOp, fractional_bits, round_half_up};
@@ -57,11 +57,12 @@ impl Builder<'_> {
             }
             (declared, bias_f) = (None, None);
         }
-        let wanted = Groups::new(self.options.weights, &[d.inputs, d.outputs]);
+        let settings = rule::settings(&self.options.rules, &[&node.name]);
+        let wanted = Groups::new(settings.weights, &[d.inputs, d.outputs]);
         // weights of a quarter and more start with the configured bits, a layer of smaller ones with as many more
         let top = weight.iter().fold(0f64, |m, w| m.max(w.abs()));
         let finer = if top > 0.0 && top.is_finite() { (-(floor_log2(top) + 1) - 1).max(0) } else { 0 };
-        let init = self.options.init_weight_f + finer as f32;
+        let init = settings.init_weight_f + finer as f32;
         let (weight_groups, weight_f) = match weight_f {
             None => (wanted.clone(), vec![init; wanted.count()]),
             Some(f) if uniform(&wanted, &f) => {
@@ -92,7 +93,7 @@ impl Builder<'_> {
             window: d.window.clone(),
             ebops_scale: self.ebops_scale(d),
             declared,
-            trainable: self.options.training && !self.frozen(&node.name),
+            trainable: self.options.training && (settings.learns.weights || settings.learns.bits),
         })
     }
 

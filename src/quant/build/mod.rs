@@ -7,11 +7,13 @@
 mod constants;
 mod place;
 mod pooling;
+mod rule;
 
 pub use place::INPUT_MAX_F;
+pub use rule::{Learns, Rule, Settings, matches};
 
 use super::exact::MinMax;
-use super::groups::{Granularity, Groups};
+use super::groups::Groups;
 use super::model::{Model, QOp};
 use super::table::Kind;
 use super::{Rounding, qonnx};
@@ -24,15 +26,11 @@ const LEAKY_SLOPES: std::ops::RangeInclusive<i32> = -16..=0;
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
     pub training: bool,
-    pub weights: Granularity,
-    pub activations: Granularity,
-    pub init_weight_f: f32,
-    pub init_activation_f: f32,
     pub rounding: Rounding,
     /// Output positions of a convolution that are computed in parallel; `None`: all.
     pub parallel_factor: Option<usize>,
-    /// Node names whose parameters stay; `*` at the end matches a prefix.
-    pub freeze: Vec<String>,
+    /// Settings by the names of nodes.
+    pub rules: Vec<Rule>,
 }
 
 /// A model and what had to be decided on the way.
@@ -42,6 +40,8 @@ pub struct Built {
     pub notes: Vec<BuildNote>,
     /// True when the file has quantization annotations.
     pub annotated: bool,
+    /// What the rules say of the model's nodes, one for each.
+    pub settings: Vec<Settings>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,8 @@ pub struct BuildFault {
 pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
     let rescaled = super::rescale::rescale(graph, ranges);
     let mut options = options.clone();
-    options.freeze.extend(rescaled.frozen);
+    let frozen = Some(Learns { weights: false, bits: false });
+    options.rules.extend(rescaled.frozen.into_iter().map(|name| Rule { learns: frozen, ..Rule::new(name) }));
     let mut built = build_rescaled(&rescaled.graph, &rescaled.ranges, &options)?;
     built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
         code: "scale_moved",
@@ -110,7 +111,11 @@ fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> R
         index += b.node(index);
     }
     b.model.outputs = graph.outputs.iter().map(|&o| b.current[o]).collect();
-    if b.faults.is_empty() { Ok(Built { model: b.model, notes: b.notes, annotated }) } else { Err(b.faults) }
+    if !b.faults.is_empty() {
+        return Err(b.faults);
+    }
+    let settings = b.model.nodes.iter().map(|n| rule::settings(&b.options.rules, &[&n.name])).collect();
+    Ok(Built { model: b.model, notes: b.notes, annotated, settings })
 }
 
 struct Builder<'a> {
@@ -150,7 +155,7 @@ impl Builder<'_> {
             Op::Affine(a) => {
                 let affine = self.affine(node, a);
                 let sign = graph.producer(node.inputs[0]).is_some_and(|p| graph.nodes[p].op == Op::Sign);
-                let two_valued = sign.then(|| self.two_valued(node.output, &affine)).flatten();
+                let two_valued = sign.then(|| self.two_valued(node.output, &affine, &node.name)).flatten();
                 self.push(node, QOp::Affine(affine), node.output);
                 match two_valued {
                     Some(q) => self.insert(node.output, q, &node.name),
@@ -250,8 +255,9 @@ impl Builder<'_> {
         self.notes.push(BuildNote { code, node: node.name.clone(), message });
     }
 
-    fn frozen(&self, name: &str) -> bool {
-        self.options.freeze.iter().any(|p| p.strip_suffix('*').map_or(p == name, |prefix| name.starts_with(prefix)))
+    /// Settings of node `name`, of its quantizer too.
+    fn settings(&self, name: &str) -> Settings {
+        rule::settings(&self.options.rules, &[name, &quantizer_name(name)])
     }
 
     /// True when every reader of `value` is an annotation, through shapes.
@@ -285,6 +291,11 @@ impl Builder<'_> {
             _ => false,
         })
     }
+}
+
+/// Name of the quantizer that is put behind node `after`.
+fn quantizer_name(after: &str) -> String {
+    format!("{after}_q")
 }
 
 /// A scale behind dense layer `index` that only it reads.

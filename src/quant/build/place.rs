@@ -1,6 +1,6 @@
 //! Where activation quantizers stand and what they start from.
 
-use super::{BuildNote, Builder, uniform};
+use super::{BuildNote, Builder, quantizer_name, uniform};
 use crate::graph::{Node, Op, ValueId};
 use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{QOp, Quantizer, Range};
@@ -28,8 +28,9 @@ impl Builder<'_> {
         }
         let table = matches!(node.op, Op::Sigmoid | Op::Tanh);
         if is_output {
-            let f = if table { self.start_f(value).min(self.table_output_f()) } else { self.start_f(value) };
-            let q = self.quantizer(value, f, Range::Traced, if table { self.table_output_f() } else { MAX_F });
+            let f = self.start_f(value, &node.name);
+            let f = if table { f.min(self.table_output_f()) } else { f };
+            let q = self.quantizer(value, f, if table { self.table_output_f() } else { MAX_F }, &node.name);
             self.insert(value, q, &node.name);
             return;
         }
@@ -37,7 +38,7 @@ impl Builder<'_> {
         if reaches_product {
             let nonnegative = self.nonnegative(value);
             let max_f = if table { self.table_output_f() } else { MAX_F };
-            let q = self.saturating(value, self.start_f(value).min(max_f), nonnegative, max_f);
+            let q = self.saturating(value, nonnegative, max_f, &node.name);
             self.insert(value, q, &node.name);
         }
     }
@@ -69,9 +70,9 @@ impl Builder<'_> {
     pub(super) fn insert(&mut self, value: ValueId, q: Quantizer, after: &str) {
         let name = format!("{}_q", self.graph.values[value].name);
         let output = self.model.add_value(name, self.graph.values[value].shape.clone());
-        let trainable = q.trainable && !self.frozen(after);
+        let trainable = q.trainable && self.settings(after).learns.bits;
         self.model.nodes.push(Node {
-            name: format!("{after}_q"),
+            name: quantizer_name(after),
             op: QOp::Quantizer(Quantizer { trainable, ..q }),
             inputs: vec![self.current[value]],
             output,
@@ -79,12 +80,13 @@ impl Builder<'_> {
         self.current[value] = output;
     }
 
-    pub(super) fn quantizer(&self, value: ValueId, f: f32, range: Range, max_f: f32) -> Quantizer {
-        let groups = self.groups(value);
+    /// A quantizer of `value` with a traced range, by the settings of node `after`.
+    pub(super) fn quantizer(&self, value: ValueId, f: f32, max_f: f32, after: &str) -> Quantizer {
+        let groups = self.groups(value, after);
         Quantizer {
             f: vec![f; groups.count()],
             groups,
-            range,
+            range: Range::Traced,
             rounding: self.options.rounding,
             max_f,
             trainable: true,
@@ -93,9 +95,9 @@ impl Builder<'_> {
     }
 
     /// Groups of an activation: all positions of a channel are alike, as hls4ml's layers have them.
-    pub(super) fn groups(&self, value: ValueId) -> Groups {
+    pub(super) fn groups(&self, value: ValueId, after: &str) -> Groups {
         let shape = &self.graph.values[value].shape;
-        let granularity = match self.options.activations {
+        let granularity = match self.settings(after).activations {
             Granularity::Element if shape.len() > 1 => Granularity::Channel,
             other => other,
         };
@@ -104,15 +106,15 @@ impl Builder<'_> {
 
     /// Fractional bits that `value` starts with: the configured ones for values of about 1 (training recipe), as many more as the values
     /// are smaller.
-    fn start_f(&self, value: ValueId) -> f32 {
+    fn start_f(&self, value: ValueId, after: &str) -> f32 {
         let range = &self.ranges[value];
         let top = range.max.iter().chain(&range.min).fold(0f64, |m, v| m.max(v.abs()));
-        start_f(self.options.init_activation_f, top)
+        start_f(self.settings(after).init_activation_f, top)
     }
 
     /// A saturating quantizer whose integer bits cover the data (`i = ⌊log2 max⌋ + 1`).
-    pub(super) fn saturating(&self, value: ValueId, f: f32, nonnegative: bool, max_f: f32) -> Quantizer {
-        let mut q = self.quantizer(value, f, Range::Traced, max_f);
+    pub(super) fn saturating(&self, value: ValueId, nonnegative: bool, max_f: f32, after: &str) -> Quantizer {
+        let mut q = self.quantizer(value, self.start_f(value, after).min(max_f), max_f, after);
         let (mut keep, mut top) = (vec![false; q.groups.count()], vec![0f64; q.groups.count()]);
         for e in 0..q.groups.elements() {
             let (g, min, max) = (q.groups.of(e), self.ranges[value].min[e], self.ranges[value].max[e]);
@@ -143,7 +145,7 @@ impl Builder<'_> {
             self.insert(value, q, &name);
             return;
         }
-        let q = self.saturating(value, self.start_f(value).min(INPUT_MAX_F), false, INPUT_MAX_F);
+        let q = self.saturating(value, false, INPUT_MAX_F, &name);
         self.insert(value, q, &name);
     }
 
@@ -198,8 +200,9 @@ impl Builder<'_> {
         } else if self.annotated && !self.options.training {
             self.fault(node, format!("its input has no quantizer; put one with at most {limit} fractional bits before it"));
         } else {
-            let q = self.saturating(value, self.start_f(value).min(limit), false, limit);
-            self.insert(value, q, &format!("{}_input", node.name));
+            let name = format!("{}_input", node.name);
+            let q = self.saturating(value, false, limit, &name);
+            self.insert(value, q, &name);
         }
     }
 
@@ -214,16 +217,16 @@ impl Builder<'_> {
                 "HALF_UP on signed values: exact negative ties go up (AP_RND), QONNX takes them away from zero".into(),
             );
         }
-        let q = self.with_formats(node.output, &a.formats, a.symmetric);
+        let q = self.with_formats(node.output, &a.formats, a.symmetric, &node.name);
         let is_input = self.reads_input(node.inputs[0]);
         let max_f = if is_input && self.options.training { INPUT_MAX_F } else { MAX_F.max(q.max_f) };
-        let trainable = self.options.training && !self.frozen(&node.name);
+        let trainable = self.options.training && self.settings(&node.name).learns.bits;
         Quantizer { rounding: a.rounding, max_f, trainable, ..q }
     }
 
     /// The quantizer of `value` with these formats per element, by the usual groups where they allow it; not trained, rounds down.
-    pub(super) fn with_formats(&self, value: ValueId, formats: &[Kif], symmetric: bool) -> Quantizer {
-        let wanted = self.groups(value);
+    pub(super) fn with_formats(&self, value: ValueId, formats: &[Kif], symmetric: bool, after: &str) -> Quantizer {
+        let wanted = self.groups(value, after);
         let groups = if uniform(&wanted, formats) { wanted } else { Groups::elementwise(formats.len()) };
         let mut first = vec![Kif::ZERO; groups.count()];
         for (e, &k) in formats.iter().enumerate() {

@@ -25,7 +25,7 @@ impl Builder<'_> {
 
     /// The format of what an affine makes of −1 and 0, as a quantizer that changes nothing and is not trained. `None` where the two
     /// values need more bits than such a format should have.
-    pub(super) fn two_valued(&self, value: ValueId, affine: &FixedAffine) -> Option<Quantizer> {
+    pub(super) fn two_valued(&self, value: ValueId, affine: &FixedAffine, after: &str) -> Option<Quantizer> {
         let len = self.graph.len_of(value);
         let mut formats = Vec::with_capacity(len);
         for e in 0..len {
@@ -34,6 +34,6 @@ impl Builder<'_> {
             let ends = (grid.ints[0].min(grid.ints[1]), grid.ints[0].max(grid.ints[1]));
             formats.push(Kif::covering(ends.0.into(), ends.1.into(), grid.frac));
         }
-        Some(self.with_formats(value, &formats, false))
+        Some(self.with_formats(value, &formats, false, after))
     }
 }

@@ -5,6 +5,7 @@ mod wire;
 
 use super::bits::BitTable;
 use super::check::check;
+use super::engine::LayerOptions;
 use super::error::{Fault, TrainError};
 use super::kernel::{BLOCK_ROWS, Buffer, Isa};
 use super::op::Unary;
@@ -35,13 +36,14 @@ pub struct Trainable {
 
 /// # Errors
 /// [`TrainError::Model`] with every fault.
-pub fn compile(model: &Model, isa: Isa, trainable: Trainable) -> Result<(Plan, Params), TrainError> {
+pub fn compile(model: &Model, isa: Isa, trainable: Trainable, layers: &[LayerOptions]) -> Result<(Plan, Params), TrainError> {
     check(model)?;
     let mut c = Compiler {
         topology: Topology::new(model),
         sources: Sources::new(model),
         model,
         trainable,
+        layers,
         plan: Plan {
             isa,
             stages: Vec::new(),
@@ -103,6 +105,7 @@ struct Compiler<'m> {
     topology: Topology<'m>,
     sources: Sources,
     trainable: Trainable,
+    layers: &'m [LayerOptions],
     plan: Plan,
     params: Params,
     /// Initial values of each segment.
@@ -216,10 +219,13 @@ impl Compiler<'_> {
     fn dense(&mut self, index: usize, node: &Node<QOp>, d: &QDense) {
         let elementwise = d.weight_groups.is_elementwise();
         let shape = (d.inputs, d.outputs);
-        let weight = self.segment(index, ParamKind::Weight, shape, d.trainable, FREE, &d.weight);
-        let bias = self.segment(index, ParamKind::Bias, (1, d.outputs), d.trainable, FREE, &d.bias);
+        let options = self.layers.iter().find(|l| l.node == node.name);
+        let learns = |part: fn(&LayerOptions) -> bool| d.trainable && options.is_none_or(part);
+        let (weights, bits) = (learns(|l| l.weights), learns(|l| l.bits));
+        let weight = self.segment(index, ParamKind::Weight, shape, weights, FREE, &d.weight);
+        let bias = self.segment(index, ParamKind::Bias, (1, d.outputs), weights, FREE, &d.bias);
         let f_shape = if elementwise { shape } else { (1, d.weight_f.len()) };
-        let f = self.segment(index, ParamKind::WeightF, f_shape, d.trainable, BITS, &d.weight_f);
+        let f = self.segment(index, ParamKind::WeightF, f_shape, bits, BITS, &d.weight_f);
         let bias_source = match &d.bias_bits {
             BiasBits::Own(bits) => BiasSource::Own(bits.clone()),
             BiasBits::Activation => self.bias_source(node.output, d.outputs),
@@ -235,7 +241,8 @@ impl Compiler<'_> {
             bits: self.sources.layer(node.inputs[0], d),
             ebops_scale: d.ebops_scale,
             parallel: d.ebops_scale * positions as f64,
-            trainable: d.trainable && self.trainable.bits,
+            trainable: bits && self.trainable.bits,
+            beta_scale: options.map_or(1.0, |l| l.beta_scale),
         });
         let dense = self.plan.dense.len() - 1;
         let step = match &d.window {

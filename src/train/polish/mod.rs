@@ -10,7 +10,7 @@ mod objective;
 
 use super::op::bias::ChannelGroups;
 use super::topology::Topology;
-use super::{TaskLoss, TrainSet};
+use super::{LayerOptions, TaskLoss, TrainSet};
 use crate::quant::exact::variants::{Change, Parameter, Variants};
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedDense, FixedModel, FixedOp, Model, QDense, QOp, fractional_bits};
@@ -49,19 +49,28 @@ pub struct Polishing<'a> {
     pub loss: &'a TaskLoss,
     /// EBOPs that the model may grow by.
     pub slack: f64,
+    /// Layers that keep their weights or their widths: a move may change both, so they stay as they are.
+    pub layers: &'a [LayerOptions],
 }
 
 /// The model after polishing; `fixed`: the model made exact, `bounds`: its. `None` where there is nothing to gain, or the model is too
 /// large for it.
 pub fn polish(model: &Model, fixed: &FixedModel, bounds: &AllBounds, how: &Polishing, cancel: &AtomicBool) -> Option<Model> {
-    let layers = layers(model, fixed, bounds);
+    let layers = layers(model, fixed, bounds, how.layers);
     let samples = affordable(fixed, &layers, how.rows.len())?;
     // an even share of the rows
     let rows: Vec<usize> = (0..samples).map(|n| how.rows[n * how.rows.len() / samples] as usize).collect();
     let inputs = columns_of_inputs(how, &rows);
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let objective = Objective::new(how.loss, how.set, &rows);
-    let mut search = Search { variants: Variants::new(fixed, &inputs, samples), fixed, samples, objective, finer: how.slack > 0.0, losses: Vec::new() };
+    let mut search = Search {
+        variants: Variants::new(fixed, &inputs, samples),
+        fixed,
+        samples,
+        objective,
+        finer: how.slack > 0.0,
+        losses: Vec::new(),
+    };
     search.losses = search.all_losses();
     let mut taken: Vec<Change> = Vec::new();
     let mut slack = how.slack;
@@ -91,12 +100,13 @@ struct Layer<'a> {
     weight_f: Vec<i32>,
 }
 
-fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds) -> Vec<Layer<'a>> {
+fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds, options: &[LayerOptions]) -> Vec<Layer<'a>> {
     let topology = Topology::new(model);
     let mut found = Vec::new();
     for (node, (exact, latent)) in fixed.nodes.iter().zip(&model.nodes).enumerate() {
         let (FixedOp::Dense(d), QOp::Dense(q)) = (&exact.op, &latent.op) else { continue };
-        if !q.trainable {
+        let kept = options.iter().any(|l| l.node == latent.name && !(l.weights && l.bits));
+        if !q.trainable || kept {
             continue;
         }
         let formats = ebops::wire_formats(fixed, bounds, exact.inputs[0]);
@@ -192,8 +202,7 @@ impl Search<'_> {
             };
             let taken: Vec<Move> = helping[..count].iter().map(|h| h.1).filter(|m| fits(m)).collect();
             let changes: Vec<Change> = taken.iter().map(|m| m.change).collect();
-            let undo: Vec<Change> =
-                changes.iter().map(|c| Change { value: self.variants.value(c.node, c.what), ..*c }).collect();
+            let undo: Vec<Change> = changes.iter().map(|c| Change { value: self.variants.value(c.node, c.what), ..*c }).collect();
             self.variants.apply(&changes);
             let losses = self.all_losses();
             if mean(&losses) < before {
@@ -209,9 +218,7 @@ impl Search<'_> {
     fn moves(&self, layer: &Layer) -> Vec<Move> {
         let node = layer.node;
         let value = |what: Parameter| self.variants.value(node, what);
-        let weight = |e: usize| {
-            moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], self.finer)
-        };
+        let weight = |e: usize| moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], self.finer);
         let bias = |(o, &f): (usize, &i32)| moves::bias(node, o, value(Parameter::Bias(o)), f);
         let weights = (0..layer.weight_f.len()).flat_map(weight);
         weights.chain(layer.bias_f.iter().enumerate().flat_map(bias)).collect()

@@ -1,72 +1,117 @@
 //! The task loss in f64, sample by sample, as [`crate::train::loss`] defines it: what a search on the exact model minimises. Terms that no
 //! output changes are left out.
 
-use crate::train::{LossKind, TaskLoss, TrainSet};
+use crate::train::{Head, LossKind, TaskLoss, TrainSet};
 
 /// The loss on some rows of a training set.
 pub struct Objective {
+    /// One per output with a loss of its own.
+    parts: Vec<Part>,
+}
+
+/// The loss of some columns.
+struct Part {
     kind: LossKind,
+    first: usize,
     outputs: usize,
+    /// What each sample weighs; empty: all 1.
+    weights: Vec<f64>,
     /// `(weight, 1/temperature, target probabilities or values)`, the targets as rows × outputs: those of the labels or values and those of
     /// the teacher; one where both are at the same temperature.
-    parts: Vec<(f64, f64, Vec<f64>)>,
+    terms: Vec<(f64, f64, Vec<f64>)>,
 }
 
 impl Objective {
     pub fn new(loss: &TaskLoss, set: &TrainSet, rows: &[usize]) -> Objective {
-        let (alpha, outputs) = (f64::from(loss.teacher_weight), set.outputs.max(1));
+        if set.heads.is_empty() {
+            let (kind, temperature, outputs) = (loss.kind, loss.temperature, set.outputs);
+            let labelled = kind == LossKind::CrossEntropy || (kind == LossKind::Bce && set.values.is_none());
+            let all = Head { outputs, kind, temperature, labelled, class_weights: Vec::new() };
+            return Objective { parts: vec![Part::new(loss, set, rows, &all, 0, (0, 1))] };
+        }
+        let labels = set.heads.iter().filter(|h| h.labelled).count();
+        let (mut first, mut label) = (0, 0);
+        let mut parts = Vec::with_capacity(set.heads.len());
+        for head in set.heads {
+            parts.push(Part::new(loss, set, rows, head, first, (label, labels)));
+            first += head.outputs;
+            label += head.labelled as usize;
+        }
+        Objective { parts }
+    }
+
+    /// Loss of the `row`th row with outputs `z`.
+    pub fn sample(&self, row: usize, z: &[f64]) -> f64 {
+        let own = |p: &Part| {
+            let weight = p.weights.get(row).copied().unwrap_or(1.0);
+            weight * p.sample(row, z.get(p.first..p.first + p.outputs).unwrap_or(&[]))
+        };
+        self.parts.iter().map(own).sum()
+    }
+}
+
+impl Part {
+    /// The columns of `head` from `first` on; `label`: its number among a row's labels, and how many there are.
+    fn new(loss: &TaskLoss, set: &TrainSet, rows: &[usize], head: &Head, first: usize, label: (usize, usize)) -> Part {
+        let (alpha, kind, outputs) = (f64::from(loss.teacher_weight), head.kind, head.outputs);
         let row = |all: Option<&[f32]>, r: usize| -> Vec<f64> {
-            let row = all.and_then(|a| a.get(r * outputs..(r + 1) * outputs));
+            let row = all.and_then(|a| a.get(r * set.outputs + first..r * set.outputs + first + outputs));
             row.map_or_else(|| vec![0.0; outputs], |row| row.iter().map(|&v| f64::from(v)).collect())
         };
-        let label = |r: usize| set.labels.and_then(|l| l.get(r)).map(|&l| l as usize);
-        let own = |r: usize| match (loss.kind, label(r)) {
+        let label = |r: usize| {
+            let label = set.labels.filter(|_| head.labelled).and_then(|l| l.get(r * label.1 + label.0));
+            label.map(|&l| l as usize)
+        };
+        let own = |r: usize| match (kind, label(r)) {
             (LossKind::CrossEntropy, Some(label)) => (0..outputs).map(|c| f64::from(u8::from(c == label))).collect(),
-            (LossKind::Bce, Some(label)) if set.values.is_none() => vec![label as f64; outputs],
+            (LossKind::Bce, Some(label)) => vec![label as f64; outputs],
             _ => row(set.values, r),
         };
-        let temperature = if loss.kind == LossKind::CrossEntropy { f64::from(loss.temperature) } else { 1.0 };
+        let temperature = if kind == LossKind::CrossEntropy { f64::from(head.temperature) } else { 1.0 };
         let taught = |r: usize| {
             let teacher = row(set.teacher, r);
-            match loss.kind {
+            match kind {
                 LossKind::CrossEntropy => {
                     let norm = log_sum_exp(&teacher, 1.0 / temperature);
                     teacher.iter().map(|t| (t / temperature - norm).exp()).collect()
                 }
                 LossKind::Bce => teacher.iter().map(|t| 1.0 / (1.0 + (-t).exp())).collect(),
-                LossKind::Mse | LossKind::Upstream => teacher,
+                LossKind::Mse | LossKind::Mae | LossKind::Upstream => teacher,
             }
         };
         let targets = |of: &dyn Fn(usize) -> Vec<f64>| rows.iter().flat_map(|&r| of(r)).collect::<Vec<f64>>();
-        let mut parts = Vec::new();
+        let mut terms = Vec::new();
         if alpha < 1.0 {
-            parts.push((1.0 - alpha, 1.0, targets(&own)));
+            terms.push((1.0 - alpha, 1.0, targets(&own)));
         }
         if alpha > 0.0 {
             let weight = alpha * temperature.max(1.0).powi(2);
-            match parts.first_mut() {
-                // the loss is linear in the targets, but for a constant
-                Some((own_weight, _, own)) if temperature == 1.0 => {
+            match terms.first_mut() {
+                // the loss is linear in the targets, but for a constant; an absolute error is not
+                Some((own_weight, _, own)) if temperature == 1.0 && kind != LossKind::Mae => {
                     let share = weight / (*own_weight + weight);
                     own.iter_mut().zip(targets(&taught)).for_each(|(t, q)| *t += share * (q - *t));
                     *own_weight += weight;
                 }
-                _ => parts.push((weight, 1.0 / temperature, targets(&taught))),
+                _ => terms.push((weight, 1.0 / temperature, targets(&taught))),
             }
         }
-        Objective { kind: loss.kind, outputs, parts }
+        let class = |&r: &usize| label(r).and_then(|l| head.class_weights.get(l)).map_or(1.0, |&w| f64::from(w));
+        let weights = if head.class_weights.is_empty() { Vec::new() } else { rows.iter().map(class).collect() };
+        Part { kind, first, outputs, weights, terms }
     }
 
-    /// Loss of the `row`th row with outputs `z`.
-    pub fn sample(&self, row: usize, z: &[f64]) -> f64 {
+    /// Loss of the `row`th row with outputs `z` in these columns.
+    fn sample(&self, row: usize, z: &[f64]) -> f64 {
         let mut loss = 0.0;
-        for (weight, inverse_t, targets) in &self.parts {
+        for (weight, inverse_t, targets) in &self.terms {
             let target = &targets[row * self.outputs..][..self.outputs];
             let pairs = z.iter().zip(target);
             loss += weight
                 * match self.kind {
                     LossKind::CrossEntropy => log_sum_exp(z, *inverse_t) - inverse_t * pairs.map(|(z, t)| z * t).sum::<f64>(),
                     LossKind::Mse => pairs.map(|(z, t)| (z - t).powi(2)).sum::<f64>() / self.outputs as f64,
+                    LossKind::Mae => pairs.map(|(z, t)| (z - t).abs()).sum::<f64>() / self.outputs as f64,
                     LossKind::Bce => {
                         let of = |(z, t): (&f64, &f64)| z.max(0.0) + (-z.abs()).exp().ln_1p() - z * t;
                         pairs.map(of).sum::<f64>() / self.outputs as f64
@@ -108,5 +153,23 @@ mod tests {
         let (x, values) = ([0.0f32; 1], [1.0f32, 2.0]);
         let set = TrainSet::new(1, 2, &x, None, Some(&values), None).unwrap();
         assert_eq!(Objective::new(&TaskLoss::new(LossKind::Mse), &set, &[0]).sample(0, &[2.0, 4.0]), 2.5);
+    }
+
+    #[test]
+    fn outputs_are_added_and_samples_weigh_by_their_class() {
+        let (x, values, teacher) = ([0.0f32; 2], [0.0f32, 0.0, 0.0, 0.0, 0.0, 0.75], [0.0f32, 1.0, 2.0, 3.0, 1.0, 0.5]);
+        let head = |kind, outputs, labelled, class_weights| Head { outputs, kind, temperature: 1.0, labelled, class_weights };
+        let heads = [head(LossKind::CrossEntropy, 2, true, vec![1.0, 3.0]), head(LossKind::Mae, 1, false, vec![])];
+        let set =
+            TrainSet::new(1, 3, &x, None, Some(&values), Some(&teacher)).unwrap().with_heads(&heads, Some(&[0, 1])).unwrap();
+        let loss = |teacher_weight| TaskLoss { teacher_weight, ..TaskLoss::new(LossKind::Mse) };
+        let (z, log) = ([1.0, 2.0, -0.25], (1f64.exp() + 2f64.exp()).ln());
+        // row 1: class 1 of weight 3, value 0.75, teacher 0.5
+        let found = Objective::new(&loss(0.0), &set, &[0, 1]).sample(1, &z);
+        assert!((found - (3.0 * (log - 2.0) + 1.0)).abs() < 1e-12, "{found}");
+        let found = Objective::new(&loss(0.5), &set, &[1]).sample(0, &z);
+        let q = 1.0 / (1.0 + (-2f64).exp());
+        let want = 3.0 * (log - 0.5 * 2.0 - 0.5 * (q + 2.0 * (1.0 - q))) + 0.5 * 1.0 + 0.5 * 0.75;
+        assert!((found - want).abs() < 1e-12, "{found} {want}");
     }
 }

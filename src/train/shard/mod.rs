@@ -4,7 +4,7 @@ mod backward;
 mod forward;
 
 use super::kernel::Buffer;
-use super::loss::{LossBlock, LossSum, Targets, TaskLoss};
+use super::loss::{Head, LossBlock, LossSum, Targets, TaskLoss};
 use super::op::dense::DenseSums;
 use super::op::quantizer::Sums;
 use super::plan::{Plan, Prepared};
@@ -18,6 +18,7 @@ pub struct Shard {
     /// Rows of the whole batch.
     pub batch: usize,
     pub loss: TaskLoss,
+    pub heads: Vec<Head>,
     values: Vec<Buffer>,
     grads: Vec<Buffer>,
     scratch: Vec<f32>,
@@ -37,6 +38,7 @@ impl Shard {
             rows: 0,
             batch: 1,
             loss: TaskLoss::new(super::loss::LossKind::Mse),
+            heads: Vec::new(),
             values: buffers(),
             grads: buffers(),
             scratch: vec![0.0; 2 * plan.output.stride()],
@@ -85,8 +87,8 @@ impl Shard {
             self.outputs.extend_from_slice(&row[..outputs]);
         }
         let dz = &mut self.grads[plan.output.buffer][..];
-        let (targets, batch, scratch) = (&self.targets, self.batch, &mut self.scratch[..]);
-        let block = LossBlock { loss: self.loss, z, dz, stride, outputs, rows, targets, first, batch, scratch };
+        let (targets, heads, batch, scratch) = (&self.targets, &self.heads[..], self.batch, &mut self.scratch[..]);
+        let block = LossBlock { loss: self.loss, heads, z, dz, stride, outputs, rows, targets, first, batch, scratch };
         let sum = block.compute(plan.isa);
         self.sum.loss += sum.loss;
         self.sum.correct += sum.correct;

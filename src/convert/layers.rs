@@ -1,0 +1,137 @@
+//! `layers` and `freeze` of the configuration: settings of the nodes whose names match a pattern.
+
+use super::report::Warning;
+use super::{JobConfig, config::GranularityConfig};
+use crate::graph::Graph;
+use crate::quant::build::{Learns, Rule, matches};
+use crate::quant::{Granularity, Model, QOp};
+use serde::{Deserialize, Serialize};
+
+/// Settings of the nodes whose names match; a field that is left out says nothing. Of several entries that match, the last that has a
+/// field decides on it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerConfig {
+    /// Name of a node as in the file, or of a graph input; `*` stands for any characters.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// Factor of β for the EBOPs of the layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta_scale: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granularity: Option<PartGranularity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_bits: Option<PartBits>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
+}
+
+/// [`GranularityConfig`] of which a part may be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PartGranularity {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Granularity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activations: Option<Granularity>,
+}
+
+/// [`super::config::InitBits`] of which a part may be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PartBits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activations: Option<f32>,
+}
+
+/// What stays as it is: `true`, `false`, `"weights"` (and biases) or `"bits"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "freeze: true, false, \"weights\" or \"bits\"")]
+pub enum Freeze {
+    All(bool),
+    Part(FreezePart),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FreezePart {
+    Weights,
+    Bits,
+}
+
+impl Freeze {
+    fn learns(self) -> Learns {
+        match self {
+            Freeze::All(frozen) => Learns { weights: !frozen, bits: !frozen },
+            Freeze::Part(part) => Learns { weights: part != FreezePart::Weights, bits: part != FreezePart::Bits },
+        }
+    }
+}
+
+/// Largest factor of β: beyond it one layer alone decides on every step.
+const MAX_BETA_SCALE: f32 = 1000.0;
+
+impl LayerConfig {
+    /// What is wrong with entry `number`; `bits` tells whether a start is possible.
+    pub fn check(&self, number: usize, bits: impl Fn(f32) -> bool) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut need = |ok: bool, text: &str| {
+            if !ok {
+                faults.push(format!("layers[{number}] (`{}`): {text}", self.pattern));
+            }
+        };
+        need(!self.pattern.is_empty(), "match: the name of a node, or a pattern with `*`");
+        let scale = |s: f32| (0.0..=MAX_BETA_SCALE).contains(&s);
+        need(self.beta_scale.is_none_or(scale), "beta_scale: between 0 and 1000");
+        let start = self.init_bits.unwrap_or_default();
+        need(start.weights.is_none_or(&bits), "init_bits.weights: between -8 and 23");
+        need(start.activations.is_none_or(&bits), "init_bits.activations: between -8 and 23");
+        faults
+    }
+}
+
+/// The rules of a job, the later the stronger: the usual settings, what is frozen, and the entries of `layers`.
+pub fn rules(config: &JobConfig) -> Vec<Rule> {
+    let GranularityConfig { weights, activations } = config.granularity;
+    let usual = Rule {
+        weights: Some(weights),
+        activations: Some(activations),
+        init_weight_f: Some(config.init_bits.weights),
+        init_activation_f: Some(config.init_bits.activations),
+        ..Rule::new("*")
+    };
+    let frozen = config.freeze.iter().map(|pattern| Rule { learns: Some(Freeze::All(true).learns()), ..Rule::new(pattern) });
+    let layers = config.layers.iter().map(|l| Rule {
+        weights: l.granularity.and_then(|g| g.weights),
+        activations: l.granularity.and_then(|g| g.activations),
+        init_weight_f: l.init_bits.and_then(|b| b.weights),
+        init_activation_f: l.init_bits.and_then(|b| b.activations),
+        learns: l.freeze.map(Freeze::learns),
+        beta_scale: l.beta_scale,
+        ..Rule::new(&l.pattern)
+    });
+    std::iter::once(usual).chain(frozen).chain(layers).collect()
+}
+
+/// Patterns of `freeze` and `layers` that no node has, in the file or in the model made from it.
+pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Warning> {
+    let nodes = graph.nodes.iter().map(|n| n.name.as_str()).chain(model.nodes.iter().map(|n| n.name.as_str()));
+    let names: Vec<&str> = nodes.chain(graph.inputs.iter().map(|&i| graph.values[i].name.as_str())).collect();
+    let none = |pattern: &str| !names.iter().any(|name| matches(pattern, name));
+    let warn = |field: &str, pattern: &str| Warning {
+        code: format!("{field}_unmatched"),
+        message: format!("{field}: no node is called `{pattern}`"),
+        node: None,
+    };
+    let products = || model.nodes.iter().filter(|n| matches!(n.op, QOp::Dense(_)));
+    let idle = |l: &LayerConfig| {
+        let scaled = l.beta_scale.is_some() && !products().any(|n| matches(&l.pattern, &n.name));
+        let message = format!("layers: `{}` has a beta_scale, but no node of that name multiplies", l.pattern);
+        scaled.then(|| Warning { code: "layers_unmatched".into(), message, node: None })
+    };
+    let frozen = config.freeze.iter().filter(|p| none(p)).map(|p| warn("freeze", p));
+    let layers = config.layers.iter().filter_map(|l| if none(&l.pattern) { Some(warn("layers", &l.pattern)) } else { idle(l) });
+    frozen.chain(layers).collect()
+}

@@ -1,0 +1,177 @@
+//! What a model is judged by: which metric fits which targets, how it is read, and how exact it is.
+
+use super::auc;
+use crate::convert::config::MetricName;
+use crate::data::Targets;
+use serde::{Serialize, Serializer};
+
+/// What a model is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Share of samples whose largest output (or sign, for one output) is the label; of several outputs with labels the mean.
+    Accuracy,
+    /// Area under the receiver operating characteristic of a binary classifier; `positive`: samples of class 1.
+    Auc { positive: usize },
+    /// Mean squared error against float targets.
+    Mse,
+    /// Mean absolute error against float targets.
+    Mae,
+    /// Share of samples whose largest output is that of the source model.
+    Agreement,
+    /// Mean squared error against the source model's outputs (a single value or several outputs, no targets).
+    SourceMse,
+    /// Mean absolute error against the source model's outputs.
+    SourceMae,
+}
+
+impl Serialize for MetricKind {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl MetricKind {
+    /// The kind that was asked for, or the one that fits the validation targets at hand. `widths`: values per sample of each output.
+    ///
+    /// # Errors
+    /// All reasons why the metric asked for does not fit, one line each.
+    pub fn choose(asked: Option<MetricName>, targets: Option<&Targets>, widths: &[usize]) -> Result<MetricKind, Vec<String>> {
+        let Some(asked) = asked else { return Ok(MetricKind::of(targets, widths)) };
+        let (labels, values) = match targets {
+            None => (false, false),
+            Some(Targets::Labels(_)) => (true, false),
+            Some(Targets::Values { .. }) => (false, true),
+            Some(Targets::Outputs(parts)) => {
+                let labelled = |labels: bool| parts.iter().any(|p| matches!(p.targets, Targets::Labels(_)) == labels);
+                (labelled(true), labelled(false))
+            }
+        };
+        let mut faults = Vec::new();
+        let mut need = |ok: bool, text: String| {
+            if !ok {
+                faults.push(format!("config: metric: {text}"));
+            }
+        };
+        let floats = "it needs float `y`, the validation data have classes: use accuracy";
+        let kind = match asked {
+            MetricName::Accuracy => {
+                need(labels || !values, "accuracy needs class labels, the validation `y` are values: use mse or mae".into());
+                need(targets.is_some(), "accuracy needs `y` with class labels: without it use agreement".into());
+                MetricKind::Accuracy
+            }
+            MetricName::Auc => {
+                need(widths.len() == 1, format!("auc is of one output, the model has {}: use accuracy", widths.len()));
+                let width: usize = widths.iter().sum();
+                let binary = widths.len() != 1 || matches!(width, 1 | 2);
+                need(binary, format!("auc is of two classes, the output has {width} values: use accuracy"));
+                let classes = targets.and_then(auc::classes);
+                need(targets.is_some(), "auc needs `y` with the classes 0 and 1".into());
+                need(
+                    targets.is_none() || classes.is_some(),
+                    "auc needs the classes 0 and 1 as `y` of the validation data".into(),
+                );
+                let positive = classes.as_ref().map_or(0, |c| c.iter().filter(|&&c| c).count());
+                let both = classes.as_ref().is_none_or(|c| positive > 0 && positive < c.len());
+                let only = (positive > 0) as u8;
+                need(both, format!("auc: all validation samples are of class {only}: give validation data of both classes"));
+                MetricKind::Auc { positive }
+            }
+            MetricName::Mse if targets.is_none() => MetricKind::SourceMse,
+            MetricName::Mae if targets.is_none() => MetricKind::SourceMae,
+            MetricName::Mse => {
+                need(values, format!("mse: {floats}"));
+                MetricKind::Mse
+            }
+            MetricName::Mae => {
+                need(values, format!("mae: {floats}"));
+                MetricKind::Mae
+            }
+            MetricName::Agreement => {
+                need(widths.len() == 1, format!("agreement is of one output, the model has {}: use mse or mae", widths.len()));
+                MetricKind::Agreement
+            }
+        };
+        if faults.is_empty() { Ok(kind) } else { Err(faults) }
+    }
+
+    /// The kind that fits the targets at hand.
+    pub fn of(targets: Option<&Targets>, widths: &[usize]) -> MetricKind {
+        match targets {
+            // where some outputs have labels, those of the others count in the loss
+            Some(Targets::Labels(_) | Targets::Outputs(_)) => MetricKind::Accuracy,
+            Some(Targets::Values { .. }) => MetricKind::Mse,
+            None if matches!(widths, [width] if *width > 1) => MetricKind::Agreement,
+            None => MetricKind::SourceMse,
+        }
+    }
+
+    /// As the configuration and the report spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Accuracy => "accuracy",
+            MetricKind::Auc { .. } => "auc",
+            MetricKind::Mse => "mse",
+            MetricKind::Mae => "mae",
+            MetricKind::Agreement => "agreement",
+            MetricKind::SourceMse => "source_mse",
+            MetricKind::SourceMae => "source_mae",
+        }
+    }
+
+    /// True for an error, of which less is better.
+    fn is_error(self) -> bool {
+        matches!(self, MetricKind::Mse | MetricKind::Mae | MetricKind::SourceMse | MetricKind::SourceMae)
+    }
+
+    /// The value as a user reads it, from "larger is better".
+    pub fn shown(self, goodness: f64) -> f64 {
+        if self.is_error() { -goodness } else { goodness }
+    }
+
+    /// Standard error of a share estimated on `samples` samples, of an AUC by Hanley and McNeil (1982); 0 for errors, which have no steps.
+    pub fn standard_error(self, metric: f64, samples: usize) -> f64 {
+        match self {
+            MetricKind::Accuracy | MetricKind::Agreement => {
+                (metric * (1.0 - metric)).max(0.0).sqrt() / (samples.max(1) as f64).sqrt()
+            }
+            MetricKind::Auc { positive } => auc::standard_error(metric, positive, samples.saturating_sub(positive)),
+            _ => 0.0,
+        }
+    }
+
+    /// Loss of the metric that is accepted when a job names neither a target nor a drop: one point of a share, 5 % of an error.
+    pub fn default_drop(self, source: f64) -> f64 {
+        if self.is_error() { 0.05 * source.abs() } else { 0.01 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::OutputTargets;
+
+    #[test]
+    fn metrics_that_do_not_fit_say_all_reasons() {
+        let labels = Targets::Labels(vec![1, 1, 1]);
+        let choose = MetricKind::choose;
+        let faults = choose(Some(MetricName::Auc), Some(&labels), &[10]).unwrap_err();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].contains("10 values") && faults[1].contains("of class 1"), "{faults:?}");
+        assert_eq!(choose(Some(MetricName::Auc), None, &[2, 3]).unwrap_err().len(), 2);
+        assert!(choose(Some(MetricName::Auc), Some(&Targets::Values { width: 1, values: vec![0.5, 1.0] }), &[1]).is_err());
+        assert_eq!(
+            choose(Some(MetricName::Auc), Some(&Targets::Values { width: 1, values: vec![0.0, 1.0, 1.0] }), &[1]),
+            Ok(MetricKind::Auc { positive: 2 })
+        );
+        assert!(choose(Some(MetricName::Mse), Some(&labels), &[10]).is_err());
+        assert!(choose(Some(MetricName::Accuracy), None, &[10]).is_err());
+        assert!(choose(Some(MetricName::Agreement), None, &[2, 2]).is_err());
+        assert_eq!(choose(Some(MetricName::Mae), None, &[10]), Ok(MetricKind::SourceMae));
+        let mixed = Targets::Outputs(vec![
+            OutputTargets { width: 3, targets: labels.clone() },
+            OutputTargets { width: 1, targets: Targets::Values { width: 1, values: vec![0.1; 3] } },
+        ]);
+        assert_eq!(choose(None, Some(&mixed), &[3, 1]), Ok(MetricKind::Accuracy));
+        assert_eq!(choose(Some(MetricName::Mae), Some(&mixed), &[3, 1]), Ok(MetricKind::Mae));
+    }
+}
