@@ -249,6 +249,7 @@ pub(super) fn quantizers(
         },
         parallel_factor: config.parallel_factor,
         freeze: config.freeze.clone(),
+        hgq2: config.hgq2(),
     };
     build(&source.graph, &ranges, &options).map_err(|faults| {
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };

@@ -119,7 +119,8 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
         overhead,
         engine: EngineOptions {
             threads: config.thread_count(),
-            group_norm: true,
+            // HGQ2 takes plain sums (spec B1.3)
+            group_norm: config.hgq2().is_none(),
             isa: None,
             train_weights: config.optimize.weights,
             train_bits: config.optimize.bits,

@@ -5,9 +5,11 @@
 //!   trainable integer bits that cover the data; outputs keep a traced range (HGQ v1).
 
 mod constants;
+mod hgq2;
 mod place;
 mod pooling;
 
+pub use hgq2::Hgq2;
 pub use place::INPUT_MAX_F;
 
 use super::exact::MinMax;
@@ -33,6 +35,8 @@ pub struct BuildOptions {
     pub parallel_factor: Option<usize>,
     /// Node names whose parameters stay; `*` at the end matches a prefix.
     pub freeze: Vec<String>,
+    /// HGQ2's quantizers on what is trained; `None`: HGQ v1's.
+    pub hgq2: Option<Hgq2>,
 }
 
 /// A model and what had to be decided on the way.
@@ -68,6 +72,9 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
     let mut options = options.clone();
     options.freeze.extend(rescaled.frozen);
     let mut built = build_rescaled(&rescaled.graph, &rescaled.ranges, &options)?;
+    if let Some(how) = options.hgq2 {
+        hgq2::replace(&mut built.model, how);
+    }
     built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
         code: "scale_moved",
         node,
