@@ -64,9 +64,17 @@ pub fn is_uniform(groups: &Groups, channels: usize) -> bool {
     (channels..groups.elements()).all(|e| groups.of(e) == groups.of(e % channels.max(1)))
 }
 
+/// `rhe(v)` of a width, `|v| < 2^22`: where a float's step is 1, the addition itself rounds half to even. Without the library call
+/// that `round_ties_even` is on baseline x86-64; widths of HGQ2's weights are rounded several times per weight and step.
+#[inline(always)]
+pub fn rounded(v: f32) -> f32 {
+    const STEP_OF_ONE: f32 = 12_582_912.0; // 1.5·2^23
+    (v + STEP_OF_ONE) - STEP_OF_ONE
+}
+
 /// `2^rhe(v)`.
 pub fn exp2_rounded(v: f32) -> f32 {
-    let e = v.round_ties_even().clamp(-MAX_EXPONENT, MAX_EXPONENT) as i32;
+    let e = rounded(v.clamp(-MAX_EXPONENT, MAX_EXPONENT)) as i32;
     f32::from_bits(((127 + e) as u32) << 23)
 }
 
@@ -140,7 +148,7 @@ impl QuantizerOp {
     /// Fractional bits in use for the latent widths of group `g`.
     fn f(&self, g: usize, width: &[f32], i: Option<&[f32]>) -> f32 {
         match (self.kbi, i) {
-            (Some(max_f), Some(i)) => (width[g].round_ties_even() - i[g].round_ties_even()).min(max_f.round_ties_even()),
+            (Some(max_f), Some(i)) => (rounded(width[g]) - rounded(i[g])).min(rounded(max_f)),
             _ => width[g],
         }
     }
@@ -159,7 +167,7 @@ impl QuantizerOp {
             largest[g] = largest[g].max(seen);
         }
         for ((i, &f), &y) in i.iter_mut().zip(f).zip(&largest) {
-            let needed = f64::from(y) + exp2i(-(f.round_ties_even() as i32));
+            let needed = f64::from(y) + exp2i(-(rounded(f) as i32));
             if needed.is_finite() {
                 *i = (*i - DECAY).max(ceil_log2(needed) as f32);
             }
@@ -306,5 +314,22 @@ impl Sums {
         }
         self.min.iter_mut().zip(other.min.iter()).for_each(|(a, b)| *a = a.min(*b));
         self.max.iter_mut().zip(other.max.iter()).for_each(|(a, b)| *a = a.max(*b));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_of_widths_is_half_to_even() {
+        for n in -2000..2000 {
+            let v = n as f32 / 16.0;
+            assert_eq!(rounded(v), v.round_ties_even(), "{v}");
+        }
+        for v in [0.5f32.next_up(), 0.5f32.next_down(), -2.5, 22.499998, f32::MIN_POSITIVE, -0.0] {
+            assert_eq!(rounded(v), v.round_ties_even(), "{v}");
+        }
+        assert_eq!((exp2_rounded(f32::MAX), exp2_rounded(f32::NEG_INFINITY)), (2f32.powi(120), 2f32.powi(-120)));
     }
 }

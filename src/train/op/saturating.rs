@@ -7,7 +7,7 @@
 
 use super::super::kernel::{Isa, pad};
 use super::dense::{DenseOp, DenseState};
-use super::quantizer::{QuantizerOp, QuantizerState};
+use super::quantizer::{QuantizerOp, QuantizerState, rounded};
 use crate::quant::{Groups, Quantizer, SaturatingDense};
 
 /// The quantizer of a tensor of constants; what stays the same over training.
@@ -79,8 +79,8 @@ impl ConstantOp {
         let mut sums = self.op.new_sums();
         self.op.forward(isa, &state.quantizer, self.op.rows(latent.len()), latent, quantized, &mut sums, false);
         for (g, bits) in state.bits.iter_mut().enumerate() {
-            let i = if self.is_kbi() { 0.0 } else { widths.i[g].round_ties_even() };
-            *bits = (widths.first[g].round_ties_even() + i).max(0.0) + self.sign[g];
+            let i = if self.is_kbi() { 0.0 } else { rounded(widths.i[g]) };
+            *bits = (rounded(widths.first[g]) + i).max(0.0) + self.sign[g];
         }
     }
 
