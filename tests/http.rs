@@ -58,7 +58,7 @@ impl Engine for Fake {
             }
             _ => {}
         }
-        Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report: json!({"ebops": 42}), ebops: 42, pareto: Vec::new() })
+        Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report: json!({"ebops": 42}), ebops: 42, pareto: Vec::new(), unmet: None })
     }
 
     fn inspect(&self, model: &[u8]) -> Result<Value, Error> {

@@ -17,7 +17,9 @@ Files in DIR:
   pareto/pareto.json     every trade-off found between EBOPs and the metric
   pareto/N/proxy.onnx    the proxy of each
 They appear together when everything is done; nothing is left behind on failure. In an existing DIR only these files are
-replaced.
+replaced. A run that is killed or canceled leaves DIR.checkpoint: the same command goes on from it and gives the same files.
+
+If no model reaches the target, the nearest is written, the report says so and the exit status is 1.
 
 Example:
   hgq-onnx convert model.onnx --calibration calibration.npz --train train.npz --target-ebops 5000 --out out";
@@ -68,8 +70,12 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let job = read(args, config)?;
     let cancel = cancel_on_signal().context("cannot handle signals")?;
     let mut progress = Progress::new();
-    let done = convert::run(&job, &mut |event| progress.event(&event), &cancel);
+    let mut kept = out.checkpoint();
+    let done = convert::run_kept(&job, &mut |event| progress.event(&event), &mut kept, &cancel);
     progress.finish();
+    if let Some(file) = kept.settle(&done) {
+        eprintln!("the same command goes on from {}", file.display());
+    }
     let artifacts = done?;
     // A signal that came too late for the training still means that no output is wanted.
     if cancel.load(Ordering::Relaxed) {
@@ -77,6 +83,10 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     }
     write(&out, &artifacts).with_context(|| format!("cannot write to {}", out_path.display()))?;
     print_line(&if args.json { format!("{:#}", artifacts.report) } else { summary(&artifacts.report, &out_path) })?;
+    if let Some(why) = &artifacts.unmet {
+        eprintln!("error: {why}");
+        return Ok(Error::TargetNotMet(why.clone()).exit_status());
+    }
     Ok(0)
 }
 

@@ -4,7 +4,7 @@
 //! `report.json`, `pareto/pareto.json`, `pareto/{n}/proxy.onnx`); if a rename fails, those done are undone.
 
 use super::files;
-use crate::convert::Error;
+use crate::convert::{Artifacts, Error, Keeper};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,13 @@ impl OutDir {
         fs::create_dir(&probe).map_err(|e| fault(format!("cannot create a directory in {}: {e}", existing.display())))?;
         drop(Temporary(probe));
         Ok(OutDir { path })
+    }
+
+    /// The checkpoint of a run, beside the directory: that one stays as it is until all is done.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
+        name.push(".checkpoint");
+        Checkpoint { file: self.path.with_file_name(name), written: false }
     }
 
     /// Puts `files` (relative path, bytes) in place of those of an earlier run.
@@ -117,6 +124,38 @@ impl OutDir {
         }
         names.retain(|n| self.path.join(n).is_file());
         Ok(names)
+    }
+}
+
+/// A file that is replaced in one step.
+pub struct Checkpoint {
+    file: PathBuf,
+    /// By this run.
+    written: bool,
+}
+
+impl Checkpoint {
+    /// Removes it unless it is still of use; what is left of it.
+    pub fn settle(&self, done: &Result<Artifacts, Error>) -> Option<&Path> {
+        match done {
+            Err(Error::Canceled) => {}
+            // one that this run never came to may serve the next
+            Err(_) if !self.written => {}
+            _ => drop(fs::remove_file(&self.file)),
+        }
+        self.file.is_file().then_some(&self.file)
+    }
+}
+
+impl Keeper for Checkpoint {
+    fn load(&mut self) -> Option<Vec<u8>> {
+        fs::read(&self.file).ok()
+    }
+
+    /// A checkpoint that cannot be written is no reason to end a run that can go on without.
+    fn save(&mut self, checkpoint: &[u8]) {
+        let parent = fs::create_dir_all(files::parent(&self.file)).is_ok();
+        self.written |= parent && files::write_atomically(&self.file, checkpoint).is_ok();
     }
 }
 

@@ -139,15 +139,19 @@ impl Overrides {
             config.beta = None;
         }
         if self.beta_start.is_some() || self.beta_end.is_some() {
-            let start = self.beta_start.or(config.beta.map(|b| b.start));
-            let end = self.beta_end.or(config.beta.map(|b| b.end));
+            let given = config.beta.take().unwrap_or_default();
+            let start = self.beta_start.or(given.start);
+            let end = self.beta_end.or(given.end);
             let (Some(start), Some(end)) = (start, end) else {
                 return Err("options: --beta-start and --beta-end belong together: give both".into());
             };
             // Equal ends need no logarithm, so a constant 0 is possible.
-            let schedule =
-                if start == end { BetaSchedule::Constant } else { config.beta.map_or(BetaSchedule::Log, |b| b.schedule) };
-            config.beta = Some(Beta { start, end, schedule });
+            let schedule = match given.schedule {
+                _ if start == end => BetaSchedule::Constant,
+                BetaSchedule::Piecewise => BetaSchedule::Log,
+                other => other,
+            };
+            config.beta = Some(Beta { start: Some(start), end: Some(end), schedule, points: Vec::new() });
             config.target_ebops = None;
         }
         if let Some(name) = &self.loss {

@@ -29,6 +29,8 @@ pub struct Composition<'a> {
     /// Points of the front that are reported.
     pub shown: &'a [usize],
     pub chosen: usize,
+    /// See [`super::choice::Choice`].
+    pub unmet: Option<&'a str>,
     pub warnings: &'a [Warning],
 }
 
@@ -63,8 +65,15 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         .enumerate()
         .map(|(number, &n)| {
             let p = &c.front.points()[n];
-            let (ebops, metric) = (p.score.ebops, c.kind.shown(p.score.metric));
-            json!({ "number": number, "epoch": p.epoch, "ebops": ebops, "metric": metric, "loss": p.score.loss, "chosen": n == c.chosen })
+            json!({
+                "number": number,
+                "epoch": p.epoch,
+                "ebops": p.score.ebops,
+                "ebops_hgq2": p.score.ebops_hgq2,
+                "metric": c.kind.shown(p.score.metric),
+                "loss": p.score.loss,
+                "chosen": n == c.chosen,
+            })
         })
         .collect();
     Ok(json!({
@@ -93,6 +102,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         "metric": c.kind,
         "source": score(c.source_score),
         "layers": report::layers(pruned, bounds, &counts, &c.exactly.ranges),
+        "target": { "met": c.unmet.is_none(), "reason": c.unmet },
         "pareto": pareto,
         "verification": verification,
         "import": c.import,

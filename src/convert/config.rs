@@ -19,8 +19,14 @@ pub struct JobConfig {
     pub gamma: f32,
     /// Largest exact EBOPs of the wanted model.
     pub target_ebops: Option<f64>,
+    /// EBOPs that training anneals at, one branch each; default: around `target_ebops`, or eight from the start down to 2 % of it.
+    pub budgets: Option<Vec<f64>>,
     /// Return the smallest model whose validation metric is at most this much below the source model's.
     pub max_metric_drop: Option<f64>,
+    /// Epochs between two checkpoints of a job that keeps them; default: by time, every two seconds.
+    pub checkpoint_epochs: Option<usize>,
+    /// A stage of the training (trunk, branch, β schedule) ends early when no model of this many epochs was worth keeping.
+    pub patience: Option<usize>,
     /// Default: cross entropy for integer labels, mean squared error for float targets, distillation without targets.
     pub loss: Option<LossName>,
     /// Weight of the source model's outputs as targets, 0…1; 1 when there are no labels.
@@ -60,7 +66,10 @@ impl Default for JobConfig {
             beta: None,
             gamma: 0.0,
             target_ebops: None,
+            budgets: None,
             max_metric_drop: None,
+            checkpoint_epochs: None,
+            patience: None,
             loss: None,
             teacher_weight: 0.5,
             optimize: Optimize::default(),
@@ -82,29 +91,52 @@ impl Default for JobConfig {
     }
 }
 
-/// Adam's step sizes at the start of the run; they decay with the schedule.
+/// Adam's step sizes, and how they change over the run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearningRate {
     pub weights: f32,
     /// For fractional and integer bits.
     pub bits: f32,
+    pub schedule: RateSchedule,
+    /// `constant` and `cosine`: share of each stage over which the rates rise from a hundredth.
+    pub warm_up: f64,
+    /// `cosine`: how often the rates start again in a stage.
+    pub cycles: usize,
+    /// `cosine`: share of the rates that is left at the end of a cycle.
+    pub end: f64,
 }
 
 impl Default for LearningRate {
     fn default() -> Self {
-        LearningRate { weights: 1e-2, bits: 2e-2 }
+        LearningRate { weights: 1e-2, bits: 2e-2, schedule: RateSchedule::Recipe, warm_up: 0.0, cycles: 1, end: 0.01 }
     }
 }
 
-/// Factor of EBOPs in the loss, from `start` to `end` over the epochs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateSchedule {
+    /// Trunk: weights down to a fifth, bits constant. Branches: half, held and annealed by a cosine.
+    #[default]
+    Recipe,
+    Constant,
+    /// Half cosines down to `end`.
+    Cosine,
+}
+
+/// Factor of EBOPs in the loss, from `start` to `end` over the epochs, or through `points`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Beta {
-    pub start: f32,
-    pub end: f32,
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<f32>,
+    /// Not used by `constant`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<f32>,
     pub schedule: BetaSchedule,
+    /// `piecewise`: `[u, β]`, u ascending from 0 (first epoch) to 1 (last).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<(f64, f64)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +149,8 @@ pub enum BetaSchedule {
     Linear,
     /// `start`
     Constant,
+    /// Straight lines through `points`.
+    Piecewise,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +272,8 @@ impl Default for Hls4mlConfig {
 const MAX_EPOCHS: usize = 100_000;
 /// Largest step of Adam, which moves every parameter by about this much per step.
 const MAX_RATE: f32 = 1.0;
+/// Most branches of one run: more would leave each of them too few epochs to anneal in.
+const MAX_BUDGETS: usize = 64;
 /// Most threads: shards beyond the cores of the largest common server only cost memory.
 const MAX_THREADS: usize = 256;
 
@@ -273,16 +309,39 @@ impl JobConfig {
         let rate = |v: f32| positive(v) && v <= MAX_RATE;
         need(rate(self.learning_rate.weights), "learning_rate.weights: a positive number up to 1");
         need(rate(self.learning_rate.bits), "learning_rate.bits: a positive number up to 1");
-        if let Some(b) = self.beta {
+        let (warm_up, end) = (self.learning_rate.warm_up, self.learning_rate.end);
+        need((0.0..1.0).contains(&warm_up), "learning_rate.warm_up: from 0 to below 1");
+        need((0.0..=1.0).contains(&end), "learning_rate.end: between 0 and 1");
+        need((1..=MAX_EPOCHS).contains(&self.learning_rate.cycles), "learning_rate.cycles: at least 1");
+        need(self.checkpoint_epochs != Some(0), "checkpoint_epochs: at least 1");
+        need(self.patience != Some(0), "patience: at least 1 epoch");
+        if let Some(b) = &self.beta {
+            let points = &b.points;
+            let rising = points.windows(2).all(|p| p[0].0 <= p[1].0);
+            let sound = |&(u, beta): &(f64, f64)| (0.0..=1.0).contains(&u) && beta.is_finite() && beta >= 0.0;
             need(
-                b.start.is_finite() && b.start >= 0.0 && b.end.is_finite() && b.end >= 0.0,
-                "beta: start and end must not be negative",
+                (b.schedule == BetaSchedule::Piecewise) != points.is_empty() && rising && points.iter().all(sound),
+                "beta.points: with schedule piecewise (and only then) [u, beta] pairs, u rising from 0 to 1, beta not negative",
+            );
+            let ends: &[Option<f32>] = match b.schedule {
+                BetaSchedule::Piecewise => &[],
+                BetaSchedule::Constant => &[b.start],
+                BetaSchedule::Linear | BetaSchedule::Log => &[b.start, b.end],
+            };
+            let least = if b.schedule == BetaSchedule::Log { f32::MIN_POSITIVE } else { 0.0 };
+            let sound = |v: &Option<f32>| v.is_some_and(|v| v.is_finite() && v >= least);
+            need(
+                ends.iter().all(sound),
+                "beta: start and end are needed (constant: start), not negative, and above 0 for a log schedule",
             );
             need(
-                b.schedule != BetaSchedule::Log || (b.start > 0.0 && b.end > 0.0),
-                "beta: a log schedule needs start and end above 0",
+                self.target_ebops.is_none() && self.budgets.is_none(),
+                "beta excludes target_ebops and budgets: give one of them",
             );
-            need(self.target_ebops.is_none(), "beta and target_ebops exclude each other: give one");
+        }
+        if let Some(budgets) = &self.budgets {
+            let sound = (1..=MAX_BUDGETS).contains(&budgets.len()) && budgets.iter().all(|b| b.is_finite() && *b >= 1.0);
+            need(sound, "budgets: 1 to 64 numbers of at least 1");
         }
         need(self.gamma.is_finite() && self.gamma >= 0.0, "gamma: not negative");
         need(self.target_ebops.is_none_or(|t| t.is_finite() && t >= 1.0), "target_ebops: at least 1");

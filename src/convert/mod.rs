@@ -1,5 +1,6 @@
 //! The whole job: `run(job) → artifacts`. The command line and the service call this and nothing below it.
 
+mod checkpoint;
 mod choice;
 mod compose;
 pub mod config;
@@ -54,6 +55,8 @@ pub struct Artifacts {
     pub ebops: u64,
     /// Proxies of the Pareto front, in order of EBOPs.
     pub pareto: Vec<ParetoProxy>,
+    /// Why the proxy is not what the job asked for (`target_ebops`, `max_metric_drop`); it is then the nearest to that.
+    pub unmet: Option<String>,
 }
 
 /// A member of the Pareto front; `number` is that of `pareto` in the report.
@@ -77,7 +80,40 @@ pub enum Event {
 /// # Errors
 /// See [`Error`].
 pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
-    on_threads(&job.config, || pipeline::run(job, progress, cancel))
+    run_kept(job, progress, &mut Forget, cancel)
+}
+
+/// [`run`], with checkpoints: a job that was stopped in training goes on where its last checkpoint was taken, and ends as if it had
+/// not been stopped.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run_kept(
+    job: &Job,
+    progress: &mut (dyn FnMut(Event) + Send),
+    keeper: &mut (dyn Keeper + Send),
+    cancel: &AtomicBool,
+) -> Result<Artifacts, Error> {
+    on_threads(&job.config, || pipeline::run(job, progress, keeper, cancel))
+}
+
+/// Where the checkpoints of a job go. Those of another job (model, data, configuration, version) are not taken up.
+pub trait Keeper {
+    /// The last checkpoint, if there is one.
+    fn load(&mut self) -> Option<Vec<u8>>;
+    /// Takes the place of the last one.
+    fn save(&mut self, checkpoint: &[u8]);
+}
+
+/// Keeps nothing.
+struct Forget;
+
+impl Keeper for Forget {
+    fn load(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn save(&mut self, _: &[u8]) {}
 }
 
 /// Runs `work` where exact evaluation uses as many threads as the job asks for.

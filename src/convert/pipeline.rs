@@ -1,6 +1,6 @@
 //! The stages of a conversion in order: import → data → quantizers → training → choice → proxy → verification → report.
 
-use super::choice::choose;
+use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
 use super::config::{FormName, JobConfig, RoundingName};
 use super::emit::emit_verified;
@@ -10,11 +10,12 @@ use super::report::Warning;
 use super::score::{Exactly, Judge};
 use super::source_check::{self, ImportCheck};
 use super::training::{Training, train};
-use super::{Artifacts, Error, Event, Job, NodeFault, ParetoProxy};
+use super::{Artifacts, Error, Event, Job, Keeper, NodeFault, ParetoProxy};
 use crate::proxy::{Form, uniform};
 use crate::quant::build::{BuildOptions, Built, build};
 use crate::quant::{FixedModel, Model, QOp, Rounding};
 use crate::trace::FormatOptions;
+use crate::train::fit::Fitted;
 use crate::train::pareto::{Front, Point};
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
@@ -58,7 +59,12 @@ impl Clock<'_> {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
+pub fn run(
+    job: &Job,
+    progress: &mut (dyn FnMut(Event) + Send),
+    keeper: &mut dyn Keeper,
+    cancel: &AtomicBool,
+) -> Result<Artifacts, Error> {
     let config = &job.config;
     config.check().map_err(Error::Config)?;
     let mut clock = Clock { progress, stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
@@ -110,7 +116,6 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     clock.enter("train");
     let start = judge.judge(&built.model)?;
     let mut front = Front::default();
-    let mut rollbacks = 0;
     if config.epochs > 0 {
         let training = Training {
             job,
@@ -120,20 +125,15 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
             model: &built.model,
             judge: &judge,
             start: &start,
+            source_metric,
         };
-        let fitted = train(&training, &mut clock, cancel)?;
-        (front, rollbacks) = (fitted.front, fitted.rollbacks);
+        let fitted = train(&training, &mut clock, keeper, cancel)?;
+        warnings.extend(troubles(&fitted));
+        front = fitted.front;
     } else {
         front.insert(Point { epoch: 0, score: start.score, payload: built.model.clone() });
     }
-    if rollbacks > 0 {
-        warnings.push(Warning {
-            code: "diverged".into(),
-            message: format!("training diverged {rollbacks} times and went on from the last good state at a lower rate"),
-            node: None,
-        });
-    }
-    let chosen = choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?;
+    let Choice { point: chosen, unmet } = choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?;
     let point = &front.points()[chosen];
 
     clock.enter("proxy");
@@ -197,11 +197,29 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         front: &front,
         shown: &shown,
         chosen,
+        unmet: unmet.as_deref(),
         warnings: &warnings,
     })?;
     clock.leave();
     report["timing"] = Value::Object(clock.seconds);
-    Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto })
+    Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto, unmet })
+}
+
+/// What went wrong in training and was mended.
+fn troubles(fitted: &Fitted) -> Vec<Warning> {
+    let Fitted { rollbacks, collapses, .. } = fitted;
+    let mut warnings = Vec::new();
+    let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message, node: None });
+    if *rollbacks > 0 {
+        warn("diverged", format!("training diverged {rollbacks} times and went on from the last good state at a lower rate"));
+    }
+    if *collapses > 0 {
+        let message = format!(
+            "training came {collapses} times to a model with one answer for everything and went back to the last good state: budgets or beta leave too few bits"
+        );
+        warn("collapsed", message);
+    }
+    warnings
 }
 
 fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {

@@ -1,11 +1,11 @@
 //! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
 
 use super::layout::join;
-use super::metric::{MetricKind, measure};
+use super::metric::{MetricKind, measure, predicted};
 use crate::data::Dataset;
 use crate::proxy::prune;
 use crate::quant::exact::Exact;
-use crate::quant::{FixedModel, Model, ebops};
+use crate::quant::{FixedModel, Model, ebops, interval};
 use crate::trace::{FormatOptions, Ranges, TraceError, fix, trace_minmax};
 use crate::train::pareto::Score;
 
@@ -50,11 +50,26 @@ impl Judge<'_> {
         let pruned = prune(&full);
         let exact = Exact::new(&pruned)?;
         let ebops = ebops::ebops(&pruned, exact.bounds());
+        // as the file's layers are declared: what pruning drops has no width there either
+        let ebops_hgq2 = ebops::ebops_hgq2(&full, &interval::bounds(&full)?);
         let inputs: Vec<&[f32]> = self.validation.inputs.iter().map(|v| v.as_slice()).collect();
         let outputs = exact.run(&inputs, self.validation.samples, &pruned.outputs);
         let joined = join(&outputs, self.widths, self.validation.samples);
         let targets = self.validation.targets.as_ref();
-        let (metric, loss) = measure(self.kind, &joined, self.widths.iter().sum(), targets, self.source_logits, self.temperature);
-        Ok(Exactly { full, pruned, ranges, score: Score { ebops, metric, loss } })
+        let width = self.widths.iter().sum();
+        let (metric, loss) = measure(self.kind, &joined, width, targets, self.source_logits, self.temperature);
+        let collapsed = is_one_answer(&joined, width) && !is_one_answer(self.source_logits, width);
+        Ok(Exactly { full, pruned, ranges, score: Score { ebops, ebops_hgq2, metric, loss, collapsed } })
     }
+}
+
+/// True when all samples get the same outputs, or, of several outputs, the same largest one.
+fn is_one_answer<T: Copy + Into<f64>>(outputs: &[T], width: usize) -> bool {
+    let answer = |row: &[T]| {
+        let row: Vec<f64> = row.iter().map(|&v| v.into()).collect();
+        if width > 1 { predicted(&row) as f64 } else { row.first().copied().unwrap_or(0.0) }
+    };
+    let mut answers = outputs.chunks_exact(width.max(1)).map(answer);
+    let first = answers.next();
+    answers.all(|a| Some(a) == first)
 }

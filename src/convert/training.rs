@@ -1,23 +1,28 @@
 //! From a job to a training run: loss, goal, batch; and the observer that scores snapshots exactly.
 
-use super::config::{BetaSchedule, LossName};
+use super::checkpoint::Checkpoints;
+use super::config::{BetaSchedule, JobConfig, LossName, RateSchedule};
 use super::layout::join;
 use super::metric::MetricKind;
 use super::pipeline::Clock;
 use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
-use super::{Error, Event, Job};
+use super::{Error, Event, Job, Keeper};
 use crate::data::Targets;
 use crate::quant::{Model, ebops};
 use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit};
 use crate::train::pareto::Score;
-use crate::train::schedule::Ramp;
+use crate::train::schedule::{Beta, Ramp, Rate};
 use crate::train::{EngineOptions, LossKind, TaskLoss, TrainError, TrainSet};
 use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 /// Budgets below a wanted one, as its multiples: a front around the target.
 const TARGET_BUDGETS: [f64; 3] = [1.0, 0.63, 0.4];
+/// Ratio of neighbouring budgets in the search for the smallest model of a metric …
+const METRIC_RATIO: f64 = 0.85;
+/// … and how many there are: down to about a hundredth of the start.
+const METRIC_BUDGETS: usize = 30;
 /// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
 const STEPS_FOR_A_FRONT: usize = 2500;
 /// Without a target: budgets from this share of the starting EBOPs …
@@ -35,6 +40,7 @@ const LARGEST_BATCH: usize = 4096;
 
 struct Watch<'a, 'b, 'c> {
     judge: &'a Judge<'a>,
+    checkpoints: Checkpoints<'b>,
     clock: &'b mut Clock<'c>,
     kind: MetricKind,
     last_metric: f64,
@@ -43,7 +49,7 @@ struct Watch<'a, 'b, 'c> {
 impl Observer for Watch<'_, '_, '_> {
     fn score(&mut self, model: &Model) -> Result<Score, String> {
         // a snapshot whose sums leave 62 bits is no candidate; the run may come back
-        let lost = Score { ebops: u64::MAX, metric: f64::NAN, loss: f64::NAN };
+        let lost = Score { ebops: u64::MAX, ebops_hgq2: u64::MAX, metric: f64::NAN, loss: f64::NAN, collapsed: false };
         Ok(self.judge.judge(model).map_or(lost, |e| e.score))
     }
 
@@ -61,6 +67,14 @@ impl Observer for Watch<'_, '_, '_> {
             beta: e.beta,
         });
     }
+
+    fn wants_checkpoint(&mut self, epoch: usize) -> bool {
+        self.checkpoints.is_due(epoch)
+    }
+
+    fn checkpoint(&mut self, bytes: &[u8]) {
+        self.checkpoints.save(bytes);
+    }
 }
 
 /// What a run needs.
@@ -73,14 +87,16 @@ pub struct Training<'a> {
     pub model: &'a Model,
     pub judge: &'a Judge<'a>,
     pub start: &'a Exactly,
+    /// Metric of the source, larger is better.
+    pub source_metric: f64,
 }
 
 /// Trains and returns the front.
 ///
 /// # Errors
 /// [`Error::Data`], [`Error::Config`] for what does not fit, [`Error::Canceled`], [`Error::Internal`].
-pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fitted, Error> {
-    let Training { job, source, data, teacher, model, judge, start } = *t;
+pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
+    let Training { job, source, data, teacher, model, judge, start, source_metric } = *t;
     let config = &job.config;
     let (labels, values) = match &data.train.targets {
         Some(Targets::Labels(l)) => (Some(l.as_slice()), None),
@@ -100,7 +116,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
     };
     let rows = data.train.samples;
     let batch = config.batch_size.unwrap_or((rows / STEPS_PER_EPOCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)).min(rows.max(1));
-    let goal = goal(job, config.epochs * (rows / batch).max(1), start.score.ebops as f64);
+    let goal = goal(config, config.epochs * (rows / batch).max(1), start.score.ebops as f64, source_metric);
     let overhead = ebops::fixed(&start.pruned)? as f64;
     let options = FitOptions {
         epochs: config.epochs,
@@ -108,6 +124,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
         seed: config.seed,
         learning_rate: config.learning_rate.weights as f64,
         learning_rate_bits: config.learning_rate.bits as f64,
+        rate: rate(config),
         l1: config.gamma,
         loss: TaskLoss {
             kind,
@@ -115,6 +132,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
             temperature: judge.temperature as f32,
         },
         goal,
+        patience: config.patience,
         loss_scale: if kind == LossKind::Mse { variance(teacher, source.width) } else { 1.0 },
         overhead,
         engine: EngineOptions {
@@ -133,8 +151,10 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
     };
     let set = TrainSet::new(widths.iter().sum(), source.width, &x, labels, values, Some(teacher)).map_err(training_error)?;
     let order: Vec<u32> = (0..rows as u32).collect();
-    let mut watch = Watch { judge, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
-    fit(model, &set, &order, &options, &mut watch, cancel).map_err(|e| match e {
+    let mut checkpoints = Checkpoints::new(job, keeper)?;
+    let resume = checkpoints.load(clock);
+    let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
+    fit(model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
         FitError::Canceled => Error::Canceled,
         FitError::Diverged => Error::Data(vec![e.to_string()]),
         FitError::Train(e) => training_error(e),
@@ -163,24 +183,41 @@ fn variance(outputs: &[f32], width: usize) -> f64 {
 }
 
 /// What the run steers to, from the job's wishes, its optimizer steps and the EBOPs it starts from.
-fn goal(job: &Job, steps: usize, start: f64) -> Goal {
-    match (job.config.beta, job.config.target_ebops) {
-        (Some(b), _) => {
-            let ramp = match b.schedule {
-                BetaSchedule::Log => Ramp::Log,
-                BetaSchedule::Linear => Ramp::Linear,
-                BetaSchedule::Constant => Ramp::Constant,
-            };
-            Goal::Ramp { ramp, start: b.start as f64, end: b.end as f64 }
-        }
-        (None, Some(target)) => {
-            // few steps are all needed for the target itself
-            let budgets = if steps < STEPS_FOR_A_FRONT { &TARGET_BUDGETS[..1] } else { &TARGET_BUDGETS[..] };
-            Goal::Budgets(budgets.iter().map(|m| (m * target).max(1.0)).collect())
-        }
-        (None, None) => {
-            let ratio = (NARROWEST_BUDGET / WIDEST_BUDGET).powf(1.0 / (BUDGETS - 1) as f64);
-            Goal::Budgets((0..BUDGETS).map(|n| start.max(SMALLEST_START) * WIDEST_BUDGET * ratio.powi(n as i32)).collect())
-        }
+fn goal(config: &JobConfig, steps: usize, start: f64, source_metric: f64) -> Goal {
+    let start = start.max(SMALLEST_START);
+    if let Some(b) = &config.beta {
+        let at = |v: Option<f32>| v.unwrap_or(0.0) as f64;
+        let ramp = |ramp| Beta::Ramp { ramp, start: at(b.start), end: at(b.end) };
+        return Goal::Schedule(match b.schedule {
+            BetaSchedule::Log => ramp(Ramp::Log),
+            BetaSchedule::Linear => ramp(Ramp::Linear),
+            BetaSchedule::Constant => ramp(Ramp::Constant),
+            BetaSchedule::Piecewise => Beta::Piecewise(b.points.clone()),
+        });
+    }
+    if let Some(budgets) = &config.budgets {
+        let mut budgets = budgets.clone();
+        budgets.sort_by(|a, b| b.total_cmp(a));
+        return Goal::Budgets(budgets);
+    }
+    if let Some(target) = config.target_ebops {
+        // few steps are all needed for the target itself
+        let budgets = if steps < STEPS_FOR_A_FRONT { &TARGET_BUDGETS[..1] } else { &TARGET_BUDGETS[..] };
+        return Goal::Budgets(budgets.iter().map(|m| (m * target).max(1.0)).collect());
+    }
+    if let Some(drop) = config.max_metric_drop {
+        let budgets = (1..=METRIC_BUDGETS as i32).map(|n| start * METRIC_RATIO.powi(n)).collect();
+        return Goal::Metric { floor: source_metric - drop, budgets };
+    }
+    let ratio = (NARROWEST_BUDGET / WIDEST_BUDGET).powf(1.0 / (BUDGETS - 1) as f64);
+    Goal::Budgets((0..BUDGETS).map(|n| start * WIDEST_BUDGET * ratio.powi(n as i32)).collect())
+}
+
+fn rate(config: &JobConfig) -> Rate {
+    let rate = &config.learning_rate;
+    match rate.schedule {
+        RateSchedule::Recipe => Rate::Recipe,
+        RateSchedule::Constant => Rate::Constant { warm_up: rate.warm_up },
+        RateSchedule::Cosine => Rate::Cosine { warm_up: rate.warm_up, cycles: rate.cycles, end: rate.end },
     }
 }

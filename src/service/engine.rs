@@ -29,7 +29,9 @@ pub struct Library;
 
 impl Engine for Library {
     fn convert(&self, job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
-        convert::run(job, progress, cancel)
+        let artifacts = convert::run(job, progress, cancel)?;
+        // a caller that waits for the proxy's bytes must not take one that misses its target for a success
+        artifacts.unmet.clone().map_or(Ok(artifacts), |why| Err(Error::TargetNotMet(why)))
     }
 
     fn inspect(&self, model: &[u8]) -> Result<Value, Error> {

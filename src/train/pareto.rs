@@ -8,10 +8,14 @@
 pub struct Score {
     /// Exact EBOPs of the model as it would be emitted.
     pub ebops: u64,
+    /// The same model in HGQ2's count.
+    pub ebops_hgq2: u64,
     /// Validation metric, larger is better (accuracy, agreement, or the negated error).
     pub metric: f64,
     /// Validation loss; decides between equal metrics.
     pub loss: f64,
+    /// One answer for all samples, where the source has several: nothing to go on with.
+    pub collapsed: bool,
 }
 
 impl Score {
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     fn point(ebops: u64, metric: f64, loss: f64) -> Point<()> {
-        Point { epoch: 0, score: Score { ebops, metric, loss }, payload: () }
+        Point { epoch: 0, score: Score { ebops, ebops_hgq2: ebops, metric, loss, collapsed: false }, payload: () }
     }
 
     #[test]

@@ -60,6 +60,11 @@ impl Engine {
         self.params.values.to_vec()
     }
 
+    /// True when every parameter is a finite number.
+    pub fn is_finite(&self) -> bool {
+        self.params.values.iter().all(|v| v.is_finite())
+    }
+
     /// Back to a snapshot of this model; moments and ranges stay.
     ///
     /// # Errors

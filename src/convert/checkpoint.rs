@@ -1,0 +1,73 @@
+//! Checkpoints of a job: the state of its training under the job's identity.
+
+use super::{Error, Event, Job, Keeper};
+use crate::convert::pipeline::Clock;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
+
+/// Least time between two checkpoints: a checkpoint holds the whole front, some epochs take a millisecond.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+#[derive(Clone, PartialEq, Message)]
+struct Checkpoint {
+    #[prost(bytes = "vec", tag = "1")]
+    identity: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    state: Vec<u8>,
+}
+
+/// Takes and hands out the checkpoints of one job.
+pub struct Checkpoints<'a> {
+    keeper: &'a mut dyn Keeper,
+    identity: Vec<u8>,
+    every: Option<usize>,
+    last: Instant,
+}
+
+impl<'a> Checkpoints<'a> {
+    /// # Errors
+    /// [`Error::Internal`] if the configuration cannot be written as JSON.
+    pub fn new(job: &Job, keeper: &'a mut dyn Keeper) -> Result<Checkpoints<'a>, Error> {
+        let every = job.config.checkpoint_epochs;
+        Ok(Checkpoints { keeper, identity: identity(job)?, every, last: Instant::now() })
+    }
+
+    /// The state to go on from.
+    pub fn load(&mut self, clock: &mut Clock) -> Option<Vec<u8>> {
+        let checkpoint = Checkpoint::decode(&self.keeper.load()?[..]).ok();
+        let state = checkpoint.filter(|c| c.identity == self.identity).map(|c| c.state);
+        let (code, message) = match state {
+            Some(_) => ("resumed", "goes on from the checkpoint of a stopped run"),
+            None => ("checkpoint_ignored", "the checkpoint found is of another job or version: this run starts anew"),
+        };
+        (clock.progress)(Event::Note { code: code.into(), message: message.into() });
+        state
+    }
+
+    /// Whether the state after `epoch` should be saved.
+    pub fn is_due(&self, epoch: usize) -> bool {
+        self.every.map_or(self.last.elapsed() >= INTERVAL, |every| epoch.is_multiple_of(every.max(1)))
+    }
+
+    pub fn save(&mut self, state: &[u8]) {
+        let checkpoint = Checkpoint { identity: self.identity.clone(), state: state.to_vec() };
+        self.keeper.save(&checkpoint.encode_to_vec());
+        self.last = Instant::now();
+    }
+}
+
+/// A hash of all that a result depends on.
+fn identity(job: &Job) -> Result<Vec<u8>, Error> {
+    let config = serde_json::to_vec(&job.config).map_err(|e| Error::Internal(e.to_string()))?;
+    let version = [env!("CARGO_PKG_VERSION"), " ", &job.config.thread_count().to_string()].concat();
+    let mut hash = Sha256::new();
+    let data = [Some(&job.calibration), job.train.as_ref(), job.validation.as_ref()];
+    let data = data.map(|d| d.map_or(&[][..], |d| &d.bytes));
+    for part in [version.as_bytes(), &config, &job.model].into_iter().chain(data) {
+        // lengths keep the parts apart
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    Ok(hash.finalize().to_vec())
+}

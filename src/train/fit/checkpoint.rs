@@ -1,0 +1,105 @@
+//! All of a run's state between two epochs as bytes (a protobuf message), so that a stopped run can go on.
+//!
+//! Shuffling needs no state (every epoch has its own generator), running ranges start anew with each epoch.
+
+use prost::Message;
+
+/// Raised when the meaning of a field or the way of training changes: older checkpoints are then ignored.
+const VERSION: u32 = 1;
+
+/// A model worth going back to.
+#[derive(Clone, PartialEq, Message)]
+pub struct Snapshot {
+    /// Exact EBOPs.
+    #[prost(double, tag = "1")]
+    pub ebops: f64,
+    #[prost(float, repeated, tag = "2")]
+    pub parameters: Vec<f32>,
+    /// The β controller's slow part.
+    #[prost(double, tag = "3")]
+    pub controller: f64,
+}
+
+/// A member of the front.
+#[derive(Clone, PartialEq, Message)]
+pub struct Candidate {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "2")]
+    pub ebops: u64,
+    #[prost(uint64, tag = "3")]
+    pub ebops_hgq2: u64,
+    #[prost(double, tag = "4")]
+    pub metric: f64,
+    #[prost(double, tag = "5")]
+    pub loss: f64,
+    #[prost(float, repeated, tag = "6")]
+    pub parameters: Vec<f32>,
+}
+
+/// See the module.
+#[derive(Clone, PartialEq, Message)]
+pub struct State {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// The stage under way and its epochs done.
+    #[prost(uint64, tag = "2")]
+    pub stage: u64,
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// Epochs done in all.
+    #[prost(uint64, tag = "4")]
+    pub done: u64,
+    /// Budgets of the branches begun, by index.
+    #[prost(uint64, repeated, tag = "5")]
+    pub branches: Vec<u64>,
+    #[prost(double, tag = "6")]
+    pub controller: f64,
+    /// Exact EBOPs ÷ those that training saw, of the last snapshot.
+    #[prost(double, tag = "7")]
+    pub gap: f64,
+    /// Factor on the learning rates.
+    #[prost(double, tag = "8")]
+    pub rate: f64,
+    /// Of the stage under way.
+    #[prost(uint64, tag = "9")]
+    pub stage_rollbacks: u64,
+    #[prost(uint64, tag = "10")]
+    pub rollbacks: u64,
+    #[prost(uint64, tag = "11")]
+    pub collapses: u64,
+    /// Epoch of the last snapshot that was worth keeping.
+    #[prost(uint64, tag = "12")]
+    pub kept: u64,
+    /// EBOPs at the start.
+    #[prost(double, tag = "13")]
+    pub start: f64,
+    #[prost(float, repeated, tag = "14")]
+    pub parameters: Vec<f32>,
+    #[prost(float, repeated, tag = "15")]
+    pub first_moments: Vec<f32>,
+    #[prost(float, repeated, tag = "16")]
+    pub second_moments: Vec<f32>,
+    #[prost(uint64, tag = "17")]
+    pub step: u64,
+    /// The last state that was neither diverged nor collapsed.
+    #[prost(message, optional, tag = "18")]
+    pub good: Option<Snapshot>,
+    /// Where the branch of each budget starts from.
+    #[prost(message, repeated, tag = "19")]
+    pub starts: Vec<Snapshot>,
+    #[prost(message, repeated, tag = "20")]
+    pub front: Vec<Candidate>,
+}
+
+impl State {
+    /// A state to write.
+    pub fn current() -> State {
+        State { version: VERSION, ..State::default() }
+    }
+
+    /// `None` for what is no checkpoint of this version.
+    pub fn decoded(bytes: &[u8]) -> Option<State> {
+        State::decode(bytes).ok().filter(|s| s.version == VERSION)
+    }
+}

@@ -1,0 +1,146 @@
+//! What a run consists of: its stages, their lengths, targets and learning rates. Everything here follows from the options and from
+//! what the run has found so far, so that a resumed run takes the same way.
+
+use super::{FitOptions, Goal};
+use crate::train::schedule::{Rate, hold_cosine, log_line, log_piecewise};
+
+/// Share of the epochs that the trunk takes.
+const TRUNK_SHARE: f64 = 0.6;
+/// Where in the trunk the largest budget is reached.
+const TRUNK_KNEE: f64 = 0.1;
+/// The trunk ends at this multiple of the smallest budget.
+const TRUNK_END: f64 = 0.65;
+/// A branch starts from the last snapshot of at least this multiple of its budget …
+pub const BRANCH_START: f64 = 1.15;
+/// … and aims at this multiple.
+const BRANCH_TARGET: f64 = 0.985;
+/// Share of a branch before its rates anneal.
+const BRANCH_HOLD: f64 = 0.4;
+/// Snapshots scored per branch.
+const BRANCH_SNAPSHOTS: usize = 10;
+/// Snapshots scored in the trunk, at most: scoring costs about as much as a few epochs.
+const TRUNK_SNAPSHOTS: usize = 100;
+/// Branches of a run that looks for a metric.
+const METRIC_BRANCHES: usize = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A β schedule over all epochs.
+    Schedule,
+    /// From the start below the smallest budget.
+    Trunk,
+    /// Anneals at the budget of this index.
+    Branch(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    pub kind: Kind,
+    pub epochs: usize,
+    /// Every how many epochs a snapshot is scored.
+    pub every: usize,
+}
+
+impl Stage {
+    fn new(kind: Kind, epochs: usize) -> Stage {
+        let every = match kind {
+            Kind::Branch(_) => epochs / BRANCH_SNAPSHOTS,
+            _ => epochs.div_ceil(TRUNK_SNAPSHOTS),
+        };
+        Stage { kind, epochs, every: every.max(1) }
+    }
+
+    /// Learning rates of weights and bits at `u`.
+    pub fn rates(&self, o: &FitOptions, u: f64) -> (f64, f64) {
+        let (w, b) = (o.learning_rate, o.learning_rate_bits);
+        match (o.rate, self.kind) {
+            (Rate::Recipe, Kind::Branch(_)) => {
+                (hold_cosine(0.5 * w, 0.01 * w, BRANCH_HOLD, u), hold_cosine(0.5 * b, 0.015 * b, BRANCH_HOLD, u))
+            }
+            (Rate::Recipe, _) => (log_line(w, w / 5.0, u), b),
+            (rate, _) => (w * rate.at(u), b * rate.at(u)),
+        }
+    }
+}
+
+/// The budgets of a goal, largest first.
+pub fn budgets(goal: &Goal) -> &[f64] {
+    match goal {
+        Goal::Schedule(_) => &[],
+        Goal::Budgets(budgets) | Goal::Metric { budgets, .. } => budgets,
+    }
+}
+
+/// Stage `number` of a run whose trunk and branches so far were `done`; `reached(b)`: some snapshot of at most `b` EBOPs has the metric
+/// that is looked for. `None` after the last.
+pub fn stage(o: &FitOptions, number: usize, done: &[usize], reached: impl Fn(f64) -> bool) -> Option<Stage> {
+    let epochs = o.epochs;
+    let trunk = ((epochs as f64 * TRUNK_SHARE).round() as usize).clamp(1, epochs.max(1));
+    let branches = match &o.goal {
+        Goal::Schedule(_) => return (number == 0).then(|| Stage::new(Kind::Schedule, epochs)),
+        Goal::Budgets(budgets) => budgets.len(),
+        Goal::Metric { budgets, .. } => METRIC_BRANCHES.min(budgets.len()),
+    };
+    if branches == 0 {
+        return None;
+    }
+    let Some(branch) = number.checked_sub(1) else { return Some(Stage::new(Kind::Trunk, trunk)) };
+    if branch >= branches {
+        return None;
+    }
+    let length = (epochs - trunk) / branches;
+    // what division left over goes to the first
+    let length = if branch == 0 { epochs - trunk - length * (branches - 1) } else { length };
+    let budget = match &o.goal {
+        Goal::Metric { budgets, .. } => next_to_try(budgets, done, reached)?,
+        _ => branch,
+    };
+    Some(Stage::new(Kind::Branch(budget), length))
+}
+
+/// The budget to try next: between the smallest that was reached and the largest below it that was tried in vain.
+fn next_to_try(budgets: &[f64], done: &[usize], reached: impl Fn(f64) -> bool) -> Option<usize> {
+    let good = budgets.iter().rposition(|&b| reached(b));
+    let from = good.map_or(0, |g| g + 1);
+    let vain = done.iter().copied().filter(|&n| n >= from).min();
+    match vain {
+        // two steps at a time until one fails
+        None => (from < budgets.len()).then(|| (from + 1).min(budgets.len() - 1)),
+        Some(vain) => (from < vain).then_some((from + vain) / 2),
+    }
+}
+
+/// EBOPs that stage `kind` aims at, at `u`; `start`: EBOPs at the start of the run.
+pub fn target(goal: &Goal, kind: Kind, start: f64, u: f64) -> f64 {
+    let budgets = budgets(goal);
+    match kind {
+        Kind::Branch(n) => BRANCH_TARGET * budgets.get(n).copied().unwrap_or(start),
+        _ => {
+            let largest = budgets.first().copied().unwrap_or(start);
+            let smallest = budgets.last().copied().unwrap_or(start);
+            let start = start.max(1.0);
+            let knee = largest.min(start);
+            let end = (TRUNK_END * smallest).max(1.0).min(knee);
+            log_piecewise(&[(0.0, start), (TRUNK_KNEE, knee), (1.0, end)], u)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_for_a_metric_closes_in() {
+        let budgets = [1000.0, 800.0, 640.0, 512.0, 410.0, 328.0];
+        let try_next = |done: &[usize], reached: f64| next_to_try(&budgets, done, |b| b >= reached);
+        assert_eq!(try_next(&[], 1000.0), Some(2));
+        assert_eq!(try_next(&[2], 600.0), Some(4));
+        assert_eq!(try_next(&[2, 4], 600.0), Some(3));
+        assert_eq!(try_next(&[2, 4, 3], 600.0), None);
+        assert_eq!(try_next(&[2, 4, 3], 500.0), None);
+        // nothing is good enough yet
+        assert_eq!((try_next(&[], 2000.0), try_next(&[1], 2000.0), try_next(&[1, 0], 2000.0)), (Some(1), Some(0), None));
+        assert_eq!(try_next(&[], 100.0), None);
+    }
+}
