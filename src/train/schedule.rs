@@ -24,7 +24,11 @@ impl Ramp {
 /// β over a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Beta {
-    Ramp { ramp: Ramp, start: f64, end: f64 },
+    Ramp {
+        ramp: Ramp,
+        start: f64,
+        end: f64,
+    },
     /// Straight lines through points (u, β), u ascending; constant outside of them.
     Piecewise(Vec<(f64, f64)>),
 }

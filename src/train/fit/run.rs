@@ -341,8 +341,7 @@ impl<'a> Run<'a> {
             ranges: self.engine.state().ranges,
         })?;
         for c in &state.front {
-            let score =
-                Score { ebops: c.ebops, ebops_hgq2: c.ebops_hgq2, metric: c.metric, loss: c.loss, collapsed: false };
+            let score = Score { ebops: c.ebops, ebops_hgq2: c.ebops_hgq2, metric: c.metric, loss: c.loss, collapsed: false };
             self.front.insert(Point { epoch: c.epoch as usize, score, payload: c.parameters.clone() });
         }
         (self.stage, self.epoch, self.done) = (state.stage as usize, state.epoch as usize, state.done as usize);

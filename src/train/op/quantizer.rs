@@ -278,15 +278,15 @@ impl QuantizerOp {
     ///
     /// HGQ2's tracked ranges count `i + f` without a sign (spec B2), its `kbi` counts `b`.
     pub fn bits(&self, g: usize, f: f32, i: Option<f32>, (min, max): (f32, f32), relu: bool) -> f32 {
-        let f = f.round_ties_even();
+        let f = rounded(f);
         let bits = match (&self.saturating, i) {
             (Some((keep, _)), Some(i)) => {
                 let dead = max <= 0.0 && (relu || min >= 0.0);
                 let sign = if keep[g] && !relu { 1.0 } else { 0.0 };
-                let i = if self.is_kbi() { 0.0 } else { i.round_ties_even() };
+                let i = if self.is_kbi() { 0.0 } else { rounded(i) };
                 if dead { 0.0 } else { i + f + sign }
             }
-            (None, Some(i)) => i.round_ties_even() + f,
+            (None, Some(i)) => rounded(i) + f,
             _ => {
                 let magnitude = if relu { max.max(0.0) } else { min.abs().max(max.abs()) };
                 let sign = if !relu && min < 0.0 { 1.0 } else { 0.0 };
