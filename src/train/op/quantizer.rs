@@ -153,7 +153,7 @@ impl QuantizerOp {
         }
     }
 
-    /// Rows of the layout on values of `elements`: 1, or the positions of a narrow one.
+    /// Rows that `padded` floats are: of constants one, or as many as there are positions where all are alike.
     pub fn rows(&self, padded: usize) -> usize {
         padded / self.stride().max(1)
     }
