@@ -32,6 +32,8 @@ pub struct JobConfig {
     /// Weight of the source model's outputs as targets, 0…1; 1 when there are no labels.
     pub teacher_weight: f32,
     pub optimize: Optimize,
+    /// Search behind the training: single weights and biases move by a bit where that lowers the loss and costs no EBOPs.
+    pub polish: bool,
     pub granularity: GranularityConfig,
     /// Which widths are trained (docs/quantizers.md).
     pub quantizers: QuantizersName,
@@ -73,6 +75,7 @@ impl Default for JobConfig {
             loss: None,
             teacher_weight: 0.5,
             optimize: Optimize::default(),
+            polish: true,
             granularity: GranularityConfig::default(),
             quantizers: QuantizersName::default(),
             overflow: None,

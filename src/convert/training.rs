@@ -9,13 +9,14 @@ use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
 use super::{Error, Event, Job, Keeper};
 use crate::data::Targets;
-use crate::quant::{Model, ebops};
+use crate::quant::{Model, ebops, interval};
 use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit};
-use crate::train::pareto::Score;
+use crate::train::pareto::{Front, Point, Score};
+use crate::train::polish::{Polishing, polish};
 use crate::train::schedule::{Beta, Ramp, Rate};
 use crate::train::{EngineOptions, LossKind, TaskLoss, TrainError, TrainSet};
 use std::borrow::Cow;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Budgets below a wanted one, as its multiples: a front around the target.
 const TARGET_BUDGETS: [f64; 3] = [1.0, 0.63, 0.4];
@@ -23,6 +24,10 @@ const TARGET_BUDGETS: [f64; 3] = [1.0, 0.63, 0.4];
 const METRIC_RATIO: f64 = 0.85;
 /// … and how many there are: down to about a hundredth of the start.
 const METRIC_BUDGETS: usize = 30;
+/// Members of the front that are polished where no budgets say which, at most.
+const POLISHED: usize = 12;
+/// What polishing may gain in the metric: members that are not good enough by as much are tried, too.
+const POLISH_GAIN: f64 = 0.02;
 /// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
 const STEPS_FOR_A_FRONT: usize = 2500;
 /// Without a target: budgets from this share of the starting EBOPs …
@@ -154,12 +159,60 @@ pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &
     let mut checkpoints = Checkpoints::new(job, keeper)?;
     let resume = checkpoints.load(clock);
     let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
-    fit(model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
-        FitError::Canceled => Error::Canceled,
-        FitError::Diverged => Error::Data(vec![e.to_string()]),
-        FitError::Train(e) => training_error(e),
-        FitError::Score(e) => Error::Internal(e),
-    })
+    let mut fitted =
+        fit(model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
+            FitError::Canceled => Error::Canceled,
+            FitError::Diverged => Error::Data(vec![e.to_string()]),
+            FitError::Train(e) => training_error(e),
+            FitError::Score(e) => Error::Internal(e),
+        })?;
+    if config.polish && config.optimize.weights {
+        let how = Polishing { set: &set, rows: &order, input_widths: &widths, loss: &options.loss };
+        polish_front(&mut fitted.front, &options.goal, judge, &how, cancel)?;
+    }
+    Ok(fitted)
+}
+
+/// Polishes the members of the front that a job may want, and offers the results to it.
+fn polish_front(
+    front: &mut Front<Model>,
+    goal: &Goal,
+    judge: &Judge,
+    how: &Polishing,
+    cancel: &AtomicBool,
+) -> Result<(), Error> {
+    for number in worth_polishing(front, goal) {
+        let Point { epoch, payload, .. } = &number;
+        let exactly = judge.judge(payload)?;
+        let bounds = interval::bounds(&exactly.full)?;
+        if let Some(model) = polish(payload, &exactly.full, &bounds, how, cancel) {
+            let score = judge.judge(&model)?.score;
+            front.insert(Point { epoch: *epoch, score, payload: model });
+        }
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::Canceled);
+        }
+    }
+    Ok(())
+}
+
+/// The best within each budget, or evenly spaced members.
+fn worth_polishing(front: &Front<Model>, goal: &Goal) -> Vec<Point<Model>> {
+    let mut wanted: Vec<usize> = match goal {
+        Goal::Budgets(budgets) => budgets.iter().filter_map(|&b| front.best_within(b, |_| 0.0)).collect(),
+        Goal::Metric { floor, .. } => {
+            let near = front.steps().into_iter().filter(|&n| front.points()[n].score.metric >= floor - POLISH_GAIN);
+            near.take(POLISHED).collect()
+        }
+        Goal::Schedule(_) => {
+            let steps = front.steps();
+            let every = steps.len().div_ceil(POLISHED).max(1);
+            steps.into_iter().step_by(every).collect()
+        }
+    };
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted.into_iter().map(|n| front.points()[n].clone()).collect()
 }
 
 fn training_error(e: TrainError) -> Error {

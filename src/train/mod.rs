@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod loss;
 pub mod op;
 pub mod params;
+pub mod polish;
 pub mod pareto;
 pub mod schedule;
 pub mod state;

@@ -3,9 +3,11 @@
 //! In f64 while every accumulator fits 52 bits (known from interval arithmetic), in 128-bit integers beyond. Samples are blocked
 //! and spread over rayon's threads; the result does not depend on their number.
 
+mod column;
 mod integer;
 mod program;
 mod real;
+pub mod variants;
 
 use super::interval::{self, AllBounds, IntervalError};
 use super::model::{FixedModel, FixedOp};

@@ -1,0 +1,187 @@
+//! Accuracy against EBOPs, as `docs/training.md` shows it: trains a classifier over several seeds and prints, for every budget, the
+//! median of the accuracy on the test data within it.
+//!
+//! * `test`: chosen on the test data among all candidates, trained on all training data, as the peers' fronts were. An upper bound.
+//! * `validation`: chosen on a tenth of the training data that was not trained on, then measured on the test data.
+//!
+//! ```sh
+//! cargo run --release --example fronts -- MODEL.onnx TRAIN.npz TEST.npz 700,1000,2000 [--seeds 3] [--config JSON] [--hgq2] [--random]
+//! ```
+//!
+//! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by 255. `--hgq2` counts as HGQ2 does,
+//! `--random` starts from Glorot-uniform weights without teacher. One JSON line per run goes to stdout, the tables to stderr.
+
+use hgq_onnx::convert::metric::predicted;
+use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, run};
+use hgq_onnx::data::{Arrays, DataLimits, Rng, Values};
+use hgq_onnx::onnx::{Tensor, codec, limits::Limits};
+use hgq_onnx::verify::fixed::Program;
+use serde_json::{Value, json};
+use std::sync::atomic::AtomicBool;
+
+#[path = "../tests/common/mod.rs"]
+#[allow(dead_code)]
+mod common;
+
+/// Inputs (rows of `width`) and labels.
+struct Split {
+    width: usize,
+    x: Vec<f32>,
+    y: Vec<i64>,
+}
+
+struct Settings {
+    name: String,
+    model: Vec<u8>,
+    train: Split,
+    test: Split,
+    budgets: Vec<f64>,
+    seeds: u64,
+    config: serde_json::Map<String, Value>,
+    count: &'static str,
+    random: bool,
+}
+
+fn main() {
+    let s = settings();
+    let (mut test, mut validation) = (Vec::new(), Vec::new());
+    for seed in 0..s.seeds {
+        for on_test in [true, false] {
+            let started = std::time::Instant::now();
+            let done = convert(&s, seed, on_test);
+            let points = points(&s, &done, on_test);
+            let best = s.budgets.iter().map(|&b| within(&points, b)).collect::<Vec<f64>>();
+            let chosen_on = if on_test { "test" } else { "validation" };
+            let seconds = started.elapsed().as_secs_f64();
+            println!("{}", json!({"name": s.name, "seed": seed, "chosen_on": chosen_on, "seconds": seconds, "accuracy": best}));
+            if on_test { &mut test } else { &mut validation }.push(best);
+        }
+    }
+    let line = |cells: Vec<String>| eprintln!("| {} |", cells.join(" | "));
+    line(std::iter::once(s.name.clone()).chain(s.budgets.iter().map(|b| format!("{b}"))).collect());
+    for (name, rows) in [("test", &test), ("validation", &validation)] {
+        let median = |n: usize| {
+            let mut column: Vec<f64> = rows.iter().map(|r| r[n]).collect();
+            column.sort_by(f64::total_cmp);
+            format!("{:.3}", column[column.len() / 2])
+        };
+        line(std::iter::once(name.to_string()).chain((0..s.budgets.len()).map(median)).collect());
+    }
+}
+
+fn settings() -> Settings {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let mut flag = |name: &str, values: usize| {
+        let at = args.iter().position(|a| a == name)?;
+        Some(args.drain(at..=at + values).nth(values).expect("a value"))
+    };
+    let seeds = flag("--seeds", 1).map_or(3, |v| v.parse().expect("a number of seeds"));
+    let config = flag("--config", 1).map_or_else(Default::default, |v| serde_json::from_str(&v).expect("a JSON object"));
+    let name = flag("--name", 1);
+    let count = if flag("--hgq2", 0).is_some() { "ebops_hgq2" } else { "ebops" };
+    let random = flag("--random", 0).is_some();
+    let [model, train, test, budgets] = &args[..] else { panic!("MODEL.onnx TRAIN.npz TEST.npz BUDGETS") };
+    Settings {
+        name: name.unwrap_or_else(|| model.clone()),
+        model: std::fs::read(model).expect("the model"),
+        train: split(train, "train"),
+        test: split(test, "test"),
+        budgets: budgets.split(',').map(|b| b.parse().expect("a budget")).collect(),
+        seeds,
+        config,
+        count,
+        random,
+    }
+}
+
+fn split(path: &str, part: &str) -> Split {
+    let arrays = Arrays::open(path, &DataLimits::default()).expect("the data");
+    let get = |name: &str| {
+        let found = arrays.get(&format!("{name}_{part}")).or_else(|| arrays.get(name));
+        found.expect("x and y").expect("numbers")
+    };
+    let (x, y) = (get("x"), get("y"));
+    let samples = x.shape[0];
+    let x = match &x.values {
+        Values::F32(v) => v.clone(),
+        Values::F64(v) => v.iter().map(|&v| v as f32).collect(),
+        Values::I64(v) => v.iter().map(|&v| v as f32 / 255.0).collect(),
+        Values::U64(v) => v.iter().map(|&v| v as f32 / 255.0).collect(),
+    };
+    let y = match &y.values {
+        Values::I64(v) => v.clone(),
+        Values::U64(v) => v.iter().map(|&v| v as i64).collect(),
+        _ => panic!("labels are integers"),
+    };
+    Split { width: x.len() / samples, x, y }
+}
+
+fn file(split: &Split) -> DataFile {
+    DataFile { name: "data.npz".into(), bytes: common::npz(split.width, &split.x, Some(&split.y)) }
+}
+
+fn convert(s: &Settings, seed: u64, on_test: bool) -> Artifacts {
+    let mut config = s.config.clone();
+    config.insert("seed".into(), json!(seed));
+    config.entry("budgets").or_insert_with(|| json!(s.budgets));
+    if s.random {
+        config.insert("teacher_weight".into(), json!(0));
+    }
+    let config = JobConfig::from_json(Value::Object(config).to_string().as_bytes()).expect("a configuration");
+    let model = if s.random { random_weights(&s.model, seed) } else { s.model.clone() };
+    let validation = on_test.then(|| file(&s.test));
+    let job = Job { model, calibration: file(&s.train), train: Some(file(&s.train)), validation, config };
+    run(&job, &mut |_| {}, &AtomicBool::new(false)).expect("a conversion")
+}
+
+/// Test accuracy and EBOPs of the members of the front.
+fn points(s: &Settings, done: &Artifacts, on_test: bool) -> Vec<Point> {
+    let front = done.report["pareto"].as_array().expect("a front");
+    let number = |p: &Value, field: &str| p[field].as_f64().expect("a number");
+    let point = |p: &Value| {
+        let metric = number(p, "metric");
+        let test = if on_test { metric } else { tested(s, done, p["number"].as_u64().expect("a number") as usize) };
+        Point { ebops: number(p, s.count), metric, loss: number(p, "loss"), test }
+    };
+    front.iter().map(point).collect()
+}
+
+struct Point {
+    ebops: f64,
+    /// What it was chosen by.
+    metric: f64,
+    loss: f64,
+    test: f64,
+}
+
+fn tested(s: &Settings, done: &Artifacts, number: usize) -> f64 {
+    let Some(member) = done.pareto.iter().find(|p| p.number == number) else { return 0.0 };
+    let program = Program::from_bytes(&member.proxy).expect("a proxy");
+    let ran = program.run(&[&s.test.x], s.test.y.len()).expect("runs");
+    let outputs = ran.outputs[0].to_f64();
+    let rows = outputs.chunks_exact(outputs.len() / s.test.y.len());
+    rows.zip(&s.test.y).filter(|(row, y)| predicted(row) as i64 == **y).count() as f64 / s.test.y.len() as f64
+}
+
+/// Test accuracy of the best member within a budget; 0 if there is none.
+fn within(points: &[Point], budget: f64) -> f64 {
+    let best = points.iter().filter(|p| p.ebops <= budget);
+    let best = best.max_by(|a, b| a.metric.total_cmp(&b.metric).then(b.loss.total_cmp(&a.loss)));
+    best.map_or(0.0, |p| p.test)
+}
+
+/// The model with Glorot-uniform weights and biases of 0.
+fn random_weights(model: &[u8], seed: u64) -> Vec<u8> {
+    let mut model = codec::decode(model, &Limits::default()).expect("a model");
+    let mut rng = Rng::new(seed);
+    for proto in model.graph.iter_mut().flat_map(|g| &mut g.initializer) {
+        let tensor = Tensor::from_proto(proto).expect("a tensor");
+        let taps: usize = tensor.shape.iter().skip(2).product();
+        let fans = tensor.shape.iter().take(2).sum::<usize>() * taps;
+        let limit = if tensor.shape.len() > 1 { (6.0 / fans as f64).sqrt() } else { 0.0 };
+        let values = (0..tensor.len()).map(|_| ((2.0 * rng.unit() - 1.0) * limit) as f32).collect();
+        let name = proto.name().to_string();
+        *proto = Tensor::f32(tensor.shape, values).to_proto(&name);
+    }
+    codec::encode(&model)
+}

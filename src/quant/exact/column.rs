@@ -1,0 +1,76 @@
+//! One element of a node over any number of samples in f64: what [`super::real`] does block by block and [`super::variants`] only where
+//! something changed. Exact while every sum fits 52 bits.
+
+use crate::quant::kif::{Kif, exp2i};
+use crate::quant::model::{FixedOp, FixedQuantizer};
+use crate::quant::{Overflow, table};
+
+/// Element `e` of an element-wise operation of `x` and, for merges, `second`.
+pub(super) fn elementwise(op: &FixedOp, e: usize, x: &[f64], second: &[f64], to: &mut [f64]) {
+    match op {
+        FixedOp::Quantize(q) => quantize(q, q.formats.get(e).copied().unwrap_or(Kif::ZERO), x, to),
+        FixedOp::Merge(m) => to.iter_mut().zip(x.iter().zip(second)).for_each(|(to, (&a, &b))| *to = m.apply(a, b)),
+        FixedOp::Affine(a) => {
+            let (scale, shift) = (a.scale.value(e), a.shift.value(e));
+            to.iter_mut().zip(x).for_each(|(to, &v)| *to = v * scale + shift);
+        }
+        FixedOp::Relu => to.iter_mut().zip(x).for_each(|(to, &v)| *to = if v > 0.0 { v } else { 0.0 }),
+        FixedOp::LeakyRelu { log2_slope } => {
+            let slope = exp2i(*log2_slope);
+            to.iter_mut().zip(x).for_each(|(to, &v)| *to = if v > 0.0 { v } else { v * slope });
+        }
+        FixedOp::Sigmoid => to.iter_mut().zip(x).for_each(|(to, &v)| *to = lookup(table::Kind::Sigmoid, v)),
+        FixedOp::Tanh => to.iter_mut().zip(x).for_each(|(to, &v)| *to = lookup(table::Kind::Tanh, v)),
+        _ => to.copy_from_slice(x),
+    }
+}
+
+/// The maximum or the mean of the elements under a window.
+pub(super) fn pooled<'a>(op: &FixedOp, mut under: impl Iterator<Item = &'a [f64]>, to: &mut [f64]) {
+    match op {
+        FixedOp::AveragePool(a) => {
+            let reciprocal = a.reciprocal.value(0);
+            to.fill(0.0);
+            for x in under {
+                to.iter_mut().zip(x).for_each(|(t, &v)| *t += v);
+            }
+            to.iter_mut().for_each(|t| *t *= reciprocal);
+        }
+        _ => {
+            match under.next() {
+                Some(x) => to.copy_from_slice(x),
+                None => to.fill(0.0),
+            }
+            for x in under {
+                to.iter_mut().zip(x).for_each(|(t, &v)| *t = t.max(v));
+            }
+        }
+    }
+}
+
+/// A cast; `x` may be off every grid.
+pub(super) fn quantize(q: &FixedQuantizer, format: Kif, x: &[f64], to: &mut [f64]) {
+    if format.is_zero() {
+        return to.fill(0.0);
+    }
+    let (up, down) = (exp2i(format.fractional), exp2i(-format.fractional));
+    let (lo, hi) = q.overflow.bounds(format);
+    let (lo, hi) = (lo as f64, hi as f64);
+    for (to, &v) in to.iter_mut().zip(x) {
+        let r = q.rounding.apply(v * up);
+        // clamp first: an i128 cast of an unclamped float input is only needed to wrap
+        let r = if q.overflow == Overflow::Wrap { wrap(r, lo, hi) } else { r.clamp(lo, hi) };
+        *to = r * down;
+    }
+}
+
+fn wrap(v: f64, lo: f64, hi: f64) -> f64 {
+    (v - lo).rem_euclid(hi - lo + 1.0) + lo
+}
+
+/// The finest grid a table input can have; values are multiples of it.
+fn lookup(kind: table::Kind, v: f64) -> f64 {
+    let frac = kind.max_input_frac();
+    let int = (v * exp2i(frac)).clamp(-1e15, 1e15) as i64;
+    table::lookup(kind, int, frac) as f64 * exp2i(-table::OUTPUT_FRAC)
+}

@@ -1,0 +1,251 @@
+//! A model and its variants: the same exact evaluation where single weights or biases differ, of only what they change. Values of all
+//! samples are kept, `[element][sample]`; a change runs through the network as a list of changed elements and ends where a cast absorbs
+//! it. For searches that try thousands of small changes.
+
+use super::column;
+use super::program::{Program, programs};
+use crate::graph::ValueId;
+use crate::quant::model::{FixedModel, FixedOp};
+use std::collections::BTreeMap;
+
+/// One weight or bias of a dense layer that gets another value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    pub node: usize,
+    pub what: Parameter,
+    pub value: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Parameter {
+    /// Index into `[inputs][outputs]`.
+    Weight(usize),
+    Bias(usize),
+}
+
+/// Elements of a value that differ, each over all samples.
+type Changed = BTreeMap<usize, Vec<f64>>;
+
+/// See the module.
+pub struct Variants<'a> {
+    model: &'a FixedModel,
+    programs: Vec<Program>,
+    /// Weights and biases of dense layers, by node.
+    weights: Vec<Vec<f64>>,
+    biases: Vec<Vec<f64>>,
+    /// Values of all samples, by value.
+    values: Vec<Vec<f64>>,
+    samples: usize,
+    /// Where each element of an operand goes, by node and operand: `(element of the result, weight)` of a layer, else the elements of the
+    /// result that read it.
+    readers: Vec<Vec<Vec<Vec<(u32, u32)>>>>,
+}
+
+impl<'a> Variants<'a> {
+    /// Evaluates `model` on `samples` rows of every graph input. Sums are taken in f64: exact for models that are not
+    /// [wide](super::Exact::is_wide).
+    pub fn new(model: &'a FixedModel, inputs: &[&[f32]], samples: usize) -> Variants<'a> {
+        let programs = programs(model);
+        let dense = |f: &dyn Fn(&crate::quant::model::FixedDense) -> Vec<f64>| -> Vec<Vec<f64>> {
+            let of = |op: &FixedOp| if let FixedOp::Dense(d) = op { f(d) } else { Vec::new() };
+            model.nodes.iter().map(|n| of(&n.op)).collect()
+        };
+        let weights = dense(&|d| (0..d.weight.ints.len()).map(|e| d.weight.value(e)).collect());
+        let biases = dense(&|d| (0..d.bias.ints.len()).map(|e| d.bias.value(e)).collect());
+        let mut values = vec![Vec::new(); model.values.len()];
+        for (x, &id) in inputs.iter().zip(&model.inputs) {
+            let len = model.len_of(id);
+            values[id] = (0..len).flat_map(|e| (0..samples).map(move |s| f64::from(x[s * len + e]))).collect();
+        }
+        let readers = (0..model.nodes.len()).map(|n| readers(model, n, &programs[n])).collect();
+        let mut variants = Variants { model, programs, weights, biases, values, samples, readers };
+        variants.evaluate();
+        variants
+    }
+
+    /// The weight or bias as it is now.
+    pub fn value(&self, node: usize, what: Parameter) -> f64 {
+        match what {
+            Parameter::Weight(e) => self.weights[node][e],
+            Parameter::Bias(o) => self.biases[node][o],
+        }
+    }
+
+    /// Element `e` of `value` over all samples.
+    pub fn column(&self, value: ValueId, e: usize) -> &[f64] {
+        &self.values[value][e * self.samples..][..self.samples]
+    }
+
+    /// Takes changes over.
+    pub fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            let Change { node, what, value } = *change;
+            match what {
+                Parameter::Weight(e) => self.weights[node][e] = value,
+                Parameter::Bias(o) => self.biases[node][o] = value,
+            }
+        }
+        self.evaluate();
+    }
+
+    /// Elements of the model's outputs that `change` changes, by output.
+    pub fn outputs_with(&self, change: &Change) -> Vec<Changed> {
+        let mut changed: Vec<Changed> = vec![Changed::new(); self.model.values.len()];
+        changed[self.model.nodes[change.node].output] = self.changed_by(change);
+        for n in change.node + 1..self.model.nodes.len() {
+            let node = &self.model.nodes[n];
+            if node.inputs.iter().all(|&v| changed[v].is_empty()) {
+                continue;
+            }
+            let result = match (&self.programs[n], &node.op) {
+                (Program::Layer(_), _) => self.products(n, &changed[node.inputs[0]]),
+                _ => self.recomputed(n, &changed),
+            };
+            changed[node.output] = result;
+        }
+        self.model.outputs.iter().map(|&v| std::mem::take(&mut changed[v])).collect()
+    }
+
+    fn changed_by(&self, change: &Change) -> Changed {
+        let mut result = Changed::new();
+        let Program::Layer(layer) = &self.programs[change.node] else { return result };
+        let (input, output) = (self.model.nodes[change.node].inputs[0], self.model.nodes[change.node].output);
+        let outputs = layer.bias.len().max(1);
+        let step = change.value - self.value(change.node, change.what);
+        for p in 0..layer.taps.positions {
+            let (o, x) = match change.what {
+                Parameter::Bias(o) => (o, None),
+                Parameter::Weight(e) => match layer.taps.element(p, e / outputs, e % outputs) {
+                    Some(x) => (e % outputs, Some(x)),
+                    None => continue,
+                },
+            };
+            let at = p * outputs + o;
+            let mut column = self.column(output, at).to_vec();
+            match x {
+                None => column.iter_mut().for_each(|v| *v += step),
+                Some(x) => column.iter_mut().zip(self.column(input, x)).for_each(|(v, x)| *v += step * x),
+            }
+            result.insert(at, column);
+        }
+        result
+    }
+
+    /// What a layer makes of changed inputs.
+    fn products(&self, n: usize, changed: &Changed) -> Changed {
+        let node = &self.model.nodes[n];
+        let mut result = Changed::new();
+        for (&e, new) in changed {
+            let old = self.column(node.inputs[0], e);
+            for &(at, weight) in &self.readers[n][0][e] {
+                let w = self.weights[n][weight as usize];
+                if w != 0.0 {
+                    let at = at as usize;
+                    let column = result.entry(at).or_insert_with(|| self.column(node.output, at).to_vec());
+                    column.iter_mut().zip(new.iter().zip(old)).for_each(|(v, (a, b))| *v += w * (a - b));
+                }
+            }
+        }
+        result
+    }
+
+    /// What another node makes of changed inputs.
+    fn recomputed(&self, n: usize, changed: &[Changed]) -> Changed {
+        let node = &self.model.nodes[n];
+        let mut result = Changed::new();
+        for (operand, &v) in node.inputs.iter().enumerate() {
+            for &e in changed[v].keys() {
+                for &(at, _) in &self.readers[n][operand][e] {
+                    result.entry(at as usize).or_default();
+                }
+            }
+        }
+        let of = |v: ValueId, e: usize| changed[v].get(&e).map_or_else(|| self.column(v, e), Vec::as_slice);
+        result.retain(|&at, column| {
+            column.resize(self.samples, 0.0);
+            self.element(n, at, &of, column);
+            column[..] != *self.column(node.output, at)
+        });
+        result
+    }
+
+    /// Element `at` of a node that is no layer, from its operands.
+    fn element<'b>(&'b self, n: usize, at: usize, of: &dyn Fn(ValueId, usize) -> &'b [f64], to: &mut [f64]) {
+        let node = &self.model.nodes[n];
+        let first = node.inputs[0];
+        match &self.programs[n] {
+            Program::Pool(taps, channels) | Program::Average(taps, channels) => {
+                column::pooled(&node.op, taps.under(at / channels, at % channels).map(|e| of(first, e)), to);
+            }
+            Program::Move(map) => match map[at] {
+                Some((which, e)) => to.copy_from_slice(of(node.inputs[which as usize], e as usize)),
+                None => to.fill(0.0),
+            },
+            Program::Plain | Program::Layer(_) => {
+                let second = node.inputs.get(1).copied().unwrap_or(first);
+                column::elementwise(&node.op, at, of(first, at), of(second, at), to);
+            }
+        }
+    }
+
+    /// All values anew.
+    fn evaluate(&mut self) {
+        for n in 0..self.model.nodes.len() {
+            let output = self.model.nodes[n].output;
+            let mut out = vec![0.0; self.model.len_of(output) * self.samples];
+            if let Program::Layer(layer) = &self.programs[n] {
+                let (outputs, input) = (layer.bias.len().max(1), self.model.nodes[n].inputs[0]);
+                for (at, to) in out.chunks_exact_mut(self.samples.max(1)).enumerate() {
+                    let (p, o) = (at / outputs, at % outputs);
+                    to.fill(self.biases[n][o]);
+                    for k in 0..layer.taps.patch {
+                        let w = self.weights[n][k * outputs + o];
+                        if let Some(e) = layer.taps.element(p, k, o).filter(|_| w != 0.0) {
+                            to.iter_mut().zip(self.column(input, e)).for_each(|(to, x)| *to += w * x);
+                        }
+                    }
+                }
+            } else {
+                let of = |v: ValueId, e: usize| self.column(v, e);
+                for (at, to) in out.chunks_exact_mut(self.samples.max(1)).enumerate() {
+                    self.element(n, at, &of, to);
+                }
+            }
+            self.values[output] = out;
+        }
+    }
+}
+
+/// See [`Variants::readers`].
+fn readers(model: &FixedModel, n: usize, program: &Program) -> Vec<Vec<Vec<(u32, u32)>>> {
+    let node = &model.nodes[n];
+    let mut lists: Vec<Vec<Vec<(u32, u32)>>> = node.inputs.iter().map(|&v| vec![Vec::new(); model.len_of(v)]).collect();
+    match program {
+        Program::Layer(layer) => {
+            let outputs = layer.bias.len();
+            for (p, k, o) in (0..layer.taps.positions)
+                .flat_map(|p| (0..layer.taps.patch).flat_map(move |k| (0..outputs).map(move |o| (p, k, o))))
+            {
+                if let Some(e) = layer.taps.element(p, k, o) {
+                    lists[0][e].push(((p * outputs + o) as u32, (k * outputs + o) as u32));
+                }
+            }
+        }
+        Program::Pool(taps, channels) | Program::Average(taps, channels) => {
+            for at in 0..taps.positions * channels {
+                taps.under(at / channels, at % channels).for_each(|e| lists[0][e].push((at as u32, 0)));
+            }
+        }
+        Program::Move(map) => {
+            for (at, from) in map.iter().enumerate() {
+                if let Some((which, e)) = *from {
+                    lists[which as usize][e as usize].push((at as u32, 0));
+                }
+            }
+        }
+        Program::Plain => {
+            lists.iter_mut().for_each(|list| list.iter_mut().enumerate().for_each(|(e, to)| to.push((e as u32, 0))));
+        }
+    }
+    lists
+}
