@@ -3,8 +3,8 @@
 //!
 //! `kif` trains `f` and `i`; `kbi` trains `b` and `i`, and `f = b − i`. Widths round half to even before they are used.
 
-use super::kif::{Kif, exp2i, rhe};
-use super::model::{QDense, QOp, Quantizer, Range};
+use super::kif::{Kif, ceil_log2, exp2i, rhe};
+use super::model::{QDense, QOp, Quantizer, Range, fractional_bits};
 use super::rounding::Overflow;
 
 /// A layer with HGQ2 quantizers on its weights and its bias: they clip at trainable integer bits.
@@ -87,6 +87,35 @@ impl Quantizer {
     }
 }
 
+impl Quantizer {
+    /// Gives group `g` of a saturating quantizer the fewest bits that hold `value`; 0 needs none and changes nothing.
+    pub fn hold(&mut self, g: usize, value: f64) {
+        if value == 0.0 || !value.is_finite() {
+            return;
+        }
+        let f = fractional_bits(value);
+        let (first, integer) = match &mut self.range {
+            Range::Traced | Range::Tracked { .. } => return,
+            Range::Saturating { keep_negative, i, symmetric } | Range::SaturatingKbi { keep_negative, i, symmetric } => {
+                let integer = integer_bits(value, f, *symmetric);
+                if let (Some(keep), Some(i)) = (keep_negative.get_mut(g), i.get_mut(g)) {
+                    *keep |= value < 0.0;
+                    *i = integer as f32;
+                }
+                (self.f.get_mut(g), integer)
+            }
+        };
+        if let Some(first) = first {
+            *first = if matches!(self.range, Range::SaturatingKbi { .. }) { (f + integer) as f32 } else { f as f32 };
+        }
+    }
+}
+
+/// The fewest integer bits that hold `v`, not 0, on the grid `2^-f`.
+pub(super) fn integer_bits(v: f64, f: i32, symmetric: bool) -> i32 {
+    ceil_log2(v.abs() + if v < 0.0 && !symmetric { 0.0 } else { exp2i(-f) })
+}
+
 impl QOp {
     /// The layer of an operation with weights, whatever quantizes them.
     pub fn layer(&self) -> Option<&QDense> {
@@ -132,6 +161,14 @@ mod tests {
         let symmetric = quantizer(2.0, 0.0, true, false);
         assert_eq!(of(&symmetric), [-0.75, -0.75, -0.75, 0.25, 0.75, 0.75]);
         assert_eq!((sat.counted_bits(format), symmetric.counted_bits(format)), (3, 2));
+        for (kbi, symmetric, value) in [(true, true, -2.0), (true, false, -2.0), (false, true, 0.375), (false, false, -6.5)] {
+            let mut q = quantizer(2.0, 0.0, symmetric, kbi);
+            q.hold(0, value);
+            let format = q.trained_formats()[0];
+            assert_eq!(q.quantize(value, format), value);
+            let fewer = Kif { integer: format.integer - 1, ..format };
+            assert_ne!(q.quantize(value, fewer), value, "{format:?}");
+        }
         let empty = quantizer(1.0, -1.0, true, false);
         assert_eq!(empty.quantize(-5.0, empty.trained_formats()[0]), 0.0);
     }

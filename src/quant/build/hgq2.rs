@@ -4,8 +4,9 @@
 //! annotated and not trained stays as it is. Activations are `kif` (spec B1.4), saturating or tracked.
 
 use crate::quant::bias;
-use crate::quant::kif::{ceil_log2, exp2i, rhe};
+use crate::quant::kif::rhe;
 use crate::quant::model::{BiasBits, Model, QDense, QOp, Quantizer, Range, round_half_up};
+use crate::quant::saturating::integer_bits;
 use crate::quant::{Groups, Rounding, SaturatingDense};
 
 /// Which of HGQ2's quantizers.
@@ -78,7 +79,7 @@ fn needed(v: f64, f: i32, symmetric: bool) -> i32 {
     if q == 0.0 || !q.is_finite() {
         return i32::MIN;
     }
-    ceil_log2(q.abs() + if q < 0.0 && !symmetric { 0.0 } else { exp2i(-f) })
+    integer_bits(q, f, symmetric)
 }
 
 fn constant(groups: Groups, f: &[f32], i: &[i32], how: Hgq2) -> Quantizer {

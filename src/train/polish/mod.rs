@@ -15,7 +15,7 @@ use crate::quant::exact::variants::{Change, Parameter, Variants};
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedDense, FixedModel, FixedOp, Model, QDense, QOp, fractional_bits};
 use crate::quant::taps::Taps;
-use crate::quant::{BiasBits, ebops};
+use crate::quant::{BiasBits, Groups, ebops};
 use moves::Move;
 use objective::Objective;
 use rayon::prelude::*;
@@ -91,7 +91,7 @@ fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds) -> Vec<L
     let topology = Topology::new(model);
     let mut found = Vec::new();
     for (node, (exact, latent)) in fixed.nodes.iter().zip(&model.nodes).enumerate() {
-        let (FixedOp::Dense(d), QOp::Dense(q)) = (&exact.op, &latent.op) else { continue };
+        let (FixedOp::Dense(d), Some(q)) = (&exact.op, latent.op.layer()) else { continue };
         if !q.trainable {
             continue;
         }
@@ -102,13 +102,15 @@ fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds) -> Vec<L
         let elementwise = q.weight_groups.is_elementwise();
         let weight_f = |e: usize| if elementwise { MAX_F } else { q.weight_f[q.weight_groups.of(e)].round_ties_even() as i32 };
         let elements = 0..d.inputs * d.outputs;
-        found.push(Layer {
-            node,
-            dense: d,
-            bits: elements.clone().map(bits).collect(),
-            bias_f: bias_f(model, &topology, node, q),
-            weight_f: elements.map(weight_f).collect(),
-        });
+        let (bias_f, weight_f) = match &latent.op {
+            // shared widths have a range that others need, too: nothing moves
+            QOp::SaturatingDense(s) => {
+                let own = |groups: &Groups, f: Vec<i32>| if groups.is_elementwise() { f } else { Vec::new() };
+                (own(&s.bias.groups, s.bias.rounded_f()), own(&s.weight.groups, vec![MAX_F; elements.len()]))
+            }
+            _ => (bias_f(model, &topology, node, q), elements.clone().map(weight_f).collect()),
+        };
+        found.push(Layer { node, dense: d, bits: elements.map(bits).collect(), bias_f, weight_f });
     }
     found
 }
@@ -179,8 +181,7 @@ impl Search<'_> {
         let mut count = (helping.len() / TAKEN).max(1).min(helping.len());
         while count > 0 {
             let changes: Vec<Change> = helping[..count].iter().map(|h| h.1).collect();
-            let undo: Vec<Change> =
-                changes.iter().map(|c| Change { value: self.variants.value(c.node, c.what), ..*c }).collect();
+            let undo: Vec<Change> = changes.iter().map(|c| Change { value: self.variants.value(c.node, c.what), ..*c }).collect();
             self.variants.apply(&changes);
             let losses = self.all_losses();
             if mean(&losses) < before {
@@ -196,9 +197,7 @@ impl Search<'_> {
     fn moves(&self, layer: &Layer) -> Vec<Move> {
         let node = layer.node;
         let value = |what: Parameter| self.variants.value(node, what);
-        let weight = |e: usize| {
-            moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], false)
-        };
+        let weight = |e: usize| moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], false);
         let bias = |(o, &f): (usize, &i32)| moves::bias(node, o, value(Parameter::Bias(o)), f);
         let weights = (0..layer.weight_f.len()).flat_map(weight);
         weights.chain(layer.bias_f.iter().enumerate().flat_map(bias)).collect()
@@ -248,7 +247,23 @@ fn mean(values: &[f64]) -> f64 {
 fn with_changes(model: &Model, changes: &[Change]) -> Model {
     let mut model = model.clone();
     for &Change { node, what, value } in changes {
-        let QOp::Dense(d) = &mut model.nodes[node].op else { continue };
+        let d = match &mut model.nodes[node].op {
+            QOp::Dense(d) => d,
+            QOp::SaturatingDense(s) => {
+                match what {
+                    Parameter::Bias(o) => {
+                        s.layer.bias[o] = value as f32;
+                        s.bias.hold(o, value);
+                    }
+                    Parameter::Weight(e) => {
+                        s.layer.weight[e] = value as f32;
+                        s.weight.hold(e, value);
+                    }
+                }
+                continue;
+            }
+            _ => continue,
+        };
         d.declared = None;
         match what {
             Parameter::Bias(o) => d.bias[o] = value as f32,
