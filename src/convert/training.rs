@@ -159,12 +159,13 @@ pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &
     let mut checkpoints = Checkpoints::new(job, keeper)?;
     let resume = checkpoints.load(clock);
     let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
-    let mut fitted = fit(model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
-        FitError::Canceled => Error::Canceled,
-        FitError::Diverged => Error::Data(vec![e.to_string()]),
-        FitError::Train(e) => training_error(e),
-        FitError::Score(e) => Error::Internal(e),
-    })?;
+    let mut fitted =
+        fit(model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
+            FitError::Canceled => Error::Canceled,
+            FitError::Diverged => Error::Data(vec![e.to_string()]),
+            FitError::Train(e) => training_error(e),
+            FitError::Score(e) => Error::Internal(e),
+        })?;
     if config.polish && config.optimize.weights {
         let how = Polishing { set: &set, rows: &order, input_widths: &widths, loss: &options.loss };
         polish_front(&mut fitted.front, &options.goal, judge, &how, cancel)?;
@@ -173,7 +174,13 @@ pub fn train(t: &Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &
 }
 
 /// Polishes the members of the front that a job may want, and offers the results to it.
-fn polish_front(front: &mut Front<Model>, goal: &Goal, judge: &Judge, how: &Polishing, cancel: &AtomicBool) -> Result<(), Error> {
+fn polish_front(
+    front: &mut Front<Model>,
+    goal: &Goal,
+    judge: &Judge,
+    how: &Polishing,
+    cancel: &AtomicBool,
+) -> Result<(), Error> {
     for number in worth_polishing(front, goal) {
         let Point { epoch, payload, .. } = &number;
         let exactly = judge.judge(payload)?;

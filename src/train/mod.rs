@@ -11,8 +11,8 @@ pub mod kernel;
 pub mod loss;
 pub mod op;
 pub mod params;
-pub mod pareto;
 pub mod polish;
+pub mod pareto;
 pub mod schedule;
 pub mod state;
 

@@ -110,7 +110,13 @@ fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds) -> Vec<L
             }
             _ => (bias_f(model, &topology, node, q), elements.clone().map(weight_f).collect()),
         };
-        found.push(Layer { node, dense: d, bits: elements.map(bits).collect(), bias_f, weight_f });
+        found.push(Layer {
+            node,
+            dense: d,
+            bits: elements.map(bits).collect(),
+            bias_f,
+            weight_f,
+        });
     }
     found
 }
@@ -181,7 +187,8 @@ impl Search<'_> {
         let mut count = (helping.len() / TAKEN).max(1).min(helping.len());
         while count > 0 {
             let changes: Vec<Change> = helping[..count].iter().map(|h| h.1).collect();
-            let undo: Vec<Change> = changes.iter().map(|c| Change { value: self.variants.value(c.node, c.what), ..*c }).collect();
+            let undo: Vec<Change> =
+                changes.iter().map(|c| Change { value: self.variants.value(c.node, c.what), ..*c }).collect();
             self.variants.apply(&changes);
             let losses = self.all_losses();
             if mean(&losses) < before {
@@ -197,7 +204,9 @@ impl Search<'_> {
     fn moves(&self, layer: &Layer) -> Vec<Move> {
         let node = layer.node;
         let value = |what: Parameter| self.variants.value(node, what);
-        let weight = |e: usize| moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], false);
+        let weight = |e: usize| {
+            moves::weight(node, e, value(Parameter::Weight(e)), layer.bits[e], layer.weight_f[e], false)
+        };
         let bias = |(o, &f): (usize, &i32)| moves::bias(node, o, value(Parameter::Bias(o)), f);
         let weights = (0..layer.weight_f.len()).flat_map(weight);
         weights.chain(layer.bias_f.iter().enumerate().flat_map(bias)).collect()

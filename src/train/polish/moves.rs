@@ -26,7 +26,10 @@ pub fn weight(node: usize, at: usize, w: f64, bits: f64, max_f: i32, finer: bool
     values
         .into_iter()
         .filter(|&v| v != w && (v == 0.0 || fractional_bits(v) <= max_f))
-        .map(|value| Move { change: Change { node, what: Parameter::Weight(at), value }, ebops: bits * (width(value) - now) })
+        .map(|value| Move {
+            change: Change { node, what: Parameter::Weight(at), value },
+            ebops: bits * (width(value) - now),
+        })
         .collect()
 }
 
