@@ -110,13 +110,7 @@ fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds) -> Vec<L
             }
             _ => (bias_f(model, &topology, node, q), elements.clone().map(weight_f).collect()),
         };
-        found.push(Layer {
-            node,
-            dense: d,
-            bits: elements.map(bits).collect(),
-            bias_f,
-            weight_f,
-        });
+        found.push(Layer { node, dense: d, bits: elements.map(bits).collect(), bias_f, weight_f });
     }
     found
 }
