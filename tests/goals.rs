@@ -1,4 +1,4 @@
-//! What a job can ask for: a β ramp, a target, an allowed loss, frozen parts, shared widths; and what it gets when that cannot be had.
+//! What a job can ask for: a β ramp, a target, an allowed loss, frozen parts, shared widths, HGQ2's quantizers; and what it gets when that cannot be had.
 
 mod common;
 #[path = "support/hls4ml.rs"]
@@ -125,4 +125,31 @@ fn a_canceled_job_ends_within_a_batch() {
     );
     assert!(matches!(result, Err(Error::Canceled)));
     assert_eq!(epochs, 1);
+}
+
+/// A single bit of difference between the trained model and the proxy on the calibration data fails the job.
+#[test]
+fn hgq2_quantizers_reach_a_target_with_an_exact_proxy() {
+    let d = digits();
+    for (quantizers, more) in [
+        ("hgq2_kif", r#""overflow": "sat_sym""#),
+        ("hgq2_kif", r#""overflow": "sat", "granularity": {"weights": "channel"}"#),
+        ("hgq2_kbi", r#""activation_overflow": "wrap""#),
+    ] {
+        let json = format!(r#"{{"epochs": 40, "threads": 1, "target_ebops": 8000, "quantizers": "{quantizers}", {more}}}"#);
+        let done = d.convert(&json).unwrap();
+        assert_eq!(done.report["verification"]["mismatches"], 0, "{json}");
+        assert_eq!(done.report["config"]["quantizers"], quantizers);
+        let (source, proxy) = (&done.report["source"]["metric"], &done.report["proxy"]["metric"]);
+        let drop = source.as_f64().unwrap() - proxy.as_f64().unwrap();
+        assert!(done.ebops <= 8000 && drop < 0.04, "{json}: {} EBOPs, {source} became {proxy}", done.ebops);
+    }
+}
+
+#[test]
+fn overflow_belongs_to_hgq2() {
+    let faults = JobConfig::from_json(br#"{"overflow": "sat", "activation_overflow": "wrap"}"#).unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].starts_with("config: overflow: ") && faults[1].starts_with("config: activation_overflow: "), "{faults:?}");
+    assert!(JobConfig::from_json(br#"{"quantizers": "hgq3"}"#).is_err());
 }

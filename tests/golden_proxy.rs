@@ -10,7 +10,7 @@ use hgq_onnx::quant::{
     BiasBits, FixedModel, FixedOp, FixedQuantizer, Groups, Kif, Model, Overflow, QDense, QOp, Quantizer, Range, Rounding, ebops,
     interval,
 };
-use hgq_onnx::trace::{FormatOptions, fix, formats, freeze, trace_minmax};
+use hgq_onnx::trace::{FormatOptions, fix, formats, trace_minmax};
 use support::{Arrays, fixture, json};
 
 const LAYERS: [&str; 3] = ["q", "d0", "d1"];
@@ -102,7 +102,7 @@ fn check(name: &str) {
             else {
                 panic!("{l} is no quantizer")
             };
-            let f = freeze::rounded_f(q);
+            let f = q.rounded_f();
             let (min, max) = (got(l, "min"), got(l, "max"));
             for e in 0..fq.formats.len() {
                 let g = q.groups.of(e);
@@ -133,7 +133,7 @@ fn check(name: &str) {
     let mut open = fix(&m, &ranges, &FormatOptions { cover_factor: 1.0, lower_annotated: true }).unwrap();
     for &node in &quantizers(&m) {
         if let (FixedOp::Quantize(q), QOp::Quantizer(t)) = (&mut open.nodes[node].op, &m.nodes[node].op) {
-            let f = t.groups.expand(&freeze::rounded_f(t));
+            let f = t.groups.expand(&t.rounded_f());
             q.formats = f.iter().map(|&f| Kif::new(true, 12, f)).collect();
         }
     }

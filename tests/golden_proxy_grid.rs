@@ -11,7 +11,7 @@ use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::FixedTensor;
 use hgq_onnx::quant::{FixedModel, FixedOp, FixedQuantizer, Kif, Overflow, QOp, Rounding, ebops, interval};
-use hgq_onnx::trace::{FormatOptions, fix, formats, freeze, trace_minmax};
+use hgq_onnx::trace::{FormatOptions, fix, formats, trace_minmax};
 use hgq_onnx::verify::fixed::Program;
 use serde_json::Value;
 use support::{Arrays, Chain, fixture, json, pooling, window};
@@ -141,7 +141,7 @@ impl<'a> Net<'a> {
                 };
                 let layer = node.name.trim_end_matches("_q");
                 let got = |what: &str| z.get(&format!("{prefix}|{layer}|{what}"));
-                let f = freeze::rounded_f(q);
+                let f = q.rounded_f();
                 for (e, &format) in fq.formats.iter().enumerate() {
                     let g = q.groups.of(e);
                     if q.groups.is_elementwise() {

@@ -52,6 +52,15 @@ pub struct Overrides {
     /// Adam's step size for bit widths [default: 0.02]
     #[arg(long, value_name = "RATE")]
     pub bits_learning_rate: Option<f32>,
+    /// Which bit widths are trained: HGQ v1's fractional ones, or HGQ2's with integer bits of weights and biases [default: hgq1]
+    #[arg(long, value_name = "NAME", value_parser = named(["hgq1", "hgq2_kif", "hgq2_kbi"]))]
+    pub quantizers: Option<String>,
+    /// Where HGQ2's weights and biases clip [default: sat_sym]
+    #[arg(long, value_name = "NAME", value_parser = named(["sat", "sat_sym"]))]
+    pub overflow: Option<String>,
+    /// Whether activations beside HGQ2's weights clip at trained bits or follow the data [default: sat]
+    #[arg(long, value_name = "NAME", value_parser = named(["sat", "wrap"]))]
+    pub activation_overflow: Option<String>,
     /// Nodes whose parameters stay as they are, by name; `*` stands for any characters
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub freeze: Vec<String>,
@@ -169,6 +178,15 @@ impl Overrides {
         }
         if let Some(text) = &self.class_weights {
             config.class_weights = Some(class_weights(text)?);
+        }
+        if let Some(name) = &self.quantizers {
+            config.quantizers = spelled("quantizers", name)?;
+        }
+        if let Some(name) = &self.overflow {
+            config.overflow = Some(spelled("overflow", name)?);
+        }
+        if let Some(name) = &self.activation_overflow {
+            config.activation_overflow = Some(spelled("activation_overflow", name)?);
         }
         if let Some(name) = &self.form {
             config.proxy.form = spelled("proxy.form", name)?;

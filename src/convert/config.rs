@@ -2,6 +2,7 @@
 
 use super::layers::LayerConfig;
 use crate::quant::Granularity;
+use crate::quant::build::Hgq2;
 use serde::{Deserialize, Serialize};
 
 /// What a job does. `JobConfig::default()` is the recipe of `docs/training.md`.
@@ -41,6 +42,12 @@ pub struct JobConfig {
     /// Search behind the training: single weights and biases move by a bit where that lowers the loss and costs no EBOPs.
     pub polish: bool,
     pub granularity: GranularityConfig,
+    /// Which widths are trained (docs/quantizers.md).
+    pub quantizers: QuantizersName,
+    /// Outside the range of HGQ2's weights and biases; default: `sat_sym` (spec B1.4).
+    pub overflow: Option<OverflowName>,
+    /// Outside the range of hidden activations and inputs beside HGQ2's weights; default: `sat`.
+    pub activation_overflow: Option<ActivationOverflowName>,
     pub init_bits: InitBits,
     /// Rounding of quantizers that the file does not annotate.
     pub rounding: RoundingName,
@@ -82,6 +89,9 @@ impl Default for JobConfig {
             group_norm: true,
             polish: true,
             granularity: GranularityConfig::default(),
+            quantizers: QuantizersName::default(),
+            overflow: None,
+            activation_overflow: None,
             init_bits: InitBits::default(),
             rounding: RoundingName::HalfUp,
             cover_factor: 1.0,
@@ -251,6 +261,36 @@ pub enum RoundingName {
     Floor,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuantizersName {
+    /// Fractional bits; integer bits of weights follow from the weights.
+    #[default]
+    Hgq1,
+    /// Fractional and integer bits of weights, biases and activations.
+    Hgq2Kif,
+    /// Bits and integer bits of weights and biases, `kif` for activations.
+    Hgq2Kbi,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverflowName {
+    /// Clip to `[−2^i, 2^i − 2^-f]`.
+    Sat,
+    /// Clip to `±(2^i − 2^-f)`.
+    SatSym,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationOverflowName {
+    /// Clip at trained integer bits.
+    Sat,
+    /// No bounds in training; integer bits follow the data (HGQ2's WRAP).
+    Wrap,
+}
+
 /// How the proxy is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -366,6 +406,9 @@ impl JobConfig {
         need(self.gamma.is_finite() && self.gamma >= 0.0, "gamma: not negative");
         need(self.target_ebops.is_none_or(|t| t.is_finite() && t >= 1.0), "target_ebops: at least 1");
         need(self.max_metric_drop.is_none_or(|t| t.is_finite() && t >= 0.0), "max_metric_drop: not negative");
+        let v1 = self.quantizers == QuantizersName::Hgq1;
+        need(!v1 || self.overflow.is_none(), "overflow: only with quantizers hgq2_kif or hgq2_kbi");
+        need(!v1 || self.activation_overflow.is_none(), "activation_overflow: only with quantizers hgq2_kif or hgq2_kbi");
         need((0.0..=1.0).contains(&self.teacher_weight), "teacher_weight: between 0 and 1");
         let bits = |v: f32| (-8.0..=23.0).contains(&v);
         need(bits(self.init_bits.weights), "init_bits.weights: between -8 and 23");
@@ -389,6 +432,17 @@ impl JobConfig {
         need(self.parallel_factor != Some(0), "parallel_factor: at least 1");
         need(matches!(self.hls4ml.io_type.as_str(), "io_parallel" | "io_stream"), "hls4ml.io_type: io_parallel or io_stream");
         if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// HGQ2's quantizers, where they are asked for.
+    pub fn hgq2(&self) -> Option<Hgq2> {
+        let kbi = match self.quantizers {
+            QuantizersName::Hgq1 => return None,
+            QuantizersName::Hgq2Kif => false,
+            QuantizersName::Hgq2Kbi => true,
+        };
+        let symmetric = self.overflow != Some(OverflowName::Sat);
+        Some(Hgq2 { kbi, symmetric, tracked: self.activation_overflow == Some(ActivationOverflowName::Wrap) })
     }
 
     /// Threads to use: as asked, else the cores of this machine, at most 8.

@@ -8,7 +8,6 @@ use crate::onnx::limits::Limits;
 use crate::quant::exact::MinMax;
 use crate::quant::{QOp, ebops, interval};
 use crate::trace::freeze::freeze;
-use crate::trace::trained_formats;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -107,7 +106,7 @@ fn annotated_ebops(source: &prepare::Source, out: &mut Value) {
         .model
         .nodes
         .iter()
-        .map(|n| if let QOp::Quantizer(q) = &n.op { Some(q.groups.expand(&trained_formats(q))) } else { None })
+        .map(|n| if let QOp::Quantizer(q) = &n.op { Some(q.groups.expand(&q.trained_formats())) } else { None })
         .collect();
     if let Ok(fixed) = freeze(&built.model, &formats)
         && let Ok(bounds) = interval::bounds(&fixed)

@@ -275,6 +275,7 @@ pub(super) fn quantizers(
         },
         parallel_factor: config.parallel_factor,
         rules: layers::rules(config),
+        hgq2: config.hgq2(),
     };
     build(&source.graph, &ranges, &options).map_err(|faults| {
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };

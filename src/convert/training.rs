@@ -133,7 +133,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         overhead,
         engine: EngineOptions {
             threads: config.thread_count(),
-            group_norm: config.group_norm,
+            // HGQ2 takes plain sums (spec B1.3)
+            group_norm: config.group_norm && config.hgq2().is_none(),
             isa: None,
             train_weights: config.optimize.weights,
             train_bits: config.optimize.bits,

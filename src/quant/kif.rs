@@ -67,6 +67,11 @@ pub fn exp2i(e: i32) -> f64 {
     f64::from_bits(((e.clamp(-1022, 1023) + 1023) as u64) << 52)
 }
 
+/// A latent width as it is used: round half to even. Exact formats stay within what an f64 can scale by.
+pub fn rhe(v: f32) -> i32 {
+    v.round_ties_even().clamp(-126.0, 126.0) as i32
+}
+
 /// `⌊log2 x⌋` of a positive normal number, exact.
 pub fn floor_log2(x: f64) -> i32 {
     ((x.to_bits() >> 52) & 0x7ff) as i32 - 1023

@@ -1,5 +1,6 @@
 //! Fixed point: formats, rounding, quantizers, QONNX annotations, EBOPs and exact evaluation. No training here.
 
+pub mod bias;
 pub mod build;
 pub mod ebops;
 pub mod exact;
@@ -10,6 +11,7 @@ pub mod model;
 pub mod qonnx;
 pub mod rescale;
 pub mod rounding;
+pub mod saturating;
 pub mod table;
 pub mod taps;
 
@@ -20,3 +22,4 @@ pub use model::{
     QOp, Quantizer, Range,
 };
 pub use rounding::{Overflow, Rounding};
+pub use saturating::{SaturatingDense, Saturation};

@@ -3,6 +3,7 @@
 use super::groups::Groups;
 use super::kif::Kif;
 use super::rounding::{Overflow, Rounding};
+use super::saturating::SaturatingDense;
 use crate::graph::{Dag, Merge, Window};
 
 /// A graph whose weights, biases and activations carry quantizers.
@@ -13,6 +14,8 @@ pub type Model = Dag<QOp>;
 pub enum QOp {
     Quantizer(Quantizer),
     Dense(QDense),
+    /// The same with HGQ2's quantizers on weights and bias.
+    SaturatingDense(Box<SaturatingDense>),
     /// Fixed element-wise scale and shift on exact constants; not trained.
     Affine(FixedAffine),
     Relu,
@@ -43,7 +46,8 @@ pub enum QOp {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantizer {
     pub groups: Groups,
-    /// Fractional bits per group, latent: used as `rhe(f)` (round half to even), spec A1.2.
+    /// Fractional bits per group, latent: used as `rhe(f)` (round half to even), spec A1.2. The bits `b` of
+    /// [`Range::SaturatingKbi`].
     pub f: Vec<f32>,
     pub range: Range,
     pub rounding: Rounding,
@@ -61,6 +65,11 @@ pub enum Range {
     Traced,
     /// HGQ2 SAT / SAT_SYM: clips at trainable integer bits (spec B1.1). One entry per group.
     Saturating { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
+    /// The same in HGQ2's other parametrisation: `b` bits without the sign and `i` are trained, `f = b − i` (spec B1.1).
+    SaturatingKbi { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
+    /// HGQ2 WRAP: unlimited in training, where `i` follows the largest magnitude of each batch and decays (spec B1.2); traced
+    /// afterwards. One entry per group.
+    Tracked { i: Vec<f32> },
 }
 
 /// Mean under a window: `y = reciprocal·Σ x`, one group per channel, padding counts as zeros. The reciprocal is exact where the divisor

@@ -1,21 +1,12 @@
 //! Trainable model + formats of its quantizers → the exact model. Weights and biases are quantized here, once.
 
 use super::TraceError;
-use crate::quant::kif::{Kif, exp2i, floor_log2};
+use crate::quant::bias;
+use crate::quant::kif::{Kif, exp2i, floor_log2, rhe};
 use crate::quant::model::{
-    BiasBits, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer, Range,
+    BiasBits, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer,
 };
-use crate::quant::{Overflow, Rounding};
-
-/// Fractional bits as integers, one per group: round half to even, clipped as in training (spec A1.2).
-pub fn rounded_f(q: &Quantizer) -> Vec<i32> {
-    q.f.iter().map(|&f| rhe(f.min(q.max_f))).collect()
-}
-
-/// Round half to even.
-pub fn rhe(v: f32) -> i32 {
-    v.round_ties_even().clamp(-126.0, 126.0) as i32
-}
+use crate::quant::{Overflow, Rounding, SaturatingDense};
 
 /// The exact model with `formats[node]` for every quantizer node.
 ///
@@ -27,9 +18,10 @@ pub fn freeze(model: &Model, formats: &[Option<Vec<Kif>>]) -> Result<FixedModel,
             QOp::Quantizer(q) => FixedOp::Quantize(FixedQuantizer {
                 formats: formats.get(index).cloned().flatten().unwrap_or_default(),
                 rounding: q.rounding,
-                overflow: overflow(q),
+                overflow: q.overflow(),
             }),
             QOp::Dense(d) => FixedOp::Dense(dense(model, index, d)?),
+            QOp::SaturatingDense(s) => FixedOp::Dense(saturating(&model.nodes[index].name, s)?),
             QOp::Affine(a) => FixedOp::Affine(a.clone()),
             QOp::Relu => FixedOp::Relu,
             QOp::LeakyRelu { log2_slope } => FixedOp::LeakyRelu { log2_slope: *log2_slope },
@@ -51,15 +43,24 @@ pub fn freeze(model: &Model, formats: &[Option<Vec<Kif>>]) -> Result<FixedModel,
     })
 }
 
-fn overflow(q: &Quantizer) -> Overflow {
-    match q.range {
-        Range::Saturating { symmetric: true, .. } => Overflow::SatSym,
-        _ => Overflow::Sat,
-    }
+/// Constants and their widths.
+struct Constants {
+    values: Vec<f64>,
+    bits: Vec<u16>,
+}
+
+/// Quantized with saturation (spec B1.1).
+fn saturating(node: &str, s: &SaturatingDense) -> Result<FixedDense, TraceError> {
+    let constants = |q: &Quantizer, latent: &[f32]| {
+        let formats = q.groups.expand(&q.trained_formats());
+        let values = latent.iter().zip(&formats).map(|(&v, &k)| q.quantize(v.into(), k)).collect();
+        Constants { values, bits: formats.iter().map(|&k| q.counted_bits(k).clamp(0, u16::MAX as i32) as u16).collect() }
+    };
+    fixed(node, &s.layer, constants(&s.weight, &s.layer.weight), constants(&s.bias, &s.layer.bias))
 }
 
 fn dense(model: &Model, index: usize, d: &QDense) -> Result<FixedDense, TraceError> {
-    let fault = |what: &str| TraceError::Weight { node: model.nodes[index].name.clone(), what: what.into() };
+    let node = &model.nodes[index].name;
     let mut weight = Vec::with_capacity(d.weight.len());
     let mut weight_bits = Vec::with_capacity(d.weight.len());
     for (e, &w) in d.weight.iter().enumerate() {
@@ -74,23 +75,31 @@ fn dense(model: &Model, index: usize, d: &QDense) -> Result<FixedDense, TraceErr
     let (bias, bias_f): (Vec<f64>, Vec<i32>) = match &d.bias_bits {
         BiasBits::Own(f) => (d.bias.iter().zip(f).map(|(&b, &f)| round_to(b as f64, f, Rounding::HalfUp)).collect(), f.clone()),
         BiasBits::Activation => {
-            let quantizer = activation_quantizer(model, index)
-                .ok_or_else(|| fault("its bias takes its bits from a quantizer behind the layer, and there is none"))?;
-            let (f, rounding) = bias_grid(quantizer, d.outputs);
-            (d.bias.iter().zip(&f).map(|(&b, &f)| round_to(b as f64, f, rounding)).collect(), f)
+            let quantizer = bias::quantizer(model, index)
+                .ok_or_else(|| fault(node, "its bias takes its bits from a quantizer behind the layer, and there is none"))?;
+            let f = bias::grid(quantizer, d.outputs);
+            (d.bias.iter().zip(&f).map(|(&b, &f)| round_to(b as f64, f, quantizer.rounding)).collect(), f)
         }
     };
     let bias_bits = match &d.declared {
         Some(declared) => declared.bias.iter().map(|&k| width(k)).collect(),
         None => bias.iter().zip(&bias_f).map(|(&b, &f)| surrogate_width(b, f)).collect(),
     };
+    fixed(node, d, Constants { values: weight, bits: weight_bits }, Constants { values: bias, bits: bias_bits })
+}
+
+fn fault(node: &str, what: &str) -> TraceError {
+    TraceError::Weight { node: node.into(), what: what.into() }
+}
+
+fn fixed(node: &str, d: &QDense, weight: Constants, bias: Constants) -> Result<FixedDense, TraceError> {
     Ok(FixedDense {
         inputs: d.inputs,
         outputs: d.outputs,
-        weight: FixedTensor::from_f64(&weight).ok_or_else(|| fault("its weights do not fit one 62-bit grid"))?,
-        bias: FixedTensor::from_f64(&bias).ok_or_else(|| fault("its bias does not fit one 62-bit grid"))?,
-        weight_bits,
-        bias_bits,
+        weight: FixedTensor::from_f64(&weight.values).ok_or_else(|| fault(node, "its weights do not fit one 62-bit grid"))?,
+        bias: FixedTensor::from_f64(&bias.values).ok_or_else(|| fault(node, "its bias does not fit one 62-bit grid"))?,
+        weight_bits: weight.bits,
+        bias_bits: bias.bits,
         window: d.window.clone(),
         ebops_scale: d.ebops_scale,
     })
@@ -109,29 +118,4 @@ fn width(k: Kif) -> u16 {
 /// `⌊log2|q|⌋ + 1 + f`, the width HGQ2 gives a trained value.
 fn surrogate_width(q: f64, f: i32) -> u16 {
     if q == 0.0 { 0 } else { (floor_log2(q.abs()) + 1 + f).clamp(0, u16::MAX as i32) as u16 }
-}
-
-/// The quantizer that a layer's bias takes its bits from: the next one behind it, through activations that keep the grid.
-pub fn activation_quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
-    let mut value = model.nodes[node].output;
-    loop {
-        let consumers = model.consumers(value);
-        let next = &model.nodes[*consumers.first()?];
-        match &next.op {
-            QOp::Quantizer(q) => return Some(q),
-            QOp::Relu | QOp::LeakyRelu { .. } | QOp::Reshape | QOp::MaxPool(_) if consumers.len() == 1 => value = next.output,
-            _ => return None,
-        }
-    }
-}
-
-/// Fractional bits of a bias per channel: the maximum over all other axes of its quantizer's (spec A1.4), and its rounding.
-fn bias_grid(q: &Quantizer, outputs: usize) -> (Vec<i32>, Rounding) {
-    let f = rounded_f(q);
-    let mut grid = vec![i32::MIN; outputs];
-    for e in 0..q.groups.elements() {
-        let channel = &mut grid[e % outputs.max(1)];
-        *channel = (*channel).max(f[q.groups.of(e)]);
-    }
-    (grid, q.rounding)
 }

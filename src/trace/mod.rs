@@ -9,7 +9,7 @@ use crate::quant::exact::{Exact, MinMax};
 use crate::quant::interval::{self, IntervalError};
 use crate::quant::model::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
 use crate::quant::{Kif, Overflow};
-use freeze::{freeze, rounded_f};
+use freeze::freeze;
 use thiserror::Error;
 
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -75,26 +75,21 @@ fn quantizer_formats(model: &Model, node: usize, q: &Quantizer, range: &MinMax, 
         max[g] = max[g].max(range.max[e]);
     }
     let relu = relu_follows(model, node);
-    let f = rounded_f(q);
-    let trained = trained_formats(q);
+    let f = q.rounded_f();
+    let trained = q.trained_formats();
     let per_group: Vec<Kif> = (0..q.groups.count())
         .map(|g| {
             let (min, max) = formats::cover(min[g], max[g], f[g], options.cover_factor);
             match &q.range {
-                Range::Traced => formats::traced(min, max, f[g], relu),
-                Range::Saturating { .. } if q.annotated && !options.lower_annotated => trained[g],
-                Range::Saturating { symmetric, .. } => formats::lowered(formats::legal(trained[g]), min, max, *symmetric),
+                Range::Traced | Range::Tracked { .. } => formats::traced(min, max, f[g], relu),
+                _ if q.annotated && !options.lower_annotated => trained[g],
+                Range::Saturating { symmetric, .. } | Range::SaturatingKbi { symmetric, .. } => {
+                    formats::lowered(formats::legal(trained[g]), min, max, *symmetric)
+                }
             }
         })
         .collect();
     q.groups.expand(&per_group)
-}
-
-/// Trained formats of a saturating quantizer per group (spec B1.1: `i_e = max(i, −f)`); empty for a traced one.
-pub fn trained_formats(q: &Quantizer) -> Vec<Kif> {
-    let Range::Saturating { keep_negative, i, .. } = &q.range else { return Vec::new() };
-    let f = rounded_f(q);
-    (0..q.groups.count()).map(|g| Kif::new(keep_negative[g], freeze::rhe(i[g]).max(-f[g]), f[g])).collect()
 }
 
 /// True when everything that reads this quantizer is a Relu.
@@ -109,20 +104,20 @@ fn open_model(model: &Model, inputs: &[&[f32]]) -> Result<FixedModel, TraceError
     let mut formats: Vec<Option<Vec<Kif>>> = vec![None; model.nodes.len()];
     for (n, node) in model.nodes.iter().enumerate() {
         if let QOp::Quantizer(q) = &node.op {
-            let f = q.groups.expand(&rounded_f(q));
-            formats[n] = Some(match q.range {
-                Range::Saturating { .. } => q.groups.expand(&trained_formats(q)),
-                Range::Traced => f.iter().map(|&f| Kif::new(true, 1 - f, f)).collect(),
-            });
+            let per_group = match q.saturation() {
+                Some(_) => q.trained_formats(),
+                None => q.rounded_f().iter().map(|&f| Kif::new(true, 1 - f, f)).collect(),
+            };
+            formats[n] = Some(q.groups.expand(&per_group));
         }
     }
     let mut open = freeze(model, &formats)?;
     for n in 0..open.nodes.len() {
         let (from, QOp::Quantizer(q)) = (open.nodes[n].inputs[0], &model.nodes[n].op) else { continue };
-        if q.range != Range::Traced {
+        if q.saturation().is_some() {
             continue;
         }
-        let f = q.groups.expand(&rounded_f(q));
+        let f = q.groups.expand(&q.rounded_f());
         // bounds of everything before this node are final, its own format is found from them
         let bounds = interval::bounds(&prefix(&open, n))?;
         let found: Vec<Kif> = match &bounds[from] {

@@ -95,7 +95,7 @@ impl LayerBits {
                 let var = table.vars[first as usize];
                 let q = &quantizers[var.quantizer as usize];
                 let gradient = strengths[var.quantizer as usize] * weight * count as f32;
-                for segment in [Some(q.f), q.i].into_iter().flatten() {
+                for segment in [Some(q.f), q.i.filter(|_| q.op.counts_i())].into_iter().flatten() {
                     let at = params.segments[segment].offset + var.group as usize;
                     params.grads[at] += gradient;
                 }

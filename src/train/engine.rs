@@ -2,14 +2,16 @@
 
 use super::bits::BitState;
 use super::compile::{Trainable, compile};
+use super::constants;
 use super::data::TrainSet;
-use super::ebops::{self, Ebops, RunningRange};
+use super::ebops::{Ebops, RunningRange};
 use super::error::TrainError;
 use super::kernel::Isa;
 use super::loss::{LossSum, Targets, TaskLoss};
 use super::op::bias;
-use super::params::{ParamKind, Params};
-use super::plan::{BiasSource, Plan, Prepared};
+use super::op::saturating::{SaturatingOp, Widths};
+use super::params::Params;
+use super::plan::{BiasSource, LayerWidths, Plan, Prepared};
 use super::shard::Shard;
 use super::workers::Worker;
 use crate::quant::{Model, QOp, Rounding};
@@ -108,6 +110,7 @@ impl Engine {
             layer_ebops: vec![Ebops::default(); plan.dense.len()],
             prepared: Arc::new(Prepared {
                 dense: plan.dense.iter().map(|d| d.op.new_state()).collect(),
+                saturating: plan.dense.iter().map(|d| d.saturating().map(SaturatingOp::new_state)).collect(),
                 quantizers: plan.quantizers.iter().map(|q| q.op.new_state()).collect(),
                 plan,
             }),
@@ -144,8 +147,8 @@ impl Engine {
         let plan = self.plan();
         let bits = plan.bits.evaluate(&plan.quantizers, &self.params, &self.ranges);
         let input_bits: Vec<Vec<f32>> = plan.dense.iter().map(|d| d.bits.sums(&bits)).collect();
-        let layers = plan.dense.iter().zip(&self.prepared.dense).zip(&input_bits);
-        self.layer_ebops = layers.map(|((d, state), sums)| ebops::layer(state, sums, d.ebops_scale)).collect();
+        let count = |n: usize| constants::layer_ebops(&self.prepared, n, &input_bits[n]);
+        self.layer_ebops = (0..plan.dense.len()).map(count).collect();
         let mut total = Ebops::default();
         let mut weighted = 0.0;
         for (e, d) in self.layer_ebops.iter().zip(&self.plan().dense) {
@@ -179,14 +182,24 @@ impl Engine {
 
     /// Quantizes weights and biases and computes the scales of all quantizers.
     fn prepare(&mut self) {
-        let Prepared { plan, dense, quantizers } = Arc::make_mut(&mut self.prepared);
+        let Prepared { plan, dense, saturating, quantizers } = Arc::make_mut(&mut self.prepared);
         for (q, state) in plan.quantizers.iter().zip(quantizers) {
             q.op.prepare(self.params.get(q.f), q.i.map(|i| self.params.get(i)), state);
         }
-        for (d, state) in plan.dense.iter().zip(dense) {
-            d.op.prepare(plan.isa, self.params.get(d.weight), self.params.get(d.f), state);
-            let latent = self.params.get(d.bias);
-            match &d.bias_source {
+        for ((d, state), own) in plan.dense.iter().zip(dense).zip(saturating) {
+            let (weight, latent) = (self.params.get(d.weight), self.params.get(d.bias));
+            let (f, source) = match &d.widths {
+                LayerWidths::F { f, bias } => (*f, bias),
+                LayerWidths::Saturating { op, weight: w, bias: b } => {
+                    if let Some(own) = own {
+                        let widths = |s: usize| Widths { first: self.params.get(s), i: self.params.get(s + 1) };
+                        op.prepare(plan.isa, &d.op, (weight, widths(*w)), (latent, widths(*b)), (state, own));
+                    }
+                    continue;
+                }
+            };
+            d.op.prepare(plan.isa, weight, self.params.get(f), state);
+            match source {
                 BiasSource::Own(bits) => {
                     for (c, &f) in bits.iter().enumerate() {
                         state.bias[c] = bias::forward(latent[c], f as f32, Rounding::HalfUp);
@@ -249,12 +262,17 @@ impl Engine {
         }
         for ((q, range), sums) in self.prepared.plan.quantizers.iter().zip(&mut self.ranges).zip(&first.quantizers) {
             range.widen(&q.op, &sums.min, &sums.max);
+            if let (true, Some(i)) = (q.op.is_tracked() && q.trainable, q.i) {
+                let (f, i) = (self.params.segments[q.f].range(), self.params.segments[i].range());
+                let (low, high) = self.params.values.split_at_mut(i.start);
+                q.op.track(&low[f], sums, &mut high[..i.end - i.start]);
+            }
         }
     }
 
     /// Fills the gradient vector; returns `Σf` over the trainable widths.
     fn parameter_gradients(&mut self, bits: &BitState, input_bits: &[Vec<f32>], beta: f32, l1: f32) -> f64 {
-        let Prepared { plan, dense, quantizers } = &*self.prepared;
+        let Prepared { plan, dense, saturating, quantizers } = &*self.prepared;
         let sums = &self.shards[0];
         let params = &mut self.params;
         params.grads.fill(0.0);
@@ -269,17 +287,32 @@ impl Engine {
             }
         }
         for (n, ((d, state), sums)) in plan.dense.iter().zip(dense).zip(&sums.dense).enumerate() {
-            params.grad(d.weight).0.copy_from_slice(&sums.dw);
-            params.grad(d.bias).0.copy_from_slice(&sums.db);
-            let beta = beta * d.beta_scale * d.ebops_scale as f32;
+            let bias_beta = beta * d.beta_scale;
+            let beta = bias_beta * d.ebops_scale as f32;
             let strengths: Vec<f32> = norms.iter().map(|norm| beta * norm).collect();
             d.bits.gradient((&plan.bits, bits), &state.row_bits, &strengths, &plan.quantizers, params);
             let l1 = if d.trainable { l1 } else { 0.0 };
+            let (f, bias_source) = match &d.widths {
+                LayerWidths::F { f, bias } => (*f, bias),
+                LayerWidths::Saturating { op, weight, bias } => {
+                    if let Some(own) = &saturating[n] {
+                        let costs = op.weight_costs(&d.op, &input_bits[n], beta);
+                        let of = (&op.weight, &own.weight, &costs[..]);
+                        f_sum += constants::gradients(plan.isa, of, &state.wq, &sums.dw, (d.weight, *weight), l1, params);
+                        let costs = op.bias_costs(bias_beta);
+                        let of = (&op.bias, &own.bias, &costs[..]);
+                        f_sum += constants::gradients(plan.isa, of, &state.bias, &sums.db, (d.bias, *bias), l1, params);
+                    }
+                    continue;
+                }
+            };
+            params.grad(d.weight).0.copy_from_slice(&sums.dw);
+            params.grad(d.bias).0.copy_from_slice(&sums.db);
             let strength = beta * norm(d.op.groups.degeneracy() as f32 * d.parallel as f32);
             let weight = params.segments[d.weight].range();
-            let (df, values) = params.grad(d.f);
+            let (df, values) = params.grad(f);
             d.op.gradients_f(state, &values[weight], &sums.dw, &input_bits[n], strength, l1, df);
-            if let BiasSource::Quantizer { quantizer, channels, .. } = &d.bias_source {
+            if let BiasSource::Quantizer { quantizer, channels, .. } = bias_source {
                 let target = plan.quantizers[*quantizer].f;
                 let (latent, f) = (params.segments[d.bias].range(), params.segments[target].range());
                 let (df, values) = params.grad(target);
@@ -289,7 +322,7 @@ impl Engine {
                 }
             }
         }
-        for s in params.segments.iter().filter(|s| s.trainable && s.kind.is_bits() && s.kind != ParamKind::ActI) {
+        for s in params.segments.iter().filter(|s| s.trainable && s.kind.is_bits() && !s.kind.is_integer()) {
             let values = &params.values[s.range()];
             for row in values.chunks_exact(s.stride) {
                 f_sum += row[..s.cols].iter().map(|&f| f64::from(f)).sum::<f64>();

@@ -19,6 +19,7 @@ pub mod state;
 mod bits;
 mod check;
 mod compile;
+mod constants;
 mod plan;
 mod shard;
 mod sources;

@@ -9,9 +9,21 @@ pub enum ParamKind {
     Bias,
     /// Fractional bits of the weights, per group.
     WeightF,
+    /// Bits without the sign, of weights in HGQ2's `kbi` parametrisation.
+    WeightB,
+    /// Integer bits of weights with an HGQ2 quantizer.
+    WeightI,
+    /// Fractional bits of a bias with an HGQ2 quantizer, per group.
+    BiasF,
+    /// The same for its bits (`kbi`).
+    BiasB,
+    /// The same for its integer bits.
+    BiasI,
     /// Fractional bits of an activation quantizer, per group.
     ActF,
-    /// Integer bits of a saturating activation quantizer, per group.
+    /// Bits without the sign, of an activation quantizer in the `kbi` parametrisation.
+    ActB,
+    /// Integer bits of an activation quantizer that saturates or is tracked, per group.
     ActI,
 }
 
@@ -19,6 +31,11 @@ impl ParamKind {
     /// Whether this is a bit width rather than a weight.
     pub fn is_bits(self) -> bool {
         !matches!(self, ParamKind::Weight | ParamKind::Bias)
+    }
+
+    /// Whether these are integer bits: the second widths of a quantizer.
+    pub fn is_integer(self) -> bool {
+        matches!(self, ParamKind::WeightI | ParamKind::BiasI | ParamKind::ActI)
     }
 }
 

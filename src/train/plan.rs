@@ -10,6 +10,7 @@ use super::op::bias::ChannelGroups;
 use super::op::dense::{DenseOp, DenseState};
 use super::op::gather::Gather;
 use super::op::quantizer::{QuantizerOp, QuantizerState};
+use super::op::saturating::{SaturatingOp, SaturatingState};
 use crate::graph::Merge;
 use crate::quant::Rounding;
 
@@ -174,6 +175,15 @@ pub enum BiasSource {
     Quantizer { quantizer: usize, channels: ChannelGroups, rounding: Rounding },
 }
 
+/// Where the widths of a layer's constants are.
+#[derive(Clone)]
+pub enum LayerWidths {
+    /// HGQ v1: segment of the weights' fractional bits, and where the bias gets its.
+    F { f: usize, bias: BiasSource },
+    /// HGQ2: segments of the first width (`f` or `b`); that of `i` lies directly behind.
+    Saturating { op: Box<SaturatingOp>, weight: usize, bias: usize },
+}
+
 /// A dense layer or a convolution of the plan, with its parameter segments.
 #[derive(Clone)]
 pub struct DensePlan {
@@ -181,8 +191,7 @@ pub struct DensePlan {
     pub op: DenseOp,
     pub weight: usize,
     pub bias: usize,
-    pub f: usize,
-    pub bias_source: BiasSource,
+    pub widths: LayerWidths,
     /// The bits that enter the EBOPs of this layer.
     pub bits: LayerBits,
     /// Factor of its EBOPs ([`crate::quant::QDense::ebops_scale`]).
@@ -193,6 +202,16 @@ pub struct DensePlan {
     pub trainable: bool,
     /// Factor of β in the gradient of its EBOPs.
     pub beta_scale: f32,
+}
+
+impl DensePlan {
+    /// Its quantizers, where they are HGQ2's.
+    pub fn saturating(&self) -> Option<&SaturatingOp> {
+        match &self.widths {
+            LayerWidths::F { .. } => None,
+            LayerWidths::Saturating { op, .. } => Some(op),
+        }
+    }
 }
 
 /// A quantizer of the plan, with its parameter segments.
@@ -251,5 +270,7 @@ impl Plan {
 pub struct Prepared {
     pub plan: Plan,
     pub dense: Vec<DenseState>,
+    /// By dense layer; `None` for widths of HGQ v1.
+    pub saturating: Vec<Option<SaturatingState>>,
     pub quantizers: Vec<QuantizerState>,
 }

@@ -4,7 +4,7 @@ use super::ebops::{Ebops, RunningRange};
 use super::engine::Engine;
 use super::error::TrainError;
 use super::params::ParamKind;
-use crate::quant::{Model, QOp, Range};
+use crate::quant::{Model, QOp, Quantizer, Range, SaturatingDense};
 
 /// Everything needed to go on with training exactly.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +29,12 @@ impl Engine {
             return Err(TrainError::Checkpoint { field: "nodes", expected: self.node_names.len(), found: into.nodes.len() });
         }
         for (n, segment) in self.params.segments.iter().enumerate() {
-            if !segment.trainable {
+            let node = &mut into.nodes[segment.node];
+            let moves = segment.trainable || matches!(&node.op, QOp::Quantizer(q) if matches!(q.range, Range::Tracked { .. }));
+            if !moves {
                 continue;
             }
             let values = self.params.read(n, &self.params.values);
-            let node = &mut into.nodes[segment.node];
             match (&mut node.op, segment.kind) {
                 (QOp::Dense(d), kind) => {
                     d.declared = None;
@@ -43,15 +44,10 @@ impl Engine {
                         _ => d.weight_f = values,
                     }
                 }
-                (QOp::Quantizer(q), ParamKind::ActF) => {
-                    q.f = values;
-                    q.annotated = false;
-                }
-                (QOp::Quantizer(q), _) => {
-                    q.annotated = false;
-                    if let Range::Saturating { i, .. } = &mut q.range {
-                        *i = values;
-                    }
+                (QOp::SaturatingDense(s), kind) => saturating(s, kind, values),
+                (QOp::Quantizer(q), kind) => {
+                    q.annotated &= !segment.trainable;
+                    width(q, kind, values);
                 }
                 _ => {}
             }
@@ -148,6 +144,23 @@ impl Engine {
     fn find(&self, node: &str, kind: ParamKind) -> Option<usize> {
         let node = self.node_names.iter().position(|n| n == node)?;
         self.params.find(node, kind)
+    }
+}
+
+fn saturating(s: &mut SaturatingDense, kind: ParamKind, values: Vec<f32>) {
+    match kind {
+        ParamKind::Weight => s.layer.weight = values,
+        ParamKind::Bias => s.layer.bias = values,
+        ParamKind::WeightF | ParamKind::WeightB | ParamKind::WeightI => width(&mut s.weight, kind, values),
+        _ => width(&mut s.bias, kind, values),
+    }
+}
+
+/// One of a quantizer's two latent widths.
+fn width(q: &mut Quantizer, kind: ParamKind, values: Vec<f32>) {
+    match &mut q.range {
+        Range::Saturating { i, .. } | Range::SaturatingKbi { i, .. } | Range::Tracked { i } if kind.is_integer() => *i = values,
+        _ => q.f = values,
     }
 }
 

@@ -48,6 +48,8 @@ impl Arrays {
                 file.into_vec::<u8>().unwrap().into_iter().map(f64::from).collect()
             } else if dtype.contains("f8") {
                 file.into_vec::<f64>().unwrap()
+            } else if dtype.contains("u4") {
+                file.into_vec::<u32>().unwrap().into_iter().map(f64::from).collect()
             } else if dtype.contains("i4") {
                 file.into_vec::<i32>().unwrap().into_iter().map(f64::from).collect()
             } else {

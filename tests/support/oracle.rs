@@ -33,6 +33,12 @@ pub fn kind_name(kind: ParamKind) -> &'static str {
         ParamKind::WeightF => "weight_f",
         ParamKind::ActF => "act_f",
         ParamKind::ActI => "act_i",
+        ParamKind::ActB => "act_b",
+        ParamKind::WeightB => "weight_b",
+        ParamKind::WeightI => "weight_i",
+        ParamKind::BiasF => "bias_f",
+        ParamKind::BiasB => "bias_b",
+        ParamKind::BiasI => "bias_i",
     }
 }
 
@@ -49,9 +55,15 @@ fn quantize(q: &Quantizer, e: usize, x: f64) -> (f64, f64, f64, f64) {
     let g = q.groups.of(e);
     let f = rhe(q.f[g]);
     match &q.range {
-        Range::Traced => {
+        Range::Traced | Range::Tracked { .. } => {
             let y = round(x, f, q.rounding);
             (y, 1.0, LN_2 * (x - y), 0.0)
+        }
+        Range::SaturatingKbi { keep_negative, i, symmetric } => {
+            let range = Range::Saturating { keep_negative: keep_negative.clone(), i: i.clone(), symmetric: *symmetric };
+            let f = q.f.iter().zip(i).map(|(&b, &i)| ((rhe(b) - rhe(i)) as f32).min(q.max_f)).collect();
+            let (y, dx, df, di) = quantize(&Quantizer { f, range, ..q.clone() }, e, x);
+            (y, dx, df, di - df)
         }
         Range::Saturating { keep_negative, i, symmetric } => {
             let k = if keep_negative[g] { 1.0 } else { 0.0 };
@@ -72,6 +84,59 @@ fn quantize(q: &Quantizer, e: usize, x: f64) -> (f64, f64, f64, f64) {
 
 fn weight(d: &QDense, e: usize) -> f64 {
     round(f64::from(d.weight[e]), rhe(d.weight_f[d.weight_groups.of(e)]), Rounding::HalfUp)
+}
+
+/// Quantized weight of a layer.
+fn weight_of(op: &QOp, e: usize) -> f64 {
+    match op {
+        QOp::Dense(d) => weight(d, e),
+        QOp::SaturatingDense(s) => quantize(&s.weight, e, f64::from(s.layer.weight[e])).0,
+        _ => panic!(),
+    }
+}
+
+/// Names of the two latent widths of a layer's weight or bias quantizer.
+fn width_names(q: &Quantizer, bias: bool) -> [&'static str; 2] {
+    match (matches!(q.range, Range::SaturatingKbi { .. }), bias) {
+        (false, false) => ["weight_f", "weight_i"],
+        (true, false) => ["weight_b", "weight_i"],
+        (false, true) => ["bias_f", "bias_i"],
+        (true, true) => ["bias_b", "bias_i"],
+    }
+}
+
+/// Names of the latent widths that an activation's bits are the sum of.
+fn act_names(q: &Quantizer) -> &'static [&'static str] {
+    match q.range {
+        Range::SaturatingKbi { .. } => &["act_b"],
+        _ => &["act_f", "act_i"],
+    }
+}
+
+/// HGQ2's counted bits of group `g` (spec B2), and whether they take a gradient.
+fn counted(q: &Quantizer, g: usize) -> (f64, bool) {
+    let (keep, width, symmetric) = match &q.range {
+        Range::Saturating { keep_negative, i, symmetric } => (keep_negative[g], rhe(q.f[g]) + rhe(i[g]), *symmetric),
+        Range::SaturatingKbi { keep_negative, symmetric, .. } => (keep_negative[g], rhe(q.f[g]), *symmetric),
+        _ => panic!(),
+    };
+    (width.max(0.0) + (keep && !symmetric) as u8 as f64, width > 0.0)
+}
+
+type Gradients = HashMap<(String, &'static str), Vec<f64>>;
+
+/// Adds `gradient·(∂first, ∂i)` of one width.
+fn to_widths(g: &mut Gradients, node: &str, q: &Quantizer, bias: bool, group: usize, (first, i): (f64, f64)) {
+    for (kind, d) in width_names(q, bias).into_iter().zip([first, i]) {
+        g.get_mut(&(node.to_string(), kind)).unwrap()[group] += d;
+    }
+}
+
+/// Gradients of a constant whose quantized value has the gradient `d`.
+fn constant(g: &mut Gradients, node: &str, q: &Quantizer, bias: bool, (e, latent): (usize, f32), d: f64) {
+    let (_, dx, df, di) = quantize(q, e, f64::from(latent));
+    g.get_mut(&(node.to_string(), if bias { "bias" } else { "weight" })).unwrap()[e] += dx * d;
+    to_widths(g, node, q, bias, q.groups.of(e), (df * d, di * d));
 }
 
 /// One product of a layer: (position, entry of the patch, output, element of the input), padding left out.
@@ -207,7 +272,11 @@ impl Network<'_> {
 
     /// Quantized bias, and the (quantizer, group) pairs that have its width.
     fn bias(&self, node: usize, c: usize) -> (f64, Vec<(usize, usize)>) {
-        let QOp::Dense(d) = &self.model.nodes[node].op else { panic!() };
+        let d = match &self.model.nodes[node].op {
+            QOp::Dense(d) => d,
+            QOp::SaturatingDense(s) => return (quantize(&s.bias, c, f64::from(s.layer.bias[c])).0, vec![]),
+            _ => panic!(),
+        };
         match &d.bias_bits {
             BiasBits::Own(f) => (round(f64::from(d.bias[c]), f64::from(f[c]), Rounding::HalfUp), vec![]),
             BiasBits::Activation => {
@@ -331,8 +400,9 @@ fn head_loss(
 
 pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta: f64, l1: f64, options: &EngineOptions) -> Step {
     let group_norm = options.group_norm;
+    let beta_scale = |node: &str| options.layers.iter().find(|l| l.node == node).map_or(1.0, |l| f64::from(l.beta_scale));
     let net = Network { model };
-    let mut g: HashMap<(String, &'static str), Vec<f64>> = HashMap::new();
+    let mut g: Gradients = HashMap::new();
     for node in &model.nodes {
         let mut zero = |kind, n| g.insert((node.name.clone(), kind), vec![0.0; n]);
         match &node.op {
@@ -341,8 +411,16 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                 zero("bias", d.bias.len());
                 zero("weight_f", d.weight_f.len());
             }
+            QOp::SaturatingDense(s) => {
+                zero("weight", s.layer.weight.len());
+                zero("bias", s.layer.bias.len());
+                for (q, bias) in [(&s.weight, false), (&s.bias, true)] {
+                    width_names(q, bias).into_iter().for_each(|kind| drop(zero(kind, q.f.len())));
+                }
+            }
             QOp::Quantizer(q) => {
                 zero("act_f", q.f.len());
+                zero("act_b", q.f.len());
                 zero("act_i", q.f.len());
             }
             _ => {}
@@ -360,8 +438,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
     }
     let (mut task, mut outputs) = (0.0, Vec::new());
     let inputs: usize = model.inputs.iter().map(|&v| model.len_of(v)).sum();
-    let layers: Vec<Vec<Product>> =
-        model.nodes.iter().map(|n| if let QOp::Dense(d) = &n.op { layer_products(d) } else { vec![] }).collect();
+    let layers: Vec<Vec<Product>> = model.nodes.iter().map(|n| n.op.layer().map_or_else(Vec::new, layer_products)).collect();
     for &s in batch {
         let s = s as usize;
         let mut v: Vec<Vec<f64>> = vec![Vec::new(); model.values.len()];
@@ -389,11 +466,12 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                     }
                     y
                 }
-                QOp::Dense(d) => {
+                QOp::Dense(_) | QOp::SaturatingDense(_) => {
+                    let d = node.op.layer().unwrap();
                     let bias: Vec<f64> = (0..d.outputs).map(|o| net.bias(n, o).0).collect();
                     let mut y: Vec<f64> = (0..model.len_of(node.output)).map(|e| bias[e % d.outputs]).collect();
                     for &(p, k, o, e) in &layers[n] {
-                        y[p * d.outputs + o] += x[e] * weight(d, k * d.outputs + o);
+                        y[p * d.outputs + o] += x[e] * weight_of(&node.op, k * d.outputs + o);
                     }
                     y
                 }
@@ -434,6 +512,18 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             let (x, y, dy) = (v[node.inputs[0]].clone(), v[node.output].clone(), dv[node.output].clone());
             let mut dx = vec![0.0; x.len()];
             match &node.op {
+                QOp::SaturatingDense(s) => {
+                    let outputs = s.layer.outputs;
+                    for (e, &dy) in dy.iter().enumerate() {
+                        let o = e % outputs;
+                        constant(&mut g, &node.name, &s.bias, true, (o, s.layer.bias[o]), dy);
+                    }
+                    for &(p, k, o, from) in &layers[n] {
+                        let (e, dy) = (k * outputs + o, dy[p * outputs + o]);
+                        dx[from] += dy * weight_of(&node.op, e);
+                        constant(&mut g, &node.name, &s.weight, false, (e, s.layer.weight[e]), dy * x[from]);
+                    }
+                }
                 QOp::Dense(d) => {
                     for (e, &dy) in dy.iter().enumerate() {
                         let o = e % d.outputs;
@@ -488,7 +578,8 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                     for e in 0..x.len() {
                         let (_, px, pf, pi) = quantize(q, e, x[e]);
                         dx[e] = px * dy[e];
-                        g.get_mut(&(name(n), "act_f")).unwrap()[q.groups.of(e)] += pf * dy[e];
+                        let first = act_names(q)[0];
+                        g.get_mut(&(name(n), first)).unwrap()[q.groups.of(e)] += pf * dy[e];
                         g.get_mut(&(name(n), "act_i")).unwrap()[q.groups.of(e)] += pi * dy[e];
                     }
                 }
@@ -526,17 +617,33 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
         };
         match &node.op {
             QOp::Dense(d) => sum("weight_f", &d.weight_f),
-            QOp::Quantizer(q) => sum("act_f", &q.f),
+            QOp::Quantizer(q) => sum(act_names(q)[0], &q.f),
+            QOp::SaturatingDense(s) => {
+                for (q, bias) in [(&s.weight, false), (&s.bias, true)] {
+                    sum(width_names(q, bias)[0], &q.f);
+                    if let Range::Saturating { i, .. } = &q.range {
+                        sum(width_names(q, bias)[1], i);
+                    }
+                }
+            }
             _ => {}
         }
-        let QOp::Dense(d) = &node.op else { continue };
-        let beta = beta * options.layers.iter().find(|l| l.node == node.name).map_or(1.0, |l| f64::from(l.beta_scale));
+        let Some(d) = node.op.layer() else { continue };
+        let beta = beta * beta_scale(&node.name);
         let above = net.above(node.inputs[0]);
         let log = |v: f64| f64::from(floor_log2(v)) + 1.0;
         let width = |&(n, a, relu): &Width| {
             let QOp::Quantizer(q) = &model.nodes[n].op else { panic!() };
             let ((min, max), f) = (ranges[n][a], rhe(q.f[a]));
             let bits = match &q.range {
+                Range::Tracked { i } => rhe(i[a]) + f,
+                Range::SaturatingKbi { keep_negative, .. } => {
+                    if max <= 0.0 && (relu || min >= 0.0) {
+                        0.0
+                    } else {
+                        f + (keep_negative[a] && !relu) as u8 as f64
+                    }
+                }
                 Range::Saturating { keep_negative, i, .. } => {
                     if max <= 0.0 && (relu || min >= 0.0) {
                         0.0
@@ -571,22 +678,45 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             let (e, sources) = (k * d.outputs + o, &above[from]);
             let ba = sources.iter().map(width).fold(0.0, f64::max) * d.ebops_scale;
             let w = d.weight_groups.of(e);
-            let bw = weight_bits[w];
+            let bw = match &node.op {
+                QOp::SaturatingDense(s) => counted(&s.weight, w).0,
+                _ => weight_bits[w],
+            };
             surrogate += ba * bw;
             penalty += beta * ba * bw;
-            let q_weight = weight(d, e);
+            let q_weight = weight_of(&node.op, e);
             if q_weight != 0.0 {
                 enclosed += ba * f64::from(enclosed_bits((q_weight * f64::from(fractional_bits(q_weight)).exp2()) as i64));
             }
-            if bw > 0.0 {
-                g.get_mut(&(name(n), "weight_f")).unwrap()[w] += beta * ba * weight_norm;
+            match &node.op {
+                QOp::SaturatingDense(s) if counted(&s.weight, w).1 => {
+                    let kif = matches!(s.weight.range, Range::Saturating { .. }) as u8 as f64;
+                    to_widths(&mut g, &node.name, &s.weight, false, w, (beta * ba, kif * beta * ba));
+                }
+                QOp::Dense(_) if bw > 0.0 => g.get_mut(&(name(n), "weight_f")).unwrap()[w] += beta * ba * weight_norm,
+                _ => {}
             }
             if ba > 0.0 {
                 let &(q, a, _) = sources.iter().find(|s| width(s) * d.ebops_scale == ba).unwrap();
                 let QOp::Quantizer(of) = &model.nodes[q].op else { panic!() };
-                for kind in ["act_f", "act_i"] {
+                for &kind in act_names(of) {
                     g.get_mut(&(name(q), kind)).unwrap()[a] += beta * bw * d.ebops_scale * norm(of.groups.degeneracy());
                 }
+            }
+        }
+    }
+    for node in &model.nodes {
+        let QOp::SaturatingDense(s) = &node.op else { continue };
+        let beta = beta * beta_scale(&node.name);
+        let times = s.layer.window.as_ref().map_or(1.0, |w| (w.input[0] * w.input[1]) as f64);
+        let kif = matches!(s.bias.range, Range::Saturating { .. }) as u8 as f64;
+        for o in 0..s.layer.outputs {
+            let group = s.bias.groups.of(o);
+            let (bits, learns) = counted(&s.bias, group);
+            surrogate += times * bits;
+            penalty += beta * times * bits;
+            if learns {
+                to_widths(&mut g, &node.name, &s.bias, true, group, (beta * times, kif * beta * times));
             }
         }
     }

@@ -33,6 +33,21 @@ pub fn isas() -> Vec<Isa> {
     [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|i| i.available()).collect()
 }
 
+/// All kinds of parameters.
+const KINDS: [ParamKind; 11] = [
+    ParamKind::Weight,
+    ParamKind::Bias,
+    ParamKind::WeightF,
+    ParamKind::WeightB,
+    ParamKind::WeightI,
+    ParamKind::BiasF,
+    ParamKind::BiasB,
+    ParamKind::BiasI,
+    ParamKind::ActF,
+    ParamKind::ActB,
+    ParamKind::ActI,
+];
+
 /// Samples with every kind of target.
 pub struct Data {
     pub x: Vec<f32>,
@@ -95,7 +110,7 @@ pub fn compare_set(
     assert!(near(stats.task_loss, want.task), "{what}: task loss {} instead of {}", stats.task_loss, want.task);
     assert!(near(stats.total_loss, want.total), "{what}: total loss {} instead of {}", stats.total_loss, want.total);
     for node in &model.nodes {
-        for kind in [ParamKind::Weight, ParamKind::Bias, ParamKind::WeightF, ParamKind::ActF, ParamKind::ActI] {
+        for kind in KINDS {
             let Some(got) = e.gradient(&node.name, kind) else { continue };
             let want = &want.gradients[&(node.name.clone(), kind_name(kind))];
             let scale = want.iter().fold(1e-3f64, |m, v| m.max(v.abs()));

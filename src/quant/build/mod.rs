@@ -5,10 +5,12 @@
 //!   trainable integer bits that cover the data; outputs keep a traced range (HGQ v1).
 
 mod constants;
+mod hgq2;
 mod place;
 mod pooling;
 mod rule;
 
+pub use hgq2::Hgq2;
 pub use place::INPUT_MAX_F;
 pub use rule::{Learns, Rule, Settings, matches};
 
@@ -31,6 +33,8 @@ pub struct BuildOptions {
     pub parallel_factor: Option<usize>,
     /// Settings by the names of nodes.
     pub rules: Vec<Rule>,
+    /// HGQ2's quantizers on what is trained; `None`: HGQ v1's.
+    pub hgq2: Option<Hgq2>,
 }
 
 /// A model and what had to be decided on the way.
@@ -69,6 +73,9 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
     let frozen = Some(Learns { weights: false, bits: false });
     options.rules.extend(rescaled.frozen.into_iter().map(|name| Rule { learns: frozen, ..Rule::new(name) }));
     let mut built = build_rescaled(&rescaled.graph, &rescaled.ranges, &options)?;
+    if let Some(how) = options.hgq2 {
+        hgq2::replace(&mut built.model, how);
+    }
     built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
         code: "scale_moved",
         node,

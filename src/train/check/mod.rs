@@ -5,7 +5,7 @@ mod shape;
 use super::error::{Fault, TrainError};
 use super::sources::Sources;
 use super::topology::Topology;
-use crate::quant::{BiasBits, Model, QDense, QOp, Quantizer, Range};
+use crate::quant::{BiasBits, Model, QDense, QOp, Quantizer, Range, SaturatingDense};
 
 /// Fixed grids of a bias finer or coarser than this are not ordinary floats any more.
 const MAX_OWN_BITS: i32 = 100;
@@ -35,6 +35,7 @@ pub fn check(model: &Model) -> Result<(), TrainError> {
         shape::node(model, node, &mut fail);
         match &node.op {
             QOp::Dense(d) => dense(d, &mut fail),
+            QOp::SaturatingDense(s) => saturating(s, &mut fail),
             QOp::Quantizer(q) => quantizer(q, x, &mut fail),
             QOp::Affine(a) => {
                 let lengths = (a.scale.ints.len(), a.shift.ints.len());
@@ -61,16 +62,10 @@ fn finite(what: &str, values: &[f32], fail: &mut impl FnMut(String)) {
 }
 
 fn dense(d: &QDense, fail: &mut impl FnMut(String)) {
-    let weights = d.inputs.saturating_mul(d.outputs);
-    if d.weight.len() != weights || d.weight_groups.elements() != weights || d.bias.len() != d.outputs {
-        let lengths = (d.weight.len(), d.weight_groups.elements(), d.bias.len());
-        fail(format!("{lengths:?} weights, grouped weights and biases, expected {weights}, {weights} and {}", d.outputs));
-    }
+    constants(d, fail);
     if d.weight_f.len() != d.weight_groups.count() {
         fail(format!("{} widths for {} groups of weights", d.weight_f.len(), d.weight_groups.count()));
     }
-    finite("weight", &d.weight, fail);
-    finite("bias", &d.bias, fail);
     if let Some(at) = d.weight_f.iter().position(|f| f.is_nan()) {
         fail(format!("width of weight group {at} is not a number"));
     }
@@ -84,6 +79,32 @@ fn dense(d: &QDense, fail: &mut impl FnMut(String)) {
     }
 }
 
+/// Weights and bias themselves.
+fn constants(d: &QDense, fail: &mut impl FnMut(String)) {
+    let weights = d.inputs.saturating_mul(d.outputs);
+    if d.weight.len() != weights || d.weight_groups.elements() != weights || d.bias.len() != d.outputs {
+        let lengths = (d.weight.len(), d.weight_groups.elements(), d.bias.len());
+        fail(format!("{lengths:?} weights, grouped weights and biases, expected {weights}, {weights} and {}", d.outputs));
+    }
+    finite("weight", &d.weight, fail);
+    finite("bias", &d.bias, fail);
+}
+
+fn saturating(s: &SaturatingDense, fail: &mut impl FnMut(String)) {
+    constants(&s.layer, fail);
+    let v1 = s.layer.weight_f.len() + if let BiasBits::Own(bits) = &s.layer.bias_bits { bits.len() } else { 1 };
+    if v1 != 0 {
+        fail("widths of HGQ v1 beside those of HGQ2".into());
+    }
+    for (what, q, elements) in [("weight", &s.weight, s.layer.weight.len()), ("bias", &s.bias, s.layer.outputs)] {
+        let mut fail = |text: String| fail(format!("{what} quantizer: {text}"));
+        quantizer(q, elements, &mut fail);
+        if q.saturation().is_none() {
+            fail("its range must saturate".into());
+        }
+    }
+}
+
 fn quantizer(q: &Quantizer, x: usize, fail: &mut impl FnMut(String)) {
     let count = q.groups.count();
     if q.groups.elements() != x || q.f.len() != count {
@@ -92,26 +113,33 @@ fn quantizer(q: &Quantizer, x: usize, fail: &mut impl FnMut(String)) {
     if q.max_f.is_nan() || q.f.iter().any(|f| f.is_nan()) {
         fail("a fractional width is not a number".into());
     }
-    if let Range::Saturating { keep_negative, i, .. } = &q.range {
-        if keep_negative.len() != count || i.len() != count {
-            fail(format!("{} signs and {} integer widths for {count} groups", keep_negative.len(), i.len()));
-        }
-        if i.iter().any(|i| i.is_nan()) {
-            fail("an integer width is not a number".into());
-        }
+    let (signs, i) = match &q.range {
+        Range::Traced => return,
+        Range::Saturating { keep_negative, i, .. } | Range::SaturatingKbi { keep_negative, i, .. } => (keep_negative.len(), i),
+        Range::Tracked { i } => (count, i),
+    };
+    if signs != count || i.len() != count {
+        fail(format!("{signs} signs and {} integer widths for {count} groups", i.len()));
+    }
+    if i.iter().any(|i| i.is_nan()) {
+        fail("an integer width is not a number".into());
     }
 }
 
 fn neighbours(model: &Model, faults: &mut Vec<Fault>) {
     let (topology, sources) = (Topology::new(model), Sources::new(model));
     for node in &model.nodes {
-        let QOp::Dense(d) = &node.op else { continue };
+        let Some(d) = node.op.layer() else { continue };
         let mut fail = |what: String| faults.push(Fault { node: node.name.clone(), what });
         if !sources.known(node.inputs[0]) {
             fail(format!("its input is not quantized: put a quantizer in front ({KEEPS_WIDTHS} may lie between)"));
         }
         if d.bias_bits == BiasBits::Activation {
-            match topology.quantizers_below(node.output).len() {
+            let below = topology.quantizers_below(node.output);
+            match below.len() {
+                1 if below.iter().any(|&n| kbi(model, n)) => {
+                    fail("the quantizer behind it trains b and i: the bias needs widths of its own".into())
+                }
                 1 => {}
                 0 => {
                     fail("no quantizer behind it (Relu, LeakyRelu and MaxPool may lie between) to give the bias its width".into())
@@ -120,4 +148,9 @@ fn neighbours(model: &Model, faults: &mut Vec<Fault>) {
             }
         }
     }
+}
+
+/// Whether node `n` is a quantizer whose first width is `b`.
+fn kbi(model: &Model, n: usize) -> bool {
+    matches!(&model.nodes[n].op, QOp::Quantizer(q) if q.saturation().is_some_and(|s| s.kbi))
 }

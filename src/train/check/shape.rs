@@ -16,13 +16,8 @@ pub fn node(model: &Model, node: &Node<QOp>, fail: &mut impl FnMut(String)) {
     let (x, y) = (lens[0], model.len_of(node.output));
     let shape = |v: usize| &model.values[v].shape[..];
     match &node.op {
-        QOp::Dense(d) => match &d.window {
-            None if (d.inputs, d.outputs) != (x, y) => {
-                fail(format!("a {} × {} layer between tensors of {x} and {y} elements", d.inputs, d.outputs))
-            }
-            None => {}
-            Some(w) => convolution(d, w, (x, y), fail),
-        },
+        QOp::Dense(d) => layer(d, (x, y), fail),
+        QOp::SaturatingDense(s) => layer(&s.layer, (x, y), fail),
         QOp::MaxPool(w) => pooling(w, (x, y), fail),
         QOp::AveragePool(AveragePool { window, reciprocal }) => {
             pooling(window, (x, y), fail);
@@ -78,6 +73,16 @@ fn window(w: &Window, x: usize, fail: &mut impl FnMut(String)) -> Option<usize> 
         return None;
     }
     Some(w.positions())
+}
+
+fn layer(d: &QDense, (x, y): (usize, usize), fail: &mut impl FnMut(String)) {
+    match &d.window {
+        None if (d.inputs, d.outputs) != (x, y) => {
+            fail(format!("a {} × {} layer between tensors of {x} and {y} elements", d.inputs, d.outputs))
+        }
+        None => {}
+        Some(w) => convolution(d, w, (x, y), fail),
+    }
 }
 
 fn convolution(d: &QDense, w: &Window, (x, y): (usize, usize), fail: &mut impl FnMut(String)) {

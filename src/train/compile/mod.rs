@@ -12,16 +12,19 @@ use super::op::Unary;
 use super::op::bias::ChannelGroups;
 use super::op::dense::DenseOp;
 use super::op::quantizer::{QuantizerOp, is_uniform};
+use super::op::saturating::SaturatingOp;
 use super::params::{ParamKind, Params};
 use super::plan::*;
 use super::sources::Sources;
 use super::topology::Topology;
 use crate::graph::Node;
 use crate::quant::kif::exp2i;
-use crate::quant::{BiasBits, FixedTensor, Model, QDense, QOp, Quantizer, Range};
+use crate::quant::{BiasBits, FixedTensor, Model, QDense, QOp, Quantizer, Range, SaturatingDense};
 
 /// Bounds of f and i after each step (spec A1.2, B1); with them `2^±f` is exact and ordinary.
 const BITS: (f32, f32) = (-23.0, 23.0);
+/// Bounds of `b` (spec B1).
+const TOTAL_BITS: (f32, f32) = (0.0, 24.0);
 const FREE: (f32, f32) = (f32::MIN, f32::MAX);
 
 /// Values and gradients of a block of a spatial plan, in bytes: about half of a core's L2 cache.
@@ -140,11 +143,18 @@ impl Compiler<'_> {
 
     fn add_quantizer(&mut self, index: usize, q: &Quantizer) {
         let count = q.groups.count();
-        let bounds = (BITS.0, q.max_f.clamp(BITS.0, BITS.1));
-        let f = self.segment(index, ParamKind::ActF, (1, count), q.trainable, bounds, &q.f);
+        let (kind, bounds) = match q.range {
+            Range::SaturatingKbi { .. } => (ParamKind::ActB, TOTAL_BITS),
+            _ => (ParamKind::ActF, (BITS.0, q.max_f.clamp(BITS.0, BITS.1))),
+        };
+        let f = self.segment(index, kind, (1, count), q.trainable, bounds, &q.f);
         let i = match &q.range {
             Range::Traced => None,
-            Range::Saturating { i, .. } => Some(self.segment(index, ParamKind::ActI, (1, count), q.trainable, BITS, i)),
+            Range::Saturating { i, .. } | Range::SaturatingKbi { i, .. } => {
+                Some(self.segment(index, ParamKind::ActI, (1, count), q.trainable, BITS, i))
+            }
+            // moved by the data, not by a gradient
+            Range::Tracked { i } => Some(self.segment(index, ParamKind::ActI, (1, count), false, BITS, i)),
         };
         self.quantizer_of[index] = Some(self.plan.quantizers.len());
         let trainable = q.trainable && self.trainable.bits;
@@ -155,7 +165,16 @@ impl Compiler<'_> {
         let x = self.slot(node.inputs[0]);
         match &node.op {
             QOp::Reshape => {}
-            QOp::Dense(d) => self.dense(index, node, d),
+            QOp::Dense(d) => {
+                let (weight, bias) = self.constants(index, d);
+                let widths = self.v1_widths(index, node, d);
+                self.dense(index, node, d, (weight, bias, widths));
+            }
+            QOp::SaturatingDense(s) => {
+                let (weight, bias) = self.constants(index, &s.layer);
+                let widths = self.saturating_widths(index, s);
+                self.dense(index, node, &s.layer, (weight, bias, widths));
+            }
             QOp::Quantizer(_) => {
                 let quantizer = self.quantizer_of[index].unwrap_or(0);
                 self.plan.quantizers[quantizer].op.lay_out(x.positions, x.channels);
@@ -216,33 +235,61 @@ impl Compiler<'_> {
         }
     }
 
-    fn dense(&mut self, index: usize, node: &Node<QOp>, d: &QDense) {
-        let elementwise = d.weight_groups.is_elementwise();
-        let shape = (d.inputs, d.outputs);
-        let options = self.layers.iter().find(|l| l.node == node.name);
+    /// Whether weights and widths of a layer are trained.
+    fn learns(&self, index: usize, d: &QDense) -> (bool, bool) {
+        let options = self.layers.iter().find(|l| l.node == self.model.nodes[index].name);
         let learns = |part: fn(&LayerOptions) -> bool| d.trainable && options.is_none_or(part);
-        let (weights, bits) = (learns(|l| l.weights), learns(|l| l.bits));
-        let weight = self.segment(index, ParamKind::Weight, shape, weights, FREE, &d.weight);
-        let bias = self.segment(index, ParamKind::Bias, (1, d.outputs), weights, FREE, &d.bias);
-        let f_shape = if elementwise { shape } else { (1, d.weight_f.len()) };
-        let f = self.segment(index, ParamKind::WeightF, f_shape, bits, BITS, &d.weight_f);
-        let bias_source = match &d.bias_bits {
+        (learns(|l| l.weights), learns(|l| l.bits))
+    }
+
+    /// Segments of weights and bias.
+    fn constants(&mut self, index: usize, d: &QDense) -> (usize, usize) {
+        let (learns, _) = self.learns(index, d);
+        let weight = self.segment(index, ParamKind::Weight, (d.inputs, d.outputs), learns, FREE, &d.weight);
+        let bias = self.segment(index, ParamKind::Bias, (1, d.outputs), learns, FREE, &d.bias);
+        (weight, bias)
+    }
+
+    fn v1_widths(&mut self, index: usize, node: &Node<QOp>, d: &QDense) -> LayerWidths {
+        let elementwise = d.weight_groups.is_elementwise();
+        let shape = if elementwise { (d.inputs, d.outputs) } else { (1, d.weight_f.len()) };
+        let (_, learns) = self.learns(index, d);
+        let f = self.segment(index, ParamKind::WeightF, shape, learns, BITS, &d.weight_f);
+        let bias = match &d.bias_bits {
             BiasBits::Own(bits) => BiasSource::Own(bits.clone()),
             BiasBits::Activation => self.bias_source(node.output, d.outputs),
         };
+        LayerWidths::F { f, bias }
+    }
+
+    fn saturating_widths(&mut self, index: usize, s: &SaturatingDense) -> LayerWidths {
+        let (_, learns) = self.learns(index, &s.layer);
+        let mut pair = |q: &Quantizer, [f, b, integer]: [ParamKind; 3]| {
+            let shape = (1, q.groups.count());
+            let bounds = q.saturation();
+            let (kind, range) = if bounds.is_some_and(|s| s.kbi) { (b, TOTAL_BITS) } else { (f, BITS) };
+            let first = self.segment(index, kind, shape, learns && q.trainable, range, &q.f);
+            self.segment(index, integer, shape, learns && q.trainable, BITS, bounds.map_or(&[], |s| s.i));
+            first
+        };
+        let weight = pair(&s.weight, [ParamKind::WeightF, ParamKind::WeightB, ParamKind::WeightI]);
+        let bias = pair(&s.bias, [ParamKind::BiasF, ParamKind::BiasB, ParamKind::BiasI]);
+        LayerWidths::Saturating { op: Box::new(SaturatingOp::new(s)), weight, bias }
+    }
+
+    fn dense(&mut self, index: usize, node: &Node<QOp>, d: &QDense, (weight, bias, widths): (usize, usize, LayerWidths)) {
         let (positions, parts) = d.window.as_ref().map_or((1, 1), |w| (w.positions(), w.groups.max(1)));
         self.plan.dense.push(DensePlan {
             node: index,
             op: DenseOp { inputs: d.inputs, outputs: d.outputs, groups: d.weight_groups.clone(), parts },
             weight,
             bias,
-            f,
-            bias_source,
+            widths,
             bits: self.sources.layer(node.inputs[0], d),
             ebops_scale: d.ebops_scale,
             parallel: d.ebops_scale * positions as f64,
-            trainable: bits && self.trainable.bits,
-            beta_scale: options.map_or(1.0, |l| l.beta_scale),
+            trainable: self.learns(index, d).1 && self.trainable.bits,
+            beta_scale: self.layers.iter().find(|l| l.node == node.name).map_or(1.0, |l| l.beta_scale),
         });
         let dense = self.plan.dense.len() - 1;
         let step = match &d.window {

@@ -65,7 +65,7 @@ impl DenseOp {
 
     /// Quantizes the weights. `w`: inputs × padded outputs; `f`: the same when element-wise, else one per group.
     pub fn prepare(&self, isa: Isa, w: &[f32], f: &[f32], state: &mut DenseState) {
-        let (stride, turned) = (pad(self.outputs), pad(self.inputs));
+        let stride = pad(self.outputs);
         if !self.groups.is_elementwise() {
             self.prepare_groups(w, f, state);
         }
@@ -78,17 +78,23 @@ impl DenseOp {
                     (state.row_bits[r], state.row_enclosed[r]) = sums;
                 }
             }
-            for (o, &q) in state.wq[row][..self.outputs].iter().enumerate() {
-                state.wqt[o * turned + r] = q;
-            }
+            self.turn(r, state);
         }
         if self.parts != 1 {
             self.sum_parts(state);
         }
     }
 
-    /// [`DenseState::row_bits`] and [`DenseState::row_enclosed`] of a layer with parts.
-    fn sum_parts(&self, state: &mut DenseState) {
+    /// Writes row `r` of the quantized weights into the transposed ones.
+    pub(super) fn turn(&self, r: usize, state: &mut DenseState) {
+        let (stride, turned) = (pad(self.outputs), pad(self.inputs));
+        for (o, &q) in state.wq[r * stride..][..self.outputs].iter().enumerate() {
+            state.wqt[o * turned + r] = q;
+        }
+    }
+
+    /// [`DenseState::row_bits`] and [`DenseState::row_enclosed`] from the weights and their bits.
+    pub(super) fn sum_parts(&self, state: &mut DenseState) {
         let (stride, share) = (pad(self.outputs), self.outputs / self.parts);
         for entry in 0..self.inputs * self.parts {
             let at = entry / self.parts * stride + entry % self.parts * share;

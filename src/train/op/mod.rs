@@ -8,6 +8,7 @@ pub mod leaky_relu;
 pub mod merge;
 pub mod quantizer;
 pub mod relu;
+pub mod saturating;
 pub mod sigmoid;
 pub mod sign;
 pub mod tanh;

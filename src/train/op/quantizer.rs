@@ -3,12 +3,13 @@
 //!
 //! With `fr = rhe(f)`, `ie = max(rhe(i), −fr)`, `M = 2^ie − 2^-fr`, `m = −k·2^ie` (or `−k·M` when symmetric):
 //! `y = r(clip(x, m, M)·2^fr)·2^-fr`; `∂x = [m ≤ x ≤ M]`; inside `∂f = ln2·(x − y)`; above `∂i = ln2·2^ie`, `∂f = ln2·2^-fr`; below
-//! `∂i = −k·ln2·2^ie`, `∂f = −k·ln2·2^-fr` when symmetric, else 0. A traced range has no bounds.
+//! `∂i = −k·ln2·2^ie`, `∂f = −k·ln2·2^-fr` when symmetric, else 0. In the `kbi` parametrisation `fr = rhe(b) − rhe(i)`, so that `∂b` is
+//! `∂f` and `∂f` is taken from `∂i`. A traced or tracked range has no bounds.
 
 use super::super::kernel::{
     Buffer, InputGrad, Isa, Quantize, QuantizeInto, QuantizerBackward, QuantizerForward, QuantizerSums, dispatch, pad,
 };
-use crate::quant::kif::floor_log2;
+use crate::quant::kif::{ceil_log2, exp2i, floor_log2};
 use crate::quant::{Groups, Quantizer, Range, Rounding};
 use std::f32::consts::LN_2;
 
@@ -22,7 +23,14 @@ pub struct QuantizerOp {
     even: bool,
     /// `(keep_negative per group, symmetric)` of a saturating quantizer.
     saturating: Option<(Vec<bool>, bool)>,
+    /// The first latent width is `b`; then the largest `f`.
+    kbi: Option<f32>,
+    /// Integer bits follow the data (spec B1.2).
+    tracked: bool,
 }
+
+/// What integer bits lose per step where the data need fewer (spec B1.4: datalane).
+const DECAY: f32 = 0.01;
 
 /// Marks a column without an element.
 const NO_GROUP: u32 = u32::MAX;
@@ -56,9 +64,17 @@ pub fn is_uniform(groups: &Groups, channels: usize) -> bool {
     (channels..groups.elements()).all(|e| groups.of(e) == groups.of(e % channels.max(1)))
 }
 
+/// `rhe(v)` of a width, `|v| < 2^22`: where a float's step is 1, the addition itself rounds half to even. Without the library call
+/// that `round_ties_even` is on baseline x86-64; widths of HGQ2's weights are rounded several times per weight and step.
+#[inline(always)]
+pub fn rounded(v: f32) -> f32 {
+    const STEP_OF_ONE: f32 = 12_582_912.0; // 1.5·2^23
+    (v + STEP_OF_ONE) - STEP_OF_ONE
+}
+
 /// `2^rhe(v)`.
 pub fn exp2_rounded(v: f32) -> f32 {
-    let e = v.round_ties_even().clamp(-MAX_EXPONENT, MAX_EXPONENT) as i32;
+    let e = rounded(v.clamp(-MAX_EXPONENT, MAX_EXPONENT)) as i32;
     f32::from_bits(((127 + e) as u32) << 23)
 }
 
@@ -71,11 +87,16 @@ impl QuantizerOp {
             Rounding::Ceil => (f32::from_bits(1), false),
             Rounding::HalfEven => (0.5, true),
         };
-        let saturating = match &q.range {
-            Range::Traced => None,
-            Range::Saturating { keep_negative, symmetric, .. } => Some((keep_negative.clone(), *symmetric)),
+        let bounds = q.saturation();
+        let mut op = QuantizerOp {
+            groups: q.groups.clone(),
+            columns: Vec::new(),
+            threshold,
+            even,
+            saturating: bounds.map(|s| (s.keep_negative.to_vec(), s.symmetric)),
+            kbi: bounds.filter(|s| s.kbi).map(|_| q.max_f),
+            tracked: matches!(q.range, Range::Tracked { .. }),
         };
-        let mut op = QuantizerOp { groups: q.groups.clone(), columns: Vec::new(), threshold, even, saturating };
         op.lay_out(1, q.groups.elements());
         op
     }
@@ -109,6 +130,50 @@ impl QuantizerOp {
         self.saturating.is_some()
     }
 
+    /// Whether the first latent width is `b`.
+    pub fn is_kbi(&self) -> bool {
+        self.kbi.is_some()
+    }
+
+    /// Whether [`QuantizerOp::track`] has something to do.
+    pub fn is_tracked(&self) -> bool {
+        self.tracked
+    }
+
+    /// Whether the bits that are counted grow with `i`: they are `i + f` of trained widths.
+    pub fn counts_i(&self) -> bool {
+        self.saturates() && !self.is_kbi()
+    }
+
+    /// Fractional bits in use for the latent widths of group `g`.
+    fn f(&self, g: usize, width: &[f32], i: Option<&[f32]>) -> f32 {
+        match (self.kbi, i) {
+            (Some(max_f), Some(i)) => (rounded(width[g]) - rounded(i[g])).min(rounded(max_f)),
+            _ => width[g],
+        }
+    }
+
+    /// Rows that `padded` floats are: of constants one, or as many as there are positions where all are alike.
+    pub fn rows(&self, padded: usize) -> usize {
+        padded / self.stride().max(1)
+    }
+
+    /// `i ← max(i − decay, ⌈log2(max|y| + 2^-f)⌉)` per group, from the values of one batch (spec B1.2).
+    pub fn track(&self, f: &[f32], sums: &Sums, i: &mut [f32]) {
+        let mut largest = vec![0f32; self.groups.count()];
+        for (e, g) in self.columns() {
+            // nothing seen: −∞, +∞
+            let seen = if sums.min[e] <= sums.max[e] { sums.max[e].abs().max(sums.min[e].abs()) } else { 0.0 };
+            largest[g] = largest[g].max(seen);
+        }
+        for ((i, &f), &y) in i.iter_mut().zip(f).zip(&largest) {
+            let needed = f64::from(y) + exp2i(-(rounded(f) as i32));
+            if needed.is_finite() {
+                *i = (*i - DECAY).max(ceil_log2(needed) as f32);
+            }
+        }
+    }
+
     pub fn new_state(&self) -> QuantizerState {
         let n = self.stride();
         let ones = || Buffer::filled(n, 1.0);
@@ -123,10 +188,11 @@ impl QuantizerOp {
         sums
     }
 
-    /// Constants for latent `f` and `i` (per group).
+    /// Constants for latent `f` (or `b`) and `i` (per group).
     pub fn prepare(&self, f: &[f32], i: Option<&[f32]>, state: &mut QuantizerState) {
         for (e, g) in self.columns() {
-            let (scale, inv) = (exp2_rounded(f[g]), exp2_rounded(-f[g]));
+            let f = self.f(g, f, i);
+            let (scale, inv) = (exp2_rounded(f), exp2_rounded(-f));
             state.scale[e] = scale;
             state.inv[e] = inv;
             if let (Some((keep, symmetric)), Some(i)) = (&self.saturating, i) {
@@ -188,15 +254,20 @@ impl QuantizerOp {
         dispatch(isa, InputGrad { dy, rows, stride, quantizer: args });
     }
 
-    /// Adds the gradients to f and i (per group) that follow from `sums`.
+    /// Adds the gradients to f (or b) and i (per group) that follow from `sums`.
     pub fn gradients(&self, state: &QuantizerState, sums: &Sums, df: &mut [f32], mut di: Option<&mut [f32]>) {
         for (e, g) in self.columns() {
-            df[g] += LN_2 * sums.inside[e];
+            let inside = LN_2 * sums.inside[e];
+            df[g] += inside;
             if let Some((keep, symmetric)) = &self.saturating {
                 let below = if keep[g] { sums.below[e] } else { 0.0 };
-                df[g] += LN_2 * state.inv[e] * (sums.above[e] - if *symmetric { below } else { 0.0 });
+                let outside = LN_2 * state.inv[e] * (sums.above[e] - if *symmetric { below } else { 0.0 });
+                df[g] += outside;
                 if let Some(di) = &mut di {
                     di[g] += LN_2 * state.top[e] * (sums.above[e] - below);
+                    if self.is_kbi() {
+                        di[g] -= inside + outside;
+                    }
                 }
             }
         }
@@ -204,14 +275,18 @@ impl QuantizerOp {
 
     /// Training-time bits of group `g` (spec A2.1) with the running range `min`, `max`; `relu`: a Relu lies between the quantizer and
     /// the multiplication.
+    ///
+    /// HGQ2's tracked ranges count `i + f` without a sign (spec B2), its `kbi` counts `b`.
     pub fn bits(&self, g: usize, f: f32, i: Option<f32>, (min, max): (f32, f32), relu: bool) -> f32 {
-        let f = f.round_ties_even();
+        let f = rounded(f);
         let bits = match (&self.saturating, i) {
             (Some((keep, _)), Some(i)) => {
                 let dead = max <= 0.0 && (relu || min >= 0.0);
                 let sign = if keep[g] && !relu { 1.0 } else { 0.0 };
-                if dead { 0.0 } else { i.round_ties_even() + f + sign }
+                let i = if self.is_kbi() { 0.0 } else { rounded(i) };
+                if dead { 0.0 } else { i + f + sign }
             }
+            (None, Some(i)) => rounded(i) + f,
             _ => {
                 let magnitude = if relu { max.max(0.0) } else { min.abs().max(max.abs()) };
                 let sign = if !relu && min < 0.0 { 1.0 } else { 0.0 };
@@ -239,5 +314,22 @@ impl Sums {
         }
         self.min.iter_mut().zip(other.min.iter()).for_each(|(a, b)| *a = a.min(*b));
         self.max.iter_mut().zip(other.max.iter()).for_each(|(a, b)| *a = a.max(*b));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_of_widths_is_half_to_even() {
+        for n in -2000..2000 {
+            let v = n as f32 / 16.0;
+            assert_eq!(rounded(v), v.round_ties_even(), "{v}");
+        }
+        for v in [0.5f32.next_up(), 0.5f32.next_down(), -2.5, 22.499998, f32::MIN_POSITIVE, -0.0] {
+            assert_eq!(rounded(v), v.round_ties_even(), "{v}");
+        }
+        assert_eq!((exp2_rounded(f32::MAX), exp2_rounded(f32::NEG_INFINITY)), (2f32.powi(120), 2f32.powi(-120)));
     }
 }

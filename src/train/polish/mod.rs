@@ -15,7 +15,7 @@ use crate::quant::exact::variants::{Change, Parameter, Variants};
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedDense, FixedModel, FixedOp, Model, QDense, QOp, fractional_bits};
 use crate::quant::taps::Taps;
-use crate::quant::{BiasBits, ebops};
+use crate::quant::{BiasBits, Groups, ebops};
 use moves::Move;
 use objective::Objective;
 use rayon::prelude::*;
@@ -104,7 +104,7 @@ fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds, options:
     let topology = Topology::new(model);
     let mut found = Vec::new();
     for (node, (exact, latent)) in fixed.nodes.iter().zip(&model.nodes).enumerate() {
-        let (FixedOp::Dense(d), QOp::Dense(q)) = (&exact.op, &latent.op) else { continue };
+        let (FixedOp::Dense(d), Some(q)) = (&exact.op, latent.op.layer()) else { continue };
         let kept = options.iter().any(|l| l.node == latent.name && !(l.weights && l.bits));
         if !q.trainable || kept {
             continue;
@@ -116,13 +116,15 @@ fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds, options:
         let elementwise = q.weight_groups.is_elementwise();
         let weight_f = |e: usize| if elementwise { MAX_F } else { q.weight_f[q.weight_groups.of(e)].round_ties_even() as i32 };
         let elements = 0..d.inputs * d.outputs;
-        found.push(Layer {
-            node,
-            dense: d,
-            bits: elements.clone().map(bits).collect(),
-            bias_f: bias_f(model, &topology, node, q),
-            weight_f: elements.map(weight_f).collect(),
-        });
+        let (bias_f, weight_f) = match &latent.op {
+            // shared widths have a range that others need, too: nothing moves
+            QOp::SaturatingDense(s) => {
+                let own = |groups: &Groups, f: Vec<i32>| if groups.is_elementwise() { f } else { Vec::new() };
+                (own(&s.bias.groups, s.bias.rounded_f()), own(&s.weight.groups, vec![MAX_F; elements.len()]))
+            }
+            _ => (bias_f(model, &topology, node, q), elements.clone().map(weight_f).collect()),
+        };
+        found.push(Layer { node, dense: d, bits: elements.map(bits).collect(), bias_f, weight_f });
     }
     found
 }
@@ -268,7 +270,23 @@ fn mean(values: &[f64]) -> f64 {
 fn with_changes(model: &Model, changes: &[Change]) -> Model {
     let mut model = model.clone();
     for &Change { node, what, value } in changes {
-        let QOp::Dense(d) = &mut model.nodes[node].op else { continue };
+        let d = match &mut model.nodes[node].op {
+            QOp::Dense(d) => d,
+            QOp::SaturatingDense(s) => {
+                match what {
+                    Parameter::Bias(o) => {
+                        s.layer.bias[o] = value as f32;
+                        s.bias.hold(o, value);
+                    }
+                    Parameter::Weight(e) => {
+                        s.layer.weight[e] = value as f32;
+                        s.weight.hold(e, value);
+                    }
+                }
+                continue;
+            }
+            _ => continue,
+        };
         d.declared = None;
         match what {
             Parameter::Bias(o) => d.bias[o] = value as f32,

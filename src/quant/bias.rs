@@ -1,0 +1,28 @@
+//! Where a bias without widths of its own gets its grid (spec A1.4): from the quantizer behind its layer.
+
+use super::model::{Model, QOp, Quantizer};
+
+/// The quantizer that the bias of layer `node` takes its bits from: the next one behind it, through activations that keep the grid.
+pub fn quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
+    let mut value = model.nodes[node].output;
+    loop {
+        let consumers = model.consumers(value);
+        let next = &model.nodes[*consumers.first()?];
+        match &next.op {
+            QOp::Quantizer(q) => return Some(q),
+            QOp::Relu | QOp::LeakyRelu { .. } | QOp::Reshape | QOp::MaxPool(_) if consumers.len() == 1 => value = next.output,
+            _ => return None,
+        }
+    }
+}
+
+/// Fractional bits of a bias per channel: the maximum over all other axes of its quantizer's.
+pub fn grid(q: &Quantizer, outputs: usize) -> Vec<i32> {
+    let f = q.rounded_f();
+    let mut grid = vec![i32::MIN; outputs];
+    for e in 0..q.groups.elements() {
+        let channel = &mut grid[e % outputs.max(1)];
+        *channel = (*channel).max(f[q.groups.of(e)]);
+    }
+    grid
+}
