@@ -1,8 +1,9 @@
 //! The stages of a conversion in order: import → data → quantizers → training → choice → proxy → verification → report.
 
+use super::calibrate::{Calibration, calibrate};
 use super::choice::choose;
 use super::compose::{Composition, compose};
-use super::config::{FormName, JobConfig, RoundingName};
+use super::config::{FormName, JobConfig, Mode, RoundingName};
 use super::emit::emit_verified;
 use super::metric::{MetricKind, measure, temperature};
 use super::prepare::{self, Data, Source, SourceValues};
@@ -60,7 +61,14 @@ impl Clock<'_> {
 /// See [`Error`].
 pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
     let config = &job.config;
-    config.check().map_err(Error::Config)?;
+    let calibrates = config.mode == Mode::Calibrate;
+    let mut faults = config.check().err().unwrap_or_default();
+    if calibrates && job.train.is_some() {
+        faults.push("options: mode calibrate takes no training data: leave them out, or use mode fine_tune".into());
+    }
+    if !faults.is_empty() {
+        return Err(Error::Config(faults));
+    }
     let mut clock = Clock { progress, stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
     clock.enter("import");
     let source = prepare::source(&job.model)?;
@@ -69,7 +77,8 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         &job.calibration,
         job.train.as_ref(),
         job.validation.as_ref(),
-        config.validation_fraction,
+        // nothing is held back from the calibration samples: they are few, and nothing is trained on them
+        if calibrates { 0.0 } else { config.validation_fraction },
         config.seed,
     )?;
     let on_calibration = prepare::evaluate(&source, &data.calibration)?;
@@ -111,7 +120,19 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let start = judge.judge(&built.model)?;
     let mut front = Front::default();
     let mut rollbacks = 0;
-    if config.epochs > 0 {
+    if calibrates {
+        let calibration = Calibration {
+            config,
+            source: &source,
+            data: &data,
+            teacher: &on_calibration.logits,
+            model: &built.model,
+            judge: &judge,
+            start: &start,
+            source_metric,
+        };
+        front = calibrate(&calibration, &mut clock, cancel)?;
+    } else if config.epochs > 0 {
         let training = Training {
             job,
             source: &source,
@@ -133,7 +154,9 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
             node: None,
         });
     }
-    let chosen = choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?;
+    let bounded = config.max_output_error.is_some() && config.target_ebops.is_none() && config.max_metric_drop.is_none();
+    // within `max_output_error` are all of them: the smallest one
+    let chosen = if bounded { 0 } else { choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)? };
     let point = &front.points()[chosen];
 
     clock.enter("proxy");

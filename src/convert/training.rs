@@ -141,7 +141,7 @@ pub fn train(t: &Training, clock: &mut Clock, cancel: &AtomicBool) -> Result<Fit
     })
 }
 
-fn training_error(e: TrainError) -> Error {
+pub(super) fn training_error(e: TrainError) -> Error {
     match e {
         TrainError::Data(what) => Error::Data(vec![format!("train: {what}")]),
         TrainError::Option { option, what } => Error::Config(vec![format!("config: {option}: {what}")]),
@@ -150,7 +150,7 @@ fn training_error(e: TrainError) -> Error {
 }
 
 /// Mean variance of the source's outputs: what a squared error is large or small against.
-fn variance(outputs: &[f32], width: usize) -> f64 {
+pub(super) fn variance(outputs: &[f32], width: usize) -> f64 {
     let n = (outputs.len() / width.max(1)).max(1) as f64;
     let column = |c: usize| outputs.iter().skip(c).step_by(width.max(1)).map(|&v| v as f64);
     let of = |c: usize| {

@@ -13,6 +13,7 @@ pub mod op;
 pub mod params;
 pub mod pareto;
 pub mod schedule;
+pub mod sensitivity;
 pub mod state;
 
 mod bits;
