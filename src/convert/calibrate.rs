@@ -14,6 +14,10 @@ use crate::train::pareto::{Front, Point, Score};
 use crate::train::sensitivity::{CalibrationSet, Measure, Sensitivity};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Prices of activation widths as shares of those of weights: which one is better differs along the front (digits, jets).
+const WIDTH_SHARES: [f64; 2] = [0.3, 1.0];
+/// Products for one exact evaluation from which on one share must do: a candidate then takes longer to score than to make.
+const HEAVY: usize = 100_000_000;
 /// Prices tried first: from this error per EBOP of the start …
 const CHEAPEST: f64 = 1e-3;
 /// … to this one, in units of the error measure …
@@ -71,33 +75,38 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
         seed: config.seed,
     };
     let sensitivity = Sensitivity::measure(model, &set, cancel).map_err(training_error)?.ok_or(Error::Canceled)?;
+    let heavy = sensitivity.products() as usize >= HEAVY / data.validation.samples.max(1);
+    let shares = if heavy { &WIDTH_SHARES[1..] } else { &WIDTH_SHARES[..] };
     let mut search = Search {
         job,
         sensitivity,
         clock,
         front: Front::default(),
         tried: 0,
-        total: PRICES + HALVINGS,
+        total: shares.len() * (PRICES + HALVINGS),
         smallest_error: f64::INFINITY,
     };
     search.enter(0, start, model.clone())?;
     let ratio = (DEAREST / CHEAPEST).powf(1.0 / (PRICES - 1) as f64);
     let unit = 1.0 / (start.score.ebops as f64).max(SMALLEST_START);
-    // the largest price whose candidate is still too large, or the smallest whose candidate is still good enough, and its neighbour
-    let (mut low, mut high) = (None, None);
-    for n in 0..PRICES {
-        let price = CHEAPEST * unit * ratio.powi(n as i32);
-        match search.candidate(price, cancel)? {
-            true => low = Some(price),
-            false => high = high.or(Some(price)),
+    for &share in shares {
+        // the price before the first one that is too high for what the job asks, and that one
+        let (mut low, mut high) = (None, None);
+        for n in 0..PRICES {
+            let price = CHEAPEST * unit * ratio.powi(n as i32);
+            match search.candidate(price, share, cancel)? {
+                true if high.is_none() => low = Some(price),
+                true => {}
+                false => high = high.or(Some(price)),
+            }
         }
-    }
-    if let (Some(mut low), Some(mut high)) = (low, high) {
-        for _ in 0..HALVINGS {
-            let middle = (low * high).sqrt();
-            match search.candidate(middle, cancel)? {
-                true => low = middle,
-                false => high = middle,
+        if let (Some(mut low), Some(mut high)) = (low, high) {
+            for _ in 0..HALVINGS {
+                let middle = (low * high).sqrt();
+                match search.candidate(middle, share, cancel)? {
+                    true => low = middle,
+                    false => high = middle,
+                }
             }
         }
     }
@@ -111,13 +120,13 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
 }
 
 impl Search<'_, '_, '_> {
-    /// Makes and scores the candidate for `price`. True where a larger price is the way to what the job asks for.
-    fn candidate(&mut self, price: f64, cancel: &AtomicBool) -> Result<bool, Error> {
+    /// Makes and scores the candidate for `price` and this share of it for widths. True where a larger price is the way to what the job asks for.
+    fn candidate(&mut self, price: f64, share: f64, cancel: &AtomicBool) -> Result<bool, Error> {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
         }
         self.tried += 1;
-        let model = self.sensitivity.allocate(price);
+        let model = self.sensitivity.allocate(price, share);
         // sums beyond 62 bits: no candidate, and smaller ones will do
         let Ok(exactly) = self.job.judge.judge(&model) else { return Ok(true) };
         let error = self.enter(self.tried, &exactly, model)?;

@@ -72,7 +72,7 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
     let mut clock = Clock { progress, stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
     clock.enter("import");
     let source = prepare::source(&job.model)?;
-    let data = prepare::data(
+    let mut data = prepare::data(
         &source,
         &job.calibration,
         job.train.as_ref(),
@@ -81,6 +81,9 @@ pub fn run(job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicB
         if calibrates { 0.0 } else { config.validation_fraction },
         config.seed,
     )?;
+    if calibrates && job.validation.is_none() {
+        data.validation_origin = "calibration samples";
+    }
     let on_calibration = prepare::evaluate(&source, &data.calibration)?;
     let on_train = prepare::evaluate(&source, &data.train)?;
     let on_validation = prepare::evaluate(&source, &data.validation)?;

@@ -22,11 +22,11 @@ const MAX_GRADIENTS: usize = 1 << 24;
 const WEIGHT_SAMPLES: (usize, usize) = (8, 2048);
 /// Multiplications for the curvature of all widths, and for all trials of saturation: about a second each.
 const WIDTH_WORK: f64 = 3e9;
-const CLIP_WORK: f64 = 4e9;
+const CLIP_WORK: f64 = 6e9;
 /// Samples for the curvature of widths.
 const WIDTH_SAMPLES: (usize, usize) = (16, 384);
-/// Samples for trials of saturation; with fewer nothing saturates, a rare large value would be missed.
-const CLIP_SAMPLES: (usize, usize) = (32, 512);
+/// Samples for trials of saturation: all where that is possible, since a rare large value may matter most; with fewer nothing saturates.
+const CLIP_SAMPLES: (usize, usize) = (128, 8192);
 /// Products that one step costs for each parameter, whatever the sample: quantizing, counting, clearing.
 const STEP_OVERHEAD: f64 = 10.0;
 /// Logit of a drawn class against 0 for the others.
@@ -249,7 +249,7 @@ fn unknown(q: &Quantizer) -> Option<Widths> {
 }
 
 /// Multiplications of one sample.
-fn products(model: &Model) -> f64 {
+pub(super) fn products(model: &Model) -> f64 {
     let of = |op: &QOp| match op {
         QOp::Dense(d) => (d.weight.len() * d.window.as_ref().map_or(1, |w| w.positions())) as f64,
         _ => 0.0,
