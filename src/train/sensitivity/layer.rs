@@ -33,7 +33,10 @@ pub(super) struct Layer {
     /// `[output][entry][sample]`, the bias last.
     pub gradients: Vec<f32>,
     pub samples: usize,
+    /// `[output][entry]`, mean square of the gradient.
     curvature: Vec<f32>,
+    /// `[output][entry]`, see [`Layer::finish`].
+    damping: Vec<f32>,
 }
 
 impl Layer {
@@ -65,6 +68,7 @@ impl Layer {
             gradients: Vec::new(),
             samples: 0,
             curvature: Vec::new(),
+            damping: Vec::new(),
         }
     }
 
@@ -74,9 +78,32 @@ impl Layer {
     }
 
     /// To be called when [`Layer::gradients`] is complete.
+    ///
+    /// A weight whose input is there only while its unit is off has no gradient, and may be what switches it off. Its damping is what it
+    /// would have if input and unit were independent: the bias's curvature times the mean square of the input, which is taken from the
+    /// other units that read it.
     pub fn finish(&mut self) {
         let n = self.samples.max(1);
         self.curvature = self.gradients.chunks_exact(n).map(|g| g.iter().map(|g| g * g).sum::<f32>() / n as f32).collect();
+        let width = self.inputs + 1;
+        // per entry of the cost table: Σ curvature of its weights, Σ curvature of the biases of the same units
+        let mut sums = vec![(0f32, 0f32); self.inputs * self.parts];
+        for (o, h) in self.curvature.chunks_exact(width).enumerate() {
+            for k in 0..self.inputs {
+                let sum = &mut sums[self.entry(k, o)];
+                *sum = (sum.0 + h[k], sum.1 + h[self.inputs]);
+            }
+        }
+        self.damping = self.curvature.clone();
+        for o in 0..self.outputs {
+            let bias = self.curvature[o * width + self.inputs];
+            for k in 0..self.inputs {
+                let (weights, biases) = sums[self.entry(k, o)];
+                let square = if biases > 0.0 { weights / biases } else { 0.0 };
+                let d = &mut self.damping[o * width + k];
+                *d = d.max(bias * square);
+            }
+        }
     }
 
     /// The entry of the engine's cost table that weight `k` of output `o` reads.
@@ -136,13 +163,14 @@ impl Layer {
         let limits = self.limits(price, bits);
         let (inputs, outputs, parts, samples) = (self.inputs, self.outputs, self.parts, self.samples);
         let shrink = LEAST_SHRINK.max(inputs as f32 / (inputs + samples) as f32);
-        let Layer { gradients, curvature, source, weights, .. } = self;
+        let Layer { gradients, curvature, damping, source, weights, .. } = self;
         weights.par_chunks_exact_mut(inputs + 1).enumerate().for_each(|(o, weights)| {
             let entries = o * (inputs + 1)..(o + 1) * (inputs + 1);
             let unit = Unit {
                 gradients: &gradients[entries.start * samples..entries.end * samples],
                 samples,
                 curvature: &curvature[entries.clone()],
+                damping: &damping[entries.clone()],
                 source: &source[entries],
                 shrink,
                 limits: &limits[o * inputs..(o + 1) * inputs],

@@ -1,7 +1,7 @@
 //! The weights of one unit, quantized by coordinate descent with error feedback.
 //!
-//! Minimises `½·((1−λ)·mean_s (g_s·Δ)² + λ·Σ_k h_k·Δ_k²) + Σ_k c_k·enclosed_bits(w_k + Δ_k)`, `g_s` the gradient of sample `s` to the
-//! weights of the unit and its bias (the last entry, free), `h_k = mean_s g_sk²`. Each step takes the best value of one weight
+//! Minimises `½·((1−λ)·mean_s (g_s·Δ)² + λ·Σ_k d_k·Δ_k²) + Σ_k c_k·enclosed_bits(w_k + Δ_k)`, `g_s` the gradient of sample `s` to the
+//! weights of the unit and its bias (the last entry, free), `h_k = mean_s g_sk²` and `d_k ≥ h_k` a bound for what the samples do not show. Each step takes the best value of one weight
 //! while the others stay: what rounding one of them does to the sum is made up by the next ones.
 
 use crate::quant::kif::{exp2i, floor_log2};
@@ -22,7 +22,9 @@ pub(super) struct Unit<'a> {
     pub curvature: &'a [f32],
     /// The source's weights, the bias last.
     pub source: &'a [f32],
-    /// λ in 0…1: trust in the curvature alone against that of pairs, which few samples estimate badly.
+    /// `d`, per entry.
+    pub damping: &'a [f32],
+    /// λ in 0…1: trust in `d` against the curvature of the samples, which few of them estimate badly.
     pub shrink: f32,
     /// Finest grid allowed per weight.
     pub limits: &'a [i32],
@@ -41,17 +43,18 @@ impl Unit<'_> {
         }
         for _ in 0..SWEEPS {
             for k in 0..weights.len() {
-                let h = self.curvature[k];
                 let bias = k == costs.len();
+                let own = (1.0 - self.shrink) * self.curvature[k];
+                let h = own + self.shrink * self.damping[k];
                 if h <= 0.0 {
-                    // no sample depends on it
+                    // no sample depends on it: it may be what keeps the unit off, so it stays
                     if !bias {
-                        weights[k] = 0.0;
+                        weights[k] = quantized(self.source[k], 1.0, 0.0, self.limits[k]);
                     }
                     continue;
                 }
                 let delta = weights[k] - self.source[k];
-                let pull = (1.0 - self.shrink) * (dot(row(k), &error) / n as f32 - h * delta);
+                let pull = (1.0 - self.shrink) * dot(row(k), &error) / n as f32 - own * delta;
                 let wanted = self.source[k] - pull / h;
                 let new = if bias { wanted } else { quantized(wanted, f64::from(h), costs[k], self.limits[k]) };
                 if new != weights[k] {
@@ -128,7 +131,7 @@ mod tests {
             let e: f64 = delta.iter().enumerate().map(|(k, d)| d * f64::from(unit.gradients[k * unit.samples + s])).sum();
             squares += e * e;
         }
-        let own: f64 = delta.iter().zip(unit.curvature).map(|(d, &h)| d * d * f64::from(h)).sum();
+        let own: f64 = delta.iter().zip(unit.damping).map(|(d, &h)| d * d * f64::from(h)).sum();
         let lambda = f64::from(unit.shrink);
         let bits = |w: f32| if w == 0.0 { 0 } else { floor_log2(f64::from(w.abs())) + fractional_bits(f64::from(w)) + 1 };
         let cost: f64 = weights.iter().zip(costs).map(|(&w, c)| c * f64::from(bits(w))).sum();
@@ -147,7 +150,15 @@ mod tests {
             gradients.chunks_exact(samples).map(|r| r.iter().map(|g| g * g).sum::<f32>() / samples as f32).collect();
         let source: Vec<f32> = (0..=entries).map(|_| rng.unit() as f32 * 2.0 - 1.0).collect();
         let (limits, costs) = (vec![20; entries], vec![2e-4; entries]);
-        let unit = Unit { gradients: &gradients, samples, curvature: &curvature, source: &source, shrink: 0.1, limits: &limits };
+        let unit = Unit {
+            gradients: &gradients,
+            samples,
+            curvature: &curvature,
+            damping: &curvature,
+            source: &source,
+            shrink: 0.1,
+            limits: &limits,
+        };
         let alone: Vec<f32> = (0..=entries)
             .map(|k| if k == entries { source[k] } else { quantized(source[k], f64::from(curvature[k]), costs[k], 20) })
             .collect();
