@@ -131,10 +131,15 @@ fn two_inputs(x: &[f32], other: &[f32]) -> DataFile {
 fn output_error(model: &[u8], proxy: &[u8], inputs: &[&[f32]], samples: usize) -> f64 {
     let graph = hgq_onnx::graph::import::import(&codec::decode(model, &Default::default()).unwrap()).unwrap().graph;
     let want = hgq_onnx::graph::eval::run(&graph, inputs, samples, &graph.outputs).unwrap();
-    let ran = Program::from_bytes(proxy).unwrap().run(inputs, samples).unwrap();
+    let program = Program::from_bytes(proxy).unwrap();
+    // the proxy may have inputs and outputs in another order
+    let named = |name: &str| graph.inputs.iter().position(|&i| graph.values[i].name == name).map(|at| inputs[at]);
+    let ordered: Vec<&[f32]> = program.inputs().iter().map(|i| named(&i.name).expect("an input of the source")).collect();
+    let ran = program.run(&ordered, samples).unwrap();
     let (mut squares, mut variance, mut count) = (0.0, 0.0, 0);
-    for (want, got) in want.iter().zip(&ran.outputs) {
+    for want in &want {
         let width = want.len() / samples;
+        let got = ran.outputs.iter().find(|o| o.to_f64().len() == want.len()).expect("an output as wide");
         squares += want.iter().zip(got.to_f64()).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
         for c in 0..width {
             let column = || want.iter().skip(c).step_by(width);

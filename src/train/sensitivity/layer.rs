@@ -89,9 +89,9 @@ impl Layer {
         // per entry of the cost table: Σ curvature of its weights, Σ curvature of the biases of the same units
         let mut sums = vec![(0f32, 0f32); self.inputs * self.parts];
         for (o, h) in self.curvature.chunks_exact(width).enumerate() {
-            for k in 0..self.inputs {
+            for (k, own) in h[..self.inputs].iter().enumerate() {
                 let sum = &mut sums[self.entry(k, o)];
-                *sum = (sum.0 + h[k], sum.1 + h[self.inputs]);
+                *sum = (sum.0 + own, sum.1 + h[self.inputs]);
             }
         }
         self.damping = self.curvature.clone();

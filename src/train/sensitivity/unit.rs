@@ -42,24 +42,24 @@ impl Unit<'_> {
             }
         }
         for _ in 0..SWEEPS {
-            for k in 0..weights.len() {
-                let bias = k == costs.len();
+            for (k, weight) in weights.iter_mut().enumerate() {
+                let cost = costs.get(k);
                 let own = (1.0 - self.shrink) * self.curvature[k];
                 let h = own + self.shrink * self.damping[k];
                 if h <= 0.0 {
                     // no sample depends on it: it may be what keeps the unit off, so it stays
-                    if !bias {
-                        weights[k] = quantized(self.source[k], 1.0, 0.0, self.limits[k]);
+                    if cost.is_some() {
+                        *weight = quantized(self.source[k], 1.0, 0.0, self.limits[k]);
                     }
                     continue;
                 }
-                let delta = weights[k] - self.source[k];
+                let delta = *weight - self.source[k];
                 let pull = (1.0 - self.shrink) * dot(row(k), &error) / n as f32 - own * delta;
                 let wanted = self.source[k] - pull / h;
-                let new = if bias { wanted } else { quantized(wanted, f64::from(h), costs[k], self.limits[k]) };
-                if new != weights[k] {
-                    add(&mut error, row(k), new - weights[k]);
-                    weights[k] = new;
+                let new = cost.map_or(wanted, |&cost| quantized(wanted, f64::from(h), cost, self.limits[k]));
+                if new != *weight {
+                    add(&mut error, row(k), new - *weight);
+                    *weight = new;
                 }
             }
         }
@@ -96,9 +96,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_parts, b_parts) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest: f32 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(x, y)| x * y).sum();
     for (x, y) in a_parts.zip(b_parts) {
-        for l in 0..LANES {
-            sums[l] += x[l] * y[l];
-        }
+        sums.iter_mut().zip(x).zip(y).for_each(|((s, x), y)| *s += x * y);
     }
     sums.iter().sum::<f32>() + rest
 }
