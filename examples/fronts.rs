@@ -20,7 +20,6 @@ use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 
 #[path = "../tests/common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 /// Inputs (rows of `width`) and labels.

@@ -214,9 +214,9 @@ fn inspect_and_trace_answer_people_and_programs() {
     }
 }
 
-/// Ctrl-C in the middle of the training ends it, and nothing is left.
+/// Ctrl-C in the middle of the training ends it; of files only what it can go on from is left.
 #[test]
-fn an_interrupt_cancels_and_leaves_nothing() {
+fn an_interrupt_cancels_and_leaves_nothing_but_a_checkpoint() {
     let dir = workplace();
     let before = listing(dir.path());
     let mut child = Command::new(env!("CARGO_BIN_EXE_hgq-onnx"))
@@ -234,5 +234,71 @@ fn an_interrupt_cancels_and_leaves_nothing() {
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(4));
     assert!(rest.iter().any(|l| l.contains("canceled")), "{rest:?}");
-    assert_eq!(listing(dir.path()), before);
+    let mut after = listing(dir.path());
+    after.retain(|name| name != "out.checkpoint");
+    assert_eq!(after, before);
+}
+
+fn convert(dir: &Path, extra: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hgq-onnx"));
+    command.args(["convert", "digits_mlp.onnx", "--calibration", "calibration.npz", "--train", "train.npz"]);
+    command.args(["--config", "job.json"]).args(extra).current_dir(dir).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// A run that is killed in the middle goes on from its checkpoint, and the files are those of a run that was not.
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes() {
+    let dir = workplace();
+    let job = r#"{"epochs": 400, "threads": 2, "target_ebops": 3000, "checkpoint_epochs": 10}"#;
+    std::fs::write(dir.path().join("job.json"), job).unwrap();
+    let whole = convert(dir.path(), &["--out", "whole"]).output().unwrap();
+    assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
+    // once in the trunk, once in a branch
+    let mut seen = 0;
+    for epoch in [60, 280] {
+        let mut child = convert(dir.path(), &["--out", "out"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let reached = |l: &String| {
+            let event: Value = serde_json::from_str(l).unwrap_or_default();
+            event["event"] == "epoch" && event["epoch"].as_u64() >= Some(epoch)
+        };
+        let at: Value = serde_json::from_str(&lines.find(reached).expect("the epoch")).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(dir.path().join("out.checkpoint").is_file() && !dir.path().join("out").exists());
+        assert!(at["epoch"].as_u64().unwrap() > seen);
+        seen = at["epoch"].as_u64().unwrap();
+    }
+    let rest = convert(dir.path(), &["--out", "out"]).output().unwrap();
+    let told = stderr(&rest);
+    assert_eq!(rest.status.code(), Some(0), "{told}");
+    assert!(told.contains("\"resumed\"") && !told.contains("\"epoch\":10,"), "{told}");
+    let bytes = |name: &str| std::fs::read(dir.path().join(name).join("proxy.onnx")).unwrap();
+    assert_eq!(bytes("out"), bytes("whole"));
+    assert!(!dir.path().join("out.checkpoint").exists());
+}
+
+/// The checkpoint of another job is not taken up.
+#[test]
+fn another_jobs_checkpoint_is_ignored() {
+    let dir = workplace();
+    std::fs::write(dir.path().join("job.json"), r#"{"epochs": 3, "threads": 1}"#).unwrap();
+    std::fs::write(dir.path().join("out.checkpoint"), b"something else").unwrap();
+    let done = convert(dir.path(), &["--out", "out"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    assert!(stderr(&done).contains("checkpoint_ignored"));
+}
+
+/// A target that cannot be reached: status 1, and the nearest model all the same.
+#[test]
+fn a_missed_target_still_leaves_the_nearest_model() {
+    let dir = workplace();
+    std::fs::write(dir.path().join("job.json"), r#"{"epochs": 2, "threads": 1, "target_ebops": 20}"#).unwrap();
+    let done = convert(dir.path(), &["--out", "out"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(stderr(&done).contains("error: target_ebops 20 was not reached"), "{}", stderr(&done));
+    let report: Value = serde_json::from_slice(&std::fs::read(dir.path().join("out/report.json")).unwrap()).unwrap();
+    assert_eq!(report["target"]["met"], false);
+    assert!(dir.path().join("out/proxy.onnx").is_file());
 }

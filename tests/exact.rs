@@ -4,9 +4,11 @@
 #[path = "support/nets.rs"]
 mod nets;
 
+use hgq_onnx::graph::Merge;
 use hgq_onnx::proxy::prune;
 use hgq_onnx::quant::exact::Exact;
-use hgq_onnx::quant::{FixedModel, Rounding, ebops, interval};
+use hgq_onnx::quant::exact::variants::{Change, Parameter, Variants};
+use hgq_onnx::quant::{FixedModel, FixedOp, Rounding, ebops, interval};
 use nets::{Net, Rng, reference, samples};
 
 const SAMPLES: usize = 130;
@@ -83,4 +85,52 @@ fn pruning_changes_no_output_and_adds_no_ebops() {
         smaller += usize::from(count(&pruned) < count(&model));
     }
     assert!(smaller > 0, "no net had a dead channel: the test tests nothing");
+}
+
+/// A change of one weight or bias, evaluated only where it changes something, equals the evaluation of the changed model.
+#[test]
+fn variants_equal_the_changed_model() {
+    for seed in 0..30 {
+        let mut r = Rng::new(seed);
+        let convolutional = {
+            let net = Net::new(&[5, 4, 2]).one_format(true, 2, 3, Rounding::HalfUp);
+            let window = net.window([2, 2], [1, 1], [1, 0, 0, 1], 1);
+            let net = net.conv(&mut r, 3, window).relu().channel_quantize(&mut r, false, Rounding::HalfUp);
+            let net = net.max_pool([2, 2], [2, 2], [0; 4]);
+            let skip = net.last;
+            let window = net.window([1, 1], [1, 1], [0; 4], 3);
+            let net = net.conv(&mut r, 3, window).one_format(true, 3, 4, Rounding::HalfUp).merge(Merge::Add, skip);
+            let net = net.average_pool([2, 2], [1, 1], [0; 4]).one_format(true, 3, 4, Rounding::HalfUp);
+            let n = net.len();
+            net.reshape(&[n]).dense(&mut r, 2).done()
+        };
+        for model in [deep(seed, Rounding::HalfUp), convolutional] {
+            let x = inputs(&model);
+            let variants = Variants::new(&model, &[&x], SAMPLES);
+            let rows = |model: &FixedModel| Exact::new(model).unwrap().run(&[&x], SAMPLES, &model.outputs);
+            let n = model.len_of(model.outputs[0]);
+            for (node, op) in model.nodes.iter().enumerate() {
+                let FixedOp::Dense(d) = &op.op else { continue };
+                let at = r.range(0, d.weight.ints.len() as i64 - 1) as usize;
+                let mut changed = model.clone();
+                let FixedOp::Dense(other) = &mut changed.nodes[node].op else { unreachable!() };
+                other.weight.ints[at] += r.range(-3, 3);
+                let value = other.weight.value(at);
+                let found = variants.outputs_with(&Change { node, what: Parameter::Weight(at), value });
+                let mut want = rows(&model);
+                for (&e, column) in &found[0] {
+                    column.iter().enumerate().for_each(|(s, &v)| want[0][s * n + e] = v);
+                }
+                assert_eq!(want, rows(&changed), "{seed}: weight {at} of node {node}");
+                let FixedOp::Dense(other) = &mut changed.nodes[node].op else { unreachable!() };
+                other.bias.ints[0] += 1;
+                let bias = Change { node, what: Parameter::Bias(0), value: other.bias.value(0) };
+                let mut both = Variants::new(&model, &[&x], SAMPLES);
+                both.apply(&[Change { node, what: Parameter::Weight(at), value }, bias]);
+                let column = |e: usize| both.column(model.outputs[0], e);
+                let applied: Vec<f64> = (0..SAMPLES).flat_map(|s| (0..n).map(move |e| column(e)[s])).collect();
+                assert_eq!(applied, rows(&changed)[0], "{seed}: weight and bias of node {node}");
+            }
+        }
+    }
 }

@@ -19,6 +19,9 @@ pub struct ConfigFile {
 #[derive(clap::Args, Default)]
 #[command(next_help_heading = "Settings (each overrides a field of the configuration)")]
 pub struct Overrides {
+    /// How bit widths are found: by gradient, or from sensitivities on the calibration data alone [default: fine_tune]
+    #[arg(long, value_name = "MODE", value_parser = named(["fine_tune", "calibrate"]))]
+    pub mode: Option<String>,
     /// Epochs in all; 0 takes an annotated model over exactly [default: 300]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
@@ -31,6 +34,9 @@ pub struct Overrides {
     /// Return the smallest model whose validation metric is at most this much below the source model's
     #[arg(long, value_name = "DROP")]
     pub max_metric_drop: Option<f64>,
+    /// With --mode calibrate: return the smallest model whose outputs differ from the source's by at most this share of their variance
+    #[arg(long, value_name = "SHARE")]
+    pub max_output_error: Option<f64>,
     /// Factor of EBOPs in the loss in the first epoch
     #[arg(long, value_name = "BETA")]
     pub beta_start: Option<f32>,
@@ -143,6 +149,7 @@ impl Overrides {
         set(&mut config.seed, &self.seed);
         config.batch_size = self.batch_size.or(config.batch_size);
         config.max_metric_drop = self.max_metric_drop.or(config.max_metric_drop);
+        config.max_output_error = self.max_output_error.or(config.max_output_error);
         config.threads = self.threads.or(config.threads);
         config.parallel_factor = self.parallel_factor.or(config.parallel_factor);
         config.proxy.keep_input_layout |= self.keep_input_layout;
@@ -169,6 +176,9 @@ impl Overrides {
             };
             config.beta = Some(Beta { start: Some(start), end: Some(end), schedule, points: Vec::new() });
             config.target_ebops = None;
+        }
+        if let Some(name) = &self.mode {
+            config.mode = spelled("mode", name)?;
         }
         if let Some(name) = &self.loss {
             config.loss = Some(spelled("loss", name)?);

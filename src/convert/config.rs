@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobConfig {
+    /// How bit widths are found.
+    pub mode: Mode,
     /// Epochs in all (trunk and branches); 0: no training, the annotated model is taken over exactly.
     pub epochs: usize,
     /// Samples per step; default: a fortieth of the training samples.
@@ -28,6 +30,11 @@ pub struct JobConfig {
     pub checkpoint_epochs: Option<usize>,
     /// A stage of the training (trunk, branch, β schedule) ends early when no model of this many epochs was worth keeping.
     pub patience: Option<usize>,
+    /// With `mode: calibrate`: return the smallest model whose output error is at most this. The output error is the mean squared
+    /// difference of the model's outputs (logits, before a Softmax) from the source's, over all validation samples and outputs, divided
+    /// by the variance of the source's outputs (the mean over the outputs of the variance over the samples): 0 is exact, 1 is no better than a
+    /// constant. With `target_ebops` or `max_metric_drop` as well, the candidates beyond it are left out.
+    pub max_output_error: Option<f64>,
     /// Default: cross entropy for integer labels, mean squared error for float targets, distillation without targets.
     pub loss: Option<LossName>,
     /// What a sample weighs in the loss, by its class; scaled to a mean of 1 over the training samples.
@@ -71,6 +78,7 @@ pub struct JobConfig {
 impl Default for JobConfig {
     fn default() -> Self {
         JobConfig {
+            mode: Mode::FineTune,
             epochs: 300,
             batch_size: None,
             learning_rate: LearningRate::default(),
@@ -81,6 +89,7 @@ impl Default for JobConfig {
             max_metric_drop: None,
             checkpoint_epochs: None,
             patience: None,
+            max_output_error: None,
             loss: None,
             class_weights: None,
             metric: None,
@@ -105,6 +114,17 @@ impl Default for JobConfig {
             hls4ml: Hls4mlConfig::default(),
         }
     }
+}
+
+/// How bit widths are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// By gradient, with training or calibration data.
+    #[default]
+    FineTune,
+    /// From sensitivities on the calibration data, in seconds: no training data, no epochs.
+    Calibrate,
 }
 
 /// Adam's step sizes, and how they change over the run.
@@ -363,6 +383,33 @@ impl JobConfig {
                 faults.push(format!("config: {text}"));
             }
         };
+        if self.mode == Mode::Calibrate {
+            let default = JobConfig::default();
+            let trained_only = [
+                ("epochs", self.epochs != default.epochs),
+                ("batch_size", self.batch_size.is_some()),
+                ("learning_rate", self.learning_rate != default.learning_rate),
+                ("beta", self.beta.is_some()),
+                ("gamma", self.gamma != default.gamma),
+                ("loss", self.loss.is_some()),
+                ("teacher_weight", self.teacher_weight != default.teacher_weight),
+                ("optimize", self.optimize != default.optimize),
+                ("budgets", self.budgets.is_some()),
+                ("patience", self.patience.is_some()),
+                ("checkpoint_epochs", self.checkpoint_epochs.is_some()),
+                ("class_weights", self.class_weights.is_some()),
+                ("quantizers", self.quantizers != default.quantizers),
+                ("validation_fraction", self.validation_fraction != default.validation_fraction),
+            ];
+            for (field, given) in trained_only {
+                need(!given, &format!("{field}: mode calibrate does not train and does not use it: leave it out"));
+            }
+        }
+        need(
+            self.max_output_error.is_none() || self.mode == Mode::Calibrate,
+            "max_output_error: for mode calibrate only; fine-tuning has max_metric_drop",
+        );
+        need(self.max_output_error.is_none_or(|t| t.is_finite() && t >= 0.0), "max_output_error: not negative");
         let positive = |v: f32| v.is_finite() && v > 0.0;
         need(self.epochs <= MAX_EPOCHS, "epochs: at most 100000");
         need(self.batch_size != Some(0), "batch_size: at least 1");

@@ -1,5 +1,6 @@
 //! The whole job: `run(job) → artifacts`. The command line and the service call this and nothing below it.
 
+mod calibrate;
 mod checkpoint;
 mod choice;
 mod compose;

@@ -1,8 +1,9 @@
 //! The stages of a conversion in order: import → data → quantizers → training → choice → proxy → verification → report.
 
+use super::calibrate::{Calibrated, Calibration, calibrate};
 use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
-use super::config::{FormName, JobConfig, RoundingName};
+use super::config::{FormName, JobConfig, Mode, RoundingName};
 use super::emit::emit_verified;
 use super::layers;
 use super::metric::{MetricKind, measure, temperature};
@@ -68,18 +69,29 @@ pub fn run(
     cancel: &AtomicBool,
 ) -> Result<Artifacts, Error> {
     let config = &job.config;
-    config.check().map_err(Error::Config)?;
+    let calibrates = config.mode == Mode::Calibrate;
+    let mut faults = config.check().err().unwrap_or_default();
+    if calibrates && job.train.is_some() {
+        faults.push("options: mode calibrate takes no training data: leave them out, or use mode fine_tune".into());
+    }
+    if !faults.is_empty() {
+        return Err(Error::Config(faults));
+    }
     let mut clock = Clock { progress, stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
     clock.enter("import");
     let source = prepare::source(&job.model)?;
-    let data = prepare::data(
+    let mut data = prepare::data(
         &source,
         &job.calibration,
         job.train.as_ref(),
         job.validation.as_ref(),
-        config.validation_fraction,
+        // nothing is held back from the calibration samples: they are few, and nothing is trained on them
+        if calibrates { 0.0 } else { config.validation_fraction },
         config.seed,
     )?;
+    if calibrates && job.validation.is_none() {
+        data.validation_origin = "calibration samples";
+    }
     let targets = data.validation.targets.as_ref();
     let kind = MetricKind::choose(config.metric, targets, &source.widths);
     let objective = Objective::new(config, &source.output_shapes(), data.train.targets.as_ref());
@@ -123,7 +135,20 @@ pub fn run(
     clock.enter("train");
     let start = judge.judge(&built.model)?;
     let mut front = Front::default();
-    if config.epochs > 0 {
+    let mut out_of_reach = None;
+    if calibrates {
+        let calibration = Calibration {
+            config,
+            source: &source,
+            data: &data,
+            teacher: &on_calibration.logits,
+            model: &built.model,
+            judge: &judge,
+            start: &start,
+            source_metric,
+        };
+        Calibrated { front, unmet: out_of_reach } = calibrate(&calibration, &mut clock, cancel)?;
+    } else if config.epochs > 0 {
         let training = Training {
             job,
             source: &source,
@@ -141,7 +166,13 @@ pub fn run(
     } else {
         front.insert(Point { epoch: 0, score: start.score, payload: built.model.clone() });
     }
-    let Choice { point: chosen, unmet } = choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?;
+    let bounded = config.max_output_error.is_some() && config.target_ebops.is_none() && config.max_metric_drop.is_none();
+    let Choice { point: chosen, unmet } = match out_of_reach {
+        // within `max_output_error` are all of them: the smallest one
+        None if bounded => Choice { point: 0, unmet: None },
+        None => choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?,
+        Some(why) => Choice { point: 0, unmet: Some(why) },
+    };
     let point = &front.points()[chosen];
 
     clock.enter("proxy");

@@ -58,18 +58,16 @@ impl Judge<'_> {
         let targets = self.validation.targets.as_ref();
         let width = self.widths.iter().sum();
         let (metric, loss) = measure(self.kind, &joined, width, targets, self.source_logits, self.temperature);
-        let collapsed = is_one_answer(&joined, width) && !is_one_answer(self.source_logits, width);
+        let classes = self.widths.len() == 1 && matches!(self.kind, MetricKind::Accuracy | MetricKind::Agreement);
+        let one_answer = is_one_answer(&joined, width, classes);
+        let collapsed = one_answer && !is_one_answer(self.source_logits, width, classes);
         Ok(Exactly { full, pruned, ranges, score: Score { ebops, ebops_hgq2, metric, loss, collapsed } })
     }
 }
 
-/// True when all samples get the same outputs, or, of several outputs, the same largest one.
-fn is_one_answer<T: Copy + Into<f64>>(outputs: &[T], width: usize) -> bool {
-    let answer = |row: &[T]| {
-        let row: Vec<f64> = row.iter().map(|&v| v.into()).collect();
-        if width > 1 { predicted(&row) as f64 } else { row.first().copied().unwrap_or(0.0) }
-    };
-    let mut answers = outputs.chunks_exact(width.max(1)).map(answer);
-    let first = answers.next();
-    answers.all(|a| Some(a) == first)
+/// True when all samples get the same answer: the same class where classes are what counts, else the same outputs.
+fn is_one_answer<T: Copy + Into<f64>>(outputs: &[T], width: usize, classes: bool) -> bool {
+    let mut rows = outputs.chunks_exact(width.max(1)).map(|row| row.iter().map(|&v| v.into()).collect::<Vec<f64>>());
+    let Some(first) = rows.next() else { return false };
+    rows.all(|row| if classes { predicted(&row) == predicted(&first) } else { row == first })
 }

@@ -10,7 +10,7 @@ use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
 use super::{Error, Event, Job, Keeper};
 use crate::quant::build::{Built, Learns};
-use crate::quant::{Model, QOp, ebops, interval};
+use crate::quant::{Model, ebops, interval};
 use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit};
 use crate::train::pareto::{Front, Point, Score};
 use crate::train::polish::{Polishing, polish};
@@ -28,7 +28,7 @@ const METRIC_BUDGETS: usize = 30;
 /// Members of the front that are polished where no budgets say which, at most.
 const POLISHED: usize = 12;
 /// Members that are polished for a budget: the best, and these many of the lowest loss that use most of it …
-const POLISHED_PER_BUDGET: usize = 4;
+const POLISHED_PER_BUDGET: usize = 2;
 /// … at least this share.
 const POLISH_FROM: f64 = 0.8;
 /// What polishing may gain in the metric: members that are not good enough by as much are tried, too.
@@ -221,7 +221,7 @@ fn worth_polishing(front: &Front<Model>, goal: &Goal) -> Vec<(Point<Model>, Opti
     wanted.into_iter().map(|(n, budget)| (front.points()[n].clone(), budget)).collect()
 }
 
-fn training_error(e: TrainError) -> Error {
+pub(super) fn training_error(e: TrainError) -> Error {
     match e {
         TrainError::Data(what) => Error::Data(vec![format!("train: {what}")]),
         TrainError::Option { option, what } => Error::Config(vec![format!("config: {option}: {what}")]),
@@ -231,7 +231,7 @@ fn training_error(e: TrainError) -> Error {
 
 /// Layers whose rules ask for another training than the rest.
 fn layer_options(built: &Built) -> Vec<LayerOptions> {
-    let dense = built.model.nodes.iter().zip(&built.settings).filter(|(n, _)| matches!(n.op, QOp::Dense(_)));
+    let dense = built.model.nodes.iter().zip(&built.settings).filter(|(n, _)| n.op.layer().is_some());
     let other = dense.filter(|(_, s)| s.learns.weights != s.learns.bits || s.beta_scale != 1.0);
     other
         .map(|(node, s)| {

@@ -14,6 +14,7 @@ pub mod params;
 pub mod pareto;
 pub mod polish;
 pub mod schedule;
+pub mod sensitivity;
 pub mod state;
 
 mod bits;

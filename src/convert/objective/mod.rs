@@ -8,7 +8,7 @@ use super::metric::temperature;
 use crate::data::{OutputShape, Targets};
 use crate::train::{Head, LossKind, TrainError, TrainSet};
 use class_weights::weights_of;
-use spread::spread;
+pub(super) use spread::spread;
 use std::borrow::Cow;
 
 /// The task of a job.

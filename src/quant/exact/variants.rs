@@ -26,6 +26,9 @@ pub enum Parameter {
 /// Elements of a value that differ, each over all samples.
 type Changed = BTreeMap<usize, Vec<f64>>;
 
+/// Where each element of an operand goes: elements of the result, and the weight in between if the node is a layer.
+type Readers = Vec<Vec<(u32, u32)>>;
+
 /// See the module.
 pub struct Variants<'a> {
     model: &'a FixedModel,
@@ -36,9 +39,8 @@ pub struct Variants<'a> {
     /// Values of all samples, by value.
     values: Vec<Vec<f64>>,
     samples: usize,
-    /// Where each element of an operand goes, by node and operand: `(element of the result, weight)` of a layer, else the elements of the
-    /// result that read it.
-    readers: Vec<Vec<Vec<Vec<(u32, u32)>>>>,
+    /// By node and operand.
+    readers: Vec<Vec<Readers>>,
 }
 
 impl<'a> Variants<'a> {
@@ -216,10 +218,10 @@ impl<'a> Variants<'a> {
     }
 }
 
-/// See [`Variants::readers`].
-fn readers(model: &FixedModel, n: usize, program: &Program) -> Vec<Vec<Vec<(u32, u32)>>> {
+/// See [`Readers`]; by operand.
+fn readers(model: &FixedModel, n: usize, program: &Program) -> Vec<Readers> {
     let node = &model.nodes[n];
-    let mut lists: Vec<Vec<Vec<(u32, u32)>>> = node.inputs.iter().map(|&v| vec![Vec::new(); model.len_of(v)]).collect();
+    let mut lists: Vec<Readers> = node.inputs.iter().map(|&v| vec![Vec::new(); model.len_of(v)]).collect();
     match program {
         Program::Layer(layer) => {
             let outputs = layer.bias.len();

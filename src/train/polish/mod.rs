@@ -23,13 +23,13 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rounds at most; the gain of later ones was below that of other seeds.
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 12;
 /// Finest grid of a weight (spec A1.1).
 const MAX_F: i32 = 23;
 /// Share of the moves that help which is taken at once.
 const TAKEN: usize = 8;
-/// A move must lower the mean loss by at least this.
-const LEAST_GAIN: f64 = 1e-6;
+/// A move must lower the mean loss by at least this share of it.
+const LEAST_GAIN: f64 = 1e-5;
 /// Numbers computed per round, at most: seconds on a small machine. Larger models are polished on fewer samples …
 const WORK: f64 = 4e8;
 /// … but not on less than this: what a few samples like is chance.
@@ -188,12 +188,13 @@ impl Search<'_> {
     fn round(&mut self, layers: &[Layer], slack: f64) -> Vec<Move> {
         let moves: Vec<Move> = layers.iter().flat_map(|l| self.moves(l)).filter(|m| m.ebops <= slack.max(0.0)).collect();
         let gains: Vec<f64> = moves.par_iter().map(|m| self.gain(&m.change)).collect();
+        let before = mean(&self.losses);
+        let least = LEAST_GAIN * before.abs();
         let mut helping: Vec<(f64, Move)> =
-            gains.iter().zip(&moves).filter(|(g, _)| **g > LEAST_GAIN).map(|(&g, &m)| (g, m)).collect();
+            gains.iter().zip(&moves).filter(|(g, _)| **g > least).map(|(&g, &m)| (g, m)).collect();
         helping.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut seen = HashSet::new();
         helping.retain(|(_, m)| seen.insert((m.change.node, m.change.what)));
-        let before = mean(&self.losses);
         let mut count = (helping.len() / TAKEN).max(1).min(helping.len());
         while count > 0 {
             let mut left = slack;

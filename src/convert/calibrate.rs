@@ -1,0 +1,184 @@
+//! `mode: calibrate`: candidates for a range of prices per EBOP from the sensitivities on the calibration data, scored exactly.
+//!
+//! The prices are spread over everything from nearly exact to nearly empty; where the job has a target, more of them close in on it.
+
+use super::layout::join;
+use super::objective::spread;
+use super::pipeline::Clock;
+use super::prepare::{Data, Source};
+use super::score::{Exactly, Judge};
+use super::training::training_error;
+use super::{Error, Event, JobConfig};
+use crate::quant::Model;
+use crate::quant::exact::Exact;
+use crate::train::LossKind;
+use crate::train::pareto::{Front, Point, Score};
+use crate::train::sensitivity::{CalibrationSet, Measure, Sensitivity};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Prices of activation widths as shares of those of weights: which one is better differs along the front (digits, jets).
+const WIDTH_SHARES: [f64; 2] = [0.3, 1.0];
+/// Products for one exact evaluation from which on one share must do: a candidate then takes longer to score than to make.
+const HEAVY: usize = 100_000_000;
+/// Prices tried first: from this error per EBOP of the start …
+const CHEAPEST: f64 = 1e-3;
+/// … to this one, in units of the error measure …
+const DEAREST: f64 = 10.0;
+/// … in this many steps of equal ratio.
+const PRICES: usize = 14;
+/// Halvings of the interval of prices around a target.
+const HALVINGS: usize = 6;
+/// EBOPs of the start are taken as at least this, so that prices mean something for a nearly empty model.
+const SMALLEST_START: f64 = 100.0;
+
+/// What a calibration needs.
+pub struct Calibration<'a> {
+    pub config: &'a JobConfig,
+    pub source: &'a Source,
+    pub data: &'a Data,
+    /// The source's logits on the calibration samples.
+    pub teacher: &'a [f32],
+    pub model: &'a Model,
+    pub judge: &'a Judge<'a>,
+    pub start: &'a Exactly,
+    /// The source's validation metric, larger is better.
+    pub source_metric: f64,
+}
+
+struct Search<'a, 'b, 'c> {
+    job: &'a Calibration<'a>,
+    sensitivity: Sensitivity<'a>,
+    clock: &'b mut Clock<'c>,
+    front: Front<Model>,
+    tried: usize,
+    total: usize,
+    /// The candidate of the smallest output error, for where none is small enough.
+    closest: Option<(f64, Point<Model>)>,
+}
+
+/// What a calibration found.
+pub struct Calibrated {
+    /// With `max_output_error` only candidates within it.
+    pub front: Front<Model>,
+    /// Why the front holds a single candidate that is beyond `max_output_error`, if none is within.
+    pub unmet: Option<String>,
+}
+
+/// Finds the candidates and their front.
+///
+/// # Errors
+/// [`Error::Canceled`], [`Error::Internal`].
+pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> Result<Calibrated, Error> {
+    let Calibration { config, source, data, teacher, model, judge, start, .. } = *job;
+    let widths = source.input_widths();
+    let x = join(&data.calibration.inputs, &widths, data.calibration.samples);
+    let classes = source.widths.len() == 1 && source.width > 1;
+    let set = CalibrationSet {
+        x: &x,
+        teacher,
+        inputs: widths.iter().sum(),
+        outputs: source.width,
+        measure: match classes {
+            true => Measure::Divergence { temperature: judge.temperature as f32 },
+            false => Measure::SquaredError { variance: spread(LossKind::Mse, teacher, source.width, 0..source.width) },
+        },
+        seed: config.seed,
+    };
+    let sensitivity = Sensitivity::measure(model, &set, cancel).map_err(training_error)?.ok_or(Error::Canceled)?;
+    let heavy = sensitivity.products() as usize >= HEAVY / data.validation.samples.max(1);
+    let shares = if heavy { &WIDTH_SHARES[1..] } else { &WIDTH_SHARES[..] };
+    let mut search = Search {
+        job,
+        sensitivity,
+        clock,
+        front: Front::default(),
+        tried: 0,
+        total: shares.len() * (PRICES + HALVINGS),
+        closest: None,
+    };
+    search.enter(0, start, model.clone())?;
+    let ratio = (DEAREST / CHEAPEST).powf(1.0 / (PRICES - 1) as f64);
+    let unit = 1.0 / (start.score.ebops as f64).max(SMALLEST_START);
+    for &share in shares {
+        // the price before the first one that is too high for what the job asks, and that one
+        let (mut low, mut high) = (None, None);
+        for n in 0..PRICES {
+            let price = CHEAPEST * unit * ratio.powi(n as i32);
+            match search.candidate(price, share, cancel)? {
+                true if high.is_none() => low = Some(price),
+                true => {}
+                false => high = high.or(Some(price)),
+            }
+        }
+        if let (Some(mut low), Some(mut high)) = (low, high) {
+            for _ in 0..HALVINGS {
+                let middle = (low * high).sqrt();
+                match search.candidate(middle, share, cancel)? {
+                    true => low = middle,
+                    false => high = middle,
+                }
+            }
+        }
+    }
+    let Search { mut front, closest, .. } = search;
+    let mut unmet = None;
+    if let (Some(bound), true, Some((error, point))) = (config.max_output_error, front.points().is_empty(), closest) {
+        unmet =
+            Some(format!("no candidate has an output error of at most max_output_error {bound}: the smallest is {error:.3e}"));
+        front.insert(point);
+    }
+    Ok(Calibrated { front, unmet })
+}
+
+impl Search<'_, '_, '_> {
+    /// Makes and scores the candidate for `price` and this share of it for widths. True where a larger price is the way to what the job asks for.
+    fn candidate(&mut self, price: f64, share: f64, cancel: &AtomicBool) -> Result<bool, Error> {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::Canceled);
+        }
+        self.tried += 1;
+        let model = self.sensitivity.allocate(price, share);
+        // sums beyond 62 bits: no candidate, and smaller ones will do
+        let Ok(exactly) = self.job.judge.judge(&model) else { return Ok(true) };
+        let error = self.enter(self.tried, &exactly, model)?;
+        let Score { ebops, metric, loss, .. } = exactly.score;
+        (self.clock.progress)(Event::Epoch {
+            epoch: self.tried,
+            epochs: self.total,
+            loss,
+            metric: self.job.judge.kind.shown(metric),
+            ebops: ebops as f64,
+            beta: price,
+        });
+        let config = self.job.config;
+        Ok(match (config.target_ebops, config.max_output_error, config.max_metric_drop) {
+            (Some(target), _, _) => ebops as f64 > target,
+            (None, Some(bound), _) => error <= bound,
+            (None, None, Some(drop)) => metric >= self.job.source_metric - drop,
+            (None, None, None) => metric >= self.job.source_metric - self.job.judge.kind.default_drop(self.job.source_metric),
+        })
+    }
+
+    /// Offers a candidate to the front and returns its output error.
+    fn enter(&mut self, number: usize, exactly: &Exactly, model: Model) -> Result<f64, Error> {
+        let error = output_error(self.job, exactly)?;
+        let point = Point { epoch: number, score: exactly.score, payload: model };
+        if self.job.config.max_output_error.is_none_or(|bound| error <= bound) {
+            self.front.insert(point);
+        } else if self.closest.as_ref().is_none_or(|(smallest, _)| error < *smallest) {
+            self.closest = Some((error, point));
+        }
+        Ok(error)
+    }
+}
+
+/// Mean squared difference of the candidate's outputs from the source's on the validation data, divided by the mean variance of the
+/// source's outputs.
+fn output_error(job: &Calibration, exactly: &Exactly) -> Result<f64, Error> {
+    let Judge { validation, source_logits, widths, .. } = job.judge;
+    let inputs: Vec<&[f32]> = validation.inputs.iter().map(|v| v.as_slice()).collect();
+    let outputs = Exact::new(&exactly.pruned)?.run(&inputs, validation.samples, &exactly.pruned.outputs);
+    let joined = join(&outputs, widths, validation.samples);
+    let sum: f64 = joined.iter().zip(*source_logits).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum();
+    Ok(sum / joined.len().max(1) as f64 / spread(LossKind::Mse, source_logits, job.source.width, 0..job.source.width))
+}
