@@ -164,7 +164,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             input_widths: &widths,
             loss: &options.loss,
             layers: &options.engine.layers,
-            slack: 0.0,
+            ebops: 0.0,
+            budget: 0.0,
         };
         polish_front(&mut fitted.front, &options.goal, judge, &how, cancel)?;
     }
@@ -177,8 +178,8 @@ fn polish_front(front: &mut Front<Model>, goal: &Goal, judge: &Judge, how: &Poli
         let Point { epoch, payload, .. } = &number;
         let exactly = judge.judge(payload)?;
         let bounds = interval::bounds(&exactly.full)?;
-        let slack = budget.map_or(0.0, |b| b - exactly.score.ebops as f64);
-        let how = Polishing { slack, ..*how };
+        let ebops = exactly.score.ebops as f64;
+        let how = Polishing { ebops, budget: budget.unwrap_or(ebops), ..*how };
         if let Some(model) = polish(payload, &exactly.full, &bounds, &how, cancel) {
             let score = judge.judge(&model)?.score;
             front.insert(Point { epoch: *epoch, score, payload: model });

@@ -33,6 +33,12 @@ pub fn weight(node: usize, at: usize, w: f64, bits: f64, max_f: i32, finer: bool
         .collect()
 }
 
+/// Values for a weight of 0: `magnitudes` of either sign.
+pub fn empty(node: usize, at: usize, bits: f64, magnitudes: &[f64], max_f: i32) -> Vec<Move> {
+    let values = magnitudes.iter().filter(|&&v| fractional_bits(v) <= max_f).flat_map(|&v| [v, -v]);
+    values.map(|value| Move { change: Change { node, what: Parameter::Weight(at), value }, ebops: bits * width(value) }).collect()
+}
+
 /// Changes of a bias on the grid `2^-f`; its bits are free in HGQ v1's count.
 pub fn bias(node: usize, at: usize, b: f64, f: i32) -> Vec<Move> {
     let step = exp2i(-f);
