@@ -339,6 +339,20 @@ fn thresholds_in_front_of_signs() {
         let (g, b, m) = ([0.5, -0.25, 0.0], [0.5, 0.25, -1.0], [0.5, 0.0, 0.0]);
         x.map_channels(|c, v| if (v - m[c]) * g[c] + b[c] >= 0.0 { 1.0 } else { -1.0 })
     });
+    // sums and thresholds far below one
+    let mut net = Net::new(13, &[1, 3]);
+    let weights: Vec<f32> = (0..12).map(|i| (i - 5) as f32 * 1e-5).collect();
+    net.constant("w", Tensor::f32(vec![3, 4], weights)).node("MatMul", &["x", "w"], "m", &[]);
+    net.constant("g", Tensor::f32(vec![4], vec![1e5, -2e5, 1e5, 3e5]))
+        .constant("b", Tensor::f32(vec![4], vec![1.5, -0.75, 0.1, -2.0]));
+    net.node("Mul", &["m", "g"], "a", &[]).node("Add", &["a", "b"], "n", &[]);
+    net.constant("s", scalar(1.0)).node("BipolarQuant", &["@", "s"], "y", &[]);
+    let w = T::of(&net, "w");
+    check(&net, &[3], |x| {
+        let sums = x.dense(&w, &[]);
+        let (g, b) = ([1e5, -2e5, 1e5, 3e5], [1.5, -0.75, f64::from(0.1f32), -2.0]);
+        T::new(&[4], (0..4).map(|c| if sums.v[c] * g[c] + b[c] >= 0.0 { 1.0 } else { -1.0 }).collect())
+    });
 }
 
 #[test]

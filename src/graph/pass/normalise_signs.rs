@@ -2,10 +2,12 @@
 //! threshold while `x` is on that grid. Without it the fine constants of a BatchNormalization would stay in front of the sign.
 
 use super::Links;
-use crate::graph::{Graph, Op};
+use crate::graph::{Affine, Graph, Op};
 
 /// Fractional bits of the shift: finer than the sums of any binary network.
 const SHIFT_F: i32 = 12;
+/// Most fractional bits of the shift: where all thresholds are small, so is what is compared with them.
+const MAX_SHIFT_F: i32 = 30;
 
 pub fn run(graph: &mut Graph) -> bool {
     let links = Links::of(graph);
@@ -16,8 +18,8 @@ pub fn run(graph: &mut Graph) -> bool {
             continue;
         }
         let Op::Affine(affine) = &mut graph.nodes[index].op else { continue };
+        let unit = 2f64.powi(fraction(affine));
         for (scale, shift) in affine.scale.iter_mut().zip(&mut affine.shift) {
-            let unit = 2f64.powi(SHIFT_F);
             let (s, t) = match *scale {
                 // a constant: its sign is all that counts
                 0.0 => (0.0, if *shift < 0.0 { -1.0 } else { 0.0 }),
@@ -30,4 +32,13 @@ pub fn run(graph: &mut Graph) -> bool {
         }
     }
     changed
+}
+
+/// Fractional bits of the shift: [`SHIFT_F`] more than the largest threshold has in front, at least [`SHIFT_F`].
+fn fraction(affine: &Affine) -> i32 {
+    let thresholds = affine.scale.iter().zip(&affine.shift).filter(|(s, _)| **s != 0.0).map(|(s, t)| (t / s).abs());
+    let largest = thresholds.fold(0.0, f64::max);
+    // upwards, so that the floored shifts give the same again
+    let front = if largest > 0.0 { largest.min(1.0).log2().ceil() as i32 } else { 0 };
+    SHIFT_F.saturating_sub(front).min(MAX_SHIFT_F)
 }
