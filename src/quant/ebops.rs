@@ -89,8 +89,7 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds) -> Vec<LayerEbops> {
 /// Both counts of a layer that reads `formats`.
 fn dense(d: &FixedDense, formats: &[Kif]) -> (u64, u64) {
     let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
-    let groups = d.window.as_ref().map_or(1, |w| w.groups.max(1));
-    let per_group = (d.outputs / groups).max(1);
+    let (groups, per_group) = d.window.as_ref().map_or((1, d.outputs), |w| (w.groups.max(1), w.group_outputs(d.outputs)));
     let (mut v1, mut v2) = (0u64, 0u64);
     for k in 0..d.inputs {
         for columns in 0..groups {

@@ -71,7 +71,7 @@ pub fn dense(x: &[f64], Weights { weight, bias }: &Weights, samples: usize) -> V
 /// `y[p] = Σ x[pixel]·W[tap] + b` at every position, each group on its own channels.
 pub fn conv(x: &[f64], Weights { weight, bias }: &Weights, w: &Window, pixels: &[Option<usize>], samples: usize) -> Vec<f64> {
     let (channels, outputs, per_group) = (w.input[2], bias.len(), w.group_channels());
-    let group_outputs = outputs / w.groups;
+    let group_outputs = w.group_outputs(outputs);
     let mut y = Vec::with_capacity(samples * w.positions() * outputs);
     for sample in x.chunks(w.input.iter().product::<usize>().max(1)) {
         for taps in pixels.chunks(w.taps()) {

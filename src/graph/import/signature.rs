@@ -13,7 +13,7 @@ use crate::{
     onnx::{
         Tensor, info,
         limits::MAX_RANK,
-        proto::{GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto, type_proto},
+        proto::{GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, type_proto},
     },
 };
 
@@ -98,12 +98,8 @@ fn sample_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
     }
     let mut shape = Vec::with_capacity(dims.len() - 1);
     for (axis, dim) in dims.iter().enumerate().skip(1) {
-        match dim.value {
-            Some(tensor_shape_proto::dimension::Value::DimValue(size)) if size > 0 => {
-                shape.push(usize::try_from(size).map_err(|_| format!("dimension {axis} is too large"))?);
-            }
-            _ => return Err(format!("dimension {axis} has no fixed size; only the batch (axis 0) may be left open")),
-        }
+        let open = || format!("dimension {axis} has no fixed size; only the batch (axis 0) may be left open");
+        shape.push(info::size(dim).ok_or_else(open)?);
     }
     let len = shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d));
     match len {
