@@ -5,11 +5,12 @@
 //! * `validation`: chosen on a tenth of the training data that was not trained on, then measured on the test data.
 //!
 //! ```sh
-//! cargo run --release --example fronts -- MODEL.onnx TRAIN.npz TEST.npz 700,1000,2000 [--seeds 3] [--config JSON] [--hgq2] [--random]
+//! cargo run --release --example fronts -- MODEL.onnx TRAIN.npz TEST.npz 700,1000,2000 [--seeds 3] [--config JSON] [--hgq2] [--random] \
+//!     [--unlabelled N] [--name NAME]
 //! ```
 //!
 //! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by 255. `--hgq2` counts as HGQ2 does,
-//! `--random` starts from Glorot-uniform weights without teacher. One JSON line per run goes to stdout, the tables to stderr.
+//! `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the inputs of the first N training samples. One JSON line per run goes to stdout, the tables to stderr.
 
 use hgq_onnx::convert::metric::predicted;
 use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, run};
@@ -39,6 +40,7 @@ struct Settings {
     config: serde_json::Map<String, Value>,
     count: &'static str,
     random: bool,
+    unlabelled: Option<usize>,
 }
 
 fn main() {
@@ -79,6 +81,7 @@ fn settings() -> Settings {
     let name = flag("--name", 1);
     let count = if flag("--hgq2", 0).is_some() { "ebops_hgq2" } else { "ebops" };
     let random = flag("--random", 0).is_some();
+    let unlabelled = flag("--unlabelled", 1).map(|n| n.parse().expect("a number of samples"));
     let [model, train, test, budgets] = &args[..] else { panic!("MODEL.onnx TRAIN.npz TEST.npz BUDGETS") };
     Settings {
         name: name.unwrap_or_else(|| model.clone()),
@@ -90,6 +93,7 @@ fn settings() -> Settings {
         config,
         count,
         random,
+        unlabelled,
     }
 }
 
@@ -129,7 +133,11 @@ fn convert(s: &Settings, seed: u64, on_test: bool) -> Artifacts {
     let config = JobConfig::from_json(Value::Object(config).to_string().as_bytes()).expect("a configuration");
     let model = if s.random { random_weights(&s.model, seed) } else { s.model.clone() };
     let validation = on_test.then(|| file(&s.test));
-    let job = Job { model, calibration: file(&s.train), train: Some(file(&s.train)), validation, config };
+    let inputs =
+        |n: usize| DataFile { name: "x.npz".into(), bytes: common::npz(s.train.width, &s.train.x[..n * s.train.width], None) };
+    let calibration = s.unlabelled.map_or_else(|| file(&s.train), inputs);
+    let train = s.unlabelled.is_none().then(|| file(&s.train));
+    let job = Job { model, calibration, train, validation, config };
     run(&job, &mut |_| {}, &AtomicBool::new(false)).expect("a conversion")
 }
 
@@ -140,7 +148,7 @@ fn points(s: &Settings, done: &Artifacts, on_test: bool) -> Vec<Point> {
     let point = |p: &Value| {
         let metric = number(p, "metric");
         let test = if on_test { metric } else { tested(s, done, p["number"].as_u64().expect("a number") as usize) };
-        let within = p["chosen_within"].as_array().expect("budgets").iter().filter_map(Value::as_f64).collect();
+        let within: Vec<f64> = p["chosen_within"].as_array().expect("budgets").iter().filter_map(Value::as_f64).collect();
         Point { ebops: number(p, s.count), metric, within, test }
     };
     front.iter().map(point).collect()
@@ -167,7 +175,9 @@ fn tested(s: &Settings, done: &Artifacts, number: usize) -> f64 {
 /// Test accuracy of the best member within a budget, or of the one that the program chose; 0 if there is none.
 fn within(points: &[Point], budget: f64, on_test: bool) -> f64 {
     let best = points.iter().filter(|p| p.ebops <= budget).max_by(|a, b| a.metric.total_cmp(&b.metric));
-    let chosen = points.iter().find(|p| p.within.contains(&budget)).filter(|p| p.ebops <= budget);
+    let largest = |p: &Point| p.within.iter().copied().fold(0.0, f64::max);
+    let chosen =
+        points.iter().filter(|p| !p.within.is_empty() && p.ebops <= budget).max_by(|a, b| largest(a).total_cmp(&largest(b)));
     let found = if on_test { best } else { chosen.or(best) };
     found.map_or(0.0, |p| p.test)
 }

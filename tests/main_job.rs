@@ -53,6 +53,30 @@ fn digits_reach_their_accuracy_at_their_budget() {
     exact_in_hls4ml("digits", &done, &x_test, 64);
 }
 
+/// Far below what gradients reach in so few epochs: polishing takes the larger model down.
+#[test]
+fn small_budgets_keep_their_accuracy() {
+    let model = std::fs::read(fixture("digits/digits_mlp.onnx")).unwrap();
+    let (train, test) = (Arrays::load(&fixture("digits/train.npz")), Arrays::load(&fixture("digits/test.npz")));
+    let (x, y) = (train.f32("x"), labels(&train, "y"));
+    let (x_test, y_test) = (test.f32("x"), labels(&test, "y"));
+    let data = Samples { width: 64, x: &x, y: Some(&y) };
+    let done =
+        convert(&model, &data, Some(&data), config(r#"{"epochs": 200, "batch_size": 32, "budgets": [700, 420], "threads": 2}"#))
+            .unwrap();
+    let front = done.report["pareto"].as_array().unwrap();
+    for (budget, wanted) in [(420.0, 0.86), (700.0, 0.89)] {
+        let within = |p: &serde_json::Value| p["chosen_within"].as_array().unwrap().iter().any(|b| b == budget);
+        let point = front.iter().find(|p| within(p)).unwrap();
+        assert!(point["ebops"].as_f64().unwrap() <= budget);
+        let number = point["number"].as_u64().unwrap() as usize;
+        let proxy = &done.pareto.iter().find(|p| p.number == number).unwrap().proxy;
+        let reached = accuracy(&outputs(proxy, &x_test).1, &y_test);
+        assert!(reached >= wanted, "test accuracy {reached} within {budget} EBOPs");
+        jobs::judge(&[Case::new("polished", proxy, &hard_inputs(&x_test, 64), 64)]);
+    }
+}
+
 #[test]
 fn batch_normalization_takes_the_same_path() {
     let Some(path) = shared("models/float/digits_mlp_bn.onnx") else { return };

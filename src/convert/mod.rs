@@ -14,6 +14,7 @@ pub mod metric;
 mod objective;
 mod per_output;
 mod pipeline;
+mod polish;
 mod prepare;
 pub mod report;
 mod score;

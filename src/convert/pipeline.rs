@@ -10,7 +10,7 @@ use super::metric::{MetricKind, measure, temperature};
 use super::objective::Objective;
 use super::prepare::{self, Data, Source, SourceValues};
 use super::report::Warning;
-use super::score::{Exactly, Judge};
+use super::score::{Exactly, Judge, training_share};
 use super::source_check::{self, ImportCheck};
 use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, Keeper, NodeFault, ParetoProxy};
@@ -118,7 +118,9 @@ pub fn run(
     let told = warnings.len();
     let uniform = config.proxy.form == FormName::Uniform;
     let temperature = temperature(&on_train.logits, source.width);
+    let training = training_share(&data.train, &on_train.logits);
     let judge = Judge {
+        training: &training,
         trace_samples: data.trace_samples,
         trace_inputs: &data.trace,
         validation: &data.validation,
@@ -185,7 +187,7 @@ pub fn run(
     let channels_first = source.proxy_orders(config);
     let judged = |m: &Model| judge.judge(m).map_err(Error::from);
     // epoch 0 is the start, made exact already
-    let exactly = if point.epoch == 0 { start } else { judged(&point.payload)? };
+    let exactly = if point.epoch == 0 && point.score == start.score { start } else { judged(&point.payload)? };
     let emitted = emit_verified(&exactly.pruned, form, channels_first, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),

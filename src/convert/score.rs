@@ -9,6 +9,17 @@ use crate::quant::{FixedModel, Model, ebops, interval};
 use crate::trace::{FormatOptions, Ranges, TraceError, fix, trace_minmax};
 use crate::train::pareto::Score;
 
+/// Training samples that settled candidates are also scored on, at most: their loss is then known to a percent or so.
+const MOST_TRAINING_SAMPLES: usize = 8192;
+
+/// An even share of the training samples with their `logits`, for [`Judge::training`].
+pub fn training_share(train: &Dataset, logits: &[f32]) -> (Dataset, Vec<f32>) {
+    let samples = train.samples.min(MOST_TRAINING_SAMPLES);
+    let rows: Vec<usize> = (0..samples).map(|n| n * train.samples / samples).collect();
+    let width = logits.len() / train.samples.max(1);
+    (train.select(&rows), rows.iter().flat_map(|&r| &logits[r * width..][..width]).copied().collect())
+}
+
 /// What candidates are scored on.
 pub struct Judge<'a> {
     /// Inputs that ranges are traced on.
@@ -17,6 +28,8 @@ pub struct Judge<'a> {
     pub validation: &'a Dataset,
     /// The source's logits on the validation samples.
     pub source_logits: &'a [f32],
+    /// Some of the training samples with the source's logits, for what is settled.
+    pub training: &'a (Dataset, Vec<f32>),
     /// Values per sample of each output.
     pub widths: &'a [usize],
     pub kind: MetricKind,
@@ -52,16 +65,37 @@ impl Judge<'_> {
         let ebops = ebops::ebops(&pruned, exact.bounds());
         // as the file's layers are declared: what pruning drops has no width there either
         let ebops_hgq2 = ebops::ebops_hgq2(&full, &interval::bounds(&full)?);
-        let inputs: Vec<&[f32]> = self.validation.inputs.iter().map(|v| v.as_slice()).collect();
-        let outputs = exact.run(&inputs, self.validation.samples, &pruned.outputs);
-        let joined = join(&outputs, self.widths, self.validation.samples);
-        let targets = self.validation.targets.as_ref();
         let width = self.widths.iter().sum();
-        let (metric, loss) = measure(self.kind, &joined, width, targets, self.source_logits, self.temperature);
+        let (joined, metric, loss) = self.measured(&exact, &pruned, self.validation, self.source_logits);
         let classes = self.widths.len() == 1 && matches!(self.kind, MetricKind::Accuracy | MetricKind::Agreement);
         let one_answer = is_one_answer(&joined, width, classes);
         let collapsed = one_answer && !is_one_answer(self.source_logits, width, classes);
-        Ok(Exactly { full, pruned, ranges, score: Score { ebops, ebops_hgq2, metric, loss, collapsed } })
+        Ok(Exactly { full, pruned, ranges, score: Score { ebops, ebops_hgq2, metric, loss, collapsed, ..Score::WORST } })
+    }
+
+    /// The same for a model that may be settled.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub fn judged(&self, model: &Model, settled: bool) -> Result<Exactly, TraceError> {
+        let mut exactly = self.judge(model)?;
+        if settled {
+            let (rows, logits) = self.training;
+            let (_, _, loss) = self.measured(&Exact::new(&exactly.pruned)?, &exactly.pruned, rows, logits);
+            let (trained, held_out) = (rows.samples as f64, self.validation.samples as f64);
+            let sum = trained * loss + held_out * exactly.score.loss;
+            exactly.score = Score { settled, loss_of_all: sum / (trained + held_out).max(1.0), ..exactly.score };
+        }
+        Ok(exactly)
+    }
+
+    /// Outputs, metric and loss on `data`.
+    fn measured(&self, exact: &Exact, pruned: &FixedModel, data: &Dataset, logits: &[f32]) -> (Vec<f64>, f64, f64) {
+        let inputs: Vec<&[f32]> = data.inputs.iter().map(|v| v.as_slice()).collect();
+        let outputs = join(&exact.run(&inputs, data.samples, &pruned.outputs), self.widths, data.samples);
+        let width = self.widths.iter().sum();
+        let (metric, loss) = measure(self.kind, &outputs, width, data.targets.as_ref(), logits, self.temperature);
+        (outputs, metric, loss)
     }
 }
 

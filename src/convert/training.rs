@@ -6,33 +6,29 @@ use super::layout::join;
 use super::metric::MetricKind;
 use super::objective::Objective;
 use super::pipeline::Clock;
+use super::polish::polish_front;
 use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
 use super::{Error, Event, Job, Keeper};
 use crate::quant::build::{Built, Learns};
-use crate::quant::{Model, ebops, interval};
+use crate::quant::{Model, ebops};
 use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit};
-use crate::train::pareto::{Front, Point, Score};
-use crate::train::polish::{Polishing, polish};
+use crate::train::pareto::Score;
+use crate::train::polish::Polishing;
 use crate::train::schedule::{Beta, Ramp, Rate};
 use crate::train::{EngineOptions, LayerOptions, TaskLoss, TrainError};
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-/// Budgets below a wanted one, as its multiples: a front around the target.
-const TARGET_BUDGETS: [f64; 3] = [1.0, 0.63, 0.4];
+/// Budgets around a wanted one, as its multiples: a front around the target, and a larger model to polish down to it.
+const TARGET_BUDGETS: [f64; 4] = [1.6, 1.0, 0.63, 0.4];
 /// Ratio of neighbouring budgets in the search for the smallest model of a metric …
 const METRIC_RATIO: f64 = 0.85;
 /// … and how many there are: down to about a hundredth of the start.
 const METRIC_BUDGETS: usize = 30;
-/// Members of the front that are polished where no budgets say which, at most.
-const POLISHED: usize = 12;
-/// Members that are polished for a budget: the best, and these many of the lowest loss that use most of it …
-const POLISHED_PER_BUDGET: usize = 2;
-/// … at least this share.
-const POLISH_FROM: f64 = 0.8;
-/// What polishing may gain in the metric: members that are not good enough by as much are tried, too.
-const POLISH_GAIN: f64 = 0.02;
+/// A metric this many allowed drops, and this many standard errors, below the one wanted is out of reach.
+const HOPELESS_DROPS: f64 = 6.0;
+const HOPELESS_ERRORS: f64 = 10.0;
 /// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
 const STEPS_FOR_A_FRONT: usize = 2500;
 /// Without a target: budgets from this share of the starting EBOPs …
@@ -57,10 +53,10 @@ struct Watch<'a, 'b, 'c> {
 }
 
 impl Observer for Watch<'_, '_, '_> {
-    fn score(&mut self, model: &Model) -> Result<Score, String> {
+    fn score(&mut self, model: &Model, settled: bool) -> Result<Score, String> {
         // a snapshot whose sums leave 62 bits is no candidate; the run may come back
-        let lost = Score { ebops: u64::MAX, ebops_hgq2: u64::MAX, metric: f64::NAN, loss: f64::NAN, collapsed: false };
-        Ok(self.judge.judge(model).map_or(lost, |e| e.score))
+        let lost = Score { metric: f64::NAN, loss: f64::NAN, ..Score::WORST };
+        Ok(self.judge.judged(model, settled).map_or(lost, |e| e.score))
     }
 
     fn epoch(&mut self, e: &Epoch) {
@@ -112,7 +108,11 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
     let config = &job.config;
     let rows = data.train.samples;
     let batch = config.batch_size.unwrap_or((rows / STEPS_PER_EPOCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)).min(rows.max(1));
-    let goal = goal(config, config.epochs * (rows / batch).max(1), start.score.ebops as f64, source_metric);
+    let hopeless = |drop: f64| {
+        let error = judge.kind.standard_error(source_metric - drop, data.validation.samples);
+        (HOPELESS_DROPS * drop.max(judge.kind.default_drop(source_metric))).max(HOPELESS_ERRORS * error)
+    };
+    let goal = goal(config, config.epochs * (rows / batch).max(1), start.score.ebops as f64, source_metric, hopeless);
     let overhead = ebops::fixed(&start.pruned)? as f64;
     let options = FitOptions {
         epochs: config.epochs,
@@ -166,60 +166,11 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             layers: &options.engine.layers,
             ebops: 0.0,
             budget: 0.0,
+            grows: true,
         };
-        polish_front(&mut fitted.front, &options.goal, judge, &how, cancel)?;
+        polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, cancel)?;
     }
     Ok(fitted)
-}
-
-/// Polishes the members of the front that a job may want, and offers the results to it.
-fn polish_front(front: &mut Front<Model>, goal: &Goal, judge: &Judge, how: &Polishing, cancel: &AtomicBool) -> Result<(), Error> {
-    for (number, budget) in worth_polishing(front, goal) {
-        let Point { epoch, payload, .. } = &number;
-        let exactly = judge.judge(payload)?;
-        let bounds = interval::bounds(&exactly.full)?;
-        let ebops = exactly.score.ebops as f64;
-        let how = Polishing { ebops, budget: budget.unwrap_or(ebops), ..*how };
-        if let Some(model) = polish(payload, &exactly.full, &bounds, &how, cancel) {
-            let score = judge.judge(&model)?.score;
-            front.insert(Point { epoch: *epoch, score, payload: model });
-        }
-        if cancel.load(Ordering::Relaxed) {
-            return Err(Error::Canceled);
-        }
-    }
-    Ok(())
-}
-
-/// The best within each budget, with that, or evenly spaced members.
-fn worth_polishing(front: &Front<Model>, goal: &Goal) -> Vec<(Point<Model>, Option<f64>)> {
-    let mut wanted: Vec<(usize, Option<f64>)> = match goal {
-        Goal::Budgets(budgets) => {
-            let candidates = |&b: &f64| {
-                let points = front.points();
-                let near = |n: &usize| (POLISH_FROM * b..=b).contains(&(points[*n].score.ebops as f64));
-                let mut near: Vec<usize> = (0..points.len()).filter(near).collect();
-                near.sort_by(|&m, &n| points[m].score.loss.total_cmp(&points[n].score.loss));
-                near.truncate(POLISHED_PER_BUDGET);
-                near.extend(front.best_within(b, |_| 0.0));
-                near.into_iter().map(move |n| (n, Some(b)))
-            };
-            budgets.iter().flat_map(candidates).collect()
-        }
-        Goal::Metric { floor, .. } => {
-            let near = front.steps().into_iter().filter(|&n| front.points()[n].score.metric >= floor - POLISH_GAIN);
-            near.take(POLISHED).map(|n| (n, None)).collect()
-        }
-        Goal::Schedule(_) => {
-            let steps = front.steps();
-            let every = steps.len().div_ceil(POLISHED).max(1);
-            steps.into_iter().step_by(every).map(|n| (n, None)).collect()
-        }
-    };
-    // one point may be the best within several budgets: it grows into the smallest
-    wanted.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.unwrap_or(0.0).total_cmp(&b.1.unwrap_or(0.0))));
-    wanted.dedup_by_key(|w| w.0);
-    wanted.into_iter().map(|(n, budget)| (front.points()[n].clone(), budget)).collect()
 }
 
 pub(super) fn training_error(e: TrainError) -> Error {
@@ -242,8 +193,9 @@ fn layer_options(built: &Built) -> Vec<LayerOptions> {
         .collect()
 }
 
-/// What the run steers to, from the job's wishes, its optimizer steps and the EBOPs it starts from.
-fn goal(config: &JobConfig, steps: usize, start: f64, source_metric: f64) -> Goal {
+/// What the run steers to, from the job's wishes, its optimizer steps, the EBOPs it starts from and the source's metric; `hopeless`: how far
+/// a metric may be below the one wanted by a drop until annealing does not make up for it.
+fn goal(config: &JobConfig, steps: usize, start: f64, source_metric: f64, hopeless: impl Fn(f64) -> f64) -> Goal {
     let start = start.max(SMALLEST_START);
     if let Some(b) = &config.beta {
         let at = |v: Option<f32>| v.unwrap_or(0.0) as f64;
@@ -262,12 +214,13 @@ fn goal(config: &JobConfig, steps: usize, start: f64, source_metric: f64) -> Goa
     }
     if let Some(target) = config.target_ebops {
         // few steps are all needed for the target itself
-        let budgets = if steps < STEPS_FOR_A_FRONT { &TARGET_BUDGETS[..1] } else { &TARGET_BUDGETS[..] };
+        let budgets = if steps < STEPS_FOR_A_FRONT { &[1.0][..] } else { &TARGET_BUDGETS[..] };
         return Goal::Budgets(budgets.iter().map(|m| (m * target).max(1.0)).collect());
     }
     if let Some(drop) = config.max_metric_drop {
         let budgets = (1..=METRIC_BUDGETS as i32).map(|n| start * METRIC_RATIO.powi(n)).collect();
-        return Goal::Metric { floor: source_metric - drop, budgets };
+        let floor = source_metric - drop;
+        return Goal::Metric { floor, hopeless: floor - hopeless(drop), budgets };
     }
     let ratio = (NARROWEST_BUDGET / WIDEST_BUDGET).powf(1.0 / (BUDGETS - 1) as f64);
     Goal::Budgets((0..BUDGETS).map(|n| start * WIDEST_BUDGET * ratio.powi(n as i32)).collect())

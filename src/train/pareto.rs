@@ -3,6 +3,9 @@
 //! The loss is a third objective because the metric of a small validation set has few steps: many candidates share one, and the
 //! better of them must not be lost to the smaller. [`Front::steps`] is the usual front of EBOPs and metric.
 
+/// Standard errors of the metric by which a settled candidate may be worse than the best: the 95 % that a difference is said to need.
+const SETTLED_ERRORS: f64 = 2.0;
+
 /// How good a candidate is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
@@ -16,12 +19,33 @@ pub struct Score {
     pub loss: f64,
     /// One answer for all samples, where the source has several: nothing to go on with.
     pub collapsed: bool,
+    /// Annealed at a budget: its learning rates had come down. Validation data often were training data of the source; then what is
+    /// still close to the source looks better on them than it is, and what is settled is the better choice.
+    pub settled: bool,
+    /// Loss on validation and training data together, of what is settled; else infinite. Validation data alone are often too few to tell
+    /// settled candidates apart, and these were all trained alike.
+    pub loss_of_all: f64,
 }
 
 impl Score {
-    /// At least as good in EBOPs, metric and loss.
+    /// What everything else is better than.
+    pub const WORST: Score = Score {
+        ebops: u64::MAX,
+        ebops_hgq2: u64::MAX,
+        metric: f64::NEG_INFINITY,
+        loss: f64::INFINITY,
+        collapsed: false,
+        settled: false,
+        loss_of_all: f64::INFINITY,
+    };
+
+    /// At least as good in EBOPs, metric and losses, and settled if the other one is.
     fn covers(&self, other: &Score) -> bool {
-        self.ebops <= other.ebops && self.metric >= other.metric && self.loss <= other.loss
+        self.ebops <= other.ebops
+            && self.metric >= other.metric
+            && self.loss <= other.loss
+            && self.loss_of_all <= other.loss_of_all
+            && self.settled >= other.settled
     }
 }
 
@@ -83,15 +107,24 @@ impl<T> Front<T> {
         steps
     }
 
-    /// Index of the most trustworthy point of at most `ebops`: of those whose metric is within `error` of the best one's, the
-    /// one with the lowest loss.
+    /// Index of the most trustworthy point of at most `ebops`: a settled one whose metric is within two of its `error`s of the best
+    /// one's; else one within one. Among several the one with the lowest loss: on all data if they are settled, else on validation data.
     pub fn best_within(&self, ebops: f64, error: impl Fn(f64) -> f64) -> Option<usize> {
-        let within = || (0..self.points.len()).filter(|&i| self.points[i].score.ebops as f64 <= ebops);
-        let best = within().map(|i| self.points[i].score.metric).fold(f64::NEG_INFINITY, f64::max);
-        let enough = best - error(best);
+        let within = || self.points.iter().enumerate().filter(|(_, p)| p.score.ebops as f64 <= ebops);
+        let best = within().map(|(_, p)| p.score.metric).fold(f64::NEG_INFINITY, f64::max);
+        let enough = |s: &Score| best - s.metric <= error(s.metric) * if s.settled { SETTLED_ERRORS } else { 1.0 };
         within()
-            .filter(|&i| self.points[i].score.metric >= enough)
-            .min_by(|&a, &b| self.points[a].score.loss.total_cmp(&self.points[b].score.loss))
+            .filter(|(_, p)| enough(&p.score))
+            .min_by(|(_, a), (_, b)| {
+                a.score.loss_of_all.total_cmp(&b.score.loss_of_all).then(a.score.loss.total_cmp(&b.score.loss))
+            })
+            .map(|(i, _)| i)
+    }
+
+    /// The lowest loss of a point of at most `ebops`; infinite if there is none.
+    pub fn lowest_loss(&self, ebops: f64) -> f64 {
+        let within = self.points.iter().filter(|p| p.score.ebops as f64 <= ebops);
+        within.map(|p| p.score.loss).fold(f64::INFINITY, f64::min)
     }
 
     /// Index of the smallest point whose metric is at least `metric`.
@@ -105,7 +138,7 @@ mod tests {
     use super::*;
 
     fn point(ebops: u64, metric: f64, loss: f64) -> Point<()> {
-        Point { epoch: 0, score: Score { ebops, ebops_hgq2: ebops, metric, loss, collapsed: false }, payload: () }
+        Point { epoch: 0, score: Score { ebops, ebops_hgq2: ebops, metric, loss, ..Score::WORST }, payload: () }
     }
 
     #[test]
@@ -122,6 +155,26 @@ mod tests {
         assert_eq!(ebops, [50, 90, 95]);
         assert_eq!(f.steps(), [0, 1]);
         assert_eq!((f.smallest_reaching(0.8), f.smallest_reaching(0.9), f.smallest_reaching(0.99)), (Some(0), Some(1), None));
+    }
+
+    #[test]
+    fn what_is_settled_is_kept_and_preferred_up_to_two_errors() {
+        let settled = |ebops, metric, loss, loss_of_all| {
+            let mut p = point(ebops, metric, loss);
+            (p.score.settled, p.score.loss_of_all) = (true, loss_of_all);
+            p
+        };
+        let mut f = Front::default();
+        for p in [point(80, 0.97, 0.1), settled(90, 0.95, 0.3, 0.2), settled(85, 0.95, 0.25, 0.4), point(70, 0.96, 0.05)] {
+            assert!(f.insert(p));
+        }
+        // smaller, more accurate and of lower loss, but not settled
+        assert_eq!(f.points().iter().map(|p| p.score.ebops).collect::<Vec<_>>(), [70, 80, 85, 90]);
+        let chosen = |error: f64| f.best_within(100.0, |_| error).map(|i| f.points()[i].score.ebops);
+        assert_eq!((chosen(0.011), chosen(0.009), chosen(0.011 / 1.2)), (Some(90), Some(80), Some(80)));
+        assert!(!f.insert(settled(90, 0.95, 0.3, 0.21)));
+        assert!(f.insert(settled(60, 0.97, 0.01, 0.1)));
+        assert_eq!(f.points().len(), 1);
     }
 
     #[test]

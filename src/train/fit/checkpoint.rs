@@ -35,6 +35,10 @@ pub struct Candidate {
     pub loss: f64,
     #[prost(float, repeated, tag = "6")]
     pub parameters: Vec<f32>,
+    #[prost(bool, tag = "7")]
+    pub settled: bool,
+    #[prost(double, tag = "8")]
+    pub loss_of_all: f64,
 }
 
 /// See the module.

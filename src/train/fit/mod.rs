@@ -27,8 +27,9 @@ pub enum Goal {
     Schedule(Beta),
     /// Budgets in EBOPs, largest first.
     Budgets(Vec<f64>),
-    /// The smallest model whose metric is at least `floor`, looked for among `budgets` (largest first).
-    Metric { floor: f64, budgets: Vec<f64> },
+    /// The smallest model whose metric is at least `floor`, looked for among `budgets` (largest first). The trunk ends where the metric is
+    /// below `hopeless`.
+    Metric { floor: f64, hopeless: f64, budgets: Vec<f64> },
 }
 
 #[derive(Clone, Debug)]
@@ -92,11 +93,11 @@ pub enum FitError {
 
 /// Whoever scores snapshots and watches epochs.
 pub trait Observer {
-    /// Exact score of a model.
+    /// Exact score of a model, which is `settled` or not.
     ///
     /// # Errors
     /// Why it cannot be scored.
-    fn score(&mut self, model: &Model) -> Result<Score, String>;
+    fn score(&mut self, model: &Model, settled: bool) -> Result<Score, String>;
     fn epoch(&mut self, epoch: &Epoch);
     /// Whether the state after `epoch` should be kept.
     fn wants_checkpoint(&mut self, _epoch: usize) -> bool {

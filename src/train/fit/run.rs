@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
 
     /// Scores the model as it is: the first candidate.
     pub fn start(&mut self) -> Result<(), FitError> {
-        let score = self.observer.score(self.model).map_err(FitError::Score)?;
+        let score = self.observer.score(self.model, false).map_err(FitError::Score)?;
         let parameters = self.engine.snapshot();
         self.start = score.ebops as f64;
         self.good = Snapshot { ebops: self.start, parameters: parameters.clone(), controller: self.controller.state };
@@ -158,7 +158,9 @@ impl<'a> Run<'a> {
         let points = self.front.points();
         let reached = |b: f64| points.iter().any(|p| p.score.ebops as f64 <= b && p.score.metric >= floor);
         let begun = self.branches.len().min(self.stage.saturating_sub(1));
-        stages::stage(self.options, self.stage, &self.branches[..begun], reached)
+        // a stage under way stays what it is, whatever the front holds by now
+        let under_way = self.branches.get(begun).copied();
+        stages::stage(self.options, self.stage, self.done - self.epoch, &self.branches[..begun], under_way, reached)
     }
 
     fn enter(&mut self, stage: Stage) -> Result<(), FitError> {
@@ -197,7 +199,7 @@ impl<'a> Run<'a> {
                     Goal::Schedule(beta) => beta.at(u),
                     goal => {
                         let target = stages::target(goal, stage.kind, *start, u) / *gap;
-                        options.loss_scale * controller.beta(e.enclosed + options.overhead, target)
+                        options.loss_scale * controller.beta(e.enclosed + options.overhead, target, stage.gains())
                     }
                 };
                 last = (e.enclosed + options.overhead, beta);
@@ -211,11 +213,11 @@ impl<'a> Run<'a> {
         if !loss.is_finite() || !self.engine.is_finite() {
             return Ok(Outcome::Diverged);
         }
-        let scored = (self.epoch + 1).is_multiple_of(stage.every) || self.epoch + 1 == stage.epochs;
+        let scored = stage.is_settled(u) || (self.epoch + 1).is_multiple_of(stage.every) || self.epoch + 1 == stage.epochs;
         let mut outcome = Outcome::Fine;
         let mut score = None;
         if scored {
-            let (found, kept) = self.candidate()?;
+            let (found, kept) = self.candidate(stage.is_settled(u))?;
             outcome = self.after_snapshot(stage, &found, kept, last.0)?;
             score = Some(found);
         }
@@ -225,10 +227,10 @@ impl<'a> Run<'a> {
     }
 
     /// Scores the engine's present parameters and offers them to the front; whether it took them.
-    fn candidate(&mut self) -> Result<(Score, bool), FitError> {
+    fn candidate(&mut self, settled: bool) -> Result<(Score, bool), FitError> {
         let mut model = self.model.clone();
         self.engine.export(&mut model)?;
-        let score = self.observer.score(&model).map_err(FitError::Score)?;
+        let score = self.observer.score(&model, settled).map_err(FitError::Score)?;
         let kept = self.front.accepts(&score);
         if kept {
             self.front.insert(Point { epoch: self.done, score, payload: self.engine.snapshot() });
@@ -258,12 +260,13 @@ impl<'a> Run<'a> {
             }
             _ => {}
         }
+        let out_of_reach = matches!(self.options.goal, Goal::Metric { hopeless, .. } if score.metric < hopeless);
         self.good = snapshot;
         if kept {
             self.kept = self.done;
         }
         let idle = self.options.patience.is_some_and(|p| self.done - self.kept >= p);
-        Ok(if idle { Outcome::Over } else { Outcome::Fine })
+        Ok(if idle || (out_of_reach && stage.kind == Kind::Trunk) { Outcome::Over } else { Outcome::Fine })
     }
 
     /// Back to the last good state at half the rate.
@@ -291,6 +294,8 @@ impl<'a> Run<'a> {
             ebops_hgq2: p.score.ebops_hgq2,
             metric: p.score.metric,
             loss: p.score.loss,
+            settled: p.score.settled,
+            loss_of_all: p.score.loss_of_all,
             parameters: p.payload.clone(),
         };
         State {
@@ -341,7 +346,8 @@ impl<'a> Run<'a> {
             ranges: self.engine.state().ranges,
         })?;
         for c in &state.front {
-            let score = Score { ebops: c.ebops, ebops_hgq2: c.ebops_hgq2, metric: c.metric, loss: c.loss, collapsed: false };
+            let Candidate { ebops, ebops_hgq2, metric, loss, settled, loss_of_all, .. } = *c;
+            let score = Score { ebops, ebops_hgq2, metric, loss, settled, loss_of_all, collapsed: false };
             self.front.insert(Point { epoch: c.epoch as usize, score, payload: c.parameters.clone() });
         }
         (self.stage, self.epoch, self.done) = (state.stage as usize, state.epoch as usize, state.done as usize);

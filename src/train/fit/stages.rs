@@ -2,12 +2,15 @@
 //! what the run has found so far, so that a resumed run takes the same way.
 
 use super::{FitOptions, Goal};
+use crate::train::controller::Gains;
 use crate::train::schedule::{Rate, hold_cosine, log_line, log_piecewise};
 
 /// Share of the epochs that the trunk takes.
 const TRUNK_SHARE: f64 = 0.6;
-/// Where in the trunk the largest budget is reached.
+/// Where in the trunk the largest budget is reached, …
 const TRUNK_KNEE: f64 = 0.1;
+/// … or this share of the start, if that is more: a faster fall costs accuracy that does not come back.
+const KNEE: f64 = 0.35;
 /// The trunk ends at this multiple of the smallest budget.
 const TRUNK_END: f64 = 0.65;
 /// A branch starts from the last snapshot of at least this multiple of its budget …
@@ -16,10 +19,12 @@ pub const BRANCH_START: f64 = 1.15;
 const BRANCH_TARGET: f64 = 0.985;
 /// Share of a branch before its rates anneal.
 const BRANCH_HOLD: f64 = 0.4;
+/// From here on a branch is annealed: the rates are below a sixth of what was held.
+const SETTLED_FROM: f64 = 0.85;
 /// Snapshots scored per branch.
-const BRANCH_SNAPSHOTS: usize = 10;
+const BRANCH_SNAPSHOTS: usize = 40;
 /// Snapshots scored in the trunk, at most: scoring costs about as much as a few epochs.
-const TRUNK_SNAPSHOTS: usize = 100;
+const TRUNK_SNAPSHOTS: usize = 150;
 /// Branches of a run that looks for a metric.
 const METRIC_BRANCHES: usize = 5;
 
@@ -50,6 +55,18 @@ impl Stage {
         Stage { kind, epochs, every: every.max(1) }
     }
 
+    /// Whether a snapshot at `u` counts as annealed.
+    pub fn is_settled(&self, u: f64) -> bool {
+        matches!(self.kind, Kind::Branch(_)) && u >= SETTLED_FROM
+    }
+
+    pub fn gains(&self) -> Gains {
+        match self.kind {
+            Kind::Branch(_) => Gains::HOLD,
+            _ => Gains::FOLLOW,
+        }
+    }
+
     /// Learning rates of weights and bits at `u`.
     pub fn rates(&self, o: &FitOptions, u: f64) -> (f64, f64) {
         let (w, b) = (o.learning_rate, o.learning_rate_bits);
@@ -71,9 +88,16 @@ pub fn budgets(goal: &Goal) -> &[f64] {
     }
 }
 
-/// Stage `number` of a run whose trunk and branches so far were `done`; `reached(b)`: some snapshot of at most `b` EBOPs has the metric
-/// that is looked for. `None` after the last.
-pub fn stage(o: &FitOptions, number: usize, done: &[usize], reached: impl Fn(f64) -> bool) -> Option<Stage> {
+/// Stage `number` of a run that begins it behind `spent` epochs, the trunk and the branches `done`; `under_way`: the budget of the branch if
+/// it has begun. `reached(b)`: some snapshot of at most `b` EBOPs has the metric that is looked for. `None` after the last.
+pub fn stage(
+    o: &FitOptions,
+    number: usize,
+    spent: usize,
+    done: &[usize],
+    under_way: Option<usize>,
+    reached: impl Fn(f64) -> bool,
+) -> Option<Stage> {
     let epochs = o.epochs;
     let trunk = ((epochs as f64 * TRUNK_SHARE).round() as usize).clamp(1, epochs.max(1));
     let branches = match &o.goal {
@@ -88,11 +112,11 @@ pub fn stage(o: &FitOptions, number: usize, done: &[usize], reached: impl Fn(f64
     if branch >= branches {
         return None;
     }
-    let length = (epochs - trunk) / branches;
-    // what division left over goes to the first
-    let length = if branch == 0 { epochs - trunk - length * (branches - 1) } else { length };
-    let budget = match &o.goal {
-        Goal::Metric { budgets, .. } => next_to_try(budgets, done, reached)?,
+    // an even share of what is left: a stage may have ended early
+    let length = epochs.saturating_sub(spent).div_ceil(branches - branch);
+    let budget = match (&o.goal, under_way) {
+        (_, Some(budget)) => budget,
+        (Goal::Metric { budgets, .. }, None) => next_to_try(budgets, done, reached)?,
         _ => branch,
     };
     Some(Stage::new(Kind::Branch(budget), length))
@@ -119,7 +143,7 @@ pub fn target(goal: &Goal, kind: Kind, start: f64, u: f64) -> f64 {
             let largest = budgets.first().copied().unwrap_or(start);
             let smallest = budgets.last().copied().unwrap_or(start);
             let start = start.max(1.0);
-            let knee = largest.min(start);
+            let knee = largest.max(KNEE * start).min(start);
             let end = (TRUNK_END * smallest).max(1.0).min(knee);
             log_piecewise(&[(0.0, start), (TRUNK_KNEE, knee), (1.0, end)], u)
         }
@@ -129,6 +153,35 @@ pub fn target(goal: &Goal, kind: Kind, start: f64, u: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn epochs_that_a_stage_leaves_go_to_the_next_ones() {
+        let goal = Goal::Metric { floor: 0.9, hopeless: 0.8, budgets: vec![800.0, 400.0, 200.0, 100.0, 50.0] };
+        let options = FitOptions {
+            epochs: 100,
+            batch: 1,
+            seed: 0,
+            learning_rate: 1.0,
+            learning_rate_bits: 1.0,
+            rate: Rate::Recipe,
+            l1: 0.0,
+            loss: crate::train::TaskLoss::new(crate::train::LossKind::Mse),
+            goal,
+            patience: None,
+            loss_scale: 1.0,
+            overhead: 0.0,
+            engine: Default::default(),
+        };
+        let at = |number, spent, done: &[usize], under_way| stage(&options, number, spent, done, under_way, |b| b >= 300.0);
+        assert_eq!(at(0, 0, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Trunk, 60)));
+        assert_eq!(at(1, 60, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Branch(3), 8)));
+        // the trunk ended behind 20 epochs
+        assert_eq!(at(1, 20, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Branch(3), 16)));
+        assert_eq!(at(2, 36, &[3], None).map(|s| (s.kind, s.epochs)), Some((Kind::Branch(2), 16)));
+        // a branch that has begun keeps its budget though the front has changed
+        assert_eq!(at(2, 36, &[3], Some(1)).map(|s| s.kind), Some(Kind::Branch(1)));
+        assert_eq!(at(3, 52, &[3, 2], None), None);
+    }
 
     #[test]
     fn a_search_for_a_metric_closes_in() {

@@ -11,7 +11,7 @@ use crate::train::topology::Topology;
 /// Finest grid of a weight (spec A1.1).
 const MAX_F: i32 = 23;
 /// Numbers computed per round, at most: seconds on a small machine. Larger models are polished on fewer samples …
-const WORK: f64 = 4e8;
+const WORK: f64 = 1e9;
 /// … but not on less than this: what a few samples like is chance.
 const LEAST_SAMPLES: usize = 1000;
 /// Numbers held at a time (values of all samples): 512 MiB.

@@ -2,14 +2,15 @@
 //! that lowers the task loss on the training data within a budget of EBOPs. What is tried is evaluated exactly and only where it
 //! changes something ([`crate::quant::exact::variants`]).
 //!
-//! Per round all [`moves`] are tried; the best eighth of those that help is taken together; if the loss did not fall, a quarter of it, down
-//! to one. When nothing helps any more, the model grows a little beyond its budget and shrinks back into it, as long as it comes
-//! back better.
+//! Per round all [`moves`] are tried on a few samples and the promising ones on all; the best eighth of those that help is taken together;
+//! if the loss did not fall, a quarter of it, down to one. A model above its budget comes down to it in small steps with rounds in
+//! between. When nothing helps any more, it grows a little beyond its budget and shrinks back into it, as long as it comes back better.
 
 mod layer;
 mod moves;
 mod objective;
 mod search;
+mod view;
 
 use super::{LayerOptions, TaskLoss, TrainSet};
 use crate::quant::exact::variants::{Change, Parameter};
@@ -18,15 +19,26 @@ use crate::quant::model::{FixedModel, Model, QOp, fractional_bits};
 use objective::Objective;
 use search::Search;
 use std::sync::atomic::{AtomicBool, Ordering};
+use view::View;
 
 /// Rounds at most; the gain of later ones was below that of other seeds.
 const ROUNDS: usize = 12;
 /// Rounds of a cycle of growing and shrinking.
 const CYCLE_ROUNDS: usize = 4;
 /// Such cycles at most.
-const CYCLES: usize = 10;
+const CYCLES: usize = 30;
 /// How far a model grows beyond its budget.
 const GROWTH: f64 = 1.08;
+/// Share of the EBOPs that goes at once where a model comes down to its budget …
+const STEP_DOWN: f64 = 0.04;
+/// … and rounds behind each such step.
+const STEP_ROUNDS: usize = 3;
+/// Cycles without a gain behind which it ends.
+const IDLE_CYCLES: usize = 3;
+/// Moves are first tried on a share of the samples …
+const FEW: usize = 8;
+/// … of at least so many.
+const LEAST_FEW: usize = 128;
 /// A cycle must lower the loss by this share of it to be worth another.
 const CYCLE_GAIN: f64 = 1e-3;
 
@@ -41,6 +53,8 @@ pub struct Polishing<'a> {
     /// Exact EBOPs of the model, and the most that it may have.
     pub ebops: f64,
     pub budget: f64,
+    /// Whether the model may grow beyond its budget on the way.
+    pub grows: bool,
     /// Layers that keep their weights or their widths: a move may change both, so they stay as they are.
     pub layers: &'a [LayerOptions],
 }
@@ -50,30 +64,62 @@ pub struct Polishing<'a> {
 pub fn polish(model: &Model, fixed: &FixedModel, bounds: &AllBounds, how: &Polishing, cancel: &AtomicBool) -> Option<Model> {
     let layers = layer::layers(model, fixed, bounds, how.layers);
     let samples = layer::affordable(fixed, &layers, how.rows.len())?;
-    // an even share of the rows
-    let rows: Vec<usize> = (0..samples).map(|n| how.rows[n * how.rows.len() / samples] as usize).collect();
-    let inputs = columns_of_inputs(how, &rows);
-    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let mut search = Search::new(fixed, &layers, &inputs, samples, Objective::new(how.loss, how.set, &rows));
-    let canceled = || cancel.load(Ordering::Relaxed);
-    let budget = (how.budget - how.ebops).max(0.0);
-    let rounds = |search: &mut Search, most: usize| (0..most).all(|_| !canceled() && search.improve(budget));
-    rounds(&mut search, ROUNDS);
-    for _ in 0..CYCLES {
-        let best = search.state();
-        let before = search.loss();
-        let grown = search.grow(budget + (GROWTH - 1.0) * how.budget);
-        let back = grown && search.shrink(budget);
-        if back {
-            rounds(&mut search, CYCLE_ROUNDS);
-        }
-        if !back || search.loss() > before * (1.0 - CYCLE_GAIN) {
-            search.restore(best);
+    let on = |samples: usize| {
+        // an even share of the rows
+        let rows: Vec<usize> = (0..samples).map(|n| how.rows[n * how.rows.len() / samples] as usize).collect();
+        View::new(fixed, &columns_of_inputs(how, &rows), samples, Objective::new(how.loss, how.set, &rows))
+    };
+    let few = (samples / FEW).max(LEAST_FEW).min(samples);
+    let mut search = Search::new(&layers, on(samples), on(few));
+    let goes_on = || !cancel.load(Ordering::Relaxed);
+    // EBOPs against those of the start, as the search counts
+    let budget = how.budget - how.ebops;
+    descend(&mut search, budget, how, &goes_on);
+    let limit = if how.grows { budget } else { search.ebops().min(budget) };
+    rounds(&mut search, ROUNDS, limit, &goes_on);
+    if how.grows {
+        cycles(&mut search, budget, how, &goes_on);
+    }
+    let changes = search.changes();
+    (!changes.is_empty() && goes_on()).then(|| with_changes(model, &changes))
+}
+
+/// Up to `most` rounds within `budget`.
+fn rounds(search: &mut Search, most: usize, budget: f64, goes_on: &dyn Fn() -> bool) {
+    for _ in 0..most {
+        if !goes_on() || !search.improve(budget) {
             break;
         }
     }
-    let changes = search.changes();
-    (!changes.is_empty() && !canceled()).then(|| with_changes(model, &changes))
+}
+
+/// Down to `budget` in steps: what is left makes up for what went before more goes.
+fn descend(search: &mut Search, budget: f64, how: &Polishing, goes_on: &dyn Fn() -> bool) {
+    while search.ebops() > budget && goes_on() {
+        let step = (search.ebops() - STEP_DOWN * (how.ebops + search.ebops())).max(budget);
+        if !search.shrink(step) {
+            break;
+        }
+        rounds(search, STEP_ROUNDS, step, goes_on);
+    }
+}
+
+/// Grows beyond `budget` and shrinks back, to the best state found.
+fn cycles(search: &mut Search, budget: f64, how: &Polishing, goes_on: &dyn Fn() -> bool) {
+    let mut best = (search.state(), search.loss());
+    let mut idle = 0;
+    for _ in 0..CYCLES {
+        if idle == IDLE_CYCLES || !goes_on() || !search.grow(budget + (GROWTH - 1.0) * how.budget) || !search.shrink(budget) {
+            break;
+        }
+        rounds(search, CYCLE_ROUNDS, budget, goes_on);
+        if search.loss() < best.1 * (1.0 - CYCLE_GAIN) {
+            (best, idle) = ((search.state(), search.loss()), 0);
+        } else {
+            idle += 1;
+        }
+    }
+    search.restore(&best.0);
 }
 
 /// The rows of each graph input.

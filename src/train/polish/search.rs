@@ -2,10 +2,9 @@
 
 use super::layer::Layer;
 use super::moves::{self, Move};
-use super::objective::Objective;
-use crate::quant::exact::variants::{Change, Parameter, Variants};
+use super::view::View;
+use crate::quant::exact::variants::{Change, Parameter};
 use crate::quant::kif::{exp2i, floor_log2};
-use crate::quant::model::FixedModel;
 use rayon::prelude::*;
 use std::collections::HashSet;
 
@@ -17,32 +16,29 @@ const LEAST_GAIN: f64 = 1e-5;
 const BATCHES: usize = 6;
 /// Weights of 0 that are tried with a value, at most; there is one such round per growth.
 const MAX_EMPTY: usize = 4000;
+/// Moves that look best on a few samples and are then tried on all: this share of them …
+const PROMISING: usize = 8;
+/// … and at least so many.
+const LEAST_PROMISING: usize = 32;
 
 pub struct Search<'a> {
-    variants: Variants<'a>,
-    fixed: &'a FixedModel,
     layers: &'a [Layer<'a>],
-    samples: usize,
-    objective: Objective,
-    /// Of each sample.
-    losses: Vec<f64>,
+    all: View<'a>,
+    /// A share of the samples, to choose what is tried on all.
+    few: View<'a>,
     /// EBOPs against those of the start.
     ebops: f64,
 }
 
-/// Where a search was.
+/// Where a search was: what differs from the start.
 pub struct State {
     changes: Vec<Change>,
-    losses: Vec<f64>,
     ebops: f64,
 }
 
 impl<'a> Search<'a> {
-    pub fn new(fixed: &'a FixedModel, layers: &'a [Layer<'a>], inputs: &[&[f32]], samples: usize, objective: Objective) -> Search<'a> {
-        let variants = Variants::new(fixed, inputs, samples);
-        let mut search = Search { variants, fixed, layers, samples, objective, losses: Vec::new(), ebops: 0.0 };
-        search.losses = search.all_losses();
-        search
+    pub fn new(layers: &'a [Layer<'a>], all: View<'a>, few: View<'a>) -> Search<'a> {
+        Search { layers, all, few, ebops: 0.0 }
     }
 
     pub fn ebops(&self) -> f64 {
@@ -50,7 +46,7 @@ impl<'a> Search<'a> {
     }
 
     pub fn loss(&self) -> f64 {
-        mean(&self.losses)
+        self.all.loss()
     }
 
     /// All weights and biases that differ from the exact model.
@@ -59,18 +55,18 @@ impl<'a> Search<'a> {
             let weights = (0..l.dense.weight.ints.len()).map(|e| (Parameter::Weight(e), l.dense.weight.value(e)));
             let biases = (0..l.dense.outputs).map(|o| (Parameter::Bias(o), l.dense.bias.value(o)));
             let node = l.node;
-            let now = weights.chain(biases).map(|(what, then)| (what, then, self.variants.value(node, what)));
+            let now = weights.chain(biases).map(|(what, then)| (what, then, self.all.value(node, what)));
             now.filter(|(_, then, value)| then != value).map(|(what, _, value)| Change { node, what, value }).collect()
         };
         self.layers.iter().flat_map(changed).collect()
     }
 
     pub fn state(&self) -> State {
-        State { changes: self.changes(), losses: self.losses.clone(), ebops: self.ebops }
+        State { changes: self.changes(), ebops: self.ebops }
     }
 
     /// Back to `state`.
-    pub fn restore(&mut self, state: State) {
+    pub fn restore(&mut self, state: &State) {
         let then = |c: &Change| {
             let layer = self.layers.iter().find(|l| l.node == c.node);
             let value = layer.map_or(c.value, |l| match c.what {
@@ -80,16 +76,15 @@ impl<'a> Search<'a> {
             Change { value, ..*c }
         };
         let mut changes: Vec<Change> = self.changes().iter().map(then).collect();
-        changes.extend(state.changes);
-        self.variants.apply(&changes);
-        (self.losses, self.ebops) = (state.losses, state.ebops);
+        changes.extend(&state.changes);
+        self.apply(&changes, state.ebops - self.ebops);
     }
 
     /// One round of moves that lower the loss and keep the model within `budget`; false if there are none.
     pub fn improve(&mut self, budget: f64) -> bool {
         let slack = (budget - self.ebops).max(0.0);
         let moves = self.moves(slack > 0.0, false).filter(|m| m.ebops <= slack).collect();
-        let mut helping = self.helping(moves);
+        let mut helping = self.helping(moves, |gain, _| gain);
         helping.sort_by(|a, b| b.0.total_cmp(&a.0));
         self.take_best(helping, slack)
     }
@@ -98,8 +93,9 @@ impl<'a> Search<'a> {
     pub fn grow(&mut self, limit: f64) -> bool {
         let slack = limit - self.ebops;
         let moves = self.moves(true, true).filter(|m| m.ebops > 0.0 && m.ebops <= slack).collect();
-        let mut helping = self.helping(moves);
-        helping.sort_by(|a, b| (b.0 / b.1.ebops).total_cmp(&(a.0 / a.1.ebops)));
+        let per_bit = |gain: f64, m: &Move| gain / m.ebops;
+        let mut helping = self.helping(moves, per_bit);
+        helping.sort_by(|a, b| per_bit(b.0, &b.1).total_cmp(&per_bit(a.0, &a.1)));
         self.take_best(helping, slack)
     }
 
@@ -111,8 +107,9 @@ impl<'a> Search<'a> {
                 break;
             }
             let moves: Vec<Move> = self.moves(false, false).filter(|m| m.ebops < 0.0).collect();
-            let gains = self.gains(&moves);
-            let mut priced: Vec<(f64, Move)> = gains.into_iter().zip(moves).map(|(g, m)| (g / m.ebops, m)).collect();
+            // loss per saved bit
+            let mut priced: Vec<(f64, Move)> =
+                self.promising(moves, |gain, m| gain / -m.ebops).into_iter().map(|(g, m)| (g / m.ebops, m)).collect();
             priced.sort_by(|a, b| a.0.total_cmp(&b.0));
             once(&mut priced);
             // half of what is left, all of it in the last batch
@@ -123,7 +120,7 @@ impl<'a> Search<'a> {
                 more
             };
             let taken: Vec<Move> = priced.into_iter().map(|p| p.1).scan(enough, |enough, m| enough(&m).then_some(m)).collect();
-            self.apply(&taken);
+            self.take(&taken);
         }
         self.ebops <= budget
     }
@@ -132,7 +129,7 @@ impl<'a> Search<'a> {
     fn moves(&self, finer: bool, empty: bool) -> impl Iterator<Item = Move> {
         let of = move |layer: &'a Layer<'a>| {
             let node = layer.node;
-            let value = |what: Parameter| self.variants.value(node, what);
+            let value = |what: Parameter| self.all.value(node, what);
             let usual = if empty { self.usual_magnitudes(layer) } else { Vec::new() };
             let weight = |e: usize| match value(Parameter::Weight(e)) {
                 0.0 if layer.bits[e] > 0.0 => moves::empty(node, e, layer.bits[e], &usual, layer.weight_f[e]),
@@ -148,7 +145,7 @@ impl<'a> Search<'a> {
 
     /// Powers of two around the weights of a layer, if the weights that are 0 and could have them are few enough to try.
     fn usual_magnitudes(&self, layer: &Layer) -> Vec<f64> {
-        let all = (0..layer.weight_f.len()).map(|e| (layer.bits[e], self.variants.value(layer.node, Parameter::Weight(e)).abs()));
+        let all = (0..layer.weight_f.len()).map(|e| (layer.bits[e], self.all.value(layer.node, Parameter::Weight(e)).abs()));
         let (mut powers, mut empty) = (Vec::new(), 0);
         for (bits, w) in all {
             if w > 0.0 {
@@ -161,19 +158,23 @@ impl<'a> Search<'a> {
             return Vec::new();
         }
         powers.sort_by(f64::total_cmp);
-        let mut usual = vec![powers[powers.len() / 4], powers[powers.len() / 2], powers[powers.len() * 3 / 4]];
-        usual.dedup();
-        usual
+        vec![powers[powers.len() / 2]]
     }
 
-    /// The moves that lower the loss enough, with their gains.
-    fn helping(&self, moves: Vec<Move>) -> Vec<(f64, Move)> {
+    /// The promising moves that lower the loss enough, with their gains.
+    fn helping(&self, moves: Vec<Move>, worth: impl Fn(f64, &Move) -> f64) -> Vec<(f64, Move)> {
         let least = LEAST_GAIN * self.loss().abs();
-        self.gains(&moves).into_iter().zip(moves).filter(|(gain, _)| *gain > least).collect()
+        self.promising(moves, worth).into_iter().filter(|(gain, _)| *gain > least).collect()
     }
 
-    fn gains(&self, moves: &[Move]) -> Vec<f64> {
-        moves.par_iter().map(|m| self.gain(&m.change)).collect()
+    /// Those that are `worth` most by their gain on a few samples, with their gains on all.
+    fn promising(&self, moves: Vec<Move>, worth: impl Fn(f64, &Move) -> f64) -> Vec<(f64, Move)> {
+        let guessed = self.few.gains(moves.par_iter().map(|m| m.change));
+        let mut order: Vec<(f64, usize)> = guessed.iter().zip(&moves).map(|(&g, m)| worth(g, m)).zip(0..).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        order.truncate((moves.len() / PROMISING).max(LEAST_PROMISING));
+        let tried: Vec<Move> = order.into_iter().map(|(_, n)| moves[n]).collect();
+        self.all.gains(tried.par_iter().map(|m| m.change)).into_iter().zip(tried).collect()
     }
 
     /// Takes the first eighth of the moves, as far as they cost at most `slack`; less of them if the loss does not fall. False if none is
@@ -190,65 +191,28 @@ impl<'a> Search<'a> {
                 fits
             };
             let taken: Vec<Move> = moves[..count].iter().map(|h| h.1).filter(|m| fits(m)).collect();
-            let state = (self.losses.clone(), self.ebops);
             let undo: Vec<Change> =
-                taken.iter().map(|m| Change { value: self.variants.value(m.change.node, m.change.what), ..m.change }).collect();
-            self.apply(&taken);
+                taken.iter().map(|m| Change { value: self.all.value(m.change.node, m.change.what), ..m.change }).collect();
+            self.take(&taken);
             if self.loss() < before {
                 return true;
             }
-            self.variants.apply(&undo);
-            (self.losses, self.ebops) = state;
+            self.apply(&undo, -taken.iter().map(|m| m.ebops).sum::<f64>());
             count = if count == 1 { 0 } else { (count / 4).max(1) };
         }
         false
     }
 
-    fn apply(&mut self, moves: &[Move]) {
+    fn take(&mut self, moves: &[Move]) {
         let changes: Vec<Change> = moves.iter().map(|m| m.change).collect();
-        self.variants.apply(&changes);
-        self.losses = self.all_losses();
-        self.ebops += moves.iter().map(|m| m.ebops).sum::<f64>();
+        self.apply(&changes, moves.iter().map(|m| m.ebops).sum::<f64>());
     }
 
-    /// By how much a change lowers the mean loss.
-    fn gain(&self, change: &Change) -> f64 {
-        let changed = self.variants.outputs_with(change);
-        let outputs = &self.fixed.outputs;
-        // samples whose outputs differ
-        let mut differs = vec![false; self.samples];
-        for (elements, &value) in changed.iter().zip(outputs) {
-            for (&e, column) in elements {
-                let old = self.variants.column(value, e);
-                differs.iter_mut().zip(column.iter().zip(old)).for_each(|(d, (a, b))| *d |= a != b);
-            }
-        }
-        let mut z = Vec::new();
-        let mut gain = 0.0;
-        for s in (0..self.samples).filter(|&s| differs[s]) {
-            z.clear();
-            for (elements, &value) in changed.iter().zip(outputs) {
-                let of = |e: usize| elements.get(&e).map_or_else(|| self.variants.column(value, e), Vec::as_slice)[s];
-                z.extend((0..self.fixed.len_of(value)).map(of));
-            }
-            gain += self.losses[s] - self.objective.sample(s, &z);
-        }
-        gain / self.samples as f64
+    fn apply(&mut self, changes: &[Change], ebops: f64) {
+        self.all.apply(changes);
+        self.few.apply(changes);
+        self.ebops += ebops;
     }
-
-    fn all_losses(&self) -> Vec<f64> {
-        let outputs = &self.fixed.outputs;
-        let of = |s: usize| {
-            let z = outputs.iter().flat_map(|&v| (0..self.fixed.len_of(v)).map(move |e| (v, e)));
-            let z: Vec<f64> = z.map(|(v, e)| self.variants.column(v, e)[s]).collect();
-            self.objective.sample(s, &z)
-        };
-        (0..self.samples).into_par_iter().map(of).collect()
-    }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// Leaves the first move of every weight and bias.

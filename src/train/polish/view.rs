@@ -1,0 +1,80 @@
+//! A model on some samples with its loss there, and what single changes would do to it.
+
+use super::objective::Objective;
+use crate::quant::exact::variants::{Change, Parameter, Variants};
+use crate::quant::model::FixedModel;
+use rayon::prelude::*;
+
+pub struct View<'a> {
+    fixed: &'a FixedModel,
+    variants: Variants<'a>,
+    objective: Objective,
+    samples: usize,
+    /// Of each sample.
+    losses: Vec<f64>,
+}
+
+impl<'a> View<'a> {
+    /// `inputs`: the samples of each graph input, which are those of `objective`.
+    pub fn new(fixed: &'a FixedModel, inputs: &[Vec<f32>], samples: usize, objective: Objective) -> View<'a> {
+        let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+        let variants = Variants::new(fixed, &inputs, samples);
+        let mut view = View { fixed, variants, objective, samples, losses: Vec::new() };
+        view.losses = view.all_losses();
+        view
+    }
+
+    /// Mean over the samples.
+    pub fn loss(&self) -> f64 {
+        self.losses.iter().sum::<f64>() / self.samples.max(1) as f64
+    }
+
+    /// The weight or bias as it is now.
+    pub fn value(&self, node: usize, what: Parameter) -> f64 {
+        self.variants.value(node, what)
+    }
+
+    pub fn apply(&mut self, changes: &[Change]) {
+        self.variants.apply(changes);
+        self.losses = self.all_losses();
+    }
+
+    /// By how much each change alone would lower the loss.
+    pub fn gains(&self, changes: impl IndexedParallelIterator<Item = Change>) -> Vec<f64> {
+        changes.map(|c| self.gain(&c)).collect()
+    }
+
+    fn gain(&self, change: &Change) -> f64 {
+        let changed = self.variants.outputs_with(change);
+        // samples whose outputs differ
+        let mut differs = vec![false; self.samples];
+        let mut columns: Vec<&[f64]> = Vec::new();
+        for (elements, &value) in changed.iter().zip(&self.fixed.outputs) {
+            for e in 0..self.fixed.len_of(value) {
+                let old = self.variants.column(value, e);
+                let new = elements.get(&e).map_or(old, Vec::as_slice);
+                if elements.contains_key(&e) {
+                    differs.iter_mut().zip(new.iter().zip(old)).for_each(|(d, (a, b))| *d |= a != b);
+                }
+                columns.push(new);
+            }
+        }
+        let mut z = vec![0.0; columns.len()];
+        let mut gain = 0.0;
+        for s in (0..self.samples).filter(|&s| differs[s]) {
+            z.iter_mut().zip(&columns).for_each(|(z, column)| *z = column[s]);
+            gain += self.losses[s] - self.objective.sample(s, &z);
+        }
+        gain / self.samples.max(1) as f64
+    }
+
+    fn all_losses(&self) -> Vec<f64> {
+        let elements = self.fixed.outputs.iter().flat_map(|&v| (0..self.fixed.len_of(v)).map(move |e| (v, e)));
+        let columns: Vec<&[f64]> = elements.map(|(v, e)| self.variants.column(v, e)).collect();
+        let of = |s: usize| {
+            let z: Vec<f64> = columns.iter().map(|column| column[s]).collect();
+            self.objective.sample(s, &z)
+        };
+        (0..self.samples).into_par_iter().map(of).collect()
+    }
+}
