@@ -35,7 +35,10 @@ for table in $tables; do
     echo "### $table"
     # shellcheck disable=SC2086
     case $table in
-        fronts-digits) run digits "" '"epochs": 500, "batch_size": 32' $digits 420,700,1000,1500,2000,3000,4800,8000 ;;
+        fronts-digits)
+            run digits "" '"epochs": 500, "batch_size": 32' $digits 420,700,1000,1500,2000,4800
+            run digits "" '"epochs": 500, "batch_size": 32' $digits 3000,5000,8000,12000
+            ;;
         fronts-jets) run jets --hgq2 '"epochs": 1000, "batch_size": 500, "budgets": [520, 1800, 4600]' $jets 700,2000,5000 ;;
         fronts-mnist) run mnist "" '"epochs": 20, "batch_size": 128' $mnist 500000,1000000,1562000 ;;
         random) run digits --random '"epochs": 500, "batch_size": 32' $digits 420,600,1000 ;;

@@ -78,6 +78,9 @@ pub struct State {
     /// EBOPs at the start.
     #[prost(double, tag = "13")]
     pub start: f64,
+    /// Most EBOPs of the trunk so far.
+    #[prost(double, tag = "21")]
+    pub most: f64,
     #[prost(float, repeated, tag = "14")]
     pub parameters: Vec<f32>,
     #[prost(float, repeated, tag = "15")]

@@ -1,7 +1,7 @@
 //! A run under way: its engine, its front, and what it needs to go on.
 
 use super::checkpoint::{Candidate, Snapshot, State};
-use super::stages::{self, BRANCH_START, Kind, Stage};
+use super::stages::{self, BRANCH_START, BRANCH_START_OF_MOST, Kind, Stage};
 use super::{Epoch, FitError, FitOptions, Fitted, Goal, Observer};
 use crate::data::rng::Rng;
 use crate::quant::Model;
@@ -44,6 +44,8 @@ pub struct Run<'a> {
     collapses: usize,
     kept: usize,
     start: f64,
+    /// Most EBOPs of the trunk so far.
+    most: f64,
     good: Snapshot,
     /// By budget.
     starts: Vec<Snapshot>,
@@ -89,6 +91,7 @@ impl<'a> Run<'a> {
             collapses: 0,
             kept: 0,
             start: 1.0,
+            most: 1.0,
             good: Snapshot::default(),
             starts: Vec::new(),
         })
@@ -99,6 +102,7 @@ impl<'a> Run<'a> {
         let score = self.observer.score(self.model, false).map_err(FitError::Score)?;
         let parameters = self.engine.snapshot();
         self.start = score.ebops as f64;
+        self.most = self.start;
         self.good = Snapshot { ebops: self.start, parameters: parameters.clone(), controller: self.controller.state };
         self.starts = vec![self.good.clone(); stages::budgets(&self.options.goal).len()];
         self.front.insert(Point { epoch: 0, score, payload: parameters });
@@ -254,7 +258,9 @@ impl<'a> Run<'a> {
             Kind::Branch(_) if seen > 0.0 => self.gap = (snapshot.ebops / seen).clamp(GAP.0, GAP.1),
             Kind::Trunk => {
                 let budgets = stages::budgets(&self.options.goal);
-                for (start, _) in self.starts.iter_mut().zip(budgets).filter(|(_, b)| snapshot.ebops >= BRANCH_START * **b) {
+                self.most = self.most.max(snapshot.ebops);
+                let enough = |b: f64| snapshot.ebops >= (BRANCH_START * b).min(BRANCH_START_OF_MOST * self.most);
+                for (start, _) in self.starts.iter_mut().zip(budgets).filter(|(_, b)| enough(**b)) {
                     start.clone_from(&snapshot);
                 }
             }
@@ -311,6 +317,7 @@ impl<'a> Run<'a> {
             collapses: self.collapses as u64,
             kept: self.kept as u64,
             start: self.start,
+            most: self.most,
             parameters,
             first_moments,
             second_moments,
@@ -353,7 +360,7 @@ impl<'a> Run<'a> {
         (self.stage, self.epoch, self.done) = (state.stage as usize, state.epoch as usize, state.done as usize);
         self.branches = state.branches.iter().map(|&n| n as usize).collect();
         self.controller = Controller { state: state.controller };
-        (self.gap, self.rate, self.start) = (state.gap, state.rate, state.start);
+        (self.gap, self.rate, self.start, self.most) = (state.gap, state.rate, state.start, state.most);
         self.stage_rollbacks = state.stage_rollbacks as usize;
         (self.rollbacks, self.collapses) = (state.rollbacks as usize, state.collapses as usize);
         self.kept = state.kept as usize;

@@ -15,6 +15,8 @@ const KNEE: f64 = 0.35;
 const TRUNK_END: f64 = 0.65;
 /// A branch starts from the last snapshot of at least this multiple of its budget …
 pub const BRANCH_START: f64 = 1.15;
+/// … or, for budgets that no snapshot is that far above, this share of the largest snapshot …
+pub const BRANCH_START_OF_MOST: f64 = 0.9;
 /// … and aims at this multiple.
 const BRANCH_TARGET: f64 = 0.985;
 /// Share of a branch before its rates anneal.
