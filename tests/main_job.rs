@@ -15,6 +15,26 @@ fn labels(a: &Arrays, name: &str) -> Vec<i64> {
     a.get(name).iter().map(|&v| v as i64).collect()
 }
 
+/// The digits fixture: network, training and test data.
+struct Digits {
+    model: Vec<u8>,
+    x: Vec<f32>,
+    y: Vec<i64>,
+    x_test: Vec<f32>,
+    y_test: Vec<i64>,
+}
+
+fn digits() -> Digits {
+    let (train, test) = (Arrays::load(&fixture("digits/train.npz")), Arrays::load(&fixture("digits/test.npz")));
+    Digits {
+        model: std::fs::read(fixture("digits/digits_mlp.onnx")).unwrap(),
+        x: train.f32("x"),
+        y: labels(&train, "y"),
+        x_test: test.f32("x"),
+        y_test: labels(&test, "y"),
+    }
+}
+
 /// Test data, the same four times as large (saturating) and normal floats off every grid, one after another.
 fn hard_inputs(x: &[f32], width: usize) -> Vec<f32> {
     let mut rng = hgq_onnx::data::Rng::new(11);
@@ -31,10 +51,7 @@ fn exact_in_hls4ml(name: &str, done: &Artifacts, x: &[f32], width: usize) {
 
 #[test]
 fn digits_reach_their_accuracy_at_their_budget() {
-    let model = std::fs::read(fixture("digits/digits_mlp.onnx")).unwrap();
-    let (train, test) = (Arrays::load(&fixture("digits/train.npz")), Arrays::load(&fixture("digits/test.npz")));
-    let (x, y) = (train.f32("x"), labels(&train, "y"));
-    let (x_test, y_test) = (test.f32("x"), labels(&test, "y"));
+    let Digits { model, x, y, x_test, y_test } = digits();
     let data = Samples { width: 64, x: &x, y: Some(&y) };
     let done =
         convert(&model, &data, Some(&data), config(r#"{"epochs": 300, "batch_size": 128, "target_ebops": 5000, "threads": 2}"#))
@@ -56,10 +73,7 @@ fn digits_reach_their_accuracy_at_their_budget() {
 /// Far below what gradients reach in so few epochs: polishing takes the larger model down.
 #[test]
 fn small_budgets_keep_their_accuracy() {
-    let model = std::fs::read(fixture("digits/digits_mlp.onnx")).unwrap();
-    let (train, test) = (Arrays::load(&fixture("digits/train.npz")), Arrays::load(&fixture("digits/test.npz")));
-    let (x, y) = (train.f32("x"), labels(&train, "y"));
-    let (x_test, y_test) = (test.f32("x"), labels(&test, "y"));
+    let Digits { model, x, y, x_test, y_test } = digits();
     let data = Samples { width: 64, x: &x, y: Some(&y) };
     let done =
         convert(&model, &data, Some(&data), config(r#"{"epochs": 200, "batch_size": 32, "budgets": [700, 420], "threads": 2}"#))
