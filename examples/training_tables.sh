@@ -1,11 +1,11 @@
 #!/bin/sh
 # Every table of docs/training.md: `examples/training_tables.sh DIR [TABLE…]`, where DIR holds models/ and data/ with the files below; tables
-# are fronts-digits, fronts-jets, fronts-mnist, random, unlabelled, parts-digits, parts-jets, parts-mnist; all without a name.
+# are fronts-digits, fronts-jets, fronts-mnist, random, unlabelled, parts-digits, parts-jets; all without a name.
 # Markdown goes to stdout. FRONTS may name a program built from examples/fronts.rs.
 set -eu
 dir=$1
 shift
-tables=${*:-fronts-digits fronts-jets fronts-mnist random unlabelled parts-digits parts-jets parts-mnist}
+tables=${*:-fronts-digits fronts-jets fronts-mnist random unlabelled parts-digits parts-jets}
 fronts=${FRONTS:-cargo run --release --locked --quiet --example fronts --}
 digits="$dir/models/float/digits_mlp_64-32-32-10.onnx $dir/data/digits.npz $dir/data/digits.npz"
 jets="$dir/models/jet_float/jsc_openml_mlp_16-64-32-32-5_float.onnx $dir/data/jets.npz $dir/data/jets.npz"
@@ -46,7 +46,6 @@ for table in $tables; do
         unlabelled) run digits "--unlabelled 1000" '"epochs": 500' $digits 1000,2000,5000 ;;
         parts-digits) parts digits "" '"epochs": 300, "batch_size": 32' $digits 420,1000,2000,4800 ;;
         parts-jets) parts jets "" '"epochs": 300, "batch_size": 500' $jets 500,1500,4000 ;;
-        parts-mnist) parts mnist "" '"epochs": 6, "batch_size": 128' $mnist 500000,1500000 ;;
         *) echo "no table is called $table" >&2 && exit 2 ;;
     esac
 done
