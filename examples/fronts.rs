@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by 255. `--hgq2` counts as HGQ2 does,
-//! `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the inputs of the first N training samples. One JSON line per run goes to stdout, the tables to stderr.
+//! `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the inputs of the first N training samples.
+//! One JSON line per run goes to stdout, the tables to stderr.
 
 use hgq_onnx::convert::metric::predicted;
 use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, run};

@@ -5,7 +5,7 @@ use super::score::Judge;
 use crate::quant::{Model, interval};
 use crate::train::fit::Goal;
 use crate::train::pareto::{Front, Point};
-use crate::train::polish::{Polishing, polish};
+use crate::train::polish::{Polishing, Room, polish};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For a budget, a model of the next larger one is polished down to it, too, if that is at most this multiple.
@@ -19,8 +19,8 @@ const IDLE: usize = 2;
 /// What polishing may gain in the metric: members that are not good enough by as much are tried, too.
 const GAIN: f64 = 0.02;
 
-/// A member of the front and the EBOPs it may have afterwards.
-type Start = (Point<Model>, f64);
+/// EBOPs, and members of the front that are polished down to them.
+type Starts = (f64, Vec<Point<Model>>);
 
 /// Polishes what a job may want and offers the results to the front. From the smallest budget up, until it no longer helps: larger models
 /// fit their training data anyway. `only`: the budget that the job is about.
@@ -32,7 +32,7 @@ pub fn polish_front(
     how: &Polishing,
     cancel: &AtomicBool,
 ) -> Result<(), Error> {
-    let all: Vec<Vec<Start>> = match goal {
+    let all: Vec<Starts> = match goal {
         Goal::Budgets(budgets) => {
             let wanted = (0..budgets.len()).rev().filter(|&n| only.is_none_or(|only| budgets[n] == only));
             wanted.map(|n| at_budget(front, budgets, n)).collect()
@@ -48,14 +48,12 @@ pub fn polish_front(
         }
     };
     let mut idle = 0;
-    for starts in all {
-        let Some(budget) = starts.first().map(|s| s.1) else { continue };
-        let lowest = |front: &Front<Model>| front.lowest_loss(budget);
-        let before = lowest(front);
-        for (start, budget) in starts {
+    for (budget, starts) in all.into_iter().filter(|(_, starts)| !starts.is_empty()) {
+        let before = front.lowest_loss(budget);
+        for start in starts {
             down_to(budget, start, front, judge, how, cancel)?;
         }
-        idle = if lowest(front) < before { 0 } else { idle + 1 };
+        idle = if front.lowest_loss(budget) < before { 0 } else { idle + 1 };
         if idle == IDLE {
             break;
         }
@@ -64,18 +62,17 @@ pub fn polish_front(
 }
 
 /// The best within budget `n` and, if it is near, within the next larger one.
-fn at_budget(front: &Front<Model>, budgets: &[f64], n: usize) -> Vec<Start> {
+fn at_budget(front: &Front<Model>, budgets: &[f64], n: usize) -> Starts {
     let larger = n.checked_sub(1).map(|l| budgets[l]).filter(|&l| l <= DESCENT * budgets[n]);
     let mut found: Vec<usize> =
         [larger, Some(budgets[n])].into_iter().flatten().filter_map(|b| front.best_within(b, |_| 0.0)).collect();
     found.dedup();
-    found.into_iter().map(|p| (front.points()[p].clone(), budgets[n])).collect()
+    (budgets[n], found.into_iter().map(|p| front.points()[p].clone()).collect())
 }
 
-fn as_it_is(front: &Front<Model>, n: usize) -> Vec<Start> {
+fn as_it_is(front: &Front<Model>, n: usize) -> Starts {
     let point = front.points()[n].clone();
-    let ebops = point.score.ebops as f64;
-    vec![(point, ebops)]
+    (point.score.ebops as f64, vec![point])
 }
 
 fn down_to(
@@ -87,21 +84,22 @@ fn down_to(
     cancel: &AtomicBool,
 ) -> Result<(), Error> {
     let Point { epoch, score, payload: mut model } = start;
+    let Ok(mut exactly) = judge.judge(&model) else { return Ok(()) };
     for pass in 0..PASSES {
-        let Ok(exactly) = judge.judge(&model) else { break };
         let Ok(bounds) = interval::bounds(&exactly.full) else { break };
         // new weights may widen what is behind them; the way back must not do so again
-        let how = Polishing { ebops: exactly.score.ebops as f64, budget, grows: pass == 0, ..*how };
-        let polished = polish(&model, &exactly.full, &bounds, &how, cancel);
+        let room = Room { ebops: exactly.score.ebops as f64, budget, grows: pass == 0 };
+        let polished = polish(&model, &exactly.full, &bounds, how, room, cancel);
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
         }
         let Some(polished) = polished else { break };
         model = polished;
         // new values may have sums beyond what can be computed exactly
-        let Ok(found) = judge.judged(&model, score.settled).map(|e| e.score) else { break };
-        front.insert(Point { epoch, score: found, payload: model.clone() });
-        if found.ebops as f64 <= budget {
+        let Ok(found) = judge.judged(&model, score.settled) else { break };
+        exactly = found;
+        front.insert(Point { epoch, score: exactly.score, payload: model.clone() });
+        if exactly.score.ebops as f64 <= budget {
             break;
         }
     }

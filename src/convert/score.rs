@@ -57,6 +57,14 @@ impl Judge<'_> {
     /// # Errors
     /// See [`TraceError`].
     pub fn judge(&self, model: &Model) -> Result<Exactly, TraceError> {
+        self.judged(model, false)
+    }
+
+    /// The same for a model that may be settled.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub fn judged(&self, model: &Model, settled: bool) -> Result<Exactly, TraceError> {
         let traced: Vec<&[f32]> = self.trace_inputs.iter().map(|v| v.as_slice()).collect();
         let ranges = trace_minmax(model, &traced, self.trace_samples)?;
         let full = (self.finish)(&fix(model, &ranges, &self.formats)?);
@@ -70,23 +78,16 @@ impl Judge<'_> {
         let classes = self.widths.len() == 1 && matches!(self.kind, MetricKind::Accuracy | MetricKind::Agreement);
         let one_answer = is_one_answer(&joined, width, classes);
         let collapsed = one_answer && !is_one_answer(self.source_logits, width, classes);
-        Ok(Exactly { full, pruned, ranges, score: Score { ebops, ebops_hgq2, metric, loss, collapsed, ..Score::WORST } })
-    }
-
-    /// The same for a model that may be settled.
-    ///
-    /// # Errors
-    /// See [`TraceError`].
-    pub fn judged(&self, model: &Model, settled: bool) -> Result<Exactly, TraceError> {
-        let mut exactly = self.judge(model)?;
-        if settled {
+        let loss_of_all = if settled {
             let (rows, logits) = self.training;
-            let (_, _, loss) = self.measured(&Exact::new(&exactly.pruned)?, &exactly.pruned, rows, logits);
+            let (_, _, on_training) = self.measured(&exact, &pruned, rows, logits);
             let (trained, held_out) = (rows.samples as f64, self.validation.samples as f64);
-            let sum = trained * loss + held_out * exactly.score.loss;
-            exactly.score = Score { settled, loss_of_all: sum / (trained + held_out).max(1.0), ..exactly.score };
-        }
-        Ok(exactly)
+            (trained * on_training + held_out * loss) / (trained + held_out).max(1.0)
+        } else {
+            f64::INFINITY
+        };
+        let score = Score { ebops, ebops_hgq2, metric, loss, collapsed, settled, loss_of_all };
+        Ok(Exactly { full, pruned, ranges, score })
     }
 
     /// Outputs, metric and loss on `data`.

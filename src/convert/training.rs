@@ -158,16 +158,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         FitError::Score(e) => Error::Internal(e),
     })?;
     if config.polish && config.optimize.weights {
-        let how = Polishing {
-            set: &set,
-            rows: &order,
-            input_widths: &widths,
-            loss: &options.loss,
-            layers: &options.engine.layers,
-            ebops: 0.0,
-            budget: 0.0,
-            grows: true,
-        };
+        let how =
+            Polishing { set: &set, rows: &order, input_widths: &widths, loss: &options.loss, layers: &options.engine.layers };
         polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, cancel)?;
     }
     Ok(fitted)

@@ -1,5 +1,6 @@
 //! What polishing may change, at which cost, and how much of it is affordable.
 
+use crate::quant::exact::variants::Parameter;
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedDense, FixedModel, FixedOp, Model, QDense, QOp};
 use crate::quant::taps::Taps;
@@ -29,6 +30,16 @@ pub struct Layer<'a> {
     pub bias_f: Vec<i32>,
     /// Finest grid of each weight.
     pub weight_f: Vec<i32>,
+}
+
+impl Layer<'_> {
+    /// The weight or bias as it is in the exact model.
+    pub fn value(&self, what: Parameter) -> f64 {
+        match what {
+            Parameter::Weight(e) => self.dense.weight.value(e),
+            Parameter::Bias(o) => self.dense.bias.value(o),
+        }
+    }
 }
 
 /// The layers of `model`, which is exactly `fixed` with `bounds`.

@@ -50,18 +50,30 @@ pub struct Polishing<'a> {
     /// Values per sample of each input.
     pub input_widths: &'a [usize],
     pub loss: &'a TaskLoss,
+    /// Layers that keep their weights or their widths: a move may change both, so they stay as they are.
+    pub layers: &'a [LayerOptions],
+}
+
+/// How large one model is and may be.
+#[derive(Clone, Copy)]
+pub struct Room {
     /// Exact EBOPs of the model, and the most that it may have.
     pub ebops: f64,
     pub budget: f64,
     /// Whether the model may grow beyond its budget on the way.
     pub grows: bool,
-    /// Layers that keep their weights or their widths: a move may change both, so they stay as they are.
-    pub layers: &'a [LayerOptions],
 }
 
 /// The model after polishing; `fixed`: the model made exact, `bounds`: its. `None` where there is nothing to gain, or the model is too
 /// large for it.
-pub fn polish(model: &Model, fixed: &FixedModel, bounds: &AllBounds, how: &Polishing, cancel: &AtomicBool) -> Option<Model> {
+pub fn polish(
+    model: &Model,
+    fixed: &FixedModel,
+    bounds: &AllBounds,
+    how: &Polishing,
+    room: Room,
+    cancel: &AtomicBool,
+) -> Option<Model> {
     let layers = layer::layers(model, fixed, bounds, how.layers);
     let samples = layer::affordable(fixed, &layers, how.rows.len())?;
     let on = |samples: usize| {
@@ -73,12 +85,12 @@ pub fn polish(model: &Model, fixed: &FixedModel, bounds: &AllBounds, how: &Polis
     let mut search = Search::new(&layers, on(samples), on(few));
     let goes_on = || !cancel.load(Ordering::Relaxed);
     // EBOPs against those of the start, as the search counts
-    let budget = how.budget - how.ebops;
-    descend(&mut search, budget, how, &goes_on);
-    let limit = if how.grows { budget } else { search.ebops().min(budget) };
+    let budget = room.budget - room.ebops;
+    descend(&mut search, budget, room.ebops, &goes_on);
+    let limit = if room.grows { budget } else { search.ebops().min(budget) };
     rounds(&mut search, ROUNDS, limit, &goes_on);
-    if how.grows {
-        cycles(&mut search, budget, how, &goes_on);
+    if room.grows {
+        cycles(&mut search, budget, room.budget, &goes_on);
     }
     let changes = search.changes();
     (!changes.is_empty() && goes_on()).then(|| with_changes(model, &changes))
@@ -93,10 +105,10 @@ fn rounds(search: &mut Search, most: usize, budget: f64, goes_on: &dyn Fn() -> b
     }
 }
 
-/// Down to `budget` in steps: what is left makes up for what went before more goes.
-fn descend(search: &mut Search, budget: f64, how: &Polishing, goes_on: &dyn Fn() -> bool) {
+/// Down to `budget` in steps: what is left makes up for what went before more goes. `start`: EBOPs at the start of the search.
+fn descend(search: &mut Search, budget: f64, start: f64, goes_on: &dyn Fn() -> bool) {
     while search.ebops() > budget && goes_on() {
-        let step = (search.ebops() - STEP_DOWN * (how.ebops + search.ebops())).max(budget);
+        let step = (search.ebops() - STEP_DOWN * (start + search.ebops())).max(budget);
         if !search.shrink(step) {
             break;
         }
@@ -104,12 +116,12 @@ fn descend(search: &mut Search, budget: f64, how: &Polishing, goes_on: &dyn Fn()
     }
 }
 
-/// Grows beyond `budget` and shrinks back, to the best state found.
-fn cycles(search: &mut Search, budget: f64, how: &Polishing, goes_on: &dyn Fn() -> bool) {
+/// Grows beyond `budget`, which is `whole` in all, and shrinks back, to the best state found.
+fn cycles(search: &mut Search, budget: f64, whole: f64, goes_on: &dyn Fn() -> bool) {
     let mut best = (search.state(), search.loss());
     let mut idle = 0;
     for _ in 0..CYCLES {
-        if idle == IDLE_CYCLES || !goes_on() || !search.grow(budget + (GROWTH - 1.0) * how.budget) || !search.shrink(budget) {
+        if idle == IDLE_CYCLES || !goes_on() || !search.grow(budget + (GROWTH - 1.0) * whole) || !search.shrink(budget) {
             break;
         }
         rounds(search, CYCLE_ROUNDS, budget, goes_on);

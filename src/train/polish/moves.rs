@@ -33,9 +33,9 @@ pub fn weight(node: usize, at: usize, w: f64, bits: f64, max_f: i32, finer: bool
         .collect()
 }
 
-/// Values for a weight of 0: `magnitudes` of either sign.
-pub fn empty(node: usize, at: usize, bits: f64, magnitudes: &[f64], max_f: i32) -> Vec<Move> {
-    let values = magnitudes.iter().filter(|&&v| fractional_bits(v) <= max_f).flat_map(|&v| [v, -v]);
+/// Values for a weight of 0: `magnitude` of either sign.
+pub fn empty(node: usize, at: usize, bits: f64, magnitude: Option<f64>, max_f: i32) -> Vec<Move> {
+    let values = magnitude.into_iter().filter(|&v| fractional_bits(v) <= max_f).flat_map(|v| [v, -v]);
     values.map(|value| Move { change: Change { node, what: Parameter::Weight(at), value }, ebops: bits * width(value) }).collect()
 }
 

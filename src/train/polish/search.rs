@@ -52,11 +52,10 @@ impl<'a> Search<'a> {
     /// All weights and biases that differ from the exact model.
     pub fn changes(&self) -> Vec<Change> {
         let changed = |l: &Layer| -> Vec<Change> {
-            let weights = (0..l.dense.weight.ints.len()).map(|e| (Parameter::Weight(e), l.dense.weight.value(e)));
-            let biases = (0..l.dense.outputs).map(|o| (Parameter::Bias(o), l.dense.bias.value(o)));
-            let node = l.node;
-            let now = weights.chain(biases).map(|(what, then)| (what, then, self.all.value(node, what)));
-            now.filter(|(_, then, value)| then != value).map(|(what, _, value)| Change { node, what, value }).collect()
+            let parameters =
+                (0..l.dense.weight.ints.len()).map(Parameter::Weight).chain((0..l.dense.outputs).map(Parameter::Bias));
+            let now = parameters.map(|what| Change { node: l.node, what, value: self.all.value(l.node, what) });
+            now.filter(|c| c.value != l.value(c.what)).collect()
         };
         self.layers.iter().flat_map(changed).collect()
     }
@@ -69,11 +68,7 @@ impl<'a> Search<'a> {
     pub fn restore(&mut self, state: &State) {
         let then = |c: &Change| {
             let layer = self.layers.iter().find(|l| l.node == c.node);
-            let value = layer.map_or(c.value, |l| match c.what {
-                Parameter::Weight(e) => l.dense.weight.value(e),
-                Parameter::Bias(o) => l.dense.bias.value(o),
-            });
-            Change { value, ..*c }
+            Change { value: layer.map_or(c.value, |l| l.value(c.what)), ..*c }
         };
         let mut changes: Vec<Change> = self.changes().iter().map(then).collect();
         changes.extend(&state.changes);
@@ -84,19 +79,14 @@ impl<'a> Search<'a> {
     pub fn improve(&mut self, budget: f64) -> bool {
         let slack = (budget - self.ebops).max(0.0);
         let moves = self.moves(slack > 0.0, false).filter(|m| m.ebops <= slack).collect();
-        let mut helping = self.helping(moves, |gain, _| gain);
-        helping.sort_by(|a, b| b.0.total_cmp(&a.0));
-        self.take_best(helping, slack)
+        self.take_best(self.helping(moves, |gain, _| gain), slack)
     }
 
     /// Spends EBOPs up to `limit` where they lower the loss most: finer weights, and new ones; false if nothing helps.
     pub fn grow(&mut self, limit: f64) -> bool {
         let slack = limit - self.ebops;
         let moves = self.moves(true, true).filter(|m| m.ebops > 0.0 && m.ebops <= slack).collect();
-        let per_bit = |gain: f64, m: &Move| gain / m.ebops;
-        let mut helping = self.helping(moves, per_bit);
-        helping.sort_by(|a, b| per_bit(b.0, &b.1).total_cmp(&per_bit(a.0, &a.1)));
-        self.take_best(helping, slack)
+        self.take_best(self.helping(moves, |gain, m| gain / m.ebops), slack)
     }
 
     /// Saves EBOPs until the model is within `budget`, where the loss grows least; false if it cannot.
@@ -107,10 +97,8 @@ impl<'a> Search<'a> {
                 break;
             }
             let moves: Vec<Move> = self.moves(false, false).filter(|m| m.ebops < 0.0).collect();
-            // loss per saved bit
-            let mut priced: Vec<(f64, Move)> =
-                self.promising(moves, |gain, m| gain / -m.ebops).into_iter().map(|(g, m)| (g / m.ebops, m)).collect();
-            priced.sort_by(|a, b| a.0.total_cmp(&b.0));
+            // the least loss per saved bit first
+            let mut priced = self.promising(moves, |gain, m| gain / -m.ebops);
             once(&mut priced);
             // half of what is left, all of it in the last batch
             let mut wanted = if batch + 1 < BATCHES { 0.5 * excess } else { excess };
@@ -130,9 +118,9 @@ impl<'a> Search<'a> {
         let of = move |layer: &'a Layer<'a>| {
             let node = layer.node;
             let value = |what: Parameter| self.all.value(node, what);
-            let usual = if empty { self.usual_magnitudes(layer) } else { Vec::new() };
+            let usual = if empty { self.usual_magnitude(layer) } else { None };
             let weight = |e: usize| match value(Parameter::Weight(e)) {
-                0.0 if layer.bits[e] > 0.0 => moves::empty(node, e, layer.bits[e], &usual, layer.weight_f[e]),
+                0.0 if layer.bits[e] > 0.0 => moves::empty(node, e, layer.bits[e], usual, layer.weight_f[e]),
                 0.0 => Vec::new(),
                 w => moves::weight(node, e, w, layer.bits[e], layer.weight_f[e], finer),
             };
@@ -143,8 +131,8 @@ impl<'a> Search<'a> {
         self.layers.iter().flat_map(of)
     }
 
-    /// Powers of two around the weights of a layer, if the weights that are 0 and could have them are few enough to try.
-    fn usual_magnitudes(&self, layer: &Layer) -> Vec<f64> {
+    /// The median power of two below the weights of a layer, if the weights that are 0 and could have it are few enough to try.
+    fn usual_magnitude(&self, layer: &Layer) -> Option<f64> {
         let all = (0..layer.weight_f.len()).map(|e| (layer.bits[e], self.all.value(layer.node, Parameter::Weight(e)).abs()));
         let (mut powers, mut empty) = (Vec::new(), 0);
         for (bits, w) in all {
@@ -155,26 +143,29 @@ impl<'a> Search<'a> {
             }
         }
         if empty > MAX_EMPTY || powers.is_empty() {
-            return Vec::new();
+            return None;
         }
         powers.sort_by(f64::total_cmp);
-        vec![powers[powers.len() / 2]]
+        Some(powers[powers.len() / 2])
     }
 
-    /// The promising moves that lower the loss enough, with their gains.
+    /// The promising moves that lower the loss enough, with their gains, the best first.
     fn helping(&self, moves: Vec<Move>, worth: impl Fn(f64, &Move) -> f64) -> Vec<(f64, Move)> {
         let least = LEAST_GAIN * self.loss().abs();
         self.promising(moves, worth).into_iter().filter(|(gain, _)| *gain > least).collect()
     }
 
-    /// Those that are `worth` most by their gain on a few samples, with their gains on all.
+    /// Those that are `worth` most by their gain on a few samples, with their gains on all, in the order of what they are worth there.
     fn promising(&self, moves: Vec<Move>, worth: impl Fn(f64, &Move) -> f64) -> Vec<(f64, Move)> {
         let guessed = self.few.gains(moves.par_iter().map(|m| m.change));
         let mut order: Vec<(f64, usize)> = guessed.iter().zip(&moves).map(|(&g, m)| worth(g, m)).zip(0..).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0));
         order.truncate((moves.len() / PROMISING).max(LEAST_PROMISING));
         let tried: Vec<Move> = order.into_iter().map(|(_, n)| moves[n]).collect();
-        self.all.gains(tried.par_iter().map(|m| m.change)).into_iter().zip(tried).collect()
+        let gains = self.all.gains(tried.par_iter().map(|m| m.change));
+        let mut found: Vec<(f64, Move)> = gains.into_iter().zip(tried).collect();
+        found.sort_by(|a, b| worth(b.0, &b.1).total_cmp(&worth(a.0, &a.1)));
+        found
     }
 
     /// Takes the first eighth of the moves, as far as they cost at most `slack`; less of them if the loss does not fall. False if none is
