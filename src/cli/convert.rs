@@ -117,15 +117,8 @@ fn cancel_on_signal() -> std::io::Result<Arc<AtomicBool>> {
 }
 
 fn write(out: &OutDir, artifacts: &Artifacts) -> anyhow::Result<()> {
-    let report = serde_json::to_vec_pretty(&artifacts.report)?;
-    let pareto = serde_json::to_vec_pretty(artifacts.report.get("pareto").unwrap_or(&Value::Array(Vec::new())))?;
-    let mut files: Vec<(PathBuf, &[u8])> = vec![("pareto/pareto.json".into(), &pareto)];
-    for member in &artifacts.pareto {
-        files.push((Path::new("pareto").join(member.number.to_string()).join("proxy.onnx"), &member.proxy));
-    }
-    // The report names the hash of the proxy: whoever finds it last finds both.
-    files.push(("proxy.onnx".into(), &artifacts.proxy));
-    files.push(("report.json".into(), &report));
+    let files = artifacts.files()?;
+    let files: Vec<(PathBuf, &[u8])> = files.iter().map(|(name, bytes)| (name.into(), bytes.as_ref())).collect();
     Ok(out.install(&files)?)
 }
 

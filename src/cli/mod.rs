@@ -14,6 +14,8 @@ mod progress;
 #[cfg(feature = "serve")]
 mod serve;
 mod table;
+#[cfg(feature = "serve")]
+mod token;
 mod trace;
 mod verify;
 
@@ -58,6 +60,8 @@ enum Command {
     Serve(serve::Args),
     #[cfg(feature = "serve")]
     Health(health::Args),
+    #[cfg(feature = "serve")]
+    Token(token::Args),
 }
 
 impl Command {
@@ -69,7 +73,7 @@ impl Command {
             Command::Inspect(a) => a.json,
             Command::Verify(a) => a.json,
             #[cfg(feature = "serve")]
-            Command::Serve(_) | Command::Health(_) => false,
+            Command::Serve(_) | Command::Health(_) | Command::Token(_) => false,
         }
     }
 
@@ -83,6 +87,8 @@ impl Command {
             Command::Serve(a) => serve::run(a),
             #[cfg(feature = "serve")]
             Command::Health(a) => health::run(a),
+            #[cfg(feature = "serve")]
+            Command::Token(a) => token::run(a),
         }
     }
 }

@@ -492,6 +492,11 @@ impl JobConfig {
         Some(Hgq2 { kbi, symmetric, tracked: self.activation_overflow == Some(ActivationOverflowName::Wrap) })
     }
 
+    /// Whether there are epochs.
+    pub fn trains(&self) -> bool {
+        self.mode == Mode::FineTune
+    }
+
     /// Threads to use: as asked, else the cores of this machine, at most 8.
     pub fn thread_count(&self) -> usize {
         self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()).min(8))

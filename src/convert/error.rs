@@ -2,11 +2,12 @@
 
 use crate::quant::interval::IntervalError;
 use crate::trace::TraceError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// One offending node of the user's model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct NodeFault {
     pub name: String,
     pub op: String,

@@ -29,6 +29,7 @@ pub use inspect::inspect;
 pub use trace::trace;
 pub use verify::{Verified, verify};
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 /// A data file as uploaded: its name for messages, and its bytes (`.npy` or `.npz`).
@@ -62,6 +63,23 @@ pub struct Artifacts {
     pub pareto: Vec<ParetoProxy>,
     /// Why the proxy is not what the job asked for (`target_ebops`, `max_metric_drop`); it is then the nearest to that.
     pub unmet: Option<String>,
+}
+
+impl Artifacts {
+    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, `proxy.onnx` and, last, `report.json`: it names
+    /// the hash of the proxy, so whoever finds it last finds both.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the report cannot be written as JSON.
+    pub fn files(&self) -> Result<Vec<(String, Cow<'_, [u8]>)>, Error> {
+        let json = |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()));
+        let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]".to_vec()), json)?;
+        let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];
+        files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
+        files.push(("proxy.onnx".into(), Cow::Borrowed(&self.proxy)));
+        files.push(("report.json".into(), Cow::Owned(json(&self.report)?)));
+        Ok(files)
+    }
 }
 
 /// A member of the Pareto front; `number` is that of `pareto` in the report.

@@ -136,6 +136,7 @@ pub fn run(
 
     clock.enter("train");
     let start = judge.judge(&built.model)?;
+    let start_ebops = start.score.ebops;
     let mut front = Front::default();
     let mut out_of_reach = None;
     if calibrates {
@@ -246,6 +247,7 @@ pub fn run(
         warnings: &warnings,
     })?;
     clock.leave();
+    report["start_ebops"] = json!(start_ebops);
     report["timing"] = Value::Object(clock.seconds);
     Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto, unmet })
 }

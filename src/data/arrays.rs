@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{DataError, npy, npy::Values};
+use super::{DataError, npy, npy::Values, signature};
 
 /// What a data file may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,18 +63,14 @@ impl Arrays {
     /// # Errors
     /// [`DataError`] for other formats, damaged files and sizes above `limits`, which are checked before allocation.
     pub fn from_bytes(file: &str, bytes: &[u8], limits: &DataLimits) -> Result<Self, DataError> {
-        let not_data = |what: String| DataError::NotData { file: file.to_string(), what };
         let mut arrays = BTreeMap::new();
-        if bytes.starts_with(b"\x93NUMPY") {
+        signature(file, bytes)?;
+        if bytes.starts_with(npy::MAGIC) {
             let array = single(SINGLE, bytes, limits.elements);
             let array = array.map_err(|what| DataError::Array { file: file.to_string(), array: None, what })?;
             arrays.insert(SINGLE.to_string(), Ok(array));
-        } else if bytes.starts_with(b"PK") {
-            members(file, bytes, limits, &mut arrays)?;
-        } else if bytes.is_empty() {
-            return Err(not_data("it is empty".into()));
         } else {
-            return Err(not_data("it begins with neither the npy nor the zip signature; save it with numpy.savez".into()));
+            members(file, bytes, limits, &mut arrays)?;
         }
         Ok(Arrays { file: file.to_string(), arrays })
     }
@@ -107,7 +103,7 @@ fn members(
     arrays: &mut BTreeMap<String, Result<Array, String>>,
 ) -> Result<(), DataError> {
     let not_data = |what: String| DataError::NotData { file: file.to_string(), what };
-    let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| not_data(format!("damaged zip: {e}")))?;
+    let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| not_data(damaged_zip(&e)))?;
     if zip.len() > limits.members {
         return Err(not_data(format!("{} members, more than the limit of {}", zip.len(), limits.members)));
     }
@@ -124,6 +120,11 @@ fn members(
         return Err(not_data("the zip archive holds no .npy members".into()));
     }
     Ok(())
+}
+
+/// What is said of an archive that cannot be opened.
+pub fn damaged_zip(error: &zip::result::ZipError) -> String {
+    format!("damaged zip: {error}")
 }
 
 /// Reads the header first, and then no more than it declares.

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod dataset;
+mod declared;
 mod error;
 mod npy;
 pub mod order;
@@ -11,6 +12,7 @@ pub mod targets;
 
 pub use arrays::{Array, Arrays, DataLimits};
 pub use dataset::{Dataset, InputShape};
+pub use declared::{Declared, declared, signature};
 pub use error::DataError;
 pub use npy::Values;
 pub use rng::Rng;

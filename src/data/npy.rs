@@ -4,6 +4,8 @@
 
 use half::f16;
 
+/// How every npy file begins.
+pub const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is looked at; NumPy writes under 200 bytes for plain arrays.
 const MAX_HEADER: usize = 4096;
 /// Most dimensions (NumPy's own limit).
@@ -37,7 +39,7 @@ pub struct Header {
 /// What is wrong with it.
 pub fn header(bytes: &[u8], max_elements: usize) -> Result<Header, String> {
     let truncated = || "it ends within its header".to_string();
-    if !bytes.starts_with(b"\x93NUMPY") {
+    if !bytes.starts_with(MAGIC) {
         return Err("it does not begin with the npy magic".into());
     }
     let (size, at) = match bytes.get(6).ok_or_else(truncated)? {
@@ -102,15 +104,24 @@ impl Header {
         self.start.saturating_add(self.len.saturating_mul(self.width))
     }
 
+    /// Compares the length of the whole array with what the header declares.
+    ///
+    /// # Errors
+    /// Where they differ.
+    pub fn check_length(&self, found: u64) -> Result<(), String> {
+        let expected = self.total_bytes();
+        if found == expected as u64 {
+            return Ok(());
+        }
+        Err(format!("shape {:?} needs {expected} bytes, but there are {found}: truncated or damaged", self.shape))
+    }
+
     /// Decodes the values of the array that `bytes` hold in full.
     ///
     /// # Errors
     /// Where the number of bytes is not what the header declares.
     pub fn values(&self, bytes: &[u8]) -> Result<Values, String> {
-        if bytes.len() != self.total_bytes() {
-            let (found, expected) = (bytes.len(), self.total_bytes());
-            return Err(format!("shape {:?} needs {expected} bytes, but there are {found}: truncated or damaged", self.shape));
-        }
+        self.check_length(bytes.len() as u64)?;
         let raw = bytes.get(self.start..).unwrap_or_default();
         Ok(match (self.kind, self.width) {
             (b'f', 2) => Values::F32(self.each(raw, |b| f16::from_le_bytes(b).to_f32())),

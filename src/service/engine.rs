@@ -1,15 +1,21 @@
 //! What the service offers over HTTP, as a trait, so that the plumbing can be tested with slow, failing and panicking work.
 
-use crate::convert::{self, Artifacts, DataFile, Error, Event, Job, Verified};
+use crate::convert::{self, Artifacts, DataFile, Error, Event, Job, Keeper, Verified};
 use serde_json::Value;
 use std::sync::atomic::AtomicBool;
 
 pub trait Engine: Send + Sync + 'static {
-    /// See [`convert::run`].
+    /// See [`convert::run_kept`].
     ///
     /// # Errors
     /// See [`Error`].
-    fn convert(&self, job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error>;
+    fn convert(
+        &self,
+        job: &Job,
+        progress: &mut (dyn FnMut(Event) + Send),
+        keeper: &mut (dyn Keeper + Send),
+        cancel: &AtomicBool,
+    ) -> Result<Artifacts, Error>;
 
     /// See [`convert::inspect`].
     ///
@@ -28,10 +34,14 @@ pub trait Engine: Send + Sync + 'static {
 pub struct Library;
 
 impl Engine for Library {
-    fn convert(&self, job: &Job, progress: &mut (dyn FnMut(Event) + Send), cancel: &AtomicBool) -> Result<Artifacts, Error> {
-        let artifacts = convert::run(job, progress, cancel)?;
-        // a caller that waits for the proxy's bytes must not take one that misses its target for a success
-        artifacts.unmet.clone().map_or(Ok(artifacts), |why| Err(Error::TargetNotMet(why)))
+    fn convert(
+        &self,
+        job: &Job,
+        progress: &mut (dyn FnMut(Event) + Send),
+        keeper: &mut (dyn Keeper + Send),
+        cancel: &AtomicBool,
+    ) -> Result<Artifacts, Error> {
+        convert::run_kept(job, progress, keeper, cancel)
     }
 
     fn inspect(&self, model: &[u8]) -> Result<Value, Error> {

@@ -5,16 +5,24 @@ use std::time::Duration;
 /// Every limit that an operator may want to change.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of one request body. Bodies of running and waiting jobs are in memory: at most (jobs + queue) of them.
+    /// Bytes of one request body.
     pub body: usize,
     /// Bytes of the `model` part.
     pub model: usize,
     /// Bytes of each data part.
     pub data: usize,
-    /// Conversions at the same time; each uses its own threads.
+    /// Conversions at the same time in this process; each uses its own threads.
     pub jobs: usize,
-    /// Requests that may wait for a running one; more are refused with 429.
+    /// Jobs that may wait for a running one; more are refused with 429.
     pub queue: usize,
+    /// Inspections and verifications that may wait.
+    pub waiting_checks: usize,
+    /// Memory of one job by its estimate, in bytes.
+    pub memory: u64,
+    /// Time for which ended jobs and unused files are kept.
+    pub keep: Duration,
+    /// Requests per second of one caller; 0: any number.
+    pub rate: u32,
     /// Epochs of one job.
     pub epochs: usize,
     /// Threads of one job.
@@ -27,7 +35,7 @@ pub struct Limits {
     pub read_time: Duration,
     /// Time for a whole body.
     pub body_time: Duration,
-    /// Time that running jobs get to finish after SIGTERM before they are canceled.
+    /// Time that running jobs get to finish after SIGTERM before they are given back to the queue.
     pub grace: Duration,
 }
 
@@ -39,8 +47,19 @@ pub const CONNECTIONS: usize = 512;
 pub const HEAD_BYTES: usize = 32 << 10;
 /// Seconds after which a refused client should try again: jobs take from seconds to minutes.
 pub const RETRY_AFTER: u32 = 10;
-/// Time that canceled jobs get to notice it: a batch takes milliseconds, reading and tracing seconds.
-pub const CANCEL_TIME: Duration = Duration::from_secs(10);
+/// The same for one that sent too many requests per second.
+pub const RETRY_AFTER_RATE: u32 = 1;
+/// Time that jobs which are told to stop get to notice it: a batch takes milliseconds, reading and tracing seconds. A job that takes
+/// longer is taken up from its last checkpoint when the service starts again.
+pub const CANCEL_TIME: Duration = Duration::from_secs(3);
+/// Longest wait of a request for a job to end.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Time between two removals of what is old.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+/// Silence after which an event stream says that it is still there: proxies close idle connections after a minute or so.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Jobs on one page of a list.
+pub const PAGE: usize = 100;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -50,14 +69,18 @@ impl Default for Limits {
             model: 64 << 20,
             data: 256 << 20,
             jobs: 1,
-            queue: 4,
+            queue: 1000,
+            waiting_checks: 16,
+            memory: 8 << 30,
+            keep: Duration::from_secs(7 * 24 * 3600),
+            rate: 200,
             epochs: 10_000,
             threads: cores.max(8),
             job_time: Duration::from_secs(3600),
             header_time: Duration::from_secs(10),
             read_time: Duration::from_secs(30),
             body_time: Duration::from_secs(600),
-            grace: Duration::from_secs(20),
+            grace: Duration::from_secs(5),
         }
     }
 }

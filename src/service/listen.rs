@@ -1,6 +1,8 @@
-//! Accepts connections with header timeouts, and stops gracefully: no new requests, time for running ones, then cancel.
+//! Accepts connections with header timeouts, and stops gracefully: no new requests and jobs, time for running ones, then these are given
+//! back to the queue.
 
 use super::limits::{CANCEL_TIME, CONNECTIONS, HEAD_BYTES};
+use super::jobs::worker::Phase;
 use super::{App, router};
 use axum::Router;
 use hyper::server::conn::http1;
@@ -18,21 +20,22 @@ use tokio::task::JoinSet;
 /// Pause after a failed accept (out of file descriptors): trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Refuses addresses that others can reach, unless that is wanted: there is no authentication yet.
+/// Refuses addresses that others can reach where everybody could call, unless that is wanted.
 ///
 /// # Errors
-/// A message that names the option.
-pub fn check_address(address: SocketAddr, allow_remote: bool) -> Result<(), String> {
-    if allow_remote || address.ip().is_loopback() {
+/// A message that names the options.
+pub fn check_address(address: SocketAddr, has_tokens: bool, allow_anybody: bool) -> Result<(), String> {
+    if has_tokens || allow_anybody || address.ip().is_loopback() {
         return Ok(());
     }
     Err(format!(
-        "--listen {address}: reachable from other machines, and the service has no authentication: \
-         listen on 127.0.0.1, or add --allow-remote if something in front of it (container, proxy) decides who may call"
+        "--listen {address}: reachable from other machines, and without --tokens everybody could call: give a file of tokens, listen on \
+         127.0.0.1, or add --allow-anybody if something in front of it (container, proxy) decides who may call"
     ))
 }
 
-/// Serves until a message arrives on `stop`: then running jobs have `limits.grace` to finish; a second message cancels them.
+/// Serves until a message arrives on `stop`: then running jobs have `limits.grace` to finish. Those that do not are given back to the queue,
+/// at once after a second message.
 ///
 /// # Errors
 /// When the listener has no address.
@@ -67,16 +70,20 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: mpsc::Receiver<()>
     }
     drop(listener);
     tracing::info!("stopping: running jobs may finish");
+    app.enter(Phase::Draining);
     let _ = closing.send(true);
+    let mut idle = pin!(async {
+        tokio::join!(all(&mut connections), app.idle());
+    });
     let finished = tokio::select! {
-        () = all(&mut connections) => true,
+        () = &mut idle => true,
         () = tokio::time::sleep(app.0.limits.grace) => false,
         Some(()) = stop.recv() => false,
     };
     if !finished {
-        tracing::info!("stopping: running jobs are canceled");
-        app.cancel_all();
-        let _ = tokio::time::timeout(CANCEL_TIME, all(&mut connections)).await;
+        tracing::info!("stopping: running jobs are given back");
+        app.enter(Phase::Stopping);
+        let _ = tokio::time::timeout(CANCEL_TIME, idle).await;
     }
     Ok(())
 }

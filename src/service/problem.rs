@@ -1,58 +1,94 @@
 //! RFC 9457 problem documents: every answer that is not a success.
 
+use super::limits::RETRY_AFTER;
+use super::store::StoreError;
 use crate::convert::{Error, NodeFault};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// An answer that is not a success; boxed, as it is the error of many small functions.
 #[derive(Debug)]
-pub struct Problem(Box<Document>);
+pub struct Problem {
+    document: Box<Document>,
+    retry_after: Option<u32>,
+    location: Option<String>,
+}
 
-/// `application/problem+json`: `{type, title, status, detail, code, nodes?, faults?}`.
-#[derive(Debug, Serialize)]
-struct Document {
+/// `application/problem+json` (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub struct Document {
+    /// `urn:hgq-onnx:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
-    title: &'static str,
+    title: Cow<'static, str>,
     status: u16,
     detail: String,
     /// Stable: programs may compare it.
-    code: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    code: Cow<'static, str>,
+    /// All nodes that cannot be converted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<NodeFault>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Every fault by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
-    #[serde(skip)]
-    retry_after: Option<u32>,
+}
+
+impl Document {
+    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Document {
+        Document {
+            kind: format!("urn:hgq-onnx:problem:{code}"),
+            title: title(code).into(),
+            status,
+            detail: detail.into(),
+            code: code.into(),
+            nodes: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub fn internal() -> Document {
+        Document::new(500, "internal", "a fault of hgq-onnx: please report it")
+    }
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem(Box::new(Document {
-            kind: format!("urn:hgq-onnx:problem:{code}"),
-            title: title(code),
-            status: status.as_u16(),
-            detail: detail.into(),
-            code,
-            nodes: Vec::new(),
-            faults: Vec::new(),
-            retry_after: None,
-        }))
+        Document::new(status.as_u16(), code, detail).into()
     }
 
-    pub fn internal(detail: &str) -> Problem {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    pub fn internal() -> Problem {
+        Document::internal().into()
     }
 
-    pub fn retry_after(mut self, seconds: u32) -> Problem {
-        self.0.retry_after = Some(seconds);
-        self
+    pub fn not_found(what: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", what)
+    }
+
+    pub fn retry_after(self, seconds: u32) -> Problem {
+        Problem { retry_after: Some(seconds), ..self }
+    }
+
+    /// Where more is to be found.
+    pub fn location(self, location: String) -> Problem {
+        Problem { location: Some(location), ..self }
     }
 
     pub fn faults(mut self, faults: Vec<String>) -> Problem {
-        self.0.faults = faults;
+        self.document.faults = faults;
         self
+    }
+}
+
+impl From<Document> for Problem {
+    fn from(document: Document) -> Problem {
+        Problem { document: Box::new(document), retry_after: None, location: None }
     }
 }
 
@@ -74,38 +110,82 @@ fn title(code: &str) -> &'static str {
         "request_timeout" => "The request arrives too slowly",
         "busy" => "The service is busy",
         "time_limit" => "The job takes too long",
+        "unauthorized" => "A token is needed",
+        "idempotency_key_reused" => "The key belongs to another request",
+        "digest_mismatch" => "The content has another digest",
+        "unknown_digest" => "No such file was sent",
+        "not_done" => "The job is not done",
+        "stopping" => "The service is stopping",
+        "storage_full" => "The store is full",
+        "storage_unavailable" => "The store cannot be used",
+        "worker_lost" => "The job's workers ended",
+        "too_much_memory" => "The job needs too much memory",
+        "rate_limit" => "Too many requests",
         "not_found" => "No such resource",
         "method_not_allowed" => "The resource does not have this method",
         _ => "Internal error",
     }
 }
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Problem {
+impl From<Error> for Document {
+    fn from(error: Error) -> Document {
         let status = match &error {
-            Error::NotOnnx(_) | Error::Data(_) | Error::Config(_) => StatusCode::BAD_REQUEST,
-            Error::Unsupported(_) | Error::Verification(_) | Error::TargetNotMet(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Error::Canceled => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::NotOnnx(_) | Error::Data(_) | Error::Config(_) => 400,
+            Error::Unsupported(_) | Error::Verification(_) | Error::TargetNotMet(_) => 422,
+            Error::Canceled => 503,
+            Error::Internal(_) => 500,
         };
-        let mut problem = Problem::new(status, error.code(), error.to_string());
+        let mut document = Document::new(status, error.code(), error.to_string());
         match error {
-            Error::Unsupported(nodes) => problem.0.nodes = nodes,
-            Error::Data(faults) | Error::Config(faults) => problem.0.faults = faults,
+            Error::Unsupported(nodes) => document.nodes = nodes,
+            Error::Data(faults) | Error::Config(faults) => document.faults = faults,
             _ => {}
         }
-        problem
+        document
     }
 }
 
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        Document::from(error).into()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        let unavailable = |code, text: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, text).retry_after(RETRY_AFTER);
+        // its text may name folders of this machine: it goes to the log alone
+        tracing::error!(%error, "store");
+        match error {
+            StoreError::Full => unavailable("storage_full", "the service has no room to store anything: try again later"),
+            StoreError::Unavailable(_) | StoreError::Lost => {
+                unavailable("storage_unavailable", "the store of the service cannot be used now: try again later")
+            }
+            StoreError::Internal(_) => Problem::internal(),
+        }
+    }
+}
+
+/// The code of a problem, for whoever counts answers.
+#[derive(Clone)]
+pub struct Code(pub String);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let status = StatusCode::from_u16(self.document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.document).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if let Some(seconds) = self.0.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(location) = self.location.and_then(|l| HeaderValue::try_from(l).ok()) {
+            headers.insert(header::LOCATION, location);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(Code(self.document.code.into_owned()));
         response
     }
 }

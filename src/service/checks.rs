@@ -1,5 +1,5 @@
-//! Bounded waiting and cancellation: blocking work on its own thread, ended when the client goes, the time is over or the
-//! service stops.
+//! Inspections and verifications: bounded waiting, each on its own thread, ended when the client goes, the time is over or the service
+//! stops. They take seconds and leave nothing behind, so they are no jobs.
 
 use super::limits::RETRY_AFTER;
 use super::problem::Problem;
@@ -86,7 +86,7 @@ impl Place {
         time: Duration,
         work: impl FnOnce(&AtomicBool) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = self.running.clone().acquire_owned().await.map_err(|_| Problem::internal("the queue is closed"))?;
+        let turn = self.running.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
         let cancel = running.register();
         let _guard = CancelOnDrop(cancel.clone());
         let flag = cancel.clone();
@@ -97,7 +97,7 @@ impl Place {
         match tokio::time::timeout(time, task).await {
             Ok(Ok(result)) => result.map_err(Problem::from),
             // The panic's message goes to the log (the hook), not to the client.
-            Ok(Err(_)) => Err(Problem::internal("a fault of hgq-onnx: please report it")),
+            Ok(Err(_)) => Err(Problem::internal()),
             Err(_) => {
                 let text = format!("the job took longer than the {} s that this service allows", time.as_secs());
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "time_limit", text))

@@ -1,0 +1,81 @@
+//! `/v1/jobs/{id}/events`: what happens to a job, as server-sent events. Stored, so that whoever reconnects misses nothing.
+
+use super::{App, Owner, own_job};
+use crate::service::jobs::worker::Phase;
+use crate::service::jobs::{JobId, State as JobState, StoredEvent};
+use crate::service::limits::{KEEP_ALIVE, LONGEST_WAIT};
+use crate::service::problem::{Document, Problem};
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
+use std::convert::Infallible;
+
+/// Header with the number of the last event that a client has seen.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Follow a job
+///
+/// Server-sent events `state`, `stage`, `epoch` and `note`, each with its number as `id`, from behind `Last-Event-ID` on; the stream ends behind
+/// the last state.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/events", tag = "jobs",
+    params(
+        ("id" = String, Path, description = "Name of the job"),
+        ("Last-Event-ID" = Option<u32>, Header, description = "Number of the last event that is known"),
+    ),
+    responses(
+        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = "4XX", description = "No such job of yours", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let record = own_job(&app, &owner, &id).await?;
+    let after = last_seen(&headers)?;
+    Ok(Sse::new(stream_of(app, record.id, after)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+fn last_seen(headers: &HeaderMap) -> Result<u64, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(0) };
+    let number = value.to_str().ok().and_then(|t| t.parse().ok());
+    let text = "Last-Event-ID is the number of an event";
+    number.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "bad_request", text))
+}
+
+/// Events behind number `after` until the job ends or the process does.
+fn stream_of(app: App, id: JobId, after: u64) -> impl Stream<Item = Result<Event, Infallible>> {
+    let batches = stream::unfold(Some(after), move |after| {
+        let (app, id) = (app.clone(), id.clone());
+        async move {
+            let after = after?;
+            let batch = tokio::select! {
+                batch = app.0.store.events(&id, after, LONGEST_WAIT) => batch.ok()?,
+                // the client reconnects, to whoever serves then
+                () = app.0.reached(Phase::Draining) => return None,
+            };
+            let next = match batch.last() {
+                Some(last) if is_end(last) => None,
+                Some(last) => Some(last.seq),
+                // nothing more happens to a job that has ended, or is gone
+                None => match app.0.store.job(&id).await {
+                    Ok(Some(record)) if !record.state.is_final() => Some(after),
+                    _ => None,
+                },
+            };
+            Some((stream::iter(batch), next))
+        }
+    });
+    batches.flatten().map(|e| Ok(Event::default().id(e.seq.to_string()).event(e.kind).data(e.data)))
+}
+
+fn is_end(event: &StoredEvent) -> bool {
+    let state = || serde_json::from_str::<serde_json::Value>(&event.data).ok()?["state"].as_str().and_then(JobState::parse);
+    event.kind == "state" && state().is_some_and(JobState::is_final)
+}

@@ -1,0 +1,52 @@
+//! `POST /v1/verify`: executes a proxy in integers and compares it with expected outputs.
+
+use super::App;
+use crate::convert::{DataFile, Error, Verified};
+use crate::service::problem::{Document, Problem};
+use crate::service::store::StoreError;
+use crate::service::upload::{Kind, Part, read};
+use axum::Json;
+use axum::extract::{Request, State};
+
+const PARTS: [Part; 3] =
+    [Part::required("model", Kind::Model), Part::required("inputs", Kind::Data), Part::optional("expected", Kind::Data)];
+
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub struct Files {
+    /// A proxy.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    model: Vec<u8>,
+    /// Inputs as .npz or .npy.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    inputs: Vec<u8>,
+    /// Outputs to compare with, as .npz or .npy.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    expected: Option<Vec<u8>>,
+}
+
+/// Execute a proxy in integers
+///
+/// Differing elements are the answer, not a failure of the request.
+#[utoipa::path(
+    post, path = "/v1/verify", tag = "models",
+    request_body(content = Files, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "`samples`, `mismatches` (null without `expected`), the `first` of them, `saturations`", body = Object),
+        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+    )
+)]
+pub async fn post(State(app): State<App>, request: Request) -> Result<Json<Verified>, Problem> {
+    let app = app.0;
+    let place = app.checks.enter()?;
+    let mut parts = read(request, &PARTS, &app.limits, &*app.store).await?;
+    let engine = app.engine.clone();
+    let work = move |_: &_| {
+        let internal = |e: StoreError| Error::Internal(e.to_string());
+        let model = parts.take("model").map_err(internal)?;
+        let inputs = DataFile { name: "inputs".into(), bytes: parts.take("inputs").map_err(internal)? };
+        engine.verify(&model, &inputs, parts.data("expected").map_err(internal)?.as_ref())
+    };
+    place.run(&app.running, app.limits.job_time, work).await.map(Json)
+}

@@ -1,0 +1,39 @@
+//! Events of a running job on their way into the store: in batches, as an epoch may take a millisecond.
+
+use crate::convert::Event;
+use crate::service::store::{Claim, NewEvent, Store};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Time in which events are gathered before they are stored.
+const GATHERING: Duration = Duration::from_millis(100);
+/// Events stored at once.
+const BATCH: usize = 1000;
+
+/// Takes events until all senders are gone, and stores them.
+pub fn store_events(store: Arc<dyn Store>, claim: Claim) -> (mpsc::UnboundedSender<NewEvent>, JoinHandle<()>) {
+    let (send, mut receive) = mpsc::unbounded_channel();
+    let task = tokio::spawn(async move {
+        let mut batch = Vec::new();
+        while receive.recv_many(&mut batch, BATCH).await > 0 {
+            // an event that cannot be stored is no reason to end a job
+            if let Err(error) = store.append(&claim, std::mem::take(&mut batch)).await {
+                tracing::warn!(job = %claim.id, %error, "events were not stored");
+            }
+            tokio::time::sleep(GATHERING).await;
+        }
+    });
+    (send, task)
+}
+
+/// The event in its stored form; what is no number in JSON (an infinite loss) is null.
+pub fn event(event: &Event) -> NewEvent {
+    let kind = match event {
+        Event::Stage { .. } => "stage",
+        Event::Epoch { .. } => "epoch",
+        Event::Note { .. } => "note",
+    };
+    NewEvent { kind, data: serde_json::to_string(event).unwrap_or_else(|_| "null".into()) }
+}

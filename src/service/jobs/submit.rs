@@ -1,0 +1,100 @@
+//! From the parts of a request to a job in the queue.
+
+use super::record::{Input, Record, Spec};
+use crate::convert::{Error, JobConfig};
+use crate::service::limits::{Limits, RETRY_AFTER};
+use crate::service::problem::Problem;
+use crate::service::store::{NewJob, Store, Submitted};
+use crate::service::upload::{Received, Upload};
+use axum::http::{HeaderMap, StatusCode};
+use std::collections::BTreeMap;
+
+/// Header by which a client that asks again gets the job of the first time.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Longest key: a UUID has 36 characters, a name of a pipeline and its run about 100.
+const MAX_KEY: usize = 255;
+/// What the program itself and its threads hold.
+const BASE: u64 = 64 << 20;
+/// Copies of a model: file, graph, quantized model, parameters with two moments, gradients per thread, proxy.
+const PER_MODEL_BYTE: u64 = 16;
+/// Bytes held per value of the data: as read, as f32, shuffled or traced, and on the way of exact evaluation.
+const PER_VALUE: u64 = 24;
+
+/// Memory that a job needs, estimated from what its files declare.
+pub fn memory(files: &BTreeMap<&'static str, Upload>) -> u64 {
+    let one = |(name, file): (&&str, &Upload)| match *name {
+        "model" => PER_MODEL_BYTE.saturating_mul(file.bytes),
+        _ => file.bytes.saturating_add(PER_VALUE.saturating_mul(file.elements)),
+    };
+    files.iter().map(one).fold(BASE, u64::saturating_add)
+}
+
+/// The job configuration, within what the service allows.
+///
+/// # Errors
+/// [`Error::Config`] with every fault.
+pub fn config(given: Option<&[u8]>, limits: &Limits) -> Result<JobConfig, Error> {
+    let mut config = given.map_or_else(|| Ok(JobConfig::default()), JobConfig::from_json).map_err(Error::Config)?;
+    let mut faults = Vec::new();
+    if config.trains() && config.epochs > limits.epochs {
+        faults.push(format!("config: epochs: at most {} on this service", limits.epochs));
+    }
+    if config.threads.is_some_and(|t| t > limits.threads) {
+        faults.push(format!("config: threads: at most {} on this service", limits.threads));
+    }
+    config.threads = Some(config.thread_count().min(limits.threads));
+    if faults.is_empty() { Ok(config) } else { Err(Error::Config(faults)) }
+}
+
+/// Queues a job.
+///
+/// # Errors
+/// 400 for a faulty configuration or key, 413 for a job that needs too much memory, 422 for a key of another request, 429 when the queue is
+/// full, 503 when the store cannot be used.
+pub async fn submit(
+    store: &dyn Store,
+    limits: &Limits,
+    owner: &str,
+    headers: &HeaderMap,
+    received: Received,
+) -> Result<(Record, bool), Problem> {
+    let key = key(headers)?;
+    let config = config(received.config.as_deref(), limits)?;
+    let memory = memory(&received.files);
+    if memory > limits.memory {
+        let text = format!("the job needs about {} MiB of memory, this service allows {}", memory >> 20, limits.memory >> 20);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much_memory", text));
+    }
+    let input = |(name, file): (&'static str, Upload)| (name.to_string(), Input { digest: file.digest, bytes: file.bytes });
+    let spec = Spec { inputs: received.files.into_iter().map(input).collect(), config, memory };
+    let job = NewJob { owner: owner.to_string(), key, sweep: None, spec, most: limits.jobs + limits.queue };
+    match store.submit(job).await? {
+        Submitted::New(record) => Ok((record, false)),
+        Submitted::Again(record) => Ok((record, true)),
+        Submitted::OtherRequest => {
+            let text = "this Idempotency-Key was used for other files or another configuration: take a new one";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", text))
+        }
+        Submitted::Busy => Err(busy()),
+    }
+}
+
+/// Refuses a request before its body is read when its job would find no place.
+///
+/// # Errors
+/// 429, and 503 when the store cannot be used.
+pub async fn check_room(store: &dyn Store, limits: &Limits) -> Result<(), Problem> {
+    let depth = store.depth().await?;
+    if depth.queued + depth.running >= limits.jobs + limits.queue { Err(busy()) } else { Ok(()) }
+}
+
+fn busy() -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "as many jobs run and wait as this service takes").retry_after(RETRY_AFTER)
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().ok().filter(|t| !t.is_empty() && t.len() <= MAX_KEY);
+    let fault = || format!("the header Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters");
+    text.map(|t| Some(t.to_string())).ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "bad_request", fault()))
+}

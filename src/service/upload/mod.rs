@@ -1,0 +1,27 @@
+//! Files on their way in: streamed to disk, hashed and checked as they come, never held whole in memory.
+
+pub mod check;
+mod multipart;
+mod raw;
+
+pub use multipart::{Kind, Part, read};
+pub use raw::receive;
+
+use super::store::Digest;
+use std::collections::BTreeMap;
+
+/// A stored file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upload {
+    pub digest: Digest,
+    pub bytes: u64,
+    /// Values that a data file declares.
+    pub elements: u64,
+}
+
+/// What a request for a job brought.
+pub struct Received {
+    pub files: BTreeMap<&'static str, Upload>,
+    /// The text of the part `config`.
+    pub config: Option<Vec<u8>>,
+}

@@ -1,0 +1,289 @@
+//! Reads the parts of a `multipart/form-data` request: known, once, of the right type, within limits and in time. Files go to disk as they
+//! come.
+
+use super::check::{self, START};
+use super::{Received, Upload};
+use crate::convert::DataFile;
+use crate::service::limits::{CONFIG_BYTES, Limits};
+use crate::service::problem::Problem;
+use crate::service::store::{Digest, Staged, Store, StoreError};
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{StatusCode, header};
+use std::collections::BTreeMap;
+use std::io::Read;
+
+/// Behind the name of a file's part, the name of the part that names a file sent before.
+const DIGEST: &str = "_digest";
+/// Bytes of a part that is a digest.
+const DIGEST_BYTES: usize = 256;
+
+/// What a part holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Model,
+    Data,
+    Config,
+}
+
+/// One part that a resource takes.
+pub struct Part {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+    /// Whether a part `NAME_digest` may name a file that was sent before.
+    pub by_digest: bool,
+}
+
+impl Part {
+    pub const fn required(name: &'static str, kind: Kind) -> Part {
+        Part { name, kind, required: true, by_digest: false }
+    }
+
+    pub const fn optional(name: &'static str, kind: Kind) -> Part {
+        Part { name, kind, required: false, by_digest: false }
+    }
+
+    pub const fn or_digest(self) -> Part {
+        Part { by_digest: true, ..self }
+    }
+
+    fn most(&self, limits: &Limits) -> usize {
+        match self.kind {
+            Kind::Model => limits.model,
+            Kind::Data => limits.data,
+            Kind::Config => CONFIG_BYTES,
+        }
+    }
+
+    /// `curl -F name=@file` sends `application/octet-stream` for most files, and no type for text given directly.
+    fn takes(&self, content_type: &str) -> bool {
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match self.kind {
+            Kind::Config => matches!(essence.as_str(), "application/json" | "application/octet-stream" | "text/plain"),
+            Kind::Model | Kind::Data => essence.starts_with("application/") && !essence.ends_with("json"),
+        }
+    }
+}
+
+/// What came as one part.
+enum Content {
+    File(Staged),
+    /// Of a file that was sent before.
+    Named(Digest),
+    Text(Vec<u8>),
+}
+
+/// The parts of one request by name.
+pub struct Parts(BTreeMap<&'static str, (Kind, Content)>);
+
+impl Parts {
+    /// The bytes of a required part; [`read`] has checked that it is there. Reads a file: for threads that compute.
+    ///
+    /// # Errors
+    /// When the staged file cannot be read.
+    pub fn take(&mut self, name: &str) -> Result<Vec<u8>, StoreError> {
+        Ok(self.data(name)?.map(|d| d.bytes).unwrap_or_default())
+    }
+
+    /// A data part. In messages it has the part's name: the client's file name is its own affair.
+    ///
+    /// # Errors
+    /// When the staged file cannot be read.
+    pub fn data(&mut self, name: &str) -> Result<Option<DataFile>, StoreError> {
+        let Some((_, Content::File(staged))) = self.0.remove(name) else { return Ok(None) };
+        let mut bytes = Vec::new();
+        staged.reopen()?.read_to_end(&mut bytes)?;
+        Ok(Some(DataFile { name: name.into(), bytes }))
+    }
+
+    /// Stores all files for `owner`.
+    ///
+    /// # Errors
+    /// 400 for digests of files that `owner` has not sent, and data that declare what they do not hold; 503 when the store cannot be used.
+    pub async fn keep(self, store: &dyn Store, owner: &str) -> Result<Received, Problem> {
+        let mut received = Received { files: BTreeMap::new(), config: None };
+        let mut unknown = Vec::new();
+        for (name, (kind, content)) in self.0 {
+            let (digest, bytes, file) = match content {
+                Content::Text(text) => {
+                    received.config = Some(text);
+                    continue;
+                }
+                Content::Named(digest) => match store.owned(owner, &digest).await? {
+                    Some(bytes) => (digest.clone(), bytes, std::fs::File::open(store.open(&digest).await?).map_err(StoreError::from)),
+                    None => {
+                        unknown.push(format!("part `{name}{DIGEST}`: no file with digest {digest} was sent: send it first, or again"));
+                        continue;
+                    }
+                },
+                Content::File(staged) => {
+                    let (bytes, file) = (staged.bytes(), staged.reopen());
+                    (store.keep(staged, owner).await?, bytes, file)
+                }
+            };
+            let declared = tokio::task::spawn_blocking(move || check::whole(name, kind, file)).await;
+            let declared = declared.unwrap_or_else(|_| Err(Problem::internal()))?;
+            received.files.insert(name, Upload { digest, bytes, elements: declared.elements });
+        }
+        if unknown.is_empty() {
+            return Ok(received);
+        }
+        Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_digest", unknown.join("\n")).faults(unknown))
+    }
+}
+
+pub fn too_large(detail: String) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+}
+
+fn malformed(error: &MultipartError, limits: &Limits) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(format!("the request has more than {} bytes", limits.body));
+    }
+    Problem::new(StatusCode::BAD_REQUEST, "bad_request", error.body_text())
+}
+
+/// What the head of the request tells already: too long, or not multipart.
+fn check_head(request: &Request, takes: &[Part], limits: &Limits) -> Result<(), Problem> {
+    let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let length = header(header::CONTENT_LENGTH).parse::<u64>().unwrap_or(0);
+    if length > limits.body as u64 {
+        return Err(too_large(format!("the request has {length} bytes, at most {} are read", limits.body)));
+    }
+    let content_type = header(header::CONTENT_TYPE);
+    if !content_type.trim_start().to_ascii_lowercase().starts_with("multipart/form-data") {
+        let text = format!("the request is `{content_type}`; expected `multipart/form-data` with {}", listed(takes));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
+    }
+    Ok(())
+}
+
+/// Reads all parts.
+///
+/// # Errors
+/// 400, 408, 413 or 415 with the name of the part at fault.
+pub async fn read(request: Request, takes: &[Part], limits: &Limits, store: &dyn Store) -> Result<Parts, Problem> {
+    check_head(&request, takes, limits)?;
+    let multipart = Multipart::from_request(request, &())
+        .await
+        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
+    match tokio::time::timeout(limits.body_time, fields(multipart, takes, limits, store)).await {
+        Ok(parts) => parts,
+        Err(_) => Err(slow("the request", limits.body_time.as_secs())),
+    }
+}
+
+pub fn slow(what: &str, seconds: u64) -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", format!("{what} did not arrive within {seconds} s"))
+}
+
+async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store: &dyn Store) -> Result<Parts, Problem> {
+    let mut parts = BTreeMap::new();
+    let pause = limits.read_time;
+    while let Some(field) = tokio::time::timeout(pause, multipart.next_field())
+        .await
+        .map_err(|_| slow("the next part", pause.as_secs()))?
+        .map_err(|e| malformed(&e, limits))?
+    {
+        let name = field.name().unwrap_or_default().to_string();
+        let is_digest = |p: &&Part| p.by_digest && name.strip_suffix(DIGEST) == Some(p.name);
+        let named = takes.iter().find(is_digest);
+        let Some(part) = takes.iter().find(|p| p.name == name).or(named) else {
+            let text = format!("part `{name}` is not known here; expected {}", listed(takes));
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_part", text));
+        };
+        if parts.contains_key(part.name) {
+            let text = format!("part `{name}` is given twice");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "duplicate_part", text));
+        }
+        if named.is_some() {
+            let content = Content::Named(digest(field, &name, limits).await?);
+            parts.insert(part.name, (part.kind, content));
+            continue;
+        }
+        if let Some(given) = field.content_type().filter(|t| !part.takes(t)) {
+            let wanted = if part.kind == Kind::Config { "application/json" } else { "application/octet-stream" };
+            let text = format!("part `{name}` is `{given}`; expected `{wanted}`");
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
+        }
+        let content = if part.kind == Kind::Config {
+            let mut text = Vec::new();
+            each_chunk(field, part.name, CONFIG_BYTES, limits, |chunk| Ok(text.extend_from_slice(chunk))).await?;
+            Content::Text(text)
+        } else {
+            Content::File(file(field, part, limits, store).await?)
+        };
+        parts.insert(part.name, (part.kind, content));
+    }
+    let missing: Vec<String> = takes
+        .iter()
+        .filter(|p| p.required && !parts.contains_key(p.name))
+        .map(|p| format!("part `{}` is missing", p.name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Parts(parts));
+    }
+    let text = format!("{}; expected {}", missing.join(", "), listed(takes));
+    Err(Problem::new(StatusCode::BAD_REQUEST, "missing_part", text).faults(missing))
+}
+
+/// A file: to disk as it comes, and no further than its first bytes if these are wrong.
+async fn file(field: Field<'_>, part: &Part, limits: &Limits, store: &dyn Store) -> Result<Staged, Problem> {
+    let mut staged = store.stage().await?;
+    let mut start = Vec::new();
+    let most = part.most(limits);
+    each_chunk(field, part.name, most, limits, |chunk| {
+        if start.len() < START {
+            start.extend_from_slice(&chunk[..chunk.len().min(START - start.len())]);
+            if start.len() == START {
+                check::start(part.name, part.kind, &start)?;
+            }
+        }
+        Ok(staged.write(chunk)?)
+    })
+    .await?;
+    if start.len() < START {
+        check::start(part.name, part.kind, &start)?;
+    }
+    Ok(staged)
+}
+
+async fn digest(field: Field<'_>, name: &str, limits: &Limits) -> Result<Digest, Problem> {
+    let mut text = Vec::new();
+    each_chunk(field, name, DIGEST_BYTES, limits, |chunk| Ok(text.extend_from_slice(chunk))).await?;
+    let found = std::str::from_utf8(&text).ok().and_then(|t| Digest::parse(t.trim()));
+    found.ok_or_else(|| {
+        let text = format!("part `{name}`: 64 lower-case hexadecimal digits of BLAKE3 are expected");
+        Problem::new(StatusCode::BAD_REQUEST, "bad_request", text)
+    })
+}
+
+/// Hands on what arrives of a part, in time and up to `most` bytes.
+async fn each_chunk(
+    mut field: Field<'_>,
+    name: &str,
+    most: usize,
+    limits: &Limits,
+    mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let mut bytes = 0;
+    loop {
+        let chunk = match tokio::time::timeout(limits.read_time, field.chunk()).await {
+            Err(_) => return Err(slow(&format!("part `{name}`"), limits.read_time.as_secs())),
+            Ok(chunk) => chunk.map_err(|e| malformed(&e, limits))?,
+        };
+        let Some(chunk) = chunk else { return Ok(()) };
+        bytes += chunk.len();
+        if bytes > most {
+            return Err(too_large(format!("part `{name}` has more than {most} bytes")));
+        }
+        take(&chunk)?;
+    }
+}
+
+/// The parts of a resource for a message.
+fn listed(takes: &[Part]) -> String {
+    let one = |p: &Part| if p.required { format!("`{}`", p.name) } else { format!("`{}` (optional)", p.name) };
+    takes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
