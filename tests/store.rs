@@ -5,6 +5,8 @@ use hgq_onnx::convert::JobConfig;
 use hgq_onnx::service::LocalStore;
 use hgq_onnx::service::jobs::{Input, JobId, Outcome, Record, Spec, State, SweepId};
 use hgq_onnx::service::store::{Claim, Depth, Digest, NewEvent, NewJob, Store, StoreError, Submitted};
+#[cfg(feature = "farm")]
+use hgq_onnx::service::{NatsOptions, NatsStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +14,33 @@ use std::time::Duration;
 type Opened = Arc<dyn Store>;
 
 /// A folder, and the store in it.
-fn local() -> (tempfile::TempDir, Opened) {
+async fn local() -> Option<(tempfile::TempDir, Opened)> {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(LocalStore::open(dir.path()).unwrap());
-    (dir, store)
+    Some((dir, store))
+}
+
+#[cfg(feature = "farm")]
+#[path = "support/nats.rs"]
+mod nats;
+
+/// A server, and the store in it; `None` if there is no `nats-server` on this machine.
+#[cfg(feature = "farm")]
+async fn farm() -> Option<((nats::Server, tempfile::TempDir), Opened)> {
+    if !nats::is_installed() {
+        return None;
+    }
+    let (server, dir) = (nats::Server::start(), tempfile::tempdir().unwrap());
+    let store = join(&server, &dir).await;
+    Some(((server, dir), store))
+}
+
+/// The store of a process with this folder.
+#[cfg(feature = "farm")]
+async fn join(server: &nats::Server, dir: &tempfile::TempDir) -> Opened {
+    let (servers, scratch) = (vec![server.url()], dir.path().to_path_buf());
+    let options = NatsOptions { servers, credentials: None, replicas: 1, ack_wait: Duration::from_secs(1), scratch };
+    Arc::new(NatsStore::open(&options).await.unwrap())
 }
 
 async fn upload(store: &Opened, owner: &str, bytes: &[u8]) -> Digest {
@@ -257,27 +282,32 @@ macro_rules! suite {
         mod $name {
             $(#[tokio::test]
             async fn $case() {
-                let (_kept, store) = $open();
-                super::$case(store).await;
+                if let Some((_kept, store)) = $open().await {
+                    super::$case(store).await;
+                }
             })*
         }
     };
 }
 
-suite!(
-    in_a_folder,
-    super::local,
-    [
-        a_job_goes_through_its_states,
-        the_same_request_is_done_once,
-        a_full_queue_refuses,
-        callers_get_their_turns,
-        jobs_are_canceled,
-        events_are_waited_for,
-        a_job_that_is_given_back_goes_on_from_its_checkpoint,
-        lists_and_files_are_their_owners,
-        what_is_old_goes,
-    ]
+macro_rules! suites {
+    ($($case:ident),* $(,)?) => {
+        suite!(in_a_folder, super::local, [$($case),*]);
+        #[cfg(feature = "farm")]
+        suite!(in_nats, super::farm, [$($case),*]);
+    };
+}
+
+suites!(
+    a_job_goes_through_its_states,
+    the_same_request_is_done_once,
+    a_full_queue_refuses,
+    callers_get_their_turns,
+    jobs_are_canceled,
+    events_are_waited_for,
+    a_job_that_is_given_back_goes_on_from_its_checkpoint,
+    lists_and_files_are_their_owners,
+    what_is_old_goes,
 );
 
 /// A folder whose process is gone: what ran is queued again, what nobody names is removed, what keeps losing its workers fails.

@@ -23,3 +23,5 @@ pub use engine::{Engine, Library};
 pub use limits::Limits;
 pub use listen::{check_address, serve};
 pub use store::local::LocalStore;
+#[cfg(feature = "farm")]
+pub use store::nats::{NatsOptions, NatsStore};

@@ -1,8 +1,10 @@
 //! Where jobs, their events and all files live. One narrow trait, so that the service and its workers do not know whether it is a folder
-//! of this machine ([`local`]) or a cluster.
+//! of this machine ([`local`]) or a cluster (`nats`, with the feature `farm`).
 
 mod digest;
 pub mod local;
+#[cfg(feature = "farm")]
+pub mod nats;
 
 pub use digest::{Digest, Staged};
 

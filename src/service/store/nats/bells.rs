@@ -1,0 +1,75 @@
+//! Wakes those who wait for something to happen to a job: one watch over all records for the whole process.
+
+use super::super::StoreError;
+use super::bucket::Bucket;
+use super::fault::fault;
+use super::names;
+use crate::service::jobs::record::JobId;
+use async_nats::Client;
+use async_nats::jetstream::consumer::{DeliverPolicy, push};
+use futures_util::StreamExt;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Pause before a watch that ended is begun again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Bells ring with the revision of the record.
+#[derive(Clone, Default)]
+pub struct Bells(Arc<Mutex<HashMap<JobId, watch::Sender<u64>>>>);
+
+impl Bells {
+    /// What is rung from now on is heard.
+    pub fn listen(&self, id: &JobId) -> watch::Receiver<u64> {
+        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bells.retain(|_, bell| bell.receiver_count() > 0);
+        bells.entry(id.clone()).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    fn ring(&self, id: &JobId, revision: u64) {
+        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.get(id) {
+            bell.send_replace(revision);
+        }
+    }
+
+    fn ring_all(&self) {
+        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bells.values().for_each(|bell| bell.send_modify(|_| ()));
+    }
+
+    /// Watches the records, for ever.
+    pub async fn watch(self, client: Client, jobs: Bucket) {
+        loop {
+            if let Err(error) = self.hear(&client, &jobs).await {
+                tracing::warn!(%error, "records cannot be watched");
+            }
+            // whatever was missed is looked for now
+            self.ring_all();
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn hear(&self, client: &Client, jobs: &Bucket) -> Result<(), StoreError> {
+        let config = push::OrderedConfig {
+            deliver_subject: client.new_inbox(),
+            filter_subject: jobs.subject(">"),
+            deliver_policy: DeliverPolicy::New,
+            // records are long, and most are of jobs that nobody here waits for
+            headers_only: true,
+            ..push::OrderedConfig::default()
+        };
+        let mut changes = jobs.stream.create_consumer(config).await.map_err(fault)?.messages().await.map_err(fault)?;
+        self.ring_all();
+        while let Some(change) = changes.next().await {
+            let change = change.map_err(fault)?;
+            let revision = change.info().map_or(0, |i| i.stream_sequence);
+            if let Some(id) = names::job(change.subject.as_str()) {
+                self.ring(&id, revision);
+            }
+        }
+        Ok(())
+    }
+}
