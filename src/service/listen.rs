@@ -1,8 +1,8 @@
 //! Accepts connections with header timeouts, and stops gracefully: no new requests and jobs, time for running ones, then these are given
 //! back to the queue.
 
-use super::limits::{CANCEL_TIME, CONNECTIONS, HEAD_BYTES};
 use super::jobs::worker::Phase;
+use super::limits::{CANCEL_TIME, CONNECTIONS, HEAD_BYTES};
 use super::{App, router};
 use axum::Router;
 use hyper::server::conn::http1;

@@ -66,7 +66,11 @@ impl Default for Metrics {
         registry.register("jobs_running", "Jobs that workers have", inner.running.clone());
         registry.register("jobs", "Jobs that ended in this process, by state and code of the problem", inner.ended.clone());
         registry.register_with_unit("job_stage", "Time of jobs by stage", Unit::Seconds, inner.stages.clone());
-        registry.register("job_ebops_share", "EBOPs of proxies against the model that training started from", inner.share.clone());
+        registry.register(
+            "job_ebops_share",
+            "EBOPs of proxies against the model that training started from",
+            inner.share.clone(),
+        );
         registry.register_with_unit("received", "Files that clients sent", Unit::Bytes, inner.received.clone());
         registry.register_with_unit("sent", "Artifacts that clients fetched", Unit::Bytes, inner.sent.clone());
         registry.register("problems", "Requests that were not successful, by code", inner.refused.clone());

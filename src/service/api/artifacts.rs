@@ -25,7 +25,7 @@ pub struct Artifacts {
 
 /// List a job's artifacts
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/artifacts", tag = "artifacts", params(("id" = String, Path, description = "Name of the job")),
+    get, path = "/v1/jobs/{id}/artifacts", operation_id = "listArtifacts", tag = "artifacts", params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "The files", body = Artifacts),
         (status = "4XX", description = "No such job of yours, or it has made nothing yet", body = Document, content_type = "application/problem+json"),
@@ -46,7 +46,7 @@ pub async fn list(
 ///
 /// `path` has slashes for members of the Pareto front, such as `pareto/0/proxy.onnx`.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/artifacts/{*path}", tag = "artifacts",
+    get, path = "/v1/jobs/{id}/artifacts/{*path}", operation_id = "getArtifact", tag = "artifacts",
     params(("id" = String, Path, description = "Name of the job"), ("path" = String, Path, description = "Name of the artifact")),
     responses(
         (status = 200, description = "Its bytes", content(

@@ -26,7 +26,7 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 ///
 /// A job like those of `/v1/jobs`: `Location` tells where its other artifacts are. A client that leaves cancels it.
 #[utoipa::path(
-    post, path = "/v1/convert", tag = "jobs",
+    post, path = "/v1/convert", operation_id = "convert", tag = "jobs",
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job", min_length = 1, max_length = 255)),
     request_body(content = Parts, content_type = "multipart/form-data"),
     responses(

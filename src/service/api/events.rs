@@ -11,6 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 use std::convert::Infallible;
+use std::time::Duration;
 
 /// Header with the number of the last event that a client has seen.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -20,7 +21,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// Server-sent events `state`, `stage`, `epoch` and `note`, each with its number as `id`, from behind `Last-Event-ID` on; the stream ends behind
 /// the last state.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/events", tag = "jobs",
+    get, path = "/v1/jobs/{id}/events", operation_id = "followJob", tag = "jobs",
     params(
         ("id" = String, Path, description = "Name of the job"),
         ("Last-Event-ID" = Option<u32>, Header, description = "Number of the last event that is known"),
@@ -55,19 +56,18 @@ fn stream_of(app: App, id: JobId, after: u64) -> impl Stream<Item = Result<Event
         let (app, id) = (app.clone(), id.clone());
         async move {
             let after = after?;
+            // nothing more happens to a job that has ended
+            let ended = app.0.store.job(&id).await.ok()??.state.is_final();
+            let wait = if ended { Duration::ZERO } else { LONGEST_WAIT };
             let batch = tokio::select! {
-                batch = app.0.store.events(&id, after, LONGEST_WAIT) => batch.ok()?,
+                batch = app.0.store.events(&id, after, wait) => batch.ok()?,
                 // the client reconnects, to whoever serves then
                 () = app.0.reached(Phase::Draining) => return None,
             };
             let next = match batch.last() {
                 Some(last) if is_end(last) => None,
                 Some(last) => Some(last.seq),
-                // nothing more happens to a job that has ended, or is gone
-                None => match app.0.store.job(&id).await {
-                    Ok(Some(record)) if !record.state.is_final() => Some(after),
-                    _ => None,
-                },
+                None => (!ended).then_some(after),
             };
             Some((stream::iter(batch), next))
         }

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 ///
 /// The body is an ONNX model or a .npy or .npz file; the answer has its digest, for the parts `model_digest`, `calibration_digest`, … of jobs.
 #[utoipa::path(
-    post, path = "/v1/files", tag = "files",
+    post, path = "/v1/files", operation_id = "sendFile", tag = "files",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "Stored", body = File, headers(("Location" = String))),
@@ -28,7 +28,7 @@ pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, re
 
 /// Send a file of a known digest
 #[utoipa::path(
-    put, path = "/v1/files/{digest}", tag = "files",
+    put, path = "/v1/files/{digest}", operation_id = "putFile", tag = "files",
     params(("digest" = String, Path, description = "BLAKE3 of the content: 64 lower-case hexadecimal digits")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
@@ -53,7 +53,7 @@ pub async fn put(
 
 /// Whether a file is there
 #[utoipa::path(
-    get, path = "/v1/files/{digest}", tag = "files",
+    get, path = "/v1/files/{digest}", operation_id = "getFile", tag = "files",
     params(("digest" = String, Path, description = "BLAKE3 of the content: 64 lower-case hexadecimal digits")),
     responses(
         (status = 200, description = "It is, and jobs may name it", body = File),

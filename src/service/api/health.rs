@@ -17,7 +17,7 @@ pub struct Health {
 const WELL: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
 
 /// Whether the process answers
-#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "It does", body = Health)), security(()))]
+#[utoipa::path(get, path = "/healthz", operation_id = "live", tag = "operation", responses((status = 200, description = "It does", body = Health)), security(()))]
 pub async fn live() -> Json<Health> {
     Json(WELL)
 }
@@ -26,7 +26,7 @@ pub async fn live() -> Json<Health> {
 ///
 /// The store can be written to, and the service is not about to stop.
 #[utoipa::path(
-    get, path = "/readyz", tag = "operation", security(()),
+    get, path = "/readyz", operation_id = "ready", tag = "operation", security(()),
     responses(
         (status = 200, description = "They are", body = Health),
         (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),

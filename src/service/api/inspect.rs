@@ -20,7 +20,7 @@ pub struct Model {
 
 /// What is in a model, and what of it is supported
 #[utoipa::path(
-    post, path = "/v1/inspect", tag = "models",
+    post, path = "/v1/inspect", operation_id = "inspect", tag = "models",
     request_body(content = Model, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The findings", body = Object),

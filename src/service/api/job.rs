@@ -36,7 +36,7 @@ impl Wait {
 
 /// A job and how it is getting on
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "Name of the job"), Wait),
+    get, path = "/v1/jobs/{id}", operation_id = "getJob", tag = "jobs", params(("id" = String, Path, description = "Name of the job"), Wait),
     responses(
         (status = 200, description = "The job", body = Job),
         (status = "4XX", description = "No such job of yours", body = Document, content_type = "application/problem+json"),
@@ -81,7 +81,7 @@ pub async fn ended(app: &App, mut record: Record, time: Duration) -> Result<Reco
 ///
 /// A queued job ends at once, a running one within a batch; one that has ended stays as it is.
 #[utoipa::path(
-    delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "Name of the job")),
+    delete, path = "/v1/jobs/{id}", operation_id = "cancelJob", tag = "jobs", params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "It has ended", body = Job),
         (status = 202, description = "It is going to end", body = Job),

@@ -64,7 +64,7 @@ pub async fn receive(app: &App, owner: &Owner, request: Request) -> Result<Recei
 
 /// Queue a conversion
 #[utoipa::path(
-    post, path = "/v1/jobs", tag = "jobs",
+    post, path = "/v1/jobs", operation_id = "createJob", tag = "jobs",
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job", min_length = 1, max_length = 255)),
     request_body(content = Parts, content_type = "multipart/form-data"),
     responses(
@@ -108,7 +108,7 @@ pub struct Jobs {
 
 /// List your jobs
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "jobs", params(Page),
+    get, path = "/v1/jobs", operation_id = "listJobs", tag = "jobs", params(Page),
     responses(
         (status = 200, description = "A page of jobs", body = Jobs),
         (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
@@ -123,7 +123,8 @@ pub async fn list(State(app): State<App>, Extension(owner): Extension<Owner>, pa
     }
     let before = match &page.before {
         Some(text) => {
-            let fault = || Problem::new(StatusCode::BAD_REQUEST, "bad_request", format!("before: `{text}` is not the id of a job"));
+            let fault =
+                || Problem::new(StatusCode::BAD_REQUEST, "bad_request", format!("before: `{text}` is not the id of a job"));
             Some(JobId::parse(text).ok_or_else(fault)?)
         }
         None => None,

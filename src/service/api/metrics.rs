@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Metrics for Prometheus
 #[utoipa::path(
-    get, path = "/metrics", tag = "operation",
+    get, path = "/metrics", operation_id = "metrics", tag = "operation",
     responses(
         (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
         (status = "4XX", description = "A token is needed", body = Document, content_type = "application/problem+json"),

@@ -44,7 +44,9 @@ pub async fn count(State(app): State<App>, request: Request, next: Next) -> Resp
 pub async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Problem> {
     let owner = match bearer(request.headers()) {
         _ if !app.0.tokens.are_needed() => ANYBODY.to_string(),
-        Some(token) => app.0.tokens.owner(token).map(str::to_string).ok_or_else(|| unauthorized("the token is not known here"))?,
+        Some(token) => {
+            app.0.tokens.owner(token).map(str::to_string).ok_or_else(|| unauthorized("the token is not known here"))?
+        }
         None => return Err(unauthorized("send `Authorization: Bearer TOKEN`")),
     };
     app.0.rate.check(&owner)?;

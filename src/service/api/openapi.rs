@@ -27,7 +27,10 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, description: &mut OpenApi) {
-        let http = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("Needed where the service has a file of tokens")).build();
+        let http = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("Needed where the service has a file of tokens"))
+            .build();
         let components = description.components.get_or_insert_with(Components::new);
         components.add_security_scheme("token", SecurityScheme::Http(http));
     }

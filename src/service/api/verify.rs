@@ -29,7 +29,7 @@ pub struct Files {
 ///
 /// Differing elements are the answer, not a failure of the request.
 #[utoipa::path(
-    post, path = "/v1/verify", tag = "models",
+    post, path = "/v1/verify", operation_id = "verify", tag = "models",
     request_body(content = Files, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "`samples`, `mismatches` (null without `expected`), the `first` of them, `saturations`", body = Object),

@@ -89,7 +89,8 @@ pub async fn check_room(store: &dyn Store, limits: &Limits) -> Result<(), Proble
 }
 
 fn busy() -> Problem {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "as many jobs run and wait as this service takes").retry_after(RETRY_AFTER)
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "as many jobs run and wait as this service takes")
+        .retry_after(RETRY_AFTER)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

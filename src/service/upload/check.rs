@@ -9,8 +9,11 @@ use std::fs::File;
 
 /// Bytes that tell what a file is.
 pub const START: usize = 8;
-/// Number of the last field of an ONNX ModelProto (`configuration`), and its wire types: numbers and messages.
-const MODEL_FIELDS: std::ops::RangeInclusive<u8> = 1..=26;
+/// Tags of the fields of an ONNX ModelProto that have one byte: ir_version, producer_name, producer_version, domain, model_version,
+/// doc_string, graph, opset_import, metadata_props …
+const MODEL_TAGS: [u8; 9] = [0x08, 0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72];
+/// … and the first bytes of those that have two, of which the second is 1: training_info, functions, configuration.
+const LONG_MODEL_TAGS: [u8; 3] = [0xa2, 0xca, 0xd2];
 
 /// Checks the first bytes of a part.
 ///
@@ -33,10 +36,11 @@ pub fn may_be_file(bytes: &[u8]) -> bool {
 
 /// Every ModelProto begins with the tag of one of its fields. An empty file is left to the reader of models, which says more of it.
 fn may_be_model(bytes: &[u8]) -> bool {
-    let Some(&tag) = bytes.first() else { return true };
-    // fields from 16 on have tags of two bytes
-    let field = if tag & 0x80 == 0 { tag >> 3 } else { bytes.get(1).map_or(0, |next| next << 4 | (tag & 0x7f) >> 3) };
-    MODEL_FIELDS.contains(&field) && matches!(tag & 7, 0 | 2)
+    match bytes {
+        [] => true,
+        [tag, 1, ..] if LONG_MODEL_TAGS.contains(tag) => true,
+        [tag, ..] => MODEL_TAGS.contains(tag),
+    }
 }
 
 /// What a data file declares; nothing for a model. Reads headers: not to be called on threads that answer requests.
@@ -47,5 +51,6 @@ pub fn whole(name: &str, kind: Kind, file: Result<File, StoreError>) -> Result<D
     if kind != Kind::Data {
         return Ok(Declared::default());
     }
-    declared(name, &mut std::io::BufReader::new(file?), &DataLimits::default()).map_err(|e| Error::Data(vec![e.to_string()]).into())
+    declared(name, &mut std::io::BufReader::new(file?), &DataLimits::default())
+        .map_err(|e| Error::Data(vec![e.to_string()]).into())
 }

@@ -111,9 +111,13 @@ impl Parts {
                     continue;
                 }
                 Content::Named(digest) => match store.owned(owner, &digest).await? {
-                    Some(bytes) => (digest.clone(), bytes, std::fs::File::open(store.open(&digest).await?).map_err(StoreError::from)),
+                    Some(bytes) => {
+                        (digest.clone(), bytes, std::fs::File::open(store.open(&digest).await?).map_err(StoreError::from))
+                    }
                     None => {
-                        unknown.push(format!("part `{name}{DIGEST}`: no file with digest {digest} was sent: send it first, or again"));
+                        unknown.push(format!(
+                            "part `{name}{DIGEST}`: no file with digest {digest} was sent: send it first, or again"
+                        ));
                         continue;
                     }
                 },

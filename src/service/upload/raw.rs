@@ -14,7 +14,13 @@ use futures_util::StreamExt;
 ///
 /// # Errors
 /// 400 for what is neither a model nor data, or has another digest; 408, 413, 503.
-pub async fn receive(body: Body, expected: Option<&Digest>, owner: &str, limits: &Limits, store: &dyn Store) -> Result<Upload, Problem> {
+pub async fn receive(
+    body: Body,
+    expected: Option<&Digest>,
+    owner: &str,
+    limits: &Limits,
+    store: &dyn Store,
+) -> Result<Upload, Problem> {
     let staged = match tokio::time::timeout(limits.body_time, staged(body, limits, store)).await {
         Ok(staged) => staged?,
         Err(_) => return Err(slow("the request", limits.body_time.as_secs())),

@@ -72,9 +72,8 @@ pub fn events(database: &Connection, id: &JobId, after: u64) -> Result<Vec<Store
     let mut statement =
         database.prepare_cached("SELECT seq, kind, data FROM event WHERE job = ?1 AND seq > ?2 ORDER BY seq LIMIT 1000")?;
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let found = statement.query_map(params![number, after], |row| {
-        Ok(StoredEvent { seq: row.get(0)?, kind: row.get(1)?, data: row.get(2)? })
-    })?;
+    let found = statement
+        .query_map(params![number, after], |row| Ok(StoredEvent { seq: row.get(0)?, kind: row.get(1)?, data: row.get(2)? }))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -15,11 +15,11 @@ mod bells;
 mod files;
 mod jobs;
 mod queue;
+mod retention;
 mod rows;
 mod schema;
-mod retention;
 
-use super::{Claim, Depth, Digest, NewEvent, NewJob, Staged, Store, StoreError, Submitted, Expired};
+use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, StoreError, Submitted};
 use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId};
 use async_trait::async_trait;
 use bells::Bells;
@@ -250,15 +250,17 @@ impl Store for LocalStore {
     async fn finish(&self, claim: &Claim, state: State, outcome: Outcome, made: Vec<(String, Staged)>) -> Result<(), StoreError> {
         let held = claim.clone();
         let synced = files::synced(made).await?;
-        self.change(move |inner, tx| {
-            queue::check(tx, &held)?;
-            let keep = |(name, file): (String, files::Synced)| inner.files.keep(tx, name, file);
-            let artifacts = synced.into_iter().map(keep).collect::<Result<Vec<Artifact>, StoreError>>()?;
-            queue::finish(tx, &held.id, state, &outcome, &artifacts)
-        })
-        .await?;
+        let same = self
+            .change(move |inner, tx| {
+                queue::check(tx, &held)?;
+                let keep = |(name, file): (String, files::Synced)| inner.files.keep(tx, name, file);
+                let artifacts = synced.into_iter().map(keep).collect::<Result<Vec<Artifact>, StoreError>>()?;
+                queue::finish(tx, &held.id, state, &outcome, &artifacts)?;
+                queue::finish_same(tx, &held.id)
+            })
+            .await?;
         self.0.files.drop_checkpoint(&claim.id);
-        self.0.bells.ring(&claim.id);
+        same.iter().chain([&claim.id]).for_each(|id| self.0.bells.ring(id));
         Ok(())
     }
 

@@ -18,7 +18,11 @@ pub fn submit(tx: &Transaction, job: &NewJob) -> Result<Submitted, StoreError> {
         let found: Option<(String, String)> =
             tx.query_row(same, params![job.owner, key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         if let Some((id, found)) = found {
-            return if found == identity.as_str() { Ok(Submitted::Again(existing(tx, &rows::id(&id)?)?)) } else { Ok(Submitted::OtherRequest) };
+            return if found == identity.as_str() {
+                Ok(Submitted::Again(existing(tx, &rows::id(&id)?)?))
+            } else {
+                Ok(Submitted::OtherRequest)
+            };
         }
     }
     let done = done_before(tx, &job.owner, identity.as_str())?;
@@ -85,27 +89,33 @@ pub fn depth(database: &Connection) -> Result<Depth, StoreError> {
 /// Takes the next job: of the caller with the fewest running ones, of those whose last turn is longest ago, the oldest.
 pub fn claim(tx: &Transaction) -> Result<Option<Claim>, StoreError> {
     const NEXT: &str = "
-        SELECT id, number, identity, owner FROM job JOIN caller USING (owner) WHERE state = 'queued'
+        SELECT id, number, owner FROM job JOIN caller USING (owner) WHERE state = 'queued'
         ORDER BY (SELECT count(*) FROM job AS other WHERE other.state = 'running' AND other.owner = job.owner), turn, number LIMIT 1";
-    loop {
-        let mut next = tx.prepare_cached(NEXT)?;
-        let row = |row: &rusqlite::Row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?));
-        let Some((id, number, identity, owner)) = next.query_row([], row).optional()? else { return Ok(None) };
-        let id = rows::id(&id)?;
-        // the same was asked for twice, and the other one is done by now
-        if let Some(earlier) = done_before(tx, &owner, &identity)? {
-            copy_result(tx, &id, earlier)?;
-            continue;
-        }
-        tx.execute("UPDATE caller SET turn = (SELECT max(turn) FROM caller) + 1 WHERE owner = ?1", [&owner])?;
-        tx.execute(
-            "UPDATE job SET state = 'running', attempts = attempts + 1, started = coalesce(started, ?2) WHERE number = ?1",
-            params![number, now()],
-        )?;
-        jobs::append(tx, &id, &[state_event(State::Running, &Outcome::default())?])?;
-        let record = existing(tx, &id)?;
-        return Ok(Some(Claim { id, attempt: record.attempts, spec: record.spec, owner }));
+    let row = |row: &rusqlite::Row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?));
+    let Some((id, number, owner)) = tx.prepare_cached(NEXT)?.query_row([], row).optional()? else { return Ok(None) };
+    let id = rows::id(&id)?;
+    tx.execute("UPDATE caller SET turn = (SELECT max(turn) FROM caller) + 1 WHERE owner = ?1", [&owner])?;
+    tx.execute(
+        "UPDATE job SET state = 'running', attempts = attempts + 1, started = coalesce(started, ?2) WHERE number = ?1",
+        params![number, now()],
+    )?;
+    jobs::append(tx, &id, &[state_event(State::Running, &Outcome::default())?])?;
+    let record = existing(tx, &id)?;
+    Ok(Some(Claim { id, attempt: record.attempts, spec: record.spec, owner }))
+}
+
+/// Ends the waiting jobs of the same caller and identity as `id`, which has succeeded: there is nothing left to do for them. Returns them.
+pub fn finish_same(tx: &Transaction, id: &JobId) -> Result<Vec<JobId>, StoreError> {
+    let number = rows::number(tx, id)?.ok_or(StoreError::Lost)?;
+    let same = "
+        SELECT other.id FROM job JOIN job AS other USING (owner, identity)
+        WHERE job.number = ?1 AND job.state = 'succeeded' AND other.state = 'queued'";
+    let found: Vec<String> = tx.prepare(same)?.query_map([number], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let found: Vec<JobId> = found.iter().map(|id| rows::id(id)).collect::<Result<_, _>>()?;
+    for waiting in &found {
+        copy_result(tx, waiting, number)?;
     }
+    Ok(found)
 }
 
 /// # Errors
@@ -121,13 +131,7 @@ pub fn made_progress(tx: &Transaction, id: &JobId) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub fn finish(
-    tx: &Transaction,
-    id: &JobId,
-    state: State,
-    outcome: &Outcome,
-    artifacts: &[Artifact],
-) -> Result<(), StoreError> {
+pub fn finish(tx: &Transaction, id: &JobId, state: State, outcome: &Outcome, artifacts: &[Artifact]) -> Result<(), StoreError> {
     let number = rows::number(tx, id)?.ok_or(StoreError::Lost)?;
     tx.execute(
         "UPDATE job SET state = ?2, outcome = ?3, finished = ?4 WHERE number = ?1",

@@ -1,6 +1,6 @@
 //! Retention: what nobody needs any more goes, and nothing stays that no row names.
 
-use super::super::{StoreError, Expired};
+use super::super::{Expired, StoreError};
 use super::begin;
 use super::files::Files;
 use crate::service::jobs::record::now;

@@ -1,0 +1,13 @@
+//! The HTTP service as its clients meet it: over the router with an engine made for the test, over real sockets, and the binary with curl
+//! against what the command line writes.
+#![cfg(feature = "serve")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod access;
+mod binary;
+mod convert;
+mod jobs;
+mod sockets;
+mod support;
