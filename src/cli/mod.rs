@@ -8,9 +8,13 @@ mod files;
 #[cfg(feature = "serve")]
 mod health;
 mod inspect;
+#[cfg(feature = "farm")]
+mod nats;
 mod out_dir;
 mod overrides;
 mod progress;
+#[cfg(feature = "serve")]
+mod runtime;
 #[cfg(feature = "serve")]
 mod serve;
 mod table;
@@ -18,6 +22,10 @@ mod table;
 mod token;
 mod trace;
 mod verify;
+#[cfg(feature = "serve")]
+mod work;
+#[cfg(feature = "farm")]
+mod worker;
 
 use crate::convert::Error;
 use clap::{Parser, Subcommand};
@@ -57,7 +65,9 @@ enum Command {
     Inspect(inspect::Args),
     Verify(verify::Args),
     #[cfg(feature = "serve")]
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
+    #[cfg(feature = "farm")]
+    Worker(worker::Args),
     #[cfg(feature = "serve")]
     Health(health::Args),
     #[cfg(feature = "serve")]
@@ -74,6 +84,8 @@ impl Command {
             Command::Verify(a) => a.json,
             #[cfg(feature = "serve")]
             Command::Serve(_) | Command::Health(_) | Command::Token(_) => false,
+            #[cfg(feature = "farm")]
+            Command::Worker(_) => false,
         }
     }
 
@@ -85,6 +97,8 @@ impl Command {
             Command::Verify(a) => verify::run(a),
             #[cfg(feature = "serve")]
             Command::Serve(a) => serve::run(a),
+            #[cfg(feature = "farm")]
+            Command::Worker(a) => worker::run(a),
             #[cfg(feature = "serve")]
             Command::Health(a) => health::run(a),
             #[cfg(feature = "serve")]

@@ -69,11 +69,26 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: mpsc::Receiver<()>
         }
     }
     drop(listener);
-    tracing::info!("stopping: running jobs may finish");
     app.enter(Phase::Draining);
     let _ = closing.send(true);
+    drain(&app, &mut stop, all(&mut connections)).await;
+    Ok(())
+}
+
+/// Does jobs of a shared store until a message arrives on `stop`, and ends like [`serve`].
+#[cfg(feature = "farm")]
+pub async fn work(app: App, mut stop: mpsc::Receiver<()>) {
+    tracing::info!("working");
+    let _ = stop.recv().await;
+    app.enter(Phase::Draining);
+    drain(&app, &mut stop, std::future::ready(())).await;
+}
+
+/// Waits for running jobs and `others`, and gives the jobs back that take too long.
+async fn drain(app: &App, stop: &mut mpsc::Receiver<()>, others: impl Future<Output = ()>) {
+    tracing::info!("stopping: running jobs may finish");
     let mut idle = pin!(async {
-        tokio::join!(all(&mut connections), app.idle());
+        tokio::join!(others, app.idle());
     });
     let finished = tokio::select! {
         () = &mut idle => true,
@@ -85,7 +100,6 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: mpsc::Receiver<()>
         app.enter(Phase::Stopping);
         let _ = tokio::time::timeout(CANCEL_TIME, idle).await;
     }
-    Ok(())
 }
 
 async fn all(connections: &mut JoinSet<()>) {

@@ -21,6 +21,8 @@ pub use app::App;
 pub use auth::Tokens;
 pub use engine::{Engine, Library};
 pub use limits::Limits;
+#[cfg(feature = "farm")]
+pub use listen::work;
 pub use listen::{check_address, serve};
 pub use store::local::LocalStore;
 #[cfg(feature = "farm")]

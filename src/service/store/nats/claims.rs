@@ -154,8 +154,12 @@ impl Claims {
         Ok(())
     }
 
-    /// Changes the record of a job that is this process's.
-    pub async fn change(&self, claim: &Claim, change: impl Fn(&mut Row) -> Result<(), StoreError>) -> Result<Row, StoreError> {
+    /// Changes the record of a job that is this process's; returns it before and after.
+    pub async fn change(
+        &self,
+        claim: &Claim,
+        change: impl Fn(&mut Row) -> Result<(), StoreError>,
+    ) -> Result<(Row, Row), StoreError> {
         let held = self.held(claim)?;
         let mut now = held.now.lock().await;
         for _ in 0..TRIES {
@@ -163,8 +167,8 @@ impl Claims {
             let mut row = before.clone();
             change(&mut row)?;
             if let Some(revision) = self.parts.rows.set(&claim.id, &mut row, On::Revision(now.1)).await? {
-                *now = (row, revision);
-                return Ok(before);
+                *now = (row.clone(), revision);
+                return Ok((before, row));
             }
             self.refresh(claim, &mut now).await?;
         }

@@ -272,7 +272,7 @@ impl Store for NatsStore {
             Ok(())
         });
         match saved.await {
-            Ok(before) => self.claims.drop_checkpoint(before.checkpoint).await,
+            Ok((before, _)) => self.claims.drop_checkpoint(before.checkpoint).await,
             Err(StoreError::Lost) => {
                 self.claims.drop_checkpoint(Some(object)).await;
                 return Err(StoreError::Lost);
@@ -295,15 +295,22 @@ impl Store for NatsStore {
             let done = names::done(&claim.owner, &claim.spec.identity());
             patiently(PATIENCE, || self.parts.index.set(&done, &claim.id, On::Anything)).await?;
         }
-        let before = patiently(PATIENCE, || {
+        let changed = patiently(PATIENCE, || {
             self.claims.change(claim, |row| {
                 row.finish(state, outcome.clone(), artifacts.clone());
                 row.checkpoint = None;
                 Ok(())
             })
         });
-        let before = before.await?;
-        self.claims.over(claim, before).await
+        let (before, after) = changed.await?;
+        self.claims.over(claim, before).await?;
+        if state == State::Succeeded
+            && let Err(error) = self.parts.finish_same(&claim.id, &after).await
+        {
+            // what is left waiting is looked up when its turn comes
+            tracing::warn!(job = %claim.id, %error, "jobs that wait for the same were not ended");
+        }
+        Ok(())
     }
 
     async fn give_back(&self, claim: &Claim) -> Result<(), StoreError> {

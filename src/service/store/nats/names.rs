@@ -75,7 +75,17 @@ pub fn done(owner_name: &str, identity: &Digest) -> String {
     format!("done.{}.{identity}", owner(owner_name))
 }
 
-/// Index: jobs of a sweep.
+/// Index: a job that waits for its turn with this identity.
+pub fn waiting(owner_name: &str, identity: &Digest, id: &JobId) -> String {
+    format!("wait.{}.{identity}.{id}", owner(owner_name))
+}
+
+/// Index: all jobs that wait with this identity.
+pub fn waiting_for(owner_name: &str, identity: &Digest) -> String {
+    format!("wait.{}.{identity}.*", owner(owner_name))
+}
+
+/// Index: a job of a sweep.
 pub fn swept(owner_name: &str, sweep: &SweepId, id: &JobId) -> String {
     format!("sweep.{}.{}.{id}", owner(owner_name), sweep.as_str())
 }

@@ -76,6 +76,9 @@ impl Parts {
             }
         }
         self.list(&id, &row).await?;
+        if earlier.is_none() {
+            self.index.set(&names::waiting(&row.owner, &row.identity, &id), &row.created, On::Anything).await?;
+        }
         let Some(revision) = self.rows.set(&id, &mut row, On::Nothing).await? else {
             return Err(StoreError::Internal("two jobs of one name".into()));
         };
@@ -165,6 +168,36 @@ impl Parts {
         Ok(found.map(|(row, _)| row).filter(|row| row.state == State::Succeeded))
     }
 
+    /// Ends the waiting jobs of the same caller and identity as `id`, which has succeeded: there is nothing left to do for them.
+    pub async fn finish_same(&self, id: &JobId, done: &Row) -> Result<(), StoreError> {
+        let mut waiting = Vec::new();
+        self.index
+            .each(&names::waiting_for(&done.owner, &done.identity), |entry| {
+                waiting.extend(names::job(&entry.key));
+                Ok(())
+            })
+            .await?;
+        for other in waiting {
+            self.index.remove_all(&names::waiting(&done.owner, &done.identity, &other)).await?;
+            let waits = self.rows.get(&other).await?.is_some_and(|(row, _)| row.state == State::Queued);
+            let artifacts = done.artifacts.iter().map(|a| &a.digest);
+            if other == *id || !waits || !self.files.touch_all(artifacts, Some(&other)).await? {
+                continue;
+            }
+            let ended = self.rows.change(&other, |row| {
+                let waits = row.state == State::Queued;
+                if waits {
+                    row.finish_like(done);
+                }
+                waits
+            });
+            if ended.await?.is_some() {
+                self.queue.remove(&done.owner, &other).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a job and all that is kept for it alone; its record last, so that what is left is found again.
     pub async fn remove(&self, id: &JobId, row: &Row) -> Result<(), StoreError> {
         self.rows.events.remove_all(&format!("{id}.>")).await?;
@@ -172,6 +205,7 @@ impl Parts {
             self.objects.delete(checkpoint).await?;
         }
         self.forget(&names::done(&row.owner, &row.identity), |entry: JobId| entry == *id).await?;
+        self.index.remove_all(&names::waiting(&row.owner, &row.identity, id)).await?;
         if let Some(sweep) = &row.sweep {
             self.index.remove_all(&names::swept(&row.owner, sweep, id)).await?;
         }
