@@ -37,15 +37,17 @@ fn workplace() -> tempfile::TempDir {
 
 #[test]
 fn help_is_as_recorded() {
-    for command in ["", "convert", "trace", "inspect", "verify", "serve"] {
-        if command == "serve" && !cfg!(feature = "serve") {
+    for command in ["", "convert", "trace", "inspect", "verify", "serve", "worker"] {
+        if command == "serve" && !cfg!(feature = "serve") || command == "worker" && !cfg!(feature = "farm") {
             continue;
         }
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let output = hgq(Path::new("."), &args);
         assert_eq!(output.status.code(), Some(0), "{command}");
         let now = String::from_utf8(output.stdout).unwrap();
-        let path = fixture("help").join(format!("{}.txt", if command.is_empty() { "hgq-onnx" } else { command }));
+        // the farm adds a command and options
+        let folder = if cfg!(feature = "farm") && matches!(command, "" | "serve" | "worker") { "help/farm" } else { "help" };
+        let path = fixture(folder).join(format!("{}.txt", if command.is_empty() { "hgq-onnx" } else { command }));
         if std::env::var_os("HGQ_UPDATE_HELP").is_some() {
             std::fs::write(&path, &now).unwrap();
         }

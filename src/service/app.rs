@@ -4,7 +4,7 @@ use super::auth::Tokens;
 use super::checks::{Lane, Running};
 use super::engine::Engine;
 use super::jobs::worker::{Phase, Worker};
-use super::limits::{Limits, SWEEP_INTERVAL};
+use super::limits::{EXPIRY_INTERVAL, Limits, SHORTEST_EXPIRY_INTERVAL};
 use super::metrics::Metrics;
 use super::rate::Rate;
 use super::store::Store;
@@ -89,7 +89,7 @@ async fn expire_now_and_then(store: Arc<dyn Store>, limits: Limits, mut phase: w
             Err(error) => tracing::warn!(%error, "what is old was not removed"),
         }
         tokio::select! {
-            () = tokio::time::sleep(SWEEP_INTERVAL.min(limits.keep)) => {}
+            () = tokio::time::sleep(limits.keep.clamp(SHORTEST_EXPIRY_INTERVAL, EXPIRY_INTERVAL)) => {}
             _ = phase.wait_for(|p| *p > Phase::Serving) => return,
         }
     }

@@ -41,8 +41,10 @@ pub struct Limits {
 
 /// Bytes of the `config` part: a job configuration has about one kilobyte.
 pub const CONFIG_BYTES: usize = 64 << 10;
-/// Open connections: far more than can wait, far fewer than file descriptors.
-pub const CONNECTIONS: usize = 512;
+/// Open connections, at most: clients that say nothing for [`Limits::header_time`] must not keep others out.
+pub const CONNECTIONS: usize = 16_384;
+/// File descriptors that are left for files, the database and the workers.
+pub const OTHER_DESCRIPTORS: usize = 512;
 /// Bytes of a request's head.
 pub const HEAD_BYTES: usize = 32 << 10;
 /// Seconds after which a refused client should try again: jobs take from seconds to minutes.
@@ -54,8 +56,10 @@ pub const RETRY_AFTER_RATE: u32 = 1;
 pub const CANCEL_TIME: Duration = Duration::from_secs(3);
 /// Longest wait of a request for a job to end.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// Time between two removals of what is old.
-pub const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+/// Time between two removals of what is old, …
+pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+/// … where things are kept for less than that.
+pub const SHORTEST_EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Silence after which an event stream says that it is still there: proxies close idle connections after a minute or so.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Jobs on one page of a list.

@@ -2,12 +2,13 @@
 //! back to the queue.
 
 use super::jobs::worker::Phase;
-use super::limits::{CANCEL_TIME, CONNECTIONS, HEAD_BYTES};
+use super::limits::{CANCEL_TIME, CONNECTIONS, HEAD_BYTES, OTHER_DESCRIPTORS};
 use super::{App, router};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -17,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+/// Connections even where there seem to be no descriptors for them.
+const LEAST_CONNECTIONS: usize = 64;
 /// Pause after a failed accept (out of file descriptors): trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -43,7 +46,7 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: mpsc::Receiver<()>
     tracing::info!(address = %listener.local_addr()?, "listening");
     let service = router(app.clone());
     let (closing, closed) = watch::channel(false);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(connections_at_once()));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -100,6 +103,18 @@ async fn drain(app: &App, stop: &mut mpsc::Receiver<()>, others: impl Future<Out
         app.enter(Phase::Stopping);
         let _ = tokio::time::timeout(CANCEL_TIME, idle).await;
     }
+}
+
+/// As many connections as there are file descriptors for: the soft limit of the process, which many systems set to 1024, is raised first.
+fn connections_at_once() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of file descriptors stays as it is");
+    }
+    // no limit is told as none
+    let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |n| n as usize);
+    descriptors.saturating_sub(OTHER_DESCRIPTORS).clamp(LEAST_CONNECTIONS, CONNECTIONS)
 }
 
 async fn all(connections: &mut JoinSet<()>) {

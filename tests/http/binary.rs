@@ -1,38 +1,8 @@
 //! The program itself with curl.
 
 use super::common::fixture;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
-struct Server {
-    child: Child,
-    url: String,
-    _data: tempfile::TempDir,
-    // Kept open: the service logs to it.
-    _log: std::thread::JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn start() -> Server {
-    let data = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hgq-onnx"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-        .arg(data.path())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let line = lines.find(|l| l.contains("listening")).expect("the service says where it listens");
-    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let url = format!("http://{}", line["fields"]["address"].as_str().unwrap());
-    Server { child, url, _data: data, _log: std::thread::spawn(move || lines.for_each(drop)) }
-}
+use super::server::Server;
+use std::process::Command;
 
 /// Runs the command line in a directory of its own.
 fn hgq(args: &[&str]) -> std::process::Output {
@@ -41,12 +11,12 @@ fn hgq(args: &[&str]) -> std::process::Output {
 
 #[test]
 fn it_is_well_until_it_is_told_to_stop() {
-    let mut server = start();
+    let server = Server::start(&[]);
     let health = |url: &str| hgq(&["health", "--url", url]).status.code();
     assert_eq!(health(&server.url), Some(0));
-    assert!(Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap().success());
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
-    assert_ne!(health(&server.url), Some(0));
+    let url = server.url.clone();
+    assert_eq!(server.stop(), Some(0));
+    assert_ne!(health(&url), Some(0));
     assert_eq!(health("https://x"), Some(3));
 }
 
@@ -57,7 +27,7 @@ fn curl_gets_what_the_command_line_writes() {
         eprintln!("SKIPPED: curl is not installed, the service was not compared with the command line");
         return;
     }
-    let server = start();
+    let server = Server::start(&[]);
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| fixture("digits").join(name).to_str().unwrap().to_string();
     let (model, calibration, train) = (path("digits_mlp.onnx"), path("calibration.npz"), path("train.npz"));

@@ -4,6 +4,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../support/server.rs"]
+mod server;
 
 mod access;
 mod binary;

@@ -14,6 +14,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
+/// Workers that a job may lose without a checkpoint in between: then it is the job that ends them. Not few, as a service may also be killed
+/// many times for other reasons.
+pub const MOST_LOST: u32 = 20;
+
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// No room for more: the disk is full.

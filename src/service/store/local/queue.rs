@@ -1,15 +1,12 @@
 //! The way of a job through its states. Every change and its event are one transaction.
 
-use super::super::{Claim, Depth, NewEvent, NewJob, StoreError, Submitted};
+use super::super::{Claim, Depth, MOST_LOST, NewEvent, NewJob, StoreError, Submitted};
 use super::jobs;
 use super::rows::{self, to_json};
 use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, SweepId, now};
 use crate::service::problem::Document;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::json;
-
-/// Workers that a job may lose without a checkpoint in between: it is the job that ends them.
-const MOST_LOST: u32 = 5;
 
 pub fn submit(tx: &Transaction, job: &NewJob) -> Result<Submitted, StoreError> {
     let identity = job.spec.identity();
@@ -86,11 +83,12 @@ pub fn depth(database: &Connection) -> Result<Depth, StoreError> {
     Ok(Depth { queued: count(State::Queued)?, running: count(State::Running)? })
 }
 
-/// Takes the next job: of the caller with the fewest running ones, of those whose last turn is longest ago, the oldest.
+/// Takes the next job: of the caller with the fewest running ones, of those whose last turn is longest ago, the oldest. Jobs that have lost
+/// workers come behind all others, which would never get their turn if it is the job that ends the process.
 pub fn claim(tx: &Transaction) -> Result<Option<Claim>, StoreError> {
     const NEXT: &str = "
         SELECT id, number, owner FROM job JOIN caller USING (owner) WHERE state = 'queued'
-        ORDER BY (SELECT count(*) FROM job AS other WHERE other.state = 'running' AND other.owner = job.owner), turn, number LIMIT 1";
+        ORDER BY lost, (SELECT count(*) FROM job AS other WHERE other.state = 'running' AND other.owner = job.owner), turn, number LIMIT 1";
     let row = |row: &rusqlite::Row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?));
     let Some((id, number, owner)) = tx.prepare_cached(NEXT)?.query_row([], row).optional()? else { return Ok(None) };
     let id = rows::id(&id)?;

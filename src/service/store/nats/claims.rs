@@ -16,6 +16,8 @@ use tokio::task::AbortHandle;
 
 /// Heartbeats within the time after which a job without one is given to another worker: one or two may get lost.
 const BEATS: u32 = 4;
+/// Times the ack wait that a job waits, at most, after it has lost several workers in a row.
+const MOST_DELAY: u32 = 10;
 /// Changes by others that may come in between: only a cancel.
 const TRIES: usize = 10;
 
@@ -26,6 +28,14 @@ struct Held {
     now: Mutex<(Row, u64)>,
     acker: Arc<Acker>,
     beat: AbortHandle,
+}
+
+/// What becomes of a job that the queue hands out.
+enum Begun {
+    Mine(Claim, Box<Row>, u64),
+    /// Nobody is to do it any more.
+    Over,
+    Later(Duration),
 }
 
 impl Drop for Held {
@@ -52,11 +62,12 @@ impl Claims {
             while let Some(message) = self.parts.queue.pull(&caller).await? {
                 let (message, acker) = message.split();
                 match self.begin(message.subject.as_str()).await {
-                    Ok(Some((claim, row, revision))) => {
-                        self.hold(&claim, row, revision, acker);
+                    Ok(Begun::Mine(claim, row, revision)) => {
+                        self.hold(&claim, *row, revision, acker);
                         return Ok(Some(claim));
                     }
-                    Ok(None) => ack(&acker, AckKind::Ack).await?,
+                    Ok(Begun::Over) => ack(&acker, AckKind::Ack).await?,
+                    Ok(Begun::Later(delay)) => ack(&acker, AckKind::Nak(Some(delay))).await?,
                     Err(error) => {
                         // if this is not heard either, the job comes back by itself
                         let _ = acker.ack_with(AckKind::Nak(None)).await;
@@ -68,16 +79,20 @@ impl Claims {
         Ok(None)
     }
 
-    /// Makes a job of the queue this process's; `None` when nobody is to do it.
-    async fn begin(&self, subject: &str) -> Result<Option<(Claim, Row, u64)>, StoreError> {
-        let Some(id) = names::job(subject) else { return Ok(None) };
+    /// Makes a job of the queue this process's.
+    async fn begin(&self, subject: &str) -> Result<Begun, StoreError> {
+        let Some(id) = names::job(subject) else { return Ok(Begun::Over) };
         loop {
-            let Some((mut row, revision)) = self.parts.rows.get(&id).await? else { return Ok(None) };
+            let Some((mut row, revision)) = self.parts.rows.get(&id).await? else { return Ok(Begun::Over) };
+            let mut later = None;
             if row.state == State::Running {
                 // it came again: its worker is gone, or was not heard for too long
                 row.take_back();
+                // the first time by chance; one that ends its workers lets other jobs go first
+                let times = row.lost.saturating_sub(1).min(MOST_DELAY);
+                later = (times > 0 && !row.state.is_final()).then(|| self.ack_wait * times);
             }
-            if row.state == State::Queued {
+            if row.state == State::Queued && later.is_none() {
                 // the same may have been asked for twice, and the other one is done by now
                 match self.parts.done_before(&row).await? {
                     Some(earlier) if self.use_files(&earlier, &id).await? => row.finish_like(&earlier),
@@ -87,12 +102,15 @@ impl Claims {
             let over = row.state.is_final();
             let checkpoint = if over { row.checkpoint.take() } else { None };
             let Some(revision) = self.parts.rows.set(&id, &mut row, On::Revision(revision)).await? else { continue };
+            if let Some(delay) = later {
+                return Ok(Begun::Later(delay));
+            }
             if !over {
                 let claim = Claim { id, attempt: row.attempts, spec: row.spec.clone(), owner: row.owner.clone() };
-                return Ok(Some((claim, row, revision)));
+                return Ok(Begun::Mine(claim, Box::new(row), revision));
             }
             self.drop_checkpoint(checkpoint).await;
-            return Ok(None);
+            return Ok(Begun::Over);
         }
     }
 

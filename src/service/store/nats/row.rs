@@ -1,14 +1,12 @@
 //! A job as its record is stored. The last events are a part of it, so that a change and its events are one write.
 
-use super::super::{Digest, NewEvent, NewJob, StoreError};
+use super::super::{Digest, MOST_LOST, NewEvent, NewJob, StoreError};
 use super::fault::damaged;
 use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, Spec, State, StoredEvent, SweepId, now};
 use crate::service::problem::Document;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Workers that a job may lose without a checkpoint in between: it is the job that ends them.
-const MOST_LOST: u32 = 5;
 /// Events and bytes in a record above which its events move out: every change writes the record anew.
 const TAIL_EVENTS: usize = 64;
 const TAIL_BYTES: usize = 32 << 10;
@@ -175,4 +173,39 @@ impl Row {
 
 pub fn numbered(first: u64, events: Vec<Event>) -> impl Iterator<Item = StoredEvent> {
     (first..).zip(events).map(|(seq, e)| StoredEvent { seq, kind: e.kind, data: e.data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::JobConfig;
+
+    fn row() -> Row {
+        let spec = Spec { inputs: Default::default(), config: JobConfig::default(), memory: 0 };
+        Row::new(&NewJob { owner: "a".into(), key: None, sweep: None, spec, most: 1 })
+    }
+
+    #[test]
+    fn a_job_that_ends_its_workers_fails() {
+        let mut row = row();
+        for _ in 1..MOST_LOST {
+            row.begin();
+            row.take_back();
+            assert_eq!(row.state, State::Queued);
+        }
+        row.begin();
+        row.take_back();
+        assert_eq!((row.state, row.outcome.error.unwrap().code()), (State::Failed, "worker_lost"));
+        assert_eq!(row.last_event, 1 + 2 * u64::from(MOST_LOST));
+    }
+
+    #[test]
+    fn a_lost_job_that_is_to_be_canceled_is() {
+        let mut row = row();
+        row.begin();
+        row.cancel = true;
+        row.take_back();
+        assert_eq!(row.state, State::Canceled);
+        assert_eq!((row.tail_first(), row.tail_after(2).count()), (1, 1));
+    }
 }
