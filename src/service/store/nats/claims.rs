@@ -32,7 +32,7 @@ struct Held {
 
 /// What becomes of a job that the queue hands out.
 enum Begun {
-    Mine(Claim, Box<Row>, u64),
+    Mine(Box<(Claim, Row, u64)>),
     /// Nobody is to do it any more.
     Over,
     Later(Duration),
@@ -62,8 +62,9 @@ impl Claims {
             while let Some(message) = self.parts.queue.pull(&caller).await? {
                 let (message, acker) = message.split();
                 match self.begin(message.subject.as_str()).await {
-                    Ok(Begun::Mine(claim, row, revision)) => {
-                        self.hold(&claim, *row, revision, acker);
+                    Ok(Begun::Mine(begun)) => {
+                        let (claim, row, revision) = *begun;
+                        self.hold(&claim, row, revision, acker);
                         return Ok(Some(claim));
                     }
                     Ok(Begun::Over) => ack(&acker, AckKind::Ack).await?,
@@ -107,7 +108,7 @@ impl Claims {
             }
             if !over {
                 let claim = Claim { id, attempt: row.attempts, spec: row.spec.clone(), owner: row.owner.clone() };
-                return Ok(Begun::Mine(claim, Box::new(row), revision));
+                return Ok(Begun::Mine(Box::new((claim, row, revision))));
             }
             self.drop_checkpoint(checkpoint).await;
             return Ok(Begun::Over);

@@ -48,7 +48,7 @@ pub struct Parts {
 /// What became of a key.
 enum Keyed {
     Mine(u64),
-    Other(Submitted),
+    Other(Box<Submitted>),
 }
 
 impl Parts {
@@ -72,7 +72,7 @@ impl Parts {
         if let Some(key) = &job.key {
             match self.take_key(key, &id, &row).await? {
                 Keyed::Mine(revision) => keyed = Some((key, revision)),
-                Keyed::Other(submitted) => return Ok(submitted),
+                Keyed::Other(submitted) => return Ok(*submitted),
             }
         }
         self.list(&id, &row).await?;
@@ -130,7 +130,7 @@ impl Parts {
                 Some(entry) => {
                     let known: Key = entry.json()?;
                     if let Some(submitted) = self.known(&known, row).await? {
-                        return Ok(Keyed::Other(submitted));
+                        return Ok(Keyed::Other(Box::new(submitted)));
                     }
                     if !known.made && now().saturating_sub(known.since) < MAKING.as_millis() as i64 {
                         tokio::time::sleep(LOOK).await;
