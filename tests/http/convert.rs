@@ -51,10 +51,7 @@ async fn a_job_gets_its_parts_and_gives_proxy_or_report() {
     let mut request = job(b"m");
     request.headers_mut().insert(header::ACCEPT, "application/json".parse().unwrap());
     let (status, headers, body) = answer(&app, request).await;
-    assert_eq!(
-        (status.as_u16(), serde_json::from_slice::<Value>(&body).unwrap()),
-        (200, json!({"ebops": 42, "start_ebops": 420}))
-    );
+    assert_eq!((status.as_u16(), &serde_json::from_slice::<Value>(&body).unwrap()["ebops"]), (200, &json!(42)));
     assert_eq!(headers[header::CONTENT_TYPE], "application/json");
     let threads = fake.seen.lock().unwrap().take().unwrap().config.threads.unwrap();
     assert!((1..=3).contains(&threads), "within the limit of the service");

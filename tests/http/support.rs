@@ -81,7 +81,9 @@ impl Engine for Fake {
         }
         let pareto = vec![ParetoProxy { number: 0, proxy: b"small".to_vec() }];
         let unmet = (job.model == model(b"unmet")).then(|| "the nearest has 42".to_string());
-        let report = json!({"ebops": 42, "start_ebops": 420});
+        let seed = job.config.seed;
+        let point = json!({"number": 0, "ebops": seed, "metric": seed as f64 / 10.0, "loss": 0.0});
+        let report = json!({"ebops": 42, "start_ebops": 420, "metric": "accuracy", "pareto": [point]});
         Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, ebops: 42, pareto, unmet })
     }
 
