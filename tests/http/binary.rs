@@ -63,21 +63,21 @@ fn the_script_for_pipelines() {
     for name in ["calibration.npz", "train.npz"] {
         std::fs::copy(fixture("digits").join(name), dir.path().join(name)).unwrap();
     }
-    let run = |target: &str, token: &str| {
+    let run = |config: &str, token: &str| {
         let _ = std::fs::remove_file(dir.path().join("proxy.onnx"));
         let output = Command::new("sh")
             .arg("hgq.sh")
             .current_dir(dir.path())
-            .envs([("HGQ_URL", server.url.as_str()), ("HGQ_TOKEN", token.trim()), ("TARGET_EBOPS", target), ("HGQ_KEY", target)])
+            .envs([("HGQ_URL", server.url.as_str()), ("HGQ_TOKEN", token.trim()), ("HGQ_CONFIG", config), ("HGQ_KEY", config)])
             .output()
             .unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), dir.path().join("proxy.onnx").exists())
     };
-    let (status, stderr, proxy) = run("5000", &token);
+    let (status, stderr, proxy) = run("{\"target_ebops\": 5000, \"epochs\": 60}", &token);
     assert_eq!((status, proxy), (Some(0), true), "{stderr}");
-    let (status, stderr, proxy) = run("1", &token);
+    let (status, stderr, proxy) = run("{\"target_ebops\": 500, \"epochs\": 1}", &token);
     assert_eq!((status, proxy), (Some(1), true), "{stderr}");
     assert!(stderr.contains("the target was missed"), "{stderr}");
-    let (status, stderr, proxy) = run("5000", "hgq_wrong");
+    let (status, stderr, proxy) = run("{}", "hgq_wrong");
     assert!(status != Some(0) && !proxy && stderr.contains("401"), "{stderr}");
 }

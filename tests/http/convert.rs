@@ -189,7 +189,7 @@ async fn sizes_are_limited() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_a_free_one_waits() {
-    let (app, fake) = app(|l| (l.jobs, l.queue) = (1, 1));
+    let (app, fake) = app(|l| (l.jobs, l.queue, l.rate) = (1, 1, 0));
     let start = || {
         let app = app.clone();
         tokio::spawn(async move { answer(&app, job(b"wait")).await.0 })

@@ -68,7 +68,11 @@ impl Engine for Fake {
             }
             b"wait" => {
                 self.waiting.fetch_add(1, Ordering::SeqCst);
-                while !cancel.load(Ordering::SeqCst) && !self.open.load(Ordering::SeqCst) {
+                // bounded: the end of a test that has failed waits for this thread
+                for _ in 0..60_000 {
+                    if cancel.load(Ordering::SeqCst) || self.open.load(Ordering::SeqCst) {
+                        break;
+                    }
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 self.waiting.fetch_sub(1, Ordering::SeqCst);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::sync::atomic::Ordering;
 
 fn sweep(says: &[u8], fields: &str) -> Request<Body> {
-    let config: Part = ("config", None, b"{\"threads\": 1}");
+    let config: Part = ("config", None, b"{\"threads\": 1, \"epochs\": 2}");
     post(
         "/v1/sweeps",
         &[("model", None, &model(says)), ("calibration", None, &npy(1)), config, ("sweep", None, fields.as_bytes())],
