@@ -13,12 +13,14 @@ RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
 COPY src src
 # The empty program is newer than the sources copied over it.
 RUN touch src/main.rs src/lib.rs && cargo build --locked --profile dist \
-    && install -D target/dist/hgq-onnx /out/hgq-onnx
+    && install -D target/dist/hgq-onnx /out/hgq-onnx && install -d /out/data
 
 FROM ${RUN_BASE}
 COPY --from=build /out/hgq-onnx /usr/local/bin/hgq-onnx
 COPY LICENSE /usr/share/doc/hgq-onnx/LICENSE
-# Nothing in the image belongs to this user, and the service writes no files.
+# All that the service writes is in this volume: the root file system may be read-only.
+COPY --from=build --chown=65532:65532 /out/data /data
+VOLUME /data
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
@@ -26,4 +28,4 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=5s \
     CMD ["/usr/local/bin/hgq-onnx", "health", "--url", "http://127.0.0.1:8080"]
 ENTRYPOINT ["/usr/local/bin/hgq-onnx"]
 # Inside a container the published port decides who can call.
-CMD ["serve", "--listen", "0.0.0.0:8080", "--allow-remote"]
+CMD ["serve", "--listen", "0.0.0.0:8080", "--data", "/data", "--allow-anybody"]

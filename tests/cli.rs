@@ -133,7 +133,7 @@ fn a_failure_is_json_when_asked() {
 fn serving_to_others_must_be_asked_for() {
     let output = hgq(Path::new("."), &["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("--allow-remote"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--tokens"), "{}", stderr(&output));
 }
 
 #[test]

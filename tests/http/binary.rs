@@ -46,3 +46,38 @@ fn curl_gets_what_the_command_line_writes() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(got == std::fs::read(out.join("proxy.onnx")).unwrap(), "the service and the command line give different proxies");
 }
+
+/// The script of docs/ci.md: a pipeline that gets its proxy, and one that misses its target and keeps the nearest.
+#[test]
+fn the_script_for_pipelines() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ci.md")).unwrap();
+    let script = docs.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens");
+    let made = hgq(&["token", "ci"]);
+    std::fs::write(&tokens, &made.stderr).unwrap();
+    let token = String::from_utf8(made.stdout).unwrap();
+    let server = Server::start(&["--tokens", tokens.to_str().unwrap()]);
+    std::fs::write(dir.path().join("hgq.sh"), script).unwrap();
+    std::fs::copy(fixture("digits").join("digits_mlp.onnx"), dir.path().join("model.onnx")).unwrap();
+    for name in ["calibration.npz", "train.npz"] {
+        std::fs::copy(fixture("digits").join(name), dir.path().join(name)).unwrap();
+    }
+    let run = |config: &str, token: &str| {
+        let _ = std::fs::remove_file(dir.path().join("proxy.onnx"));
+        let output = Command::new("sh")
+            .arg("hgq.sh")
+            .current_dir(dir.path())
+            .envs([("HGQ_URL", server.url.as_str()), ("HGQ_TOKEN", token.trim()), ("HGQ_CONFIG", config), ("HGQ_KEY", config)])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), dir.path().join("proxy.onnx").exists())
+    };
+    let (status, stderr, proxy) = run("{\"target_ebops\": 5000, \"epochs\": 60}", &token);
+    assert_eq!((status, proxy), (Some(0), true), "{stderr}");
+    let (status, stderr, proxy) = run("{\"target_ebops\": 500, \"epochs\": 1}", &token);
+    assert_eq!((status, proxy), (Some(1), true), "{stderr}");
+    assert!(stderr.contains("the target was missed"), "{stderr}");
+    let (status, stderr, proxy) = run("{}", "hgq_wrong");
+    assert!(status != Some(0) && !proxy && stderr.contains("401"), "{stderr}");
+}

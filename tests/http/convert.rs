@@ -51,10 +51,7 @@ async fn a_job_gets_its_parts_and_gives_proxy_or_report() {
     let mut request = job(b"m");
     request.headers_mut().insert(header::ACCEPT, "application/json".parse().unwrap());
     let (status, headers, body) = answer(&app, request).await;
-    assert_eq!(
-        (status.as_u16(), serde_json::from_slice::<Value>(&body).unwrap()),
-        (200, json!({"ebops": 42, "start_ebops": 420}))
-    );
+    assert_eq!((status.as_u16(), &serde_json::from_slice::<Value>(&body).unwrap()["ebops"]), (200, &json!(42)));
     assert_eq!(headers[header::CONTENT_TYPE], "application/json");
     let threads = fake.seen.lock().unwrap().take().unwrap().config.threads.unwrap();
     assert!((1..=3).contains(&threads), "within the limit of the service");
@@ -192,7 +189,7 @@ async fn sizes_are_limited() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_a_free_one_waits() {
-    let (app, fake) = app(|l| (l.jobs, l.queue) = (1, 1));
+    let (app, fake) = app(|l| (l.jobs, l.queue, l.rate) = (1, 1, 0));
     let start = || {
         let app = app.clone();
         tokio::spawn(async move { answer(&app, job(b"wait")).await.0 })

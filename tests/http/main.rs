@@ -13,3 +13,4 @@ mod convert;
 mod jobs;
 mod sockets;
 mod support;
+mod sweeps;

@@ -68,7 +68,11 @@ impl Engine for Fake {
             }
             b"wait" => {
                 self.waiting.fetch_add(1, Ordering::SeqCst);
-                while !cancel.load(Ordering::SeqCst) && !self.open.load(Ordering::SeqCst) {
+                // bounded: the end of a test that has failed waits for this thread
+                for _ in 0..60_000 {
+                    if cancel.load(Ordering::SeqCst) || self.open.load(Ordering::SeqCst) {
+                        break;
+                    }
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -81,7 +85,9 @@ impl Engine for Fake {
         }
         let pareto = vec![ParetoProxy { number: 0, proxy: b"small".to_vec() }];
         let unmet = (job.model == model(b"unmet")).then(|| "the nearest has 42".to_string());
-        let report = json!({"ebops": 42, "start_ebops": 420});
+        let seed = job.config.seed;
+        let point = json!({"number": 0, "ebops": seed, "metric": seed as f64 / 10.0, "loss": 0.0});
+        let report = json!({"ebops": 42, "start_ebops": 420, "metric": "accuracy", "pareto": [point]});
         Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, ebops: 42, pareto, unmet })
     }
 

@@ -30,6 +30,11 @@ impl Serialize for MetricKind {
     }
 }
 
+/// Whether less of the metric of this name is better.
+pub fn less_is_better(name: &str) -> bool {
+    MetricKind::ALL_ERRORS.iter().any(|kind| kind.name() == name)
+}
+
 impl MetricKind {
     /// The kind that was asked for, or the one that fits the validation targets at hand. `widths`: values per sample of each output.
     ///
@@ -120,8 +125,10 @@ impl MetricKind {
 
     /// True for an error, of which less is better.
     fn is_error(self) -> bool {
-        matches!(self, MetricKind::Mse | MetricKind::Mae | MetricKind::SourceMse | MetricKind::SourceMae)
+        MetricKind::ALL_ERRORS.contains(&self)
     }
+
+    const ALL_ERRORS: [MetricKind; 4] = [MetricKind::Mse, MetricKind::Mae, MetricKind::SourceMse, MetricKind::SourceMae];
 
     /// The value as a user reads it, from "larger is better".
     pub fn shown(self, goodness: f64) -> f64 {

@@ -3,7 +3,7 @@
 mod auc;
 mod kind;
 
-pub use kind::MetricKind;
+pub use kind::{MetricKind, less_is_better};
 
 use crate::data::Targets;
 

@@ -2,7 +2,7 @@
 
 use super::artifacts::content;
 use super::job::ended;
-use super::jobs::{Parts, receive};
+use super::jobs::{PARTS, Parts, receive};
 use super::view::href;
 use super::{App, Owner};
 use crate::convert::Error;
@@ -39,7 +39,7 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 )]
 pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, request: Request) -> Result<Response, Problem> {
     let headers = request.headers().clone();
-    let received = receive(&app, &owner, request).await?;
+    let received = receive(&app, &owner, &PARTS, request).await?;
     let (record, replayed) = submit(&*app.0.store, &app.0.limits, &owner.0, &headers, received).await?;
     let mut guard = CancelOnDrop(app.clone(), (!replayed).then(|| record.id.clone()));
     let location = href(&record);

@@ -26,8 +26,13 @@ pub struct Wait {
 }
 
 impl Wait {
-    fn time(&self) -> Result<Duration, Problem> {
-        let Some(text) = &self.wait else { return Ok(Duration::ZERO) };
+    /// The time that a query asks for.
+    ///
+    /// # Errors
+    /// 400 for another query, or what is no time.
+    pub fn time_of(query: Result<Query<Wait>, QueryRejection>) -> Result<Duration, Problem> {
+        let Query(wait) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
+        let Some(text) = &wait.wait else { return Ok(Duration::ZERO) };
         let seconds = text.strip_suffix('s').unwrap_or(text).parse::<u16>().ok();
         let fault = || Problem::new(StatusCode::BAD_REQUEST, "bad_request", format!("wait: `{text}` is no time such as `30s`"));
         seconds.map(|s| Duration::from_secs(s.into()).min(LONGEST_WAIT)).ok_or_else(fault)
@@ -49,8 +54,7 @@ pub async fn get(
     Path(id): Path<String>,
     wait: Result<Query<Wait>, QueryRejection>,
 ) -> Result<Json<Job>, Problem> {
-    let Query(wait) = wait.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
-    let time = wait.time()?;
+    let time = Wait::time_of(wait)?;
     let record = own_job(&app, &owner, &id).await?;
     let ended = tokio::select! {
         ended = ended(&app, record.clone(), time) => ended?,

@@ -53,10 +53,10 @@ pub struct Parts {
 ///
 /// # Errors
 /// 429 before anything is read when the queue is full, else what is wrong with the parts.
-pub async fn receive(app: &App, owner: &Owner, request: Request) -> Result<Received, Problem> {
+pub async fn receive(app: &App, owner: &Owner, takes: &[Part], request: Request) -> Result<Received, Problem> {
     let shared = &app.0;
     check_room(&*shared.store, &shared.limits).await?;
-    let parts = read(request, &PARTS, &shared.limits, &*shared.store).await?;
+    let parts = read(request, takes, &shared.limits, &*shared.store).await?;
     let received = parts.keep(&*shared.store, &owner.0).await?;
     shared.metrics.received(received.files.values().map(|f| f.bytes).sum());
     Ok(received)
@@ -75,7 +75,7 @@ pub async fn receive(app: &App, owner: &Owner, request: Request) -> Result<Recei
 )]
 pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, request: Request) -> Result<Response, Problem> {
     let headers = request.headers().clone();
-    let received = receive(&app, &owner, request).await?;
+    let received = receive(&app, &owner, &PARTS, request).await?;
     let (record, replayed) = submit(&*app.0.store, &app.0.limits, &owner.0, &headers, received).await?;
     let mut response = (StatusCode::ACCEPTED, [(header::LOCATION, href(&record))], Json(Job::from(&record))).into_response();
     if replayed {

@@ -12,6 +12,7 @@ mod metrics;
 mod middleware;
 mod openapi;
 mod router;
+mod sweeps;
 mod verify;
 mod view;
 

@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi as _};
     security(("token" = [])),
     tags(
         (name = "jobs", description = "Conversions: `queued → running → succeeded | failed | canceled`"),
+        (name = "sweeps", description = "Several conversions at once, and their common Pareto front"),
         (name = "artifacts", description = "What jobs made"),
         (name = "files", description = "Files that are sent once and named by digest in many jobs"),
         (name = "models", description = "Answers within seconds"),

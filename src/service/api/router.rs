@@ -1,7 +1,7 @@
 //! All routes, and what applies to each of them: names, logging, tokens, limits, panics.
 
 use super::middleware::{RequestId, count, identify, name};
-use super::{App, artifacts, convert, events, files, health, inspect, job, jobs, metrics, openapi, verify};
+use super::{App, artifacts, convert, events, files, health, inspect, job, jobs, metrics, openapi, sweeps, verify};
 use crate::service::problem::Problem;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -29,6 +29,8 @@ pub fn router(app: App) -> Router {
         .routes(routes!(events::get))
         .routes(routes!(artifacts::list))
         .routes(routes!(artifacts::get))
+        .routes(routes!(sweeps::post))
+        .routes(routes!(sweeps::get, sweeps::delete))
         .routes(routes!(files::post))
         .routes(routes!(files::put, files::get))
         .routes(routes!(inspect::post))

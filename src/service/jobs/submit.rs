@@ -1,6 +1,7 @@
 //! From the parts of a request to a job in the queue.
 
-use super::record::{Input, Record, Spec};
+use super::record::{Input, Record, Spec, SweepId};
+use super::sweep;
 use crate::convert::{Error, JobConfig};
 use crate::service::limits::{Limits, RETRY_AFTER};
 use crate::service::problem::Problem;
@@ -34,8 +35,9 @@ pub fn memory(files: &BTreeMap<&'static str, Upload>) -> u64 {
 /// # Errors
 /// [`Error::Config`] with every fault.
 pub fn config(given: Option<&[u8]>, limits: &Limits) -> Result<JobConfig, Error> {
-    let mut config = given.map_or_else(|| Ok(JobConfig::default()), JobConfig::from_json).map_err(Error::Config)?;
-    let mut faults = Vec::new();
+    let config = given.map_or_else(|| Ok(JobConfig::default()), JobConfig::parse);
+    let mut config = config.map_err(|e| Error::Config(vec![e]))?;
+    let mut faults = config.check().err().unwrap_or_default();
     if config.trains() && config.epochs > limits.epochs {
         faults.push(format!("config: epochs: at most {} on this service", limits.epochs));
     }
@@ -46,7 +48,7 @@ pub fn config(given: Option<&[u8]>, limits: &Limits) -> Result<JobConfig, Error>
     if faults.is_empty() { Ok(config) } else { Err(Error::Config(faults)) }
 }
 
-/// Queues a job.
+/// Queues a job; also tells whether it is that of an earlier request.
 ///
 /// # Errors
 /// 400 for a faulty configuration or key, 413 for a job that needs too much memory, 422 for a key of another request, 429 when the queue is
@@ -59,15 +61,76 @@ pub async fn submit(
     received: Received,
 ) -> Result<(Record, bool), Problem> {
     let key = key(headers)?;
-    let config = config(received.config.as_deref(), limits)?;
+    let config = config(received.texts.get("config").map(Vec::as_slice), limits)?;
+    let job = NewJob { owner: owner.to_string(), key, sweep: None, spec: spec(received, config, limits)?, most: most(limits) };
+    put(store, job).await
+}
+
+/// Queues a job for every combination of a sweep.
+///
+/// # Errors
+/// As [`submit`]; then none of the jobs goes on.
+pub async fn sweep(
+    store: &dyn Store,
+    limits: &Limits,
+    owner: &str,
+    headers: &HeaderMap,
+    received: Received,
+) -> Result<SweepId, Problem> {
+    let key = key(headers)?;
+    let text = |name: &str| received.texts.get(name).map(Vec::as_slice);
+    let configs = sweep::combinations(text("config"), text("sweep").unwrap_or_default()).map_err(Error::Config)?;
+    let configs: Vec<Result<JobConfig, Error>> = configs.iter().map(|c| config(Some(c), limits)).collect();
+    let faults = configs.iter().filter_map(|c| if let Err(Error::Config(faults)) = c { Some(faults.clone()) } else { None });
+    let mut faults: Vec<String> = faults.flatten().collect();
+    faults.dedup();
+    if !faults.is_empty() {
+        return Err(Error::Config(faults).into());
+    }
+    let configs = configs.into_iter().collect::<Result<Vec<JobConfig>, Error>>()?;
+    let mut id = SweepId::random().map_err(|_| Problem::internal())?;
+    let mut queued: Vec<Record> = Vec::new();
+    for (number, config) in configs.into_iter().enumerate() {
+        let job = NewJob {
+            owner: owner.to_string(),
+            // a request that was cut off and is sent again finds the jobs that it had queued
+            key: key.as_ref().map(|key| format!("{key}#{number}")),
+            sweep: Some(id.clone()),
+            spec: spec(received.clone(), config, limits)?,
+            most: most(limits),
+        };
+        match put(store, job).await {
+            Ok((record, _)) => {
+                // the sweep of an earlier request goes on under its name
+                id = record.sweep.clone().unwrap_or(id);
+                queued.push(record);
+            }
+            Err(problem) => {
+                for record in &queued {
+                    store.cancel(&record.id).await?;
+                }
+                return Err(problem);
+            }
+        }
+    }
+    Ok(id)
+}
+
+fn most(limits: &Limits) -> usize {
+    limits.jobs + limits.queue
+}
+
+fn spec(received: Received, config: JobConfig, limits: &Limits) -> Result<Spec, Problem> {
     let memory = memory(&received.files);
     if memory > limits.memory {
         let text = format!("the job needs about {} MiB of memory, this service allows {}", memory >> 20, limits.memory >> 20);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much_memory", text));
     }
     let input = |(name, file): (&'static str, Upload)| (name.to_string(), Input { digest: file.digest, bytes: file.bytes });
-    let spec = Spec { inputs: received.files.into_iter().map(input).collect(), config, memory };
-    let job = NewJob { owner: owner.to_string(), key, sweep: None, spec, most: limits.jobs + limits.queue };
+    Ok(Spec { inputs: received.files.into_iter().map(input).collect(), config, memory })
+}
+
+async fn put(store: &dyn Store, job: NewJob) -> Result<(Record, bool), Problem> {
     match store.submit(job).await? {
         Submitted::New(record) => Ok((record, false)),
         Submitted::Again(record) => Ok((record, true)),
@@ -85,7 +148,7 @@ pub async fn submit(
 /// 429, and 503 when the store cannot be used.
 pub async fn check_room(store: &dyn Store, limits: &Limits) -> Result<(), Problem> {
     let depth = store.depth().await?;
-    if depth.queued + depth.running >= limits.jobs + limits.queue { Err(busy()) } else { Ok(()) }
+    if depth.queued + depth.running >= most(limits) { Err(busy()) } else { Ok(()) }
 }
 
 fn busy() -> Problem {

@@ -20,8 +20,9 @@ pub struct Upload {
 }
 
 /// What a request for a job brought.
+#[derive(Clone, Debug)]
 pub struct Received {
     pub files: BTreeMap<&'static str, Upload>,
-    /// The text of the part `config`.
-    pub config: Option<Vec<u8>>,
+    /// Parts of JSON.
+    pub texts: BTreeMap<&'static str, Vec<u8>>,
 }

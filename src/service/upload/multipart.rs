@@ -27,6 +27,7 @@ pub enum Kind {
 }
 
 /// One part that a resource takes.
+#[derive(Clone, Copy)]
 pub struct Part {
     pub name: &'static str,
     pub kind: Kind,
@@ -102,12 +103,12 @@ impl Parts {
     /// # Errors
     /// 400 for digests of files that `owner` has not sent, and data that declare what they do not hold; 503 when the store cannot be used.
     pub async fn keep(self, store: &dyn Store, owner: &str) -> Result<Received, Problem> {
-        let mut received = Received { files: BTreeMap::new(), config: None };
+        let mut received = Received { files: BTreeMap::new(), texts: BTreeMap::new() };
         let mut unknown = Vec::new();
         for (name, (kind, content)) in self.0 {
             let (digest, bytes, file) = match content {
                 Content::Text(text) => {
-                    received.config = Some(text);
+                    received.texts.insert(name, text);
                     continue;
                 }
                 Content::Named(digest) => match store.owned(owner, &digest).await? {
