@@ -113,8 +113,11 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let config = |e: String| Error::Config(vec![e]);
     service::check_address(args.listen, tokens.are_needed(), args.allow_anybody).map_err(config)?;
     runtime::run(async {
-        let stop = runtime::stop_signals()?;
-        let store = args.open().await?;
+        let mut stop = runtime::stop_signals()?;
+        let store = tokio::select! {
+            store = args.open() => store?,
+            _ = stop.recv() => return Ok(0),
+        };
         let listener = TcpListener::bind(args.listen).await;
         let listener = listener.map_err(|e| config(format!("--listen {}: {e}", args.listen)))?;
         let app = App::start(args.limits(), Arc::new(Library), store, tokens);

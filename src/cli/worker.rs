@@ -34,8 +34,11 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         return Err(Error::Config(faults).into());
     }
     runtime::run(async {
-        let stop = runtime::stop_signals()?;
-        let store = args.nats.open(&args.work).await?;
+        let mut stop = runtime::stop_signals()?;
+        let store = tokio::select! {
+            store = args.nats.open(&args.work) => store?,
+            _ = stop.recv() => return Ok(0),
+        };
         let app = App::start(args.work.limits(), Arc::new(Library), store, Tokens::default());
         service::work(app, stop).await;
         Ok(0)

@@ -201,27 +201,24 @@ impl Claims {
     }
 
     /// After the record says that the job is over.
-    pub async fn over(&self, claim: &Claim, before: Row) -> Result<(), StoreError> {
-        let acked = self.answer(claim, AckKind::Ack).await;
+    pub async fn over(&self, claim: &Claim, before: Row) {
+        self.answer(claim, AckKind::Ack).await;
         self.drop_checkpoint(before.checkpoint).await;
-        acked
     }
 
     /// After the record says that the job is queued.
-    pub async fn given_back(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.answer(claim, AckKind::Nak(None)).await?;
+    pub async fn given_back(&self, claim: &Claim) {
+        self.answer(claim, AckKind::Nak(None)).await;
         self.parts.queue.wake().await;
-        Ok(())
     }
 
-    async fn answer(&self, claim: &Claim, kind: AckKind) -> Result<(), StoreError> {
-        let held = self.held(claim)?;
+    /// Tells the queue. The record is what counts: a job whose answer is lost comes again and is looked up in it.
+    async fn answer(&self, claim: &Claim, kind: AckKind) {
+        let Ok(held) = self.held(claim) else { return };
         self.release(claim);
-        // the record is what counts: a job whose answer is lost comes again and is looked up in it
         if let Err(error) = ack(&held.acker, kind).await {
             tracing::warn!(job = %claim.id, %error, "the queue was not told");
         }
-        Ok(())
     }
 
     /// One that stays is found when what is old goes.
@@ -244,6 +241,6 @@ pub async fn untake(claims: Claims, claim: Claim) {
         Ok(())
     });
     if done.await.is_ok() {
-        let _ = claims.given_back(&claim).await;
+        claims.given_back(&claim).await;
     }
 }

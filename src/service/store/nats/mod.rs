@@ -303,7 +303,7 @@ impl Store for NatsStore {
             })
         });
         let (before, after) = changed.await?;
-        self.claims.over(claim, before).await?;
+        self.claims.over(claim, before).await;
         if state == State::Succeeded
             && let Err(error) = self.parts.finish_same(&claim.id, &after).await
         {
@@ -320,7 +320,8 @@ impl Store for NatsStore {
                 Ok(())
             })
             .await?;
-        self.claims.given_back(claim).await
+        self.claims.given_back(claim).await;
+        Ok(())
     }
 
     async fn expire(&self, keep: Duration) -> Result<Expired, StoreError> {
