@@ -2,8 +2,8 @@
 //! Removal leaves no markers behind.
 
 use super::super::StoreError;
-use super::fault::{ANSWER, boxed, damaged, fault, late};
-use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use super::fault::{ANSWER, asked, boxed, damaged, fault, late, nonce};
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::PublishErrorKind;
@@ -70,40 +70,48 @@ impl Bucket {
     }
 
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-        let found = self.stream.get_last_raw_message_by_subject(&self.subject(key)).await;
-        match found {
-            Ok(m) => Ok(Some(Entry { key: key.to_string(), value: m.payload.to_vec(), revision: m.sequence })),
-            Err(e) if matches!(e.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(e) => Err(fault(e)),
-        }
+        let subject = self.subject(key);
+        let last = || async {
+            match self.stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(m) => Ok(Some(Entry { key: key.to_string(), value: m.payload.to_vec(), revision: m.sequence })),
+                Err(e) if matches!(e.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+                Err(e) => Err(fault(e)),
+            }
+        };
+        asked(last).await
     }
 
     /// The new revision; `None` when there is something else than `on`.
     pub async fn set(&self, key: &str, value: &impl Serialize, on: On) -> Result<Option<u64>, StoreError> {
         let value = serde_json::to_vec(value).map_err(damaged)?;
         let mut headers = HeaderMap::new();
+        // what is sent again as there was no answer is stored once
+        headers.insert(NATS_MESSAGE_ID, nonce()?);
         match on {
             On::Anything => {}
             On::Nothing => headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(0u64)),
             On::Revision(n) => headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(n)),
         }
-        let sent = async { self.context.publish_with_headers(self.subject(key), headers, value.into()).await?.await };
-        match sent.await {
-            Ok(ack) => Ok(Some(ack.sequence)),
-            Err(e) if e.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
-            Err(e) => Err(fault(e)),
-        }
+        let set = || async {
+            let publish = self.context.publish_with_headers(self.subject(key), headers.clone(), value.clone().into());
+            match async { publish.await?.await }.await {
+                Ok(ack) => Ok(Some(ack.sequence)),
+                Err(e) if e.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
+                Err(e) => Err(fault(e)),
+            }
+        };
+        asked(set).await
     }
 
     /// Removes a value unless it was changed since `revision`.
     pub async fn remove(&self, key: &str, revision: u64) -> Result<bool, StoreError> {
-        let purged = self.stream.purge().filter(self.subject(key)).sequence(revision + 1).await.map_err(fault)?;
-        Ok(purged.purged > 0)
+        let purge = || async { self.stream.purge().filter(self.subject(key)).sequence(revision + 1).await.map_err(fault) };
+        Ok(asked(purge).await?.purged > 0)
     }
 
     /// Removes all values with keys like `pattern`.
     pub async fn remove_all(&self, pattern: &str) -> Result<(), StoreError> {
-        self.stream.purge().filter(self.subject(pattern)).await.map_err(fault)?;
+        asked(|| async { self.stream.purge().filter(self.subject(pattern)).await.map_err(fault) }).await?;
         Ok(())
     }
 
@@ -132,7 +140,7 @@ pub async fn scan(
         num_replicas: 1,
         ..pull::Config::default()
     };
-    let reader = stream.create_consumer(config).await.map_err(fault)?;
+    let reader = asked(|| async { stream.create_consumer(config.clone()).await.map_err(fault) }).await?;
     let mut left = reader.cached_info().num_pending;
     while left > 0 {
         let wanted = left.min(BATCH);

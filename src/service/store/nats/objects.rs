@@ -1,7 +1,7 @@
 //! The object store. Every object has a name of its own and is never written again, so that a record names either all of it or nothing.
 
 use super::super::{Digest, StoreError};
-use super::fault::{ANSWER, damaged, fault, late};
+use super::fault::{ANSWER, asked, damaged, fault, late, nonce};
 use super::{bucket, names};
 use crate::service::jobs::record::JobId;
 use async_nats::jetstream::object_store::{DeleteErrorKind, GetErrorKind, ObjectInfo, ObjectStore};
@@ -43,12 +43,6 @@ pub fn checkpoint_name(id: &JobId) -> Result<String, StoreError> {
     Ok(format!("checkpoint.{id}.{}", nonce()?))
 }
 
-fn nonce() -> Result<String, StoreError> {
-    let mut bits = [0u8; 8];
-    getrandom::fill(&mut bits).map_err(|e| StoreError::Internal(e.to_string()))?;
-    Ok(format!("{:016x}", u64::from_le_bytes(bits)))
-}
-
 impl Objects {
     pub fn new(store: ObjectStore, stream: Stream) -> Objects {
         Objects { store, stream }
@@ -61,11 +55,13 @@ impl Objects {
 
     /// Shows an object piece by piece.
     pub async fn read(&self, name: &str, mut see: impl FnMut(&[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let found = tokio::time::timeout(ANSWER, self.store.get(name)).await.map_err(late)?;
-        let mut object = found.map_err(|e| match e.kind() {
-            GetErrorKind::NotFound => StoreError::Internal("a content is gone".into()),
-            _ => fault(e),
-        })?;
+        let found = asked(|| async {
+            self.store.get(name).await.map_err(|e| match e.kind() {
+                GetErrorKind::NotFound => StoreError::Internal("a content is gone".into()),
+                _ => fault(e),
+            })
+        });
+        let mut object = found.await?;
         let mut piece = vec![0; PIECE];
         loop {
             match tokio::time::timeout(ANSWER, object.read(&mut piece)).await.map_err(late)? {

@@ -2,7 +2,7 @@
 //! who has them and for how long is what the consumers know; nothing of it is kept here.
 
 use super::super::{Depth, StoreError};
-use super::fault::{ANSWER, boxed, fault, late};
+use super::fault::{ANSWER, asked, boxed, fault, late};
 use super::names;
 use crate::service::jobs::record::JobId;
 use async_nats::HeaderMap;
@@ -57,9 +57,12 @@ impl Queue {
         if self.find(owner, id).await?.is_none() {
             let mut headers = HeaderMap::new();
             headers.insert(async_nats::header::NATS_MESSAGE_ID, id.as_str());
-            let subject = names::queued(owner, id);
-            let sent = async { self.context.publish_with_headers(subject, headers, id.as_str().to_string().into()).await?.await };
-            sent.await.map_err(fault)?;
+            let push = || async {
+                let text = id.as_str().to_string().into();
+                let publish = self.context.publish_with_headers(names::queued(owner, id), headers.clone(), text);
+                async { publish.await?.await }.await.map_err(fault)
+            };
+            asked(push).await?;
         }
         self.wake().await;
         Ok(())
@@ -81,7 +84,7 @@ impl Queue {
             max_ack_pending: -1,
             ..pull::Config::default()
         };
-        self.stream.create_consumer(config).await.map_err(fault)?;
+        asked(|| async { self.stream.create_consumer(config.clone()).await.map_err(fault) }).await?;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(token);
         Ok(())
     }
@@ -92,11 +95,15 @@ impl Queue {
     }
 
     async fn find(&self, owner: &str, id: &JobId) -> Result<Option<u64>, StoreError> {
-        match self.stream.get_last_raw_message_by_subject(&names::queued(owner, id)).await {
-            Ok(message) => Ok(Some(message.sequence)),
-            Err(e) if matches!(e.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(e) => Err(fault(e)),
-        }
+        let subject = names::queued(owner, id);
+        let last = || async {
+            match self.stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(message) => Ok(Some(message.sequence)),
+                Err(e) if matches!(e.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+                Err(e) => Err(fault(e)),
+            }
+        };
+        asked(last).await
     }
 
     /// Takes a job out that nobody is to do.
@@ -108,7 +115,7 @@ impl Queue {
     }
 
     async fn consumers(&self) -> Result<Vec<Info>, StoreError> {
-        self.stream.consumers().try_collect().await.map_err(fault)
+        asked(|| async { self.stream.consumers().try_collect().await.map_err(fault) }).await
     }
 
     /// Jobs that were given back or lost count as running until the next worker has them.
