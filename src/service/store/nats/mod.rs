@@ -236,7 +236,12 @@ impl Store for NatsStore {
     }
 
     async fn append(&self, claim: &Claim, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        patiently(PATIENCE, || self.claims.change(claim, |row| row.append(&events))).await?;
+        let before = std::sync::OnceLock::new();
+        let append = |row: &mut row::Row| {
+            // nobody else appends: more events than there were are these, stored by a try whose answer was lost
+            if row.last_event > *before.get_or_init(|| row.last_event) { Ok(()) } else { row.append(&events) }
+        };
+        patiently(PATIENCE, || self.claims.change(claim, append)).await?;
         Ok(())
     }
 
