@@ -26,7 +26,8 @@ pub const PARTS: [Part; 5] = [
 static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The parts of a job. Instead of `NAME` a part `NAME_digest` may name a file that was sent before.
-#[derive(utoipa::ToSchema)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = JobParts)]
 #[expect(dead_code, reason = "only described")]
 pub struct Parts {
     /// The model: ONNX, float or with QONNX annotations.
