@@ -17,6 +17,8 @@ base() {
     buildah add -q "$container" "$work/$1" / > /dev/null
     [ "$1" != hgq-build-base ] || {
         buildah add -q "$container" "$(rustc --print sysroot)" /usr/local/rust > /dev/null
+        # whom this machine trusts: the network may end TLS itself
+        buildah copy -q "$container" "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" /etc/ssl/certs/ca-certificates.crt > /dev/null
         buildah config --env PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
     }
     buildah commit -q "$container" "$1" > /dev/null
