@@ -5,13 +5,14 @@
 //! * `validation`: chosen on a tenth of the training data that was not trained on, then measured on the test data.
 //!
 //! ```sh
-//! cargo run --release --example fronts -- MODEL.onnx TRAIN.npz TEST.npz 700,1000,2000 [--seeds 3] [--config JSON] [--hgq2] [--random] \
-//!     [--unlabelled N] [--name NAME]
+//! cargo run --release --example fronts -- MODEL.onnx TRAIN.npz TEST.npz 700,1000,2000 [--seeds 3] [--first-seed 0] [--config JSON] \
+//!     [--chosen-on test|validation] [--hgq2] [--random] [--unlabelled N] [--name NAME]
 //! ```
 //!
-//! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by 255. `--hgq2` counts as HGQ2 does,
-//! `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the inputs of the first N training samples.
-//! One JSON line per run goes to stdout, the tables to stderr.
+//! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by 255. `--chosen-on` leaves the other half of the runs
+//! out, `--hgq2` counts as HGQ2 does, `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the inputs of the first N training samples.
+//! One JSON line per run goes to stdout, with the metric that each model was chosen by and its size in both counts; the tables go to
+//! stderr.
 
 use hgq_onnx::convert::metric::predicted;
 use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, run};
@@ -37,7 +38,9 @@ struct Settings {
     train: Split,
     test: Split,
     budgets: Vec<f64>,
-    seeds: u64,
+    seeds: std::ops::Range<u64>,
+    /// Which of the two runs: true is chosen on the test data.
+    chosen_on: Vec<bool>,
     config: serde_json::Map<String, Value>,
     count: &'static str,
     random: bool,
@@ -47,21 +50,26 @@ struct Settings {
 fn main() {
     let s = settings();
     let (mut test, mut validation) = (Vec::new(), Vec::new());
-    for seed in 0..s.seeds {
-        for on_test in [true, false] {
+    for seed in s.seeds.clone() {
+        for &on_test in &s.chosen_on {
             let started = std::time::Instant::now();
             let done = convert(&s, seed, on_test);
             let points = points(&s, &done, on_test);
-            let best = s.budgets.iter().map(|&b| within(&points, b, on_test)).collect::<Vec<f64>>();
+            let found: Vec<Option<&Point>> = s.budgets.iter().map(|&b| within(&points, b, on_test)).collect();
+            let best: Vec<f64> = found.iter().map(|p| p.map_or(0.0, |p| p.test)).collect();
             let chosen_on = if on_test { "test" } else { "validation" };
             let seconds = started.elapsed().as_secs_f64();
-            println!("{}", json!({"name": s.name, "seed": seed, "chosen_on": chosen_on, "seconds": seconds, "accuracy": best}));
+            println!(
+                "{}",
+                json!({"name": s.name, "seed": seed, "chosen_on": chosen_on, "seconds": seconds, "accuracy": best,
+                    "chosen": found, "timing": done.report["timing"]})
+            );
             if on_test { &mut test } else { &mut validation }.push(best);
         }
     }
     let line = |cells: Vec<String>| eprintln!("| {} |", cells.join(" | "));
     line(std::iter::once(s.name.clone()).chain(s.budgets.iter().map(|b| format!("{b}"))).collect());
-    for (name, rows) in [("test", &test), ("validation", &validation)] {
+    for (name, rows) in [("test", &test), ("validation", &validation)].into_iter().filter(|(_, rows)| !rows.is_empty()) {
         let median = |n: usize| {
             let mut column: Vec<f64> = rows.iter().map(|r| r[n]).collect();
             column.sort_by(f64::total_cmp);
@@ -78,6 +86,13 @@ fn settings() -> Settings {
         Some(args.drain(at..=at + values).nth(values).expect("a value"))
     };
     let seeds = flag("--seeds", 1).map_or(3, |v| v.parse().expect("a number of seeds"));
+    let first = flag("--first-seed", 1).map_or(0, |v| v.parse().expect("a seed"));
+    let chosen_on = match flag("--chosen-on", 1).as_deref() {
+        None => vec![true, false],
+        Some("test") => vec![true],
+        Some("validation") => vec![false],
+        Some(other) => panic!("--chosen-on test or validation, not {other}"),
+    };
     let config = flag("--config", 1).map_or_else(Default::default, |v| serde_json::from_str(&v).expect("a JSON object"));
     let name = flag("--name", 1);
     let count = if flag("--hgq2", 0).is_some() { "ebops_hgq2" } else { "ebops" };
@@ -90,7 +105,8 @@ fn settings() -> Settings {
         train: split(train, "train"),
         test: split(test, "test"),
         budgets: budgets.split(',').map(|b| b.parse().expect("a budget")).collect(),
-        seeds,
+        seeds: first..first + seeds,
+        chosen_on,
         config,
         count,
         random,
@@ -150,13 +166,20 @@ fn points(s: &Settings, done: &Artifacts, on_test: bool) -> Vec<Point> {
         let metric = number(p, "metric");
         let test = if on_test { metric } else { tested(s, done, p["number"].as_u64().expect("a number") as usize) };
         let within: Vec<f64> = p["chosen_within"].as_array().expect("budgets").iter().filter_map(Value::as_f64).collect();
-        Point { ebops: number(p, s.count), metric, within, test }
+        Point { ebops: number(p, s.count), v1: number(p, "ebops"), hgq2: number(p, "ebops_hgq2"), metric, within, test }
     };
     front.iter().map(point).collect()
 }
 
+#[derive(serde::Serialize)]
 struct Point {
+    /// In the count of the budgets.
+    #[serde(skip)]
     ebops: f64,
+    #[serde(rename = "ebops")]
+    v1: f64,
+    #[serde(rename = "ebops_hgq2")]
+    hgq2: f64,
     /// What it was chosen by.
     metric: f64,
     /// The budgets that the program chose it for.
@@ -173,14 +196,13 @@ fn tested(s: &Settings, done: &Artifacts, number: usize) -> f64 {
     rows.zip(&s.test.y).filter(|(row, y)| predicted(row) as i64 == **y).count() as f64 / s.test.y.len() as f64
 }
 
-/// Test accuracy of the best member within a budget, or of the one that the program chose; 0 if there is none.
-fn within(points: &[Point], budget: f64, on_test: bool) -> f64 {
+/// The best member within a budget, or the one that the program chose.
+fn within(points: &[Point], budget: f64, on_test: bool) -> Option<&Point> {
     let best = points.iter().filter(|p| p.ebops <= budget).max_by(|a, b| a.metric.total_cmp(&b.metric));
     let largest = |p: &Point| p.within.iter().copied().fold(0.0, f64::max);
     let chosen =
         points.iter().filter(|p| !p.within.is_empty() && p.ebops <= budget).max_by(|a, b| largest(a).total_cmp(&largest(b)));
-    let found = if on_test { best } else { chosen.or(best) };
-    found.map_or(0.0, |p| p.test)
+    if on_test { best } else { chosen.or(best) }
 }
 
 /// The model with Glorot-uniform weights and biases of 0.

@@ -9,7 +9,7 @@ use crate::train::polish::{Polishing, Room, polish};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For a budget, a model of the next larger one is polished down to it, too, if that is at most this multiple.
-const DESCENT: f64 = 3.0;
+const DESCENT: f64 = 4.0;
 /// Passes over a model until it is within its budget again, at most.
 const PASSES: usize = 4;
 /// Members of the front that are polished where no budgets say which, at most.
@@ -32,10 +32,11 @@ pub fn polish_front(
     how: &Polishing,
     cancel: &AtomicBool,
 ) -> Result<(), Error> {
+    let error = |metric: f64| judge.kind.standard_error(metric, judge.validation.samples);
     let all: Vec<Starts> = match goal {
         Goal::Budgets(budgets) => {
             let wanted = (0..budgets.len()).rev().filter(|&n| only.is_none_or(|only| budgets[n] == only));
-            wanted.map(|n| at_budget(front, budgets, n)).collect()
+            wanted.map(|n| at_budget(front, budgets, n, error)).collect()
         }
         Goal::Metric { floor, .. } => {
             let near = front.steps().into_iter().filter(|&n| front.points()[n].score.metric >= floor - GAIN).take(MOST);
@@ -61,11 +62,13 @@ pub fn polish_front(
     Ok(())
 }
 
-/// The best within budget `n` and, if it is near, within the next larger one.
-fn at_budget(front: &Front<Model>, budgets: &[f64], n: usize) -> Starts {
+/// What would be chosen within the next larger budget, if it is near, and within budget `n`, and the most accurate one there, which need
+/// not be settled; `error`: of a metric.
+fn at_budget(front: &Front<Model>, budgets: &[f64], n: usize, error: impl Fn(f64) -> f64) -> Starts {
     let larger = n.checked_sub(1).map(|l| budgets[l]).filter(|&l| l <= DESCENT * budgets[n]);
-    let mut found: Vec<usize> =
-        [larger, Some(budgets[n])].into_iter().flatten().filter_map(|b| front.best_within(b, |_| 0.0)).collect();
+    let most_accurate = front.best_within(budgets[n], |_| 0.0);
+    let chosen = [larger, Some(budgets[n])].into_iter().flatten().filter_map(|b| front.best_within(b, &error));
+    let mut found: Vec<usize> = chosen.chain(most_accurate).collect();
     found.dedup();
     (budgets[n], found.into_iter().map(|p| front.points()[p].clone()).collect())
 }
@@ -85,10 +88,11 @@ fn down_to(
 ) -> Result<(), Error> {
     let Point { epoch, score, payload: mut model } = start;
     let Ok(mut exactly) = judge.judge(&model) else { return Ok(()) };
+    let mut aim = budget;
     for pass in 0..PASSES {
         let Ok(bounds) = interval::bounds(&exactly.full) else { break };
         // new weights may widen what is behind them; the way back must not do so again
-        let room = Room { ebops: exactly.score.ebops as f64, budget, grows: pass == 0 };
+        let room = Room { ebops: exactly.score.ebops as f64, budget: aim, grows: pass == 0 };
         let polished = polish(&model, &exactly.full, &bounds, how, room, cancel);
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
@@ -99,9 +103,40 @@ fn down_to(
         let Ok(found) = judge.judged(&model, score.settled) else { break };
         exactly = found;
         front.insert(Point { epoch, score: exactly.score, payload: model.clone() });
-        if exactly.score.ebops as f64 <= budget {
+        let beyond = exactly.score.ebops as f64 - budget;
+        if beyond <= 0.0 {
             break;
         }
+        // formats that follow the new ranges may cost as much again behind the next pass
+        aim -= beyond;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::pareto::Score;
+
+    #[test]
+    fn what_would_be_chosen_is_polished_and_the_most_accurate() {
+        let model = Model { name: String::new(), values: vec![], nodes: vec![], inputs: vec![], outputs: vec![] };
+        let mut front = Front::default();
+        let mut add = |ebops: u64, metric: f64, loss_of_all: f64| {
+            let settled = loss_of_all.is_finite();
+            let score = Score { ebops, metric, loss: 1.0 - metric, settled, loss_of_all, ..Score::WORST };
+            assert!(front.insert(Point { epoch: 1, score, payload: model.clone() }));
+        };
+        add(90, 0.90, 0.3);
+        add(95, 0.91, f64::INFINITY);
+        add(350, 0.95, 0.2);
+        let starts = |budgets: &[f64]| {
+            let (budget, starts) = at_budget(&front, budgets, budgets.len() - 1, |_| 0.02);
+            (budget, starts.iter().map(|p| p.score.ebops).collect::<Vec<u64>>())
+        };
+        assert_eq!(starts(&[400.0, 100.0]), (100.0, vec![350, 90, 95]));
+        // too far above
+        assert_eq!(starts(&[401.0, 100.0]), (100.0, vec![90, 95]));
+        assert_eq!(starts(&[400.0]), (400.0, vec![350]));
+    }
 }

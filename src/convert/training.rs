@@ -158,8 +158,14 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         FitError::Score(e) => Error::Internal(e),
     })?;
     if config.polish && config.optimize.weights {
-        let how =
-            Polishing { set: &set, rows: &order, input_widths: &widths, loss: &options.loss, layers: &options.engine.layers };
+        let how = Polishing {
+            set: &set,
+            rows: &order,
+            epochs: config.epochs,
+            input_widths: &widths,
+            loss: &options.loss,
+            layers: &options.engine.layers,
+        };
         polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, cancel)?;
     }
     Ok(fitted)

@@ -151,18 +151,24 @@ impl From<Error> for Problem {
     }
 }
 
+impl From<&StoreError> for Document {
+    /// Without the error's text, which may name folders of this machine.
+    fn from(error: &StoreError) -> Document {
+        match error {
+            StoreError::Full => Document::new(503, "storage_full", "the service has no room to store anything: try again later"),
+            StoreError::Unavailable(_) | StoreError::Lost => {
+                Document::new(503, "storage_unavailable", "the store of the service cannot be used now: try again later")
+            }
+            StoreError::Internal(_) => Document::internal(),
+        }
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        let unavailable = |code, text: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, text).retry_after(RETRY_AFTER);
-        // its text may name folders of this machine: it goes to the log alone
         tracing::error!(%error, "store");
-        match error {
-            StoreError::Full => unavailable("storage_full", "the service has no room to store anything: try again later"),
-            StoreError::Unavailable(_) | StoreError::Lost => {
-                unavailable("storage_unavailable", "the store of the service cannot be used now: try again later")
-            }
-            StoreError::Internal(_) => Problem::internal(),
-        }
+        let problem = Problem::from(Document::from(&error));
+        if problem.document.status == 503 { problem.retry_after(RETRY_AFTER) } else { problem }
     }
 }
 

@@ -4,9 +4,9 @@ use super::TraceError;
 use crate::quant::bias;
 use crate::quant::kif::{Kif, exp2i, floor_log2, rhe};
 use crate::quant::model::{
-    BiasBits, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer,
+    BiasBits, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer, fractional_bits,
 };
-use crate::quant::{Overflow, Rounding, SaturatingDense};
+use crate::quant::{Groups, Overflow, Rounding, SaturatingDense};
 
 /// The exact model with `formats[node]` for every quantizer node.
 ///
@@ -61,29 +61,24 @@ fn saturating(node: &str, s: &SaturatingDense) -> Result<FixedDense, TraceError>
 
 fn dense(model: &Model, index: usize, d: &QDense) -> Result<FixedDense, TraceError> {
     let node = &model.nodes[index].name;
-    let mut weight = Vec::with_capacity(d.weight.len());
-    let mut weight_bits = Vec::with_capacity(d.weight.len());
-    for (e, &w) in d.weight.iter().enumerate() {
-        let f = rhe(d.weight_f[d.weight_groups.of(e)]);
-        let q = round_to(w as f64, f, Rounding::HalfUp);
-        weight_bits.push(match &d.declared {
-            Some(declared) => width(declared.weight[e]),
-            None => surrogate_width(q, f),
-        });
-        weight.push(q);
-    }
-    let (bias, bias_f): (Vec<f64>, Vec<i32>) = match &d.bias_bits {
-        BiasBits::Own(f) => (d.bias.iter().zip(f).map(|(&b, &f)| round_to(b as f64, f, Rounding::HalfUp)).collect(), f.clone()),
+    let round = |(e, &w): (usize, &f32)| round_to(w as f64, rhe(d.weight_f[d.weight_groups.of(e)]), Rounding::HalfUp);
+    let weight: Vec<f64> = d.weight.iter().enumerate().map(round).collect();
+    let weight_bits = match &d.declared {
+        Some(declared) => declared.weight.iter().map(|&k| width(k)).collect(),
+        None => tight_widths(&weight, &d.weight_groups),
+    };
+    let bias: Vec<f64> = match &d.bias_bits {
+        BiasBits::Own(f) => d.bias.iter().zip(f).map(|(&b, &f)| round_to(b as f64, f, Rounding::HalfUp)).collect(),
         BiasBits::Activation => {
             let quantizer = bias::quantizer(model, index)
                 .ok_or_else(|| fault(node, "its bias takes its bits from a quantizer behind the layer, and there is none"))?;
             let f = bias::grid(quantizer, d.outputs);
-            (d.bias.iter().zip(&f).map(|(&b, &f)| round_to(b as f64, f, quantizer.rounding)).collect(), f)
+            d.bias.iter().zip(&f).map(|(&b, &f)| round_to(b as f64, f, quantizer.rounding)).collect()
         }
     };
     let bias_bits = match &d.declared {
         Some(declared) => declared.bias.iter().map(|&k| width(k)).collect(),
-        None => bias.iter().zip(&bias_f).map(|(&b, &f)| surrogate_width(b, f)).collect(),
+        None => tight_widths(&bias, &Groups::elementwise(bias.len())),
     };
     fixed(node, d, Constants { values: weight, bits: weight_bits }, Constants { values: bias, bits: bias_bits })
 }
@@ -115,7 +110,32 @@ fn width(k: Kif) -> u16 {
     (k.integer + k.fractional).clamp(0, u16::MAX as i32) as u16
 }
 
-/// `⌊log2|q|⌋ + 1 + f`, the width HGQ2 gives a trained value.
-fn surrogate_width(q: f64, f: i32) -> u16 {
-    if q == 0.0 { 0 } else { (floor_log2(q.abs()) + 1 + f).clamp(0, u16::MAX as i32) as u16 }
+/// `⌊log2|q|⌋ + 1 + f`, the width HGQ2 gives a value, with the coarsest `f` that holds all values of its group: trailing zeros are not
+/// emitted either.
+fn tight_widths(values: &[f64], groups: &Groups) -> Vec<u16> {
+    let mut finest = vec![i32::MIN; groups.count()];
+    for (e, &q) in values.iter().enumerate().filter(|(_, q)| **q != 0.0) {
+        let f = &mut finest[groups.of(e)];
+        *f = (*f).max(fractional_bits(q));
+    }
+    let width = |(e, &q): (usize, &f64)| {
+        if q == 0.0 { 0 } else { (floor_log2(q.abs()) + 1 + finest[groups.of(e)]).clamp(0, u16::MAX as i32) as u16 }
+    };
+    values.iter().enumerate().map(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::Granularity;
+
+    #[test]
+    fn widths_leave_trailing_zeros_out() {
+        // 0.75 = 11b·2^-2, 4 = 1b·2^2, 2.25 = 1001b·2^-2
+        let values = [0.75, 0.0, 4.0, -2.25];
+        assert_eq!(tight_widths(&values, &Groups::elementwise(4)), [2, 0, 1, 4]);
+        // columns {0.75, 4} and {0, −2.25}, of two fractional bits each
+        assert_eq!(tight_widths(&values, &Groups::new(Granularity::Channel, &[2, 2])), [2, 0, 5, 4]);
+        assert_eq!(tight_widths(&[4.0, 8.0], &Groups::new(Granularity::Tensor, &[2])), [1, 2]);
+    }
 }

@@ -19,6 +19,11 @@ pub fn config(seed: u64) -> String {
 
 /// What the command line writes for it.
 pub fn expected(seed: u64) -> Vec<u8> {
+    expected_of(&config(seed))
+}
+
+/// What the command line writes for a configuration.
+pub fn expected_of(config: &str) -> Vec<u8> {
     let read = |name: &str| std::fs::read(digits(name)).unwrap();
     let data = |name: &str| DataFile { name: name.into(), bytes: read(name) };
     let job = Job {
@@ -26,16 +31,21 @@ pub fn expected(seed: u64) -> Vec<u8> {
         calibration: data("calibration.npz"),
         train: Some(data("train.npz")),
         validation: None,
-        config: JobConfig::from_json(config(seed).as_bytes()).unwrap(),
+        config: JobConfig::from_json(config.as_bytes()).unwrap(),
     };
     run(&job, &mut |_| {}, &AtomicBool::new(false)).unwrap().proxy
 }
 
 /// Sends the job of `seed` until it is taken; returns its path.
 pub fn submit(url: &str, seed: u64) -> String {
+    submit_as(url, &format!("seed-{seed}"), &config(seed))
+}
+
+/// Sends a job under a key until it is taken; returns its path.
+pub fn submit_as(url: &str, key: &str, config: &str) -> String {
     let part = |name: &str, file: &str| format!("{name}=@{}", digits(file).display());
-    let key = format!("Idempotency-Key: seed-{seed}");
-    let (config, jobs) = (format!("config={}", config(seed)), format!("{url}/v1/jobs"));
+    let key = format!("Idempotency-Key: {key}");
+    let (config, jobs) = (format!("config={config}"), format!("{url}/v1/jobs"));
     loop {
         let answer = curl(&[
             "-H",

@@ -1,6 +1,6 @@
 //! Many jobs of many clients: none lost, none done twice, all with the command line's bytes, also where the service is killed again and again.
 
-use super::client::{by_many, ended, expected, get, submit};
+use super::client::{by_many, ended, expected, expected_of, get, submit, submit_as};
 use super::server::Server;
 use serde_json::Value;
 use std::path::Path;
@@ -89,6 +89,37 @@ fn jobs_survive_kills() {
             std::thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(files_in(&data.path().join(folder)), Vec::<String>::new(), "{folder}");
+    }
+}
+
+/// Killed or stopped in the middle of its training, a job goes on from its checkpoint and ends as if nothing had happened.
+#[test]
+fn a_job_goes_on_from_its_checkpoint() {
+    let config = "{\"epochs\": 600, \"polish\": false, \"threads\": 1, \"target_ebops\": 5000, \"checkpoint_epochs\": 20}";
+    let expected = expected_of(config);
+    for killed in [true, false] {
+        let data = tempfile::tempdir().unwrap();
+        let mut server = Server::start_at("127.0.0.1:0", data.path(), &["--grace", "0"]);
+        let path = submit_as(&server.url, "k", config);
+        let epoch = || {
+            let job: Value = serde_json::from_slice(&get(&server.url, &path)).unwrap();
+            assert_eq!(job["outcome"], Value::Null, "{job}");
+            job["progress"]["epoch"].as_u64().unwrap_or(0)
+        };
+        while epoch() < 100 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if killed {
+            server.kill();
+        } else {
+            assert_eq!(server.stop(), Some(0));
+        }
+        let server = Server::start_at("127.0.0.1:0", data.path(), &[]);
+        let job = ended(&server.url, &path);
+        assert_eq!((job["state"].as_str(), job["attempts"].as_u64()), (Some("succeeded"), Some(2)), "{job}");
+        assert!(get(&server.url, &format!("{path}/artifacts/proxy.onnx")) == expected, "killed: {killed}: other bytes");
+        let events = String::from_utf8(get(&server.url, &format!("{path}/events"))).unwrap();
+        assert!(events.contains("\"code\":\"resumed\""), "killed: {killed}: it began anew");
     }
 }
 

@@ -63,11 +63,16 @@ pub(super) fn quantize(q: &FixedQuantizer, format: Kif, x: &[f64], to: &mut [f64
         }
         return;
     }
-    // bounds are integers and rounding is monotonic, so it may come behind the clamp; without calls the loops are vectorised
+    // bounds are integers and rounding is monotonic, so it may come behind the clamp; without calls and panics the loops are vectorised
+    // comparisons as the processor has them: those of f64 treat what is no number, too
+    let within = move |v: f64| {
+        let v = if v > lo { v } else { lo };
+        if v < hi { v } else { hi }
+    };
     match q.rounding {
-        Rounding::HalfUp => each(x, to, |v| down * floor((v * up).clamp(lo, hi) + 0.5)),
-        Rounding::Floor => each(x, to, |v| down * floor((v * up).clamp(lo, hi))),
-        other => each(x, to, |v| down * other.apply((v * up).clamp(lo, hi))),
+        Rounding::HalfUp => each(x, to, move |v| down * floor(within(v * up) + 0.5)),
+        Rounding::Floor => each(x, to, move |v| down * floor(within(v * up))),
+        other => each(x, to, move |v| down * other.apply(within(v * up))),
     }
 }
 

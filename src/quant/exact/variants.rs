@@ -1,11 +1,12 @@
 //! A model and its variants: the same exact evaluation where single weights or biases differ, of only what they change. Values of all
-//! samples are kept, `[element][sample]`; a change runs through the network as a list of changed elements and ends where a cast absorbs
-//! it. For searches that try thousands of small changes.
+//! samples are kept, in blocks whose columns stay in the cache, `[element][sample]`; a change runs through the network as a list of changed
+//! elements and ends where a cast absorbs it. For searches that try thousands of small changes.
 
 use super::column;
 use super::program::{Program, programs};
 use crate::graph::ValueId;
 use crate::quant::model::{FixedModel, FixedOp};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// One weight or bias of a dense layer that gets another value.
@@ -23,11 +24,28 @@ pub enum Parameter {
     Bias(usize),
 }
 
-/// Elements of a value that differ, each over all samples.
+/// Samples of a block, at most.
+const BLOCK: usize = 1024;
+
+/// Elements of a value that differ, each over the samples of a block.
 type Changed = BTreeMap<usize, Vec<f64>>;
 
 /// Where each element of an operand goes: elements of the result, and the weight in between if the node is a layer.
 type Readers = Vec<Vec<(u32, u32)>>;
+
+/// The values of some samples.
+struct Block {
+    samples: usize,
+    /// By value.
+    values: Vec<Vec<f64>>,
+}
+
+impl Block {
+    /// Element `e` of `value` over the samples.
+    fn column(&self, value: ValueId, e: usize) -> &[f64] {
+        &self.values[value][e * self.samples..][..self.samples]
+    }
+}
 
 /// See the module.
 pub struct Variants<'a> {
@@ -36,9 +54,8 @@ pub struct Variants<'a> {
     /// Weights and biases of dense layers, by node.
     weights: Vec<Vec<f64>>,
     biases: Vec<Vec<f64>>,
-    /// Values of all samples, by value.
-    values: Vec<Vec<f64>>,
-    samples: usize,
+    /// In the order of the samples.
+    blocks: Vec<Block>,
     /// By node and operand.
     readers: Vec<Vec<Readers>>,
 }
@@ -54,13 +71,18 @@ impl<'a> Variants<'a> {
         };
         let weights = dense(&|d| (0..d.weight.ints.len()).map(|e| d.weight.value(e)).collect());
         let biases = dense(&|d| (0..d.bias.ints.len()).map(|e| d.bias.value(e)).collect());
-        let mut values = vec![Vec::new(); model.values.len()];
-        for (x, &id) in inputs.iter().zip(&model.inputs) {
-            let len = model.len_of(id);
-            values[id] = (0..len).flat_map(|e| (0..samples).map(move |s| f64::from(x[s * len + e]))).collect();
-        }
+        let block = |first: usize| {
+            let rows = first..samples.min(first + BLOCK);
+            let mut values = vec![Vec::new(); model.values.len()];
+            for (x, &id) in inputs.iter().zip(&model.inputs) {
+                let len = model.len_of(id);
+                values[id] = (0..len).flat_map(|e| rows.clone().map(move |s| f64::from(x[s * len + e]))).collect();
+            }
+            Block { samples: rows.len(), values }
+        };
+        let blocks = (0..samples).step_by(BLOCK).map(block).collect();
         let readers = (0..model.nodes.len()).map(|n| readers(model, n, &programs[n])).collect();
-        let mut variants = Variants { model, programs, weights, biases, values, samples, readers };
+        let mut variants = Variants { model, programs, weights, biases, blocks, readers };
         variants.evaluate();
         variants
     }
@@ -73,9 +95,14 @@ impl<'a> Variants<'a> {
         }
     }
 
-    /// Element `e` of `value` over all samples.
-    pub fn column(&self, value: ValueId, e: usize) -> &[f64] {
-        &self.values[value][e * self.samples..][..self.samples]
+    /// Samples of each block, in order.
+    pub fn blocks(&self) -> impl Iterator<Item = usize> {
+        self.blocks.iter().map(|b| b.samples)
+    }
+
+    /// Element `e` of `value` over the samples of a block.
+    pub fn column(&self, block: usize, value: ValueId, e: usize) -> &[f64] {
+        self.blocks[block].column(value, e)
     }
 
     /// Takes changes over.
@@ -90,25 +117,26 @@ impl<'a> Variants<'a> {
         self.evaluate();
     }
 
-    /// Elements of the model's outputs that `change` changes, by output.
-    pub fn outputs_with(&self, change: &Change) -> Vec<Changed> {
+    /// Elements of the model's outputs that `change` changes in a block, by output.
+    pub fn outputs_with(&self, block: usize, change: &Change) -> Vec<Changed> {
+        let block = &self.blocks[block];
         let mut changed: Vec<Changed> = vec![Changed::new(); self.model.values.len()];
-        changed[self.model.nodes[change.node].output] = self.changed_by(change);
+        changed[self.model.nodes[change.node].output] = self.changed_by(block, change);
         for n in change.node + 1..self.model.nodes.len() {
             let node = &self.model.nodes[n];
             if node.inputs.iter().all(|&v| changed[v].is_empty()) {
                 continue;
             }
             let result = match (&self.programs[n], &node.op) {
-                (Program::Layer(_), _) => self.products(n, &changed[node.inputs[0]]),
-                _ => self.recomputed(n, &changed),
+                (Program::Layer(_), _) => self.products(block, n, &changed[node.inputs[0]]),
+                _ => self.recomputed(block, n, &changed),
             };
             changed[node.output] = result;
         }
         self.model.outputs.iter().map(|&v| std::mem::take(&mut changed[v])).collect()
     }
 
-    fn changed_by(&self, change: &Change) -> Changed {
+    fn changed_by(&self, block: &Block, change: &Change) -> Changed {
         let mut result = Changed::new();
         let Program::Layer(layer) = &self.programs[change.node] else { return result };
         let (input, output) = (self.model.nodes[change.node].inputs[0], self.model.nodes[change.node].output);
@@ -123,10 +151,10 @@ impl<'a> Variants<'a> {
                 },
             };
             let at = p * outputs + o;
-            let mut column = self.column(output, at).to_vec();
+            let mut column = block.column(output, at).to_vec();
             match x {
                 None => column.iter_mut().for_each(|v| *v += step),
-                Some(x) => column.iter_mut().zip(self.column(input, x)).for_each(|(v, x)| *v += step * x),
+                Some(x) => column.iter_mut().zip(block.column(input, x)).for_each(|(v, x)| *v += step * x),
             }
             result.insert(at, column);
         }
@@ -134,16 +162,16 @@ impl<'a> Variants<'a> {
     }
 
     /// What a layer makes of changed inputs.
-    fn products(&self, n: usize, changed: &Changed) -> Changed {
+    fn products(&self, block: &Block, n: usize, changed: &Changed) -> Changed {
         let node = &self.model.nodes[n];
         let mut result = Changed::new();
         for (&e, new) in changed {
-            let old = self.column(node.inputs[0], e);
+            let old = block.column(node.inputs[0], e);
             for &(at, weight) in &self.readers[n][0][e] {
                 let w = self.weights[n][weight as usize];
                 if w != 0.0 {
                     let at = at as usize;
-                    let column = result.entry(at).or_insert_with(|| self.column(node.output, at).to_vec());
+                    let column = result.entry(at).or_insert_with(|| block.column(node.output, at).to_vec());
                     column.iter_mut().zip(new.iter().zip(old)).for_each(|(v, (a, b))| *v += w * (a - b));
                 }
             }
@@ -152,7 +180,7 @@ impl<'a> Variants<'a> {
     }
 
     /// What another node makes of changed inputs.
-    fn recomputed(&self, n: usize, changed: &[Changed]) -> Changed {
+    fn recomputed(&self, block: &Block, n: usize, changed: &[Changed]) -> Changed {
         let node = &self.model.nodes[n];
         let mut result = Changed::new();
         for (operand, &v) in node.inputs.iter().enumerate() {
@@ -162,11 +190,11 @@ impl<'a> Variants<'a> {
                 }
             }
         }
-        let of = |v: ValueId, e: usize| changed[v].get(&e).map_or_else(|| self.column(v, e), Vec::as_slice);
+        let of = |v: ValueId, e: usize| changed[v].get(&e).map_or_else(|| block.column(v, e), Vec::as_slice);
         result.retain(|&at, column| {
-            column.resize(self.samples, 0.0);
+            column.resize(block.samples, 0.0);
             self.element(n, at, &of, column);
-            column[..] != *self.column(node.output, at)
+            column[..] != *block.column(node.output, at)
         });
         result
     }
@@ -192,28 +220,34 @@ impl<'a> Variants<'a> {
 
     /// All values anew.
     fn evaluate(&mut self) {
+        let mut blocks = std::mem::take(&mut self.blocks);
+        blocks.par_iter_mut().for_each(|block| self.evaluate_block(block));
+        self.blocks = blocks;
+    }
+
+    fn evaluate_block(&self, block: &mut Block) {
         for n in 0..self.model.nodes.len() {
             let output = self.model.nodes[n].output;
-            let mut out = vec![0.0; self.model.len_of(output) * self.samples];
+            let mut out = vec![0.0; self.model.len_of(output) * block.samples];
             if let Program::Layer(layer) = &self.programs[n] {
                 let (outputs, input) = (layer.bias.len().max(1), self.model.nodes[n].inputs[0]);
-                for (at, to) in out.chunks_exact_mut(self.samples.max(1)).enumerate() {
+                for (at, to) in out.chunks_exact_mut(block.samples.max(1)).enumerate() {
                     let (p, o) = (at / outputs, at % outputs);
                     to.fill(self.biases[n][o]);
                     for k in 0..layer.taps.patch {
                         let w = self.weights[n][k * outputs + o];
                         if let Some(e) = layer.taps.element(p, k, o).filter(|_| w != 0.0) {
-                            to.iter_mut().zip(self.column(input, e)).for_each(|(to, x)| *to += w * x);
+                            to.iter_mut().zip(block.column(input, e)).for_each(|(to, x)| *to += w * x);
                         }
                     }
                 }
             } else {
-                let of = |v: ValueId, e: usize| self.column(v, e);
-                for (at, to) in out.chunks_exact_mut(self.samples.max(1)).enumerate() {
+                let of = |v: ValueId, e: usize| block.column(v, e);
+                for (at, to) in out.chunks_exact_mut(block.samples.max(1)).enumerate() {
                     self.element(n, at, &of, to);
                 }
             }
-            self.values[output] = out;
+            block.values[output] = out;
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::service::jobs::submit::{check_room, submit};
 use crate::service::limits::PAGE;
 use crate::service::problem::{Document, Problem};
 use crate::service::upload::{Kind, Part, Received, read};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
@@ -25,7 +26,8 @@ pub const PARTS: [Part; 5] = [
 static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The parts of a job. Instead of `NAME` a part `NAME_digest` may name a file that was sent before.
-#[derive(utoipa::ToSchema)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = JobParts)]
 #[expect(dead_code, reason = "only described")]
 pub struct Parts {
     /// The model: ONNX, float or with QONNX annotations.
@@ -115,7 +117,11 @@ pub struct Jobs {
         (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<App>, Extension(owner): Extension<Owner>, page: Page_) -> Result<Json<Jobs>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Jobs>, Problem> {
     let Query(page) = page.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
     let limit = page.limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
@@ -133,5 +139,3 @@ pub async fn list(State(app): State<App>, Extension(owner): Extension<Owner>, pa
     let next = found.last().filter(|_| found.len() == limit).map(|last| format!("/v1/jobs?before={}&limit={limit}", last.id));
     Ok(Json(Jobs { jobs: found.iter().map(Job::from).collect(), next }))
 }
-
-type Page_ = Result<Query<Page>, axum::extract::rejection::QueryRejection>;

@@ -25,20 +25,12 @@ const PARTS: [Part; 6] = {
 };
 
 /// The parts of a sweep: those of a job, and the values that differ.
-#[derive(utoipa::ToSchema)]
+#[derive(serde::Deserialize, utoipa::ToSchema)]
 #[schema(as = SweepParts)]
 #[expect(dead_code, reason = "only described")]
 pub struct Parts {
-    #[schema(format = Binary, content_media_type = "application/octet-stream")]
-    model: Option<Vec<u8>>,
-    #[schema(format = Binary, content_media_type = "application/octet-stream")]
-    calibration: Option<Vec<u8>>,
-    #[schema(format = Binary, content_media_type = "application/octet-stream")]
-    train: Option<Vec<u8>>,
-    #[schema(format = Binary, content_media_type = "application/octet-stream")]
-    validation: Option<Vec<u8>>,
-    #[schema(value_type = Option<Object>)]
-    config: Option<String>,
+    #[serde(flatten)]
+    job: jobs::Parts,
     /// Fields of the configuration with lists of values, as JSON: `{"seed": [0, 1, 2], "target_ebops": [1000, 2000]}`. Every combination is a
     /// job.
     #[schema(value_type = Object)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 /// Time in which events are gathered before they are stored.
 const GATHERING: Duration = Duration::from_millis(100);
@@ -16,13 +17,18 @@ const BATCH: usize = 1000;
 pub fn store_events(store: Arc<dyn Store>, claim: Claim) -> (mpsc::UnboundedSender<NewEvent>, JoinHandle<()>) {
     let (send, mut receive) = mpsc::unbounded_channel();
     let task = tokio::spawn(async move {
-        let mut batch = Vec::new();
-        while receive.recv_many(&mut batch, BATCH).await > 0 {
+        while let Some(first) = receive.recv().await {
+            let mut batch = vec![first];
+            let until = Instant::now() + GATHERING;
+            while batch.len() < BATCH
+                && let Ok(Some(next)) = timeout_at(until, receive.recv()).await
+            {
+                batch.push(next);
+            }
             // an event that cannot be stored is no reason to end a job
-            if let Err(error) = store.append(&claim, std::mem::take(&mut batch)).await {
+            if let Err(error) = store.append(&claim, batch).await {
                 tracing::warn!(job = %claim.id, %error, "events were not stored");
             }
-            tokio::time::sleep(GATHERING).await;
         }
     });
     (send, task)

@@ -69,7 +69,7 @@ pub async fn submit(
 /// Queues a job for every combination of a sweep.
 ///
 /// # Errors
-/// As [`submit`]; then none of the jobs goes on.
+/// As [`submit`]; then none of the jobs that this request has queued goes on.
 pub async fn sweep(
     store: &dyn Store,
     limits: &Limits,
@@ -100,10 +100,10 @@ pub async fn sweep(
             most: most(limits),
         };
         match put(store, job).await {
-            Ok((record, _)) => {
+            Ok((record, replayed)) => {
                 // the sweep of an earlier request goes on under its name
                 id = record.sweep.clone().unwrap_or(id);
-                queued.push(record);
+                queued.extend((!replayed).then_some(record));
             }
             Err(problem) => {
                 for record in &queued {

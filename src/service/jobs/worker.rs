@@ -120,14 +120,17 @@ impl Worker {
         self.finish(claim, state, outcome, made).await;
     }
 
-    /// A store without room gets the failure, which needs none; one that cannot be used gets the job back as soon as it can.
+    /// A store without room, or that refuses, gets the failure, which needs none; one that cannot be used gets the job back as soon as it can.
     async fn finish(&self, claim: &Claim, state: State, outcome: Outcome, made: Vec<(String, Staged)>) {
         let mut result = self.store.finish(claim, state, outcome, made).await;
-        if let Err(StoreError::Full) = result {
-            tracing::error!(job = %claim.id, "no room for what the job made");
-            let text = "the service had no room for what the job made: send it again later";
-            let full = failed(Document::new(503, "storage_full", text));
-            result = self.store.finish(claim, State::Failed, full, Vec::new()).await;
+        let refused = match &result {
+            Err(StoreError::Full) => Some(Document::from(&StoreError::Full)),
+            Err(StoreError::Internal(_)) => Some(Document::internal()),
+            _ => None,
+        };
+        if let Some(document) = refused {
+            tracing::error!(job = %claim.id, code = document.code(), "what the job made was not stored");
+            result = self.store.finish(claim, State::Failed, failed(document), Vec::new()).await;
         }
         while let Err(error) = result {
             if matches!(error, StoreError::Lost) {
@@ -169,12 +172,7 @@ impl From<Error> for Ended {
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Ended {
         tracing::error!(%error, "store");
-        let text = match error {
-            StoreError::Full => "the service had no room for what the job made: send it again later",
-            _ => "the store of the service could not be used: send the job again later",
-        };
-        let code = if matches!(error, StoreError::Full) { "storage_full" } else { "storage_unavailable" };
-        Ended::Failed(Document::new(503, code, text))
+        Ended::Failed(Document::from(&error))
     }
 }
 

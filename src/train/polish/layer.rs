@@ -11,8 +11,11 @@ use crate::train::topology::Topology;
 
 /// Finest grid of a weight (spec A1.1).
 const MAX_F: i32 = 23;
-/// Numbers computed per round, at most: seconds on a small machine. Larger models are polished on fewer samples …
-const WORK: f64 = 1e9;
+/// Numbers computed per round, at most: seconds on a small machine; twice as many behind a long training. Larger models are polished on
+/// fewer samples …
+const WORK: (f64, f64) = (1e9, 2e9);
+/// Share of the training's products that a round may compute between these.
+const SHARE: f64 = 1.0 / 16.0;
 /// … but not on less than this: what a few samples like is chance.
 const LEAST_SAMPLES: usize = 1000;
 /// Numbers held at a time (values of all samples): 512 MiB.
@@ -85,8 +88,8 @@ fn bias_f(model: &Model, topology: &Topology, node: usize, layer: &QDense) -> Ve
     }
 }
 
-/// How many samples the search can use.
-pub fn affordable(fixed: &FixedModel, layers: &[Layer], samples: usize) -> Option<usize> {
+/// How many samples the search can use; `trained`: samples that the training saw in all its epochs.
+pub fn affordable(fixed: &FixedModel, layers: &[Layer], samples: usize, trained: f64) -> Option<usize> {
     let values: usize = (0..fixed.values.len()).map(|v| fixed.len_of(v)).sum();
     let positions = |d: &FixedDense| d.window.as_ref().map_or(1, |w| w.positions());
     let products: usize = layers.iter().map(|l| positions(l.dense) * l.dense.inputs * l.dense.outputs).sum();
@@ -97,6 +100,7 @@ pub fn affordable(fixed: &FixedModel, layers: &[Layer], samples: usize) -> Optio
     let behind = |node: usize| fixed.nodes[node..].iter().map(|n| fixed.len_of(n.output)).sum::<usize>();
     let moves = |l: &Layer| 5.0 * l.dense.weight.ints.iter().filter(|&&w| w != 0).count() as f64;
     let work: f64 = layers.iter().map(|l| moves(l) * (positions(l.dense) + behind(l.node)) as f64).sum();
-    let affordable = ((WORK / work.max(1.0)) as usize).min(MAX_VALUES / values).min(samples);
+    let most = (SHARE * trained * products as f64).clamp(WORK.0, WORK.1);
+    let affordable = ((most / work.max(1.0)) as usize).min(MAX_VALUES / values).min(samples);
     (affordable >= LEAST_SAMPLES.min(samples) && affordable > 0).then_some(affordable)
 }

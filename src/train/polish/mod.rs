@@ -47,6 +47,8 @@ pub struct Polishing<'a> {
     pub set: &'a TrainSet<'a>,
     /// Training rows, in an order that a share of them may be taken from.
     pub rows: &'a [u32],
+    /// Of the training before it.
+    pub epochs: usize,
     /// Values per sample of each input.
     pub input_widths: &'a [usize],
     pub loss: &'a TaskLoss,
@@ -75,7 +77,7 @@ pub fn polish(
     cancel: &AtomicBool,
 ) -> Option<Model> {
     let layers = layer::layers(model, fixed, bounds, how.layers);
-    let samples = layer::affordable(fixed, &layers, how.rows.len())?;
+    let samples = layer::affordable(fixed, &layers, how.rows.len(), how.epochs as f64 * how.rows.len() as f64)?;
     let on = |samples: usize| {
         // an even share of the rows
         let rows: Vec<usize> = (0..samples).map(|n| how.rows[n * how.rows.len() / samples] as usize).collect();

@@ -13,7 +13,7 @@ const TAKEN: usize = 8;
 /// A move must lower the mean loss by at least this share of it.
 const LEAST_GAIN: f64 = 1e-5;
 /// Batches in which a model that is too large comes back into its budget: each chooses anew.
-const BATCHES: usize = 6;
+const BATCHES: usize = 4;
 /// Weights of 0 that are tried with a value, at most; there is one such round per growth.
 const MAX_EMPTY: usize = 4000;
 /// Moves that look best on a few samples and are then tried on all: this share of them …

@@ -45,36 +45,60 @@ impl<'a> View<'a> {
     }
 
     fn gain(&self, change: &Change) -> f64 {
-        let changed = self.variants.outputs_with(change);
+        let gain: f64 = self.starts().map(|(block, first)| self.gain_in(block, first, change)).sum();
+        gain / self.samples.max(1) as f64
+    }
+
+    /// Summed over the samples of a block, which begin at `first`.
+    fn gain_in(&self, block: usize, first: usize, change: &Change) -> f64 {
+        let changed = self.variants.outputs_with(block, change);
         // samples whose outputs differ
-        let mut differs = vec![false; self.samples];
+        let mut differs = Vec::new();
         let mut columns: Vec<&[f64]> = Vec::new();
         for (elements, &value) in changed.iter().zip(&self.fixed.outputs) {
             for e in 0..self.fixed.len_of(value) {
-                let old = self.variants.column(value, e);
-                let new = elements.get(&e).map_or(old, Vec::as_slice);
-                if elements.contains_key(&e) {
+                let old = self.variants.column(block, value, e);
+                let new = elements.get(&e).map(Vec::as_slice);
+                if let Some(new) = new {
+                    differs.resize(old.len(), false);
                     differs.iter_mut().zip(new.iter().zip(old)).for_each(|(d, (a, b))| *d |= a != b);
                 }
-                columns.push(new);
+                columns.push(new.unwrap_or(old));
             }
         }
         let mut z = vec![0.0; columns.len()];
         let mut gain = 0.0;
-        for s in (0..self.samples).filter(|&s| differs[s]) {
+        for s in (0..differs.len()).filter(|&s| differs[s]) {
             z.iter_mut().zip(&columns).for_each(|(z, column)| *z = column[s]);
-            gain += self.losses[s] - self.objective.sample(s, &z);
+            gain += self.losses[first + s] - self.objective.sample(first + s, &z);
         }
-        gain / self.samples.max(1) as f64
+        gain
+    }
+
+    /// The blocks of the samples, and where each begins.
+    fn starts(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut next = 0;
+        self.variants.blocks().enumerate().map(move |(block, samples)| {
+            let first = next;
+            next += samples;
+            (block, first)
+        })
     }
 
     fn all_losses(&self) -> Vec<f64> {
+        let blocks: Vec<(usize, usize)> = self.starts().collect();
+        blocks.into_par_iter().flat_map_iter(|(block, first)| self.losses_of(block, first)).collect()
+    }
+
+    fn losses_of(&self, block: usize, first: usize) -> Vec<f64> {
         let elements = self.fixed.outputs.iter().flat_map(|&v| (0..self.fixed.len_of(v)).map(move |e| (v, e)));
-        let columns: Vec<&[f64]> = elements.map(|(v, e)| self.variants.column(v, e)).collect();
+        let columns: Vec<&[f64]> = elements.map(|(v, e)| self.variants.column(block, v, e)).collect();
+        let mut z = vec![0.0; columns.len()];
+        let samples = columns.first().map_or(0, |c| c.len());
         let of = |s: usize| {
-            let z: Vec<f64> = columns.iter().map(|column| column[s]).collect();
-            self.objective.sample(s, &z)
+            z.iter_mut().zip(&columns).for_each(|(z, column)| *z = column[s]);
+            self.objective.sample(first + s, &z)
         };
-        (0..self.samples).into_par_iter().map(of).collect()
+        (0..samples).map(of).collect()
     }
 }
