@@ -9,10 +9,10 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --locked --profile dist
+    && cargo build --locked --profile dist --features farm
 COPY src src
 # The empty program is newer than the sources copied over it.
-RUN touch src/main.rs src/lib.rs && cargo build --locked --profile dist \
+RUN touch src/main.rs src/lib.rs && cargo build --locked --profile dist --features farm \
     && install -D target/dist/hgq-onnx /out/hgq-onnx && install -d /out/data
 
 FROM ${RUN_BASE}

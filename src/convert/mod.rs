@@ -65,13 +65,16 @@ pub struct Artifacts {
     pub unmet: Option<String>,
 }
 
+/// A file of a conversion: its path, and its bytes.
+pub type ArtifactFile<'a> = (String, Cow<'a, [u8]>);
+
 impl Artifacts {
     /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, `proxy.onnx` and, last, `report.json`: it names
     /// the hash of the proxy, so whoever finds it last finds both.
     ///
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
-    pub fn files(&self) -> Result<Vec<(String, Cow<'_, [u8]>)>, Error> {
+    pub fn files(&self) -> Result<Vec<ArtifactFile<'_>>, Error> {
         let json = |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()));
         let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]".to_vec()), json)?;
         let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];

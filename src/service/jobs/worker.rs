@@ -92,7 +92,7 @@ impl Worker {
         };
         let _ = stored.await;
         // a panic's message goes to the log (the hook), not to the caller
-        let done = done.unwrap_or_else(|_| Err(Ended::Failed(Document::internal())));
+        let done = done.unwrap_or_else(|_| Err(Ended::Failed(Box::new(Document::internal()))));
         self.end(&claim, done, stop, started).await;
     }
 
@@ -112,7 +112,7 @@ impl Worker {
                 (State::Failed, failed(Document::new(503, "time_limit", text)), Vec::new())
             }
             (Err(Ended::Canceled), _) => (State::Canceled, Outcome::default(), Vec::new()),
-            (Err(Ended::Failed(document)), _) => (State::Failed, failed(document), Vec::new()),
+            (Err(Ended::Failed(document)), _) => (State::Failed, failed(*document), Vec::new()),
         };
         let code = outcome.error.as_ref().map_or_else(String::new, |e| e.code().to_string());
         tracing::info!(job = %claim.id, state = state.name(), code, seconds = started.elapsed().as_secs_f64(), "job ends");
@@ -157,14 +157,14 @@ struct Made {
 /// Why a job made nothing.
 enum Ended {
     Canceled,
-    Failed(Document),
+    Failed(Box<Document>),
 }
 
 impl From<Error> for Ended {
     fn from(error: Error) -> Ended {
         match error {
             Error::Canceled => Ended::Canceled,
-            error => Ended::Failed(error.into()),
+            error => Ended::Failed(Box::new(error.into())),
         }
     }
 }
@@ -172,7 +172,7 @@ impl From<Error> for Ended {
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Ended {
         tracing::error!(%error, "store");
-        Ended::Failed(Document::from(&error))
+        Ended::Failed(Box::new(Document::from(&error)))
     }
 }
 

@@ -129,7 +129,7 @@ pub trait Store: Send + Sync + 'static {
     async fn ready(&self) -> Result<(), StoreError>;
 
     /// Waits for a job and takes it; callers get their turns one after another. A job of the same caller and identity as one that has
-    /// succeeded meanwhile is ended with what that one made, and not handed out.
+    /// succeeded meanwhile is ended with what that one made, then or here, and not handed out.
     async fn claim(&self) -> Result<Claim, StoreError>;
 
     async fn append(&self, claim: &Claim, events: Vec<NewEvent>) -> Result<(), StoreError>;

@@ -69,7 +69,7 @@ impl Part {
 
 /// What came as one part.
 enum Content {
-    File(Staged),
+    File(Box<Staged>),
     /// Of a file that was sent before.
     Named(Digest),
     Text(Vec<u8>),
@@ -124,7 +124,7 @@ impl Parts {
                 },
                 Content::File(staged) => {
                     let (bytes, file) = (staged.bytes(), staged.reopen());
-                    (store.keep(staged, owner).await?, bytes, file)
+                    (store.keep(*staged, owner).await?, bytes, file)
                 }
             };
             let declared = tokio::task::spawn_blocking(move || check::whole(name, kind, file)).await;
@@ -213,11 +213,9 @@ async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
         }
         let content = if part.kind == Kind::Config {
-            let mut text = Vec::new();
-            each_chunk(field, part.name, CONFIG_BYTES, limits, |chunk| Ok(text.extend_from_slice(chunk))).await?;
-            Content::Text(text)
+            Content::Text(text(field, part.name, CONFIG_BYTES, limits).await?)
         } else {
-            Content::File(file(field, part, limits, store).await?)
+            Content::File(Box::new(file(field, part, limits, store).await?))
         };
         parts.insert(part.name, (part.kind, content));
     }
@@ -254,9 +252,19 @@ async fn file(field: Field<'_>, part: &Part, limits: &Limits, store: &dyn Store)
     Ok(staged)
 }
 
-async fn digest(field: Field<'_>, name: &str, limits: &Limits) -> Result<Digest, Problem> {
+/// A short part.
+async fn text(field: Field<'_>, name: &str, most: usize, limits: &Limits) -> Result<Vec<u8>, Problem> {
     let mut text = Vec::new();
-    each_chunk(field, name, DIGEST_BYTES, limits, |chunk| Ok(text.extend_from_slice(chunk))).await?;
+    let take = |chunk: &[u8]| {
+        text.extend_from_slice(chunk);
+        Ok(())
+    };
+    each_chunk(field, name, most, limits, take).await?;
+    Ok(text)
+}
+
+async fn digest(field: Field<'_>, name: &str, limits: &Limits) -> Result<Digest, Problem> {
+    let text = text(field, name, DIGEST_BYTES, limits).await?;
     let found = std::str::from_utf8(&text).ok().and_then(|t| Digest::parse(t.trim()));
     found.ok_or_else(|| {
         let text = format!("part `{name}`: 64 lower-case hexadecimal digits of BLAKE3 are expected");
