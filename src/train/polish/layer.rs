@@ -11,8 +11,8 @@ use crate::train::topology::Topology;
 
 /// Finest grid of a weight (spec A1.1).
 const MAX_F: i32 = 23;
-/// Numbers computed per round, at most: seconds on a small machine; twice as many behind a long training. Larger models are polished on
-/// fewer samples …
+/// Numbers computed per round, at most: as many as products in the training, so that a short job stays one, and seconds on a small machine;
+/// twice as many behind a long training. Larger models are polished on fewer samples …
 const WORK: (f64, f64) = (1e9, 2e9);
 /// Share of the training's products that a round may compute between these.
 const SHARE: f64 = 1.0 / 16.0;
@@ -100,7 +100,8 @@ pub fn affordable(fixed: &FixedModel, layers: &[Layer], samples: usize, trained:
     let behind = |node: usize| fixed.nodes[node..].iter().map(|n| fixed.len_of(n.output)).sum::<usize>();
     let moves = |l: &Layer| 5.0 * l.dense.weight.ints.iter().filter(|&&w| w != 0).count() as f64;
     let work: f64 = layers.iter().map(|l| moves(l) * (positions(l.dense) + behind(l.node)) as f64).sum();
-    let most = (SHARE * trained * products as f64).clamp(WORK.0, WORK.1);
+    let training = trained * products as f64;
+    let most = (SHARE * training).clamp(WORK.0.min(training), WORK.1);
     let affordable = ((most / work.max(1.0)) as usize).min(MAX_VALUES / values).min(samples);
     (affordable >= LEAST_SAMPLES.min(samples) && affordable > 0).then_some(affordable)
 }
