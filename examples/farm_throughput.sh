@@ -6,12 +6,16 @@ program=$1
 jobs=${2:-40}
 digits=$(dirname "$0")/../fixtures/digits
 work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
+pids=
+trap 'kill $servers $pids 2>/dev/null; rm -rf "$work"' EXIT
+servers=
 nats-server -js -a 127.0.0.1 -p 14222 -sd "$work/nats" > "$work/nats.log" 2>&1 &
+servers=$!
 sleep 1
 nats="--nats nats://127.0.0.1:14222"
 # shellcheck disable=SC2086
 "$program" serve --listen 127.0.0.1:18081 --data "$work/serve" --jobs 0 --max-rate 0 $nats 2> "$work/serve.log" &
+servers="$servers $!"
 url=http://127.0.0.1:18081
 while ! "$program" health --url $url > /dev/null 2>&1; do sleep 0.1; done
 
