@@ -11,19 +11,8 @@ fn queue(says: &[u8]) -> Request<Body> {
     post("/v1/jobs", &[("model", None, &model(says)), ("calibration", None, &npy(b'c'))])
 }
 
-fn request(method: Method, path: &str) -> Request<Body> {
-    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
-}
-
 fn get(path: &str) -> Request<Body> {
     request(Method::GET, path)
-}
-
-/// Sends, and takes the answer as JSON.
-async fn json_of(app: &hgq_onnx::service::App, request: Request<Body>, status: u16) -> Value {
-    let (got, _, body) = answer(app, request).await;
-    assert_eq!(got.as_u16(), status, "{}", String::from_utf8_lossy(&body));
-    serde_json::from_slice(&body).unwrap()
 }
 
 /// Path of a job in an answer.

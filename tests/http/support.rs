@@ -1,7 +1,7 @@
 //! A service with an engine made for the test, and requests to it.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hgq_onnx::convert::{Artifacts, DataFile, Error, Event, Job, Keeper, NodeFault, ParetoProxy, Verified};
 use hgq_onnx::service::{App, Engine, Limits, LocalStore, Tokens, router};
 use http_body_util::BodyExt;
@@ -143,6 +143,18 @@ pub async fn answer(app: &App, request: Request<Body>) -> (StatusCode, HeaderMap
     let response: Response<Body> = router(app.clone()).oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     (head.status, head.headers, body.collect().await.unwrap().to_bytes().to_vec())
+}
+
+/// A request without a body.
+pub fn request(method: Method, path: &str) -> Request<Body> {
+    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
+}
+
+/// Sends, and takes the answer, which must have this status, as JSON.
+pub async fn json_of(app: &App, request: Request<Body>, status: u16) -> Value {
+    let (got, _, body) = answer(app, request).await;
+    assert_eq!(got.as_u16(), status, "{}", String::from_utf8_lossy(&body));
+    serde_json::from_slice(&body).unwrap()
 }
 
 /// Sends, and checks that the answer is a well-formed problem with this status and code; returns it.

@@ -14,16 +14,6 @@ fn sweep(says: &[u8], fields: &str) -> Request<Body> {
     )
 }
 
-fn request(method: Method, path: &str) -> Request<Body> {
-    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
-}
-
-async fn json_of(app: &hgq_onnx::service::App, request: Request<Body>, status: u16) -> Value {
-    let (got, _, body) = answer(app, request).await;
-    assert_eq!(got.as_u16(), status, "{}", String::from_utf8_lossy(&body));
-    serde_json::from_slice(&body).unwrap()
-}
-
 #[tokio::test]
 async fn every_combination_is_a_job_and_the_fronts_merge() {
     let (app, _) = app(|l| l.jobs = 2);

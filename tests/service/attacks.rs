@@ -1,7 +1,7 @@
 //! Clients that mean no good: slow, idle, endless, bombs. No answer is a failure of the service, memory stays bounded, and it is well
 //! afterwards.
 
-use super::client::digits;
+use super::client::part;
 use super::server::{Server, curl};
 use std::io::{Cursor, Read, Write};
 use std::net::TcpStream;
@@ -19,7 +19,6 @@ fn connect(server: &Server) -> Option<TcpStream> {
 
 /// Whether a job goes through.
 fn is_well(server: &Server) -> bool {
-    let part = |name: &str, file: &str| format!("{name}=@{}", digits(file).display());
     let (model, calibration) = (part("model", "digits_mlp.onnx"), part("calibration", "calibration.npz"));
     let (config, url) = ("config={\"epochs\": 2, \"polish\": false, \"threads\": 1}", format!("{}/v1/convert", server.url));
     let answer = curl(&["-m", "60", "-o", "/dev/null", "-F", &model, "-F", &calibration, "-F", config, &url]);
@@ -97,7 +96,7 @@ fn endless_bodies_and_bombs() {
     let bomb = zip.finish().unwrap().into_inner();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bomb).unwrap();
-    let model = format!("model=@{}", digits("digits_mlp.onnx").display());
+    let model = part("model", "digits_mlp.onnx");
     for path in ["convert", "jobs"] {
         let calibration = format!("calibration=@{}", file.path().display());
         let url = format!("{}/v1/{path}", server.url);

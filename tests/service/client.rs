@@ -12,6 +12,11 @@ pub fn digits(name: &str) -> PathBuf {
     fixture("digits").join(name)
 }
 
+/// A part of curl's `-F` that sends a file of digits.
+pub fn part(name: &str, file: &str) -> String {
+    format!("{name}=@{}", digits(file).display())
+}
+
 /// A job that takes a fraction of a second.
 pub fn config(seed: u64) -> String {
     format!("{{\"epochs\": 3, \"polish\": false, \"threads\": 1, \"target_ebops\": 9000, \"seed\": {seed}}}")
@@ -43,7 +48,6 @@ pub fn submit(url: &str, seed: u64) -> String {
 
 /// Sends a job under a key until it is taken; returns its path.
 pub fn submit_as(url: &str, key: &str, config: &str) -> String {
-    let part = |name: &str, file: &str| format!("{name}=@{}", digits(file).display());
     let key = format!("Idempotency-Key: {key}");
     let (config, jobs) = (format!("config={config}"), format!("{url}/v1/jobs"));
     loop {

@@ -1,6 +1,6 @@
 //! A listener that is cut off again and again and reconnects sees every event once and in order.
 
-use super::client::{digits, ended};
+use super::client::{ended, part};
 use super::server::{Server, curl};
 use serde_json::Value;
 use std::process::Command;
@@ -18,7 +18,6 @@ fn events_in(text: &str) -> Vec<(u64, String)> {
 #[test]
 fn a_listener_that_reconnects_misses_nothing() {
     let server = Server::start(&[]);
-    let part = |name: &str, file: &str| format!("{name}=@{}", digits(file).display());
     let config = "config={\"epochs\": 400, \"polish\": false, \"threads\": 1, \"target_ebops\": 5000}";
     let (model, calibration, train) =
         (part("model", "digits_mlp.onnx"), part("calibration", "calibration.npz"), part("train", "train.npz"));

@@ -1,6 +1,6 @@
 //! A disk that is full: jobs are refused or fail with a clear code, nothing is damaged, and it goes on when there is room again.
 
-use super::client::{digits, ended, submit};
+use super::client::{ended, part, submit};
 use super::server::{Server, curl};
 use serde_json::Value;
 use std::path::Path;
@@ -43,7 +43,6 @@ fn a_full_disk_is_told_and_survived() {
         let _ = std::fs::remove_file(&ballast);
         let free = free_bytes(disk.path());
         std::fs::write(&ballast, vec![1; free.saturating_sub(left) as usize]).unwrap();
-        let part = |name: &str, file: &str| format!("{name}=@{}", digits(file).display());
         let (model, calibration) = (part("model", "digits_mlp.onnx"), part("calibration", "calibration.npz"));
         let config = format!("config={{\"epochs\": 2, \"polish\": false, \"threads\": 1, \"seed\": {}}}", 100 + left);
         let url = format!("{}/v1/convert", server.url);

@@ -2,6 +2,7 @@
 //! of this machine ([`local`]) or a cluster (`nats`, with the feature `farm`).
 
 mod digest;
+mod folder;
 pub mod local;
 #[cfg(feature = "farm")]
 pub mod nats;

@@ -1,6 +1,6 @@
 //! The folder of contents. See the layout in [`super`].
 
-use super::super::{Digest, Staged, StoreError};
+use super::super::{Digest, Staged, StoreError, folder};
 use crate::service::jobs::record::{Artifact, JobId, now};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::fs::{self, File};
@@ -125,13 +125,8 @@ impl Files {
     }
 
     /// Removes what an earlier process left unfinished.
-    pub fn clear_staging(&self) -> io::Result<usize> {
-        let mut removed = 0;
-        for file in fs::read_dir(&self.staging)? {
-            fs::remove_file(file?.path())?;
-            removed += 1;
-        }
-        Ok(removed)
+    pub fn clear_staging(&self) -> io::Result<()> {
+        folder::clear(&self.staging)
     }
 }
 

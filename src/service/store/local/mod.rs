@@ -19,13 +19,13 @@ mod retention;
 mod rows;
 mod schema;
 
-use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, StoreError, Submitted};
+use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, StoreError, Submitted, folder};
 use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId};
 use async_trait::async_trait;
 use bells::Bells;
 use files::Files;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -51,13 +51,7 @@ impl LocalStore {
     /// A message for the operator: no folder, no permission, in use by another process, damaged.
     pub fn open(dir: &Path) -> Result<LocalStore, String> {
         let at = |what: &str, e: &dyn std::fmt::Display| format!("{}: {what}: {e}", dir.display());
-        std::fs::create_dir_all(dir).map_err(|e| at("cannot create the folder", &e))?;
-        let lock = File::create(dir.join("lock")).map_err(|e| at("cannot write to the folder", &e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(at("in use", &"another process serves this folder")),
-            Err(TryLockError::Error(e)) => return Err(at("cannot lock the folder", &e)),
-        }
+        let lock = folder::take(dir)?;
         let files = Files::open(dir).map_err(|e| at("cannot write to the folder", &e))?;
         let mut database = schema::open(&dir.join("jobs.sqlite")).map_err(|e| at("cannot open jobs.sqlite", &e))?;
         let start = |database: &mut Connection| -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! The folder of this process: files that are being written, and contents that were fetched. All of it can be lost.
 
-use super::super::{Digest, Staged, StoreError};
-use std::fs::{self, File, TryLockError};
+use super::super::{Digest, Staged, StoreError, folder};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -25,25 +25,14 @@ impl Cache {
     /// # Errors
     /// A message for the operator.
     pub fn open(dir: &Path) -> Result<Cache, String> {
-        let at = |what: &str, e: &dyn std::fmt::Display| format!("{}: {what}: {e}", dir.display());
-        let cache = |lock| Cache { staging: dir.join("scratch"), contents: dir.join("cache"), most: MOST_BYTES, _lock: lock };
-        fs::create_dir_all(dir).map_err(|e| at("cannot create the folder", &e))?;
-        let lock = File::create(dir.join("lock")).map_err(|e| at("cannot write to the folder", &e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(at("in use", &"another process uses this folder")),
-            Err(TryLockError::Error(e)) => return Err(at("cannot lock the folder", &e)),
-        }
-        let cache = cache(lock);
+        let lock = folder::take(dir)?;
+        let cache = Cache { staging: dir.join("scratch"), contents: dir.join("cache"), most: MOST_BYTES, _lock: lock };
         let clear = || -> io::Result<()> {
             fs::create_dir_all(&cache.contents)?;
             fs::create_dir_all(&cache.staging)?;
-            for left in fs::read_dir(&cache.staging)? {
-                fs::remove_file(left?.path())?;
-            }
-            Ok(())
+            folder::clear(&cache.staging)
         };
-        clear().map_err(|e| at("cannot write to the folder", &e))?;
+        clear().map_err(|e| format!("{}: cannot write to the folder: {e}", dir.display()))?;
         Ok(cache)
     }
 

@@ -12,13 +12,7 @@ const TRY: Duration = Duration::from_secs(1);
 /// Pause before that when the answer is that there is nobody to answer.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Words of a server without room: some faults come as text alone.
-const FULL: [&str; 5] = [
-    "insufficient",
-    "maximum bytes exceeded",
-    "resource limits exceeded",
-    "no space left",
-    "resource limits exceeded for account",
-];
+const FULL: [&str; 4] = ["insufficient", "maximum bytes exceeded", "resource limits exceeded", "no space left"];
 
 /// The fault of a request to NATS.
 pub fn fault(error: impl Error + 'static) -> StoreError {
