@@ -27,7 +27,7 @@ base() {
 
 [ -n "${RUN_BASE:-}" ] || { RUN_BASE=hgq-run-base && base "$RUN_BASE" ca-certificates; }
 [ -n "${BUILD_BASE:-}" ] || { BUILD_BASE=hgq-build-base && base "$BUILD_BASE" gcc,g++,libc6-dev,ca-certificates; }
-buildah bud -q --build-arg BUILD_BASE="$BUILD_BASE" --build-arg RUN_BASE="$RUN_BASE" --network host -t hgq-onnx . > /dev/null
+buildah bud -q --format docker --build-arg BUILD_BASE="$BUILD_BASE" --build-arg RUN_BASE="$RUN_BASE" --network host -t hgq-onnx . > /dev/null
 
 container=$(buildah from hgq-onnx)
 root=$(buildah mount "$container")
