@@ -17,7 +17,7 @@
 //! | [`verify`] | file, read again → integers | equal to the model on all calibration data, or the job fails |
 //! | [`convert`] | job → artifacts | the stages in order, and the report |
 //!
-//! Each module knows only those above it. [`cli`] and `service` call [`convert`] and never each other; [`data`] stands beside the
+//! Each module knows only those above it. [`cli`] and `service` call [`convert`] and never each other; [`data`] and [`simd`] stand beside the
 //! line. The library never prints.
 
 pub mod cli;
@@ -29,6 +29,7 @@ pub mod proxy;
 pub mod quant;
 #[cfg(feature = "serve")]
 pub mod service;
+pub mod simd;
 pub mod trace;
 pub mod train;
 pub mod verify;

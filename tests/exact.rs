@@ -6,9 +6,10 @@ mod nets;
 
 use hgq_onnx::graph::Merge;
 use hgq_onnx::proxy::prune;
-use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::exact::variants::{Change, Parameter, Variants};
+use hgq_onnx::quant::exact::{Exact, Precision};
 use hgq_onnx::quant::{FixedModel, FixedOp, Rounding, ebops, interval};
+use hgq_onnx::simd::Isa;
 use nets::{Net, Rng, reference, samples};
 
 const SAMPLES: usize = 130;
@@ -20,12 +21,19 @@ fn inputs(model: &FixedModel) -> Vec<f32> {
 }
 
 fn check(label: &str, model: &FixedModel, wide: bool) {
-    let exact = Exact::new(model).unwrap();
-    assert_eq!(exact.is_wide(), wide, "{label}");
     let x = inputs(model);
-    assert_eq!(exact.run(&[&x], SAMPLES, &model.outputs), reference(model, &x, SAMPLES, 16), "{label}");
+    for isa in [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.available()) {
+        let exact = Exact::new(model).unwrap().with_isa(isa);
+        assert_eq!(exact.precision() == Precision::Integer, wide, "{label}");
+        check_with(&format!("{label} {}", isa.name()), &exact, model, &x);
+        check_with(&format!("{label} {}, in f64", isa.name()), &exact.at_least(Precision::Double), model, &x);
+    }
+}
+
+fn check_with(label: &str, exact: &Exact, model: &FixedModel, x: &[f32]) {
+    assert_eq!(exact.run(&[x], SAMPLES, &model.outputs), reference(model, x, SAMPLES, 16), "{label}");
     let output = model.outputs[0];
-    let (values, range) = (&exact.run(&[&x], SAMPLES, &[output])[0], &exact.min_max(&[&x], SAMPLES, &[output])[0]);
+    let (values, range) = (&exact.run(&[x], SAMPLES, &[output])[0], &exact.min_max(&[x], SAMPLES, &[output])[0]);
     let n = model.len_of(output);
     for e in 0..n {
         let column = || values.iter().skip(e).step_by(n).copied();
@@ -62,7 +70,7 @@ fn beyond_52_bits_it_computes_in_integers() {
         let weight: Vec<i64> = (0..12).map(|_| r.range(-(1 << 29), 1 << 29) | 1).collect();
         let net = net.given_dense(4, 3, weight, 30, vec![1, -7, 1 << 40], 44).random_quantize(&mut r, true, Rounding::HalfEven);
         let model = net.dense(&mut r, 2).affine(&mut r, 24, 20).done();
-        let wide = Exact::new(&model).unwrap().is_wide();
+        let wide = Exact::new(&model).unwrap().precision() == Precision::Integer;
         check(&format!("wide {seed}"), &model, wide);
     }
     let mut r = Rng::new(1);

@@ -45,10 +45,15 @@ impl Taps {
     /// The element that the weight at row `k` and column `o` multiplies at `position`; `None` in the padding.
     #[inline]
     pub fn element(&self, position: usize, k: usize, o: usize) -> Option<usize> {
-        match self.first[position * self.patch + k] {
-            NOTHING => None,
-            first => Some(first as usize + o / self.group_outputs * self.group_channels),
-        }
+        self.elements(position, o)(k)
+    }
+
+    /// [`Taps::element`] by row, for one output at one position.
+    #[inline]
+    pub fn elements(&self, position: usize, o: usize) -> impl Fn(usize) -> Option<usize> {
+        let first = &self.first[position * self.patch..][..self.patch];
+        let shift = o / self.group_outputs * self.group_channels;
+        move |k| (first[k] != NOTHING).then(|| first[k] as usize + shift)
     }
 
     /// The elements that output `o` reads at `position`, in the order of the patch, without padding.

@@ -1,10 +1,10 @@
 //! Layers whose weights and biases have HGQ2's quantizers, in a step of the engine: their EBOPs and the gradients of their constants.
 
 use super::ebops::{self, Ebops};
-use super::kernel::Isa;
 use super::op::saturating::{ConstantOp, ConstantState};
 use super::params::Params;
 use super::plan::Prepared;
+use crate::simd::Isa;
 
 /// EBOPs of dense layer `n` under whose entries lie `input_bits`; with the bias where HGQ2 counts it (spec B2).
 pub fn layer_ebops(prepared: &Prepared, n: usize, input_bits: &[f32]) -> Ebops {

@@ -6,7 +6,6 @@ use super::constants;
 use super::data::TrainSet;
 use super::ebops::{Ebops, RunningRange};
 use super::error::TrainError;
-use super::kernel::Isa;
 use super::loss::{LossSum, Targets, TaskLoss};
 use super::op::bias;
 use super::op::saturating::{SaturatingOp, Widths};
@@ -15,6 +14,7 @@ use super::plan::{BiasSource, LayerWidths, Plan, Prepared};
 use super::shard::Shard;
 use super::workers::Worker;
 use crate::quant::{Model, QOp, Rounding};
+use crate::simd::Isa;
 use std::sync::Arc;
 
 /// More threads than this are refused: a typing error, not a machine.

@@ -27,11 +27,11 @@ mod sources;
 mod topology;
 mod workers;
 
+pub use crate::simd::Isa;
 pub use data::TrainSet;
 pub use ebops::Ebops;
 pub use engine::{Engine, EngineOptions, LayerOptions, StepStats};
 pub use error::TrainError;
-pub use kernel::Isa;
 pub use loss::{Head, LossKind, TaskLoss};
 pub use params::ParamKind;
 pub use state::EngineState;

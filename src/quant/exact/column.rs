@@ -1,93 +1,103 @@
-//! One element of a node over any number of samples in f64: what [`super::real`] does block by block and [`super::variants`] only where
-//! something changed. Exact while every sum fits 52 bits.
+//! One element of a node over any number of samples: what [`super::real`] does block by block and [`super::variants`] only where
+//! something changed. Exact while every sum fits the mantissa of the numbers. All is inlined into what [`crate::simd::dispatch`] runs.
 
 use crate::quant::kif::{Kif, exp2i};
 use crate::quant::model::{FixedOp, FixedQuantizer};
 use crate::quant::{Overflow, Rounding, table};
+use crate::simd::Number;
 
 /// Element `e` of an element-wise operation of `x` and, for merges, `second`.
-pub(super) fn elementwise(op: &FixedOp, e: usize, x: &[f64], second: &[f64], to: &mut [f64]) {
+#[inline(always)]
+pub(super) fn elementwise<T: Number>(op: &FixedOp, e: usize, x: &[T], second: &[T], to: &mut [T]) {
     match op {
         FixedOp::Quantize(q) => quantize(q, q.formats.get(e).copied().unwrap_or(Kif::ZERO), x, to),
-        FixedOp::Merge(m) => to.iter_mut().zip(x.iter().zip(second)).for_each(|(to, (&a, &b))| *to = m.apply(a, b)),
+        FixedOp::Merge(m) => {
+            to.iter_mut().zip(x.iter().zip(second)).for_each(|(to, (&a, &b))| *to = T::of(m.apply(a.to_f64(), b.to_f64())));
+        }
         FixedOp::Affine(a) => {
             let (scale, shift) = (a.scale.value(e), a.shift.value(e));
-            to.iter_mut().zip(x).for_each(|(to, &v)| *to = v * scale + shift);
+            each(x, to, |v| T::of(v.to_f64() * scale + shift));
         }
-        FixedOp::Relu => to.iter_mut().zip(x).for_each(|(to, &v)| *to = if v > 0.0 { v } else { 0.0 }),
+        FixedOp::Relu => each(x, to, |v| if v > T::ZERO { v } else { T::ZERO }),
         FixedOp::LeakyRelu { log2_slope } => {
             let slope = exp2i(*log2_slope);
-            to.iter_mut().zip(x).for_each(|(to, &v)| *to = if v > 0.0 { v } else { v * slope });
+            each(x, to, |v| if v > T::ZERO { v } else { T::of(v.to_f64() * slope) });
         }
-        FixedOp::Sigmoid => to.iter_mut().zip(x).for_each(|(to, &v)| *to = lookup(table::Kind::Sigmoid, v)),
-        FixedOp::Tanh => to.iter_mut().zip(x).for_each(|(to, &v)| *to = lookup(table::Kind::Tanh, v)),
+        FixedOp::Sigmoid => each(x, to, |v| T::of(lookup(table::Kind::Sigmoid, v.to_f64()))),
+        FixedOp::Tanh => each(x, to, |v| T::of(lookup(table::Kind::Tanh, v.to_f64()))),
         _ => to.copy_from_slice(x),
     }
 }
 
 /// The maximum or the mean of the elements under a window.
-pub(super) fn pooled<'a>(op: &FixedOp, mut under: impl Iterator<Item = &'a [f64]>, to: &mut [f64]) {
+#[inline(always)]
+pub(super) fn pooled<'a, T: Number + 'a>(op: &FixedOp, mut under: impl Iterator<Item = &'a [T]>, to: &mut [T]) {
     match op {
         FixedOp::AveragePool(a) => {
             let reciprocal = a.reciprocal.value(0);
-            to.fill(0.0);
+            to.fill(T::ZERO);
             for x in under {
                 to.iter_mut().zip(x).for_each(|(t, &v)| *t += v);
             }
-            to.iter_mut().for_each(|t| *t *= reciprocal);
+            to.iter_mut().for_each(|t| *t = T::of(t.to_f64() * reciprocal));
         }
         _ => {
             match under.next() {
                 Some(x) => to.copy_from_slice(x),
-                None => to.fill(0.0),
+                None => to.fill(T::ZERO),
             }
             for x in under {
-                to.iter_mut().zip(x).for_each(|(t, &v)| *t = t.max(v));
+                to.iter_mut().zip(x).for_each(|(t, &v)| *t = if v > *t { v } else { *t });
             }
         }
     }
 }
 
 /// A cast; `x` may be off every grid.
-pub(super) fn quantize(q: &FixedQuantizer, format: Kif, x: &[f64], to: &mut [f64]) {
+#[inline(always)]
+pub(super) fn quantize<T: Number>(q: &FixedQuantizer, format: Kif, x: &[T], to: &mut [T]) {
     if format.is_zero() {
-        return to.fill(0.0);
+        return to.fill(T::ZERO);
     }
     let (up, down) = (exp2i(format.fractional), exp2i(-format.fractional));
     let (lo, hi) = q.overflow.bounds(format);
     let (lo, hi) = (lo as f64, hi as f64);
-    if q.overflow == Overflow::Wrap || lo < -EXACT || hi > EXACT {
-        for (to, &v) in to.iter_mut().zip(x) {
-            let r = q.rounding.apply(v * up);
-            *to = down * if q.overflow == Overflow::Wrap { wrap(r, lo, hi) } else { r.clamp(lo, hi) };
-        }
-        return;
+    // up to here `floor` is right
+    let exact = T::SHIFT.to_f64() / 6.0;
+    if q.overflow == Overflow::Wrap || lo < -exact || hi > exact {
+        let of = |r: f64| down * if q.overflow == Overflow::Wrap { wrap(r, lo, hi) } else { r.clamp(lo, hi) };
+        return each(x, to, |v| T::of(of(q.rounding.apply(v.to_f64() * up))));
     }
+    let (up, down, lo, hi) = (T::of(up), T::of(down), T::of(lo), T::of(hi));
+    let (half, one) = (T::of(0.5), T::of(1.0));
     // bounds are integers and rounding is monotonic, so it may come behind the clamp; without calls and panics the loops are vectorised
-    // comparisons as the processor has them: those of f64 treat what is no number, too
-    let within = move |v: f64| {
+    // comparisons as the processor has them: those of the standard library treat what is no number, too
+    let within = move |v: T| {
         let v = if v > lo { v } else { lo };
         if v < hi { v } else { hi }
     };
     match q.rounding {
-        Rounding::HalfUp => each(x, to, move |v| down * floor(within(v * up) + 0.5)),
+        // the difference is exact where it is below a half
+        Rounding::HalfUp => each(x, to, move |v| {
+            let v = within(v * up);
+            let below = floor(v);
+            down * if v - below >= half { below + one } else { below }
+        }),
         Rounding::Floor => each(x, to, move |v| down * floor(within(v * up))),
-        other => each(x, to, move |v| down * other.apply(within(v * up))),
+        other => each(x, to, move |v| down * T::of(other.apply(within(v * up).to_f64()))),
     }
 }
 
-fn each(x: &[f64], to: &mut [f64], of: impl Fn(f64) -> f64) {
+#[inline(always)]
+fn each<T: Copy>(x: &[T], to: &mut [T], of: impl Fn(T) -> T) {
     to.iter_mut().zip(x).for_each(|(to, &v)| *to = of(v));
 }
 
-/// Up to here `floor` is right: half of what an f64 holds exactly.
-const EXACT: f64 = (1u64 << 50) as f64;
-
-/// The largest integer that is not above `v`, for |v| ≤ 2^51: adding 1.5·2^52 leaves no bits behind the point.
-fn floor(v: f64) -> f64 {
-    const SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
-    let nearest = (v + SHIFT) - SHIFT;
-    if nearest > v { nearest - 1.0 } else { nearest }
+/// The largest integer that is not above `v`, for what is below a quarter of [`Number::SHIFT`].
+#[inline(always)]
+fn floor<T: Number>(v: T) -> T {
+    let nearest = (v + T::SHIFT) - T::SHIFT;
+    if nearest > v { nearest - T::of(1.0) } else { nearest }
 }
 
 fn wrap(v: f64, lo: f64, hi: f64) -> f64 {
@@ -105,30 +115,40 @@ fn lookup(kind: table::Kind, v: f64) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn casts_without_calls_equal_the_definition() {
-        let values: Vec<f64> =
-            (-70..70).map(|n| f64::from(n) / 16.0).chain([1e300, -1e300, 0.49999999999999994, 1e-320]).collect();
+    fn casts<T: Number>(values: &[T], formats: &[Kif]) {
         for rounding in [Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceil, Rounding::HalfDown] {
             for overflow in [Overflow::Sat, Overflow::SatSym, Overflow::Wrap] {
-                // the last one is beyond what the short way can hold
-                for format in [Kif::new(true, 2, 1), Kif::new(false, 1, 2), Kif::new(true, 3, -1), Kif::new(true, 40, 20)] {
-                    let x: Vec<f64> = if overflow == Overflow::Wrap { values[..140].to_vec() } else { values.clone() };
+                for &format in formats {
+                    // those behind it are too large to be wrapped
+                    let x = if overflow == Overflow::Wrap { &values[..140] } else { values };
                     let q = FixedQuantizer { formats: vec![format], rounding, overflow };
-                    let mut found = vec![0.0; x.len()];
-                    quantize(&q, format, &x, &mut found);
+                    let mut found = vec![T::ZERO; x.len()];
+                    quantize(&q, format, x, &mut found);
                     let (lo, hi) = overflow.bounds(format);
-                    for (&v, found) in x.iter().zip(found) {
+                    for (v, found) in x.iter().map(|v| v.to_f64()).zip(found) {
                         let r = rounding.apply(v * exp2i(format.fractional));
                         let r = if overflow == Overflow::Wrap {
                             wrap(r, lo as f64, hi as f64)
                         } else {
                             r.clamp(lo as f64, hi as f64)
                         };
-                        assert_eq!(found, r * exp2i(-format.fractional), "{rounding:?} {overflow:?} {format:?} {v}");
+                        assert_eq!(found.to_f64(), r * exp2i(-format.fractional), "{rounding:?} {overflow:?} {format:?} {v}");
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn casts_without_calls_equal_the_definition() {
+        // the last one is beyond what the short way can hold
+        let formats = [Kif::new(true, 2, 1), Kif::new(false, 1, 2), Kif::new(true, 3, -1)];
+        let grid = || (-70..70).map(|n| f64::from(n) / 16.0);
+        let doubles: Vec<f64> =
+            grid().chain([1e300, -1e300, 0.49999999999999994, 1e-320, -1e-320, -0.49999999999999994]).collect();
+        casts(&doubles, &[&formats[..], &[Kif::new(true, 40, 20)]].concat());
+        let near = [0.499_999_97f32, -0.499_999_97, 0.500_000_06, -0.500_000_06, 0.249_999_99, -0.75, 1e30, -1e30, 1e-30, -1e-30];
+        let floats: Vec<f32> = grid().map(|v| v as f32).chain(near).collect();
+        casts(&floats, &[&formats[..], &[Kif::new(true, 20, 3)]].concat());
     }
 }

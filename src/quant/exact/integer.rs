@@ -8,12 +8,13 @@ use crate::quant::interval::Bounds;
 use crate::quant::kif::exp2i;
 use crate::quant::model::{FixedOp, FixedTensor};
 use crate::quant::table;
+use crate::simd::Number;
 
 /// An operand: its bounds, its integers, and its floats where it has no grid yet.
-pub(super) struct Operand<'a> {
+pub(super) struct Operand<'a, T> {
     pub bounds: Option<&'a Bounds>,
     pub ints: Option<&'a [i128]>,
-    pub real: &'a [f64],
+    pub real: &'a [T],
 }
 
 /// `v·2^(to − from)`, never to a coarser grid.
@@ -21,13 +22,13 @@ fn lift(v: i128, from: i32, to: i32) -> i128 {
     v << (to - from).clamp(0, 127)
 }
 
-pub(super) fn node(op: &FixedOp, program: &Program, operands: &[Operand], to: &Bounds) -> Vec<i128> {
+pub(super) fn node<T: Number>(op: &FixedOp, program: &Program, operands: &[Operand<T>], to: &Bounds) -> Vec<i128> {
     let Some(first) = operands.first() else { return Vec::new() };
     let (Some(x), Some(from)) = (first.ints, first.bounds) else {
         // a quantizer on a float input puts it on a grid
         let FixedOp::Quantize(q) = op else { return Vec::new() };
         let real = real::quantize(q, first.real);
-        return real.iter().enumerate().map(|(k, &v)| (v * exp2i(to.frac[k / BLOCK])) as i128).collect();
+        return real.iter().enumerate().map(|(k, &v)| (v.to_f64() * exp2i(to.frac[k / BLOCK])) as i128).collect();
     };
     let mut out = vec![0i128; to.frac.len() * BLOCK];
     let columns = out.chunks_exact_mut(BLOCK).enumerate();
@@ -40,14 +41,14 @@ pub(super) fn node(op: &FixedOp, program: &Program, operands: &[Operand], to: &B
         (FixedOp::Dense(d), Program::Layer(layer)) => {
             for (p, block) in out.chunks_exact_mut((d.outputs * BLOCK).max(1)).enumerate() {
                 let frac = to.frac[p * d.outputs];
-                for (o, y) in block.chunks_exact_mut(BLOCK).enumerate() {
+                for (o, (y, terms)) in block.chunks_exact_mut(BLOCK).zip(&layer.columns).enumerate() {
                     y.fill(lift(d.bias.ints[o].into(), d.bias.frac, frac));
-                }
-                for &(k, o, _) in &layer.nonzeros {
-                    let (k, o) = (k as usize, o as usize);
-                    let Some(e) = layer.taps.element(p, k, o) else { continue };
-                    let w = lift(d.weight.ints[k * d.outputs + o].into(), d.weight.frac + from.frac[e], frac);
-                    block[o * BLOCK..][..BLOCK].iter_mut().zip(column(x, e)).for_each(|(a, v)| *a += w * v);
+                    for &(k, _) in terms {
+                        let k = k as usize;
+                        let Some(e) = layer.taps.element(p, k, o) else { continue };
+                        let w = lift(d.weight.ints[k * d.outputs + o].into(), d.weight.frac + from.frac[e], frac);
+                        y.iter_mut().zip(column(x, e)).for_each(|(a, v)| *a += w * v);
+                    }
                 }
             }
         }

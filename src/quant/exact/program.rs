@@ -7,8 +7,8 @@ use crate::quant::taps::Taps;
 /// A layer `[patch][outputs]`.
 pub(super) struct Layer {
     pub taps: Taps,
-    /// `(row, column, weight)`, by column.
-    pub nonzeros: Vec<(u32, u32, f64)>,
+    /// By output: rows and weights that are not 0.
+    pub columns: Vec<Vec<(u32, f64)>>,
     pub bias: Vec<f64>,
 }
 
@@ -31,13 +31,13 @@ pub(super) fn programs(model: &FixedModel) -> Vec<Program> {
         .iter()
         .map(|node| match &node.op {
             FixedOp::Dense(d) => {
-                let entries = (0..d.outputs).flat_map(|o| (0..d.inputs).map(move |k| (k, o)));
-                let nonzeros = entries
-                    .filter(|&(k, o)| d.weight.ints[k * d.outputs + o] != 0)
-                    .map(|(k, o)| (k as u32, o as u32, d.weight.value(k * d.outputs + o)));
+                let column = |o: usize| {
+                    let entries = (0..d.inputs).map(|k| (k, k * d.outputs + o)).filter(|&(_, at)| d.weight.ints[at] != 0);
+                    entries.map(|(k, at)| (k as u32, d.weight.value(at))).collect()
+                };
                 Program::Layer(Layer {
                     taps: Taps::new(d.inputs, d.outputs, d.window.as_ref()),
-                    nonzeros: nonzeros.collect(),
+                    columns: (0..d.outputs).map(column).collect(),
                     bias: (0..d.outputs).map(|o| d.bias.value(o)).collect(),
                 })
             }

@@ -4,63 +4,78 @@ use super::BLOCK;
 use super::column;
 use super::program::{Layer, Program};
 use crate::quant::model::{FixedOp, FixedQuantizer};
+use crate::simd::{Isa, Lane, Number, Vectorized, dispatch, weighted_sum};
 
-/// The value of a node whose operands are `x`.
-pub(super) fn node(op: &FixedOp, program: &Program, x: &[&[f64]]) -> Vec<f64> {
-    let first = x.first().copied().unwrap_or(&[]);
+/// The value of a node whose operands are `x`, into `to`, whatever that held.
+pub(super) fn node<T: Number>(isa: Isa, op: &FixedOp, program: &Program, x: &[&[T]], to: &mut [T]) {
     match program {
-        Program::Layer(layer) => products(layer, first),
-        Program::Pool(taps, channels) | Program::Average(taps, channels) => {
-            let mut out = vec![0.0; taps.positions * channels * BLOCK];
-            for (at, to) in out.chunks_exact_mut(BLOCK).enumerate() {
+        Program::Layer(layer) => dispatch(isa, Products { layer, x: x.first().copied().unwrap_or(&[]), to }),
+        _ => dispatch(isa, Columns { op, program, x, to }),
+    }
+}
+
+/// What is no layer, column by column.
+struct Columns<'a, T> {
+    op: &'a FixedOp,
+    program: &'a Program,
+    x: &'a [&'a [T]],
+    to: &'a mut [T],
+}
+
+impl<T: Number> Vectorized for Columns<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self) {
+        let Columns { op, program, x, to } = self;
+        let first = x.first().copied().unwrap_or(&[]);
+        let columns = to.chunks_exact_mut(BLOCK).enumerate();
+        match program {
+            Program::Pool(taps, channels) | Program::Average(taps, channels) => columns.for_each(|(at, to)| {
                 column::pooled(op, taps.under(at / channels, at % channels).map(|e| column(first, e)), to);
+            }),
+            Program::Move(map) => columns.zip(map).for_each(|((_, to), from)| match *from {
+                Some((which, e)) => to.copy_from_slice(column(x[which as usize], e as usize)),
+                None => to.fill(T::ZERO),
+            }),
+            Program::Plain | Program::Layer(_) => {
+                let second = x.get(1).copied().unwrap_or(first);
+                columns.for_each(|(e, to)| column::elementwise(op, e, column(first, e), column(second, e), to));
             }
-            out
-        }
-        Program::Move(map) => {
-            let mut out = vec![0.0; map.len() * BLOCK];
-            for (to, from) in out.chunks_exact_mut(BLOCK).zip(map) {
-                if let Some((which, e)) = *from {
-                    to.copy_from_slice(column(x[which as usize], e as usize));
-                }
-            }
-            out
-        }
-        Program::Plain => {
-            let second = x.get(1).copied().unwrap_or(first);
-            let mut out = vec![0.0; first.len()];
-            for (e, to) in out.chunks_exact_mut(BLOCK).enumerate() {
-                column::elementwise(op, e, column(first, e), column(second, e), to);
-            }
-            out
         }
     }
 }
 
-fn column(x: &[f64], e: usize) -> &[f64] {
+/// A layer.
+struct Products<'a, T> {
+    layer: &'a Layer,
+    x: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Number> Vectorized for Products<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self) {
+        let Products { layer, x, to } = self;
+        let outputs = layer.bias.len();
+        for (p, block) in to.chunks_exact_mut((outputs * BLOCK).max(1)).enumerate() {
+            for (o, ((to, &bias), terms)) in block.chunks_exact_mut(BLOCK).zip(&layer.bias).zip(&layer.columns).enumerate() {
+                let element = layer.taps.elements(p, o);
+                let terms = terms.iter().filter_map(|&(k, w)| Some((T::of(w), column(x, element(k as usize)?))));
+                weighted_sum::<L, T>(T::of(bias), terms, to);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn column<T>(x: &[T], e: usize) -> &[T] {
     &x[e * BLOCK..][..BLOCK]
 }
 
-fn products(layer: &Layer, x: &[f64]) -> Vec<f64> {
-    let outputs = layer.bias.len();
-    let mut out = vec![0.0; layer.taps.positions * outputs * BLOCK];
-    for (p, block) in out.chunks_exact_mut((outputs * BLOCK).max(1)).enumerate() {
-        for (to, &bias) in block.chunks_exact_mut(BLOCK).zip(&layer.bias) {
-            to.fill(bias);
-        }
-        for &(k, o, w) in &layer.nonzeros {
-            if let Some(e) = layer.taps.element(p, k as usize, o as usize) {
-                let to = &mut block[o as usize * BLOCK..][..BLOCK];
-                to.iter_mut().zip(column(x, e)).for_each(|(a, v)| *a += w * v);
-            }
-        }
-    }
-    out
-}
-
 /// A cast; `x` may be off every grid.
-pub(super) fn quantize(q: &FixedQuantizer, x: &[f64]) -> Vec<f64> {
-    let mut out = vec![0.0; x.len()];
+pub(super) fn quantize<T: Number>(q: &FixedQuantizer, x: &[T]) -> Vec<T> {
+    let mut out = vec![T::ZERO; x.len()];
     for ((to, from), &format) in out.chunks_exact_mut(BLOCK).zip(x.chunks_exact(BLOCK)).zip(&q.formats) {
         column::quantize(q, format, from, to);
     }

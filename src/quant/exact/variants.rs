@@ -6,6 +6,7 @@ use super::column;
 use super::program::{Program, programs};
 use crate::graph::ValueId;
 use crate::quant::model::{FixedModel, FixedOp};
+use crate::simd::{Buffer, Isa, LANES, Lane, Vectorized, dispatch, weighted_sum};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -36,20 +37,23 @@ type Readers = Vec<Vec<(u32, u32)>>;
 /// The values of some samples.
 struct Block {
     samples: usize,
+    /// Between the beginnings of columns.
+    stride: usize,
     /// By value.
-    values: Vec<Vec<f64>>,
+    values: Vec<Buffer<f64>>,
 }
 
 impl Block {
     /// Element `e` of `value` over the samples.
     fn column(&self, value: ValueId, e: usize) -> &[f64] {
-        &self.values[value][e * self.samples..][..self.samples]
+        &self.values[value][e * self.stride..][..self.samples]
     }
 }
 
 /// See the module.
 pub struct Variants<'a> {
     model: &'a FixedModel,
+    isa: Isa,
     programs: Vec<Program>,
     /// Weights and biases of dense layers, by node.
     weights: Vec<Vec<f64>>,
@@ -62,7 +66,7 @@ pub struct Variants<'a> {
 
 impl<'a> Variants<'a> {
     /// Evaluates `model` on `samples` rows of every graph input. Sums are taken in f64: exact for models that are not
-    /// [wide](super::Exact::is_wide).
+    /// [wider](super::Precision::Integer).
     pub fn new(model: &'a FixedModel, inputs: &[&[f32]], samples: usize) -> Variants<'a> {
         let programs = programs(model);
         let dense = |f: &dyn Fn(&crate::quant::model::FixedDense) -> Vec<f64>| -> Vec<Vec<f64>> {
@@ -73,16 +77,20 @@ impl<'a> Variants<'a> {
         let biases = dense(&|d| (0..d.bias.ints.len()).map(|e| d.bias.value(e)).collect());
         let block = |first: usize| {
             let rows = first..samples.min(first + BLOCK);
-            let mut values = vec![Vec::new(); model.values.len()];
+            let stride = rows.len().next_multiple_of(LANES);
+            let mut values = vec![Buffer::default(); model.values.len()];
             for (x, &id) in inputs.iter().zip(&model.inputs) {
                 let len = model.len_of(id);
-                values[id] = (0..len).flat_map(|e| rows.clone().map(move |s| f64::from(x[s * len + e]))).collect();
+                values[id].resize(len * stride);
+                for (e, column) in values[id].chunks_exact_mut(stride).enumerate() {
+                    column.iter_mut().zip(rows.clone()).for_each(|(to, s)| *to = f64::from(x[s * len + e]));
+                }
             }
-            Block { samples: rows.len(), values }
+            Block { samples: rows.len(), stride, values }
         };
         let blocks = (0..samples).step_by(BLOCK).map(block).collect();
         let readers = (0..model.nodes.len()).map(|n| readers(model, n, &programs[n])).collect();
-        let mut variants = Variants { model, programs, weights, biases, blocks, readers };
+        let mut variants = Variants { model, isa: Isa::detect(), programs, weights, biases, blocks, readers };
         variants.evaluate();
         variants
     }
@@ -119,6 +127,11 @@ impl<'a> Variants<'a> {
 
     /// Elements of the model's outputs that `change` changes in a block, by output.
     pub fn outputs_with(&self, block: usize, change: &Change) -> Vec<Changed> {
+        dispatch(self.isa, With { variants: self, block, change })
+    }
+
+    #[inline(always)]
+    fn changed_outputs(&self, block: usize, change: &Change) -> Vec<Changed> {
         let block = &self.blocks[block];
         let mut changed: Vec<Changed> = vec![Changed::new(); self.model.values.len()];
         changed[self.model.nodes[change.node].output] = self.changed_by(block, change);
@@ -136,6 +149,7 @@ impl<'a> Variants<'a> {
         self.model.outputs.iter().map(|&v| std::mem::take(&mut changed[v])).collect()
     }
 
+    #[inline(always)]
     fn changed_by(&self, block: &Block, change: &Change) -> Changed {
         let mut result = Changed::new();
         let Program::Layer(layer) = &self.programs[change.node] else { return result };
@@ -162,6 +176,7 @@ impl<'a> Variants<'a> {
     }
 
     /// What a layer makes of changed inputs.
+    #[inline(always)]
     fn products(&self, block: &Block, n: usize, changed: &Changed) -> Changed {
         let node = &self.model.nodes[n];
         let mut result = Changed::new();
@@ -180,6 +195,7 @@ impl<'a> Variants<'a> {
     }
 
     /// What another node makes of changed inputs.
+    #[inline(always)]
     fn recomputed(&self, block: &Block, n: usize, changed: &[Changed]) -> Changed {
         let node = &self.model.nodes[n];
         let mut result = Changed::new();
@@ -200,7 +216,8 @@ impl<'a> Variants<'a> {
     }
 
     /// Element `at` of a node that is no layer, from its operands.
-    fn element<'b>(&'b self, n: usize, at: usize, of: &dyn Fn(ValueId, usize) -> &'b [f64], to: &mut [f64]) {
+    #[inline(always)]
+    fn element<'b>(&'b self, n: usize, at: usize, of: &impl Fn(ValueId, usize) -> &'b [f64], to: &mut [f64]) {
         let node = &self.model.nodes[n];
         let first = node.inputs[0];
         match &self.programs[n] {
@@ -221,34 +238,63 @@ impl<'a> Variants<'a> {
     /// All values anew.
     fn evaluate(&mut self) {
         let mut blocks = std::mem::take(&mut self.blocks);
-        blocks.par_iter_mut().for_each(|block| self.evaluate_block(block));
+        blocks.par_iter_mut().for_each(|block| dispatch(self.isa, Anew { variants: self, block }));
         self.blocks = blocks;
     }
 
-    fn evaluate_block(&self, block: &mut Block) {
+    #[inline(always)]
+    fn evaluate_block<L: Lane>(&self, block: &mut Block) {
         for n in 0..self.model.nodes.len() {
             let output = self.model.nodes[n].output;
-            let mut out = vec![0.0; self.model.len_of(output) * block.samples];
+            let mut out = std::mem::take(&mut block.values[output]);
+            out.resize(self.model.len_of(output) * block.stride);
+            let columns = out.chunks_exact_mut(block.stride.max(1)).map(|to| &mut to[..block.samples]).enumerate();
             if let Program::Layer(layer) = &self.programs[n] {
                 let (outputs, input) = (layer.bias.len().max(1), self.model.nodes[n].inputs[0]);
-                for (at, to) in out.chunks_exact_mut(block.samples.max(1)).enumerate() {
+                for (at, to) in columns {
                     let (p, o) = (at / outputs, at % outputs);
-                    to.fill(self.biases[n][o]);
-                    for k in 0..layer.taps.patch {
-                        let w = self.weights[n][k * outputs + o];
-                        if let Some(e) = layer.taps.element(p, k, o).filter(|_| w != 0.0) {
-                            to.iter_mut().zip(block.column(input, e)).for_each(|(to, x)| *to += w * x);
-                        }
-                    }
+                    let element = layer.taps.elements(p, o);
+                    let weights = (0..layer.taps.patch).map(|k| (k, self.weights[n][k * outputs + o])).filter(|w| w.1 != 0.0);
+                    let terms = weights.filter_map(|(k, w)| Some((w, block.column(input, element(k)?))));
+                    weighted_sum::<L, f64>(self.biases[n][o], terms, to);
                 }
             } else {
                 let of = |v: ValueId, e: usize| block.column(v, e);
-                for (at, to) in out.chunks_exact_mut(block.samples.max(1)).enumerate() {
+                for (at, to) in columns {
                     self.element(n, at, &of, to);
                 }
             }
             block.values[output] = out;
         }
+    }
+}
+
+/// [`Variants::outputs_with`].
+struct With<'a> {
+    variants: &'a Variants<'a>,
+    block: usize,
+    change: &'a Change,
+}
+
+impl Vectorized for With<'_> {
+    type Out = Vec<Changed>;
+    #[inline(always)]
+    fn run<L: Lane>(self) -> Vec<Changed> {
+        self.variants.changed_outputs(self.block, self.change)
+    }
+}
+
+/// All values of a block.
+struct Anew<'a> {
+    variants: &'a Variants<'a>,
+    block: &'a mut Block,
+}
+
+impl Vectorized for Anew<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self) {
+        self.variants.evaluate_block::<L>(self.block);
     }
 }
 

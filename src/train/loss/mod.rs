@@ -12,7 +12,7 @@ pub use head::Head;
 
 use super::data::TrainSet;
 use super::error::TrainError;
-use super::kernel::{Isa, Lane, Vectorized, dispatch};
+use crate::simd::{Isa, Lane, Vectorized, dispatch};
 
 /// Kind of task loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

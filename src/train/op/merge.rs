@@ -1,7 +1,7 @@
 //! Two tensors, element by element. Of equal operands of a maximum or minimum the first one gets the gradient.
 
-use super::super::kernel::{Isa, Lane, Vectorized, dispatch};
 use crate::graph::Merge;
+use crate::simd::{Isa, Lane, Vectorized, dispatch};
 
 /// `y = a ∘ b` on blocks that lie alike.
 pub fn forward(isa: Isa, merge: Merge, a: &[f32], b: &[f32], y: &mut [f32]) {

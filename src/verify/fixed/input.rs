@@ -2,16 +2,25 @@
 
 use crate::quant::Kif;
 
+/// A mantissa of 24 bits shifted by this much stays within 63 bits.
+const NARROW: i32 = 38;
+
 /// `⌊v·2^f⌋`, wrapped into the port, and whether it was outside. `v` finite.
 pub fn floor_to_port(v: f32, port: Kif) -> (i64, bool) {
     let bits = v.to_bits();
     let stored = ((bits >> 23) & 0xff) as i32;
-    let magnitude = i128::from(bits & 0x7f_ffff) | if stored == 0 { 0 } else { 1 << 23 };
+    let magnitude = i64::from(bits & 0x7f_ffff) | if stored == 0 { 0 } else { 1 << 23 };
     let mantissa = if bits >> 31 == 1 { -magnitude } else { magnitude };
     // v = mantissa·2^exponent
     let exponent = stored.max(1) - 150;
     let shift = exponent + port.fractional;
-    let (lo, hi) = (i128::from(port.min_int()), i128::from(port.max_int()));
+    if shift <= NARROW {
+        let floor = if shift >= 0 { mantissa << shift } else { mantissa >> (-shift).min(63) };
+        if (port.min_int()..=port.max_int()).contains(&floor) {
+            return (floor, false);
+        }
+    }
+    let (mantissa, lo, hi) = (i128::from(mantissa), i128::from(port.min_int()), i128::from(port.max_int()));
     if shift >= 64 {
         // only zero bits are left inside a port of at most 63 bits
         return (0, mantissa != 0);

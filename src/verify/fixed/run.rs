@@ -1,11 +1,31 @@
 //! Blocked, parallel execution; the result does not depend on the number of threads.
 
 use super::input::floor_to_port;
+use super::step::Step;
 use super::{FixedError, Output, Outputs, Program};
+use crate::simd::{Buffer, Isa, Lane, Vectorized, dispatch};
 use rayon::prelude::*;
 
 /// Samples per block: the tensors of a few thousand elements stay in the second-level cache.
 const BLOCK: usize = 64;
+
+/// All steps on a block of `n` samples.
+struct Steps<'a> {
+    steps: &'a [Step],
+    tensors: &'a mut [Buffer<i64>],
+    n: usize,
+    saturations: &'a mut [u64],
+}
+
+impl Vectorized for Steps<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self) {
+        for step in self.steps {
+            step.run(self.tensors, self.n, self.saturations);
+        }
+    }
+}
 
 struct Part {
     outputs: Vec<Vec<i64>>,
@@ -31,7 +51,7 @@ impl Program {
                 return Err(FixedError::NotFinite { name: port.name.clone(), sample: at / each, element: at % each });
             }
         }
-        let fresh = || self.lengths.iter().map(|&len| vec![0i64; len * BLOCK]).collect::<Vec<_>>();
+        let fresh = || self.lengths.iter().map(|&len| Buffer::new(len * BLOCK)).collect::<Vec<_>>();
         let parts: Vec<Part> = (0..samples.div_ceil(BLOCK))
             .into_par_iter()
             .map_init(fresh, |tensors, block| self.block(tensors, inputs, block * BLOCK, BLOCK.min(samples - block * BLOCK)))
@@ -39,11 +59,11 @@ impl Program {
         Ok(self.gather(&parts, samples))
     }
 
-    fn block(&self, tensors: &mut [Vec<i64>], inputs: &[&[f32]], first: usize, n: usize) -> Part {
+    fn block(&self, tensors: &mut [Buffer<i64>], inputs: &[&[f32]], first: usize, n: usize) -> Part {
         let mut outside = vec![false; n];
         for (tensor, &len) in tensors.iter_mut().zip(&self.lengths) {
             // the last block is shorter
-            tensor.resize(len * n, 0);
+            tensor.resize(len * n);
         }
         for (port, data) in self.inputs.iter().zip(inputs) {
             let len = self.lengths[port.tensor];
@@ -57,9 +77,7 @@ impl Program {
             }
         }
         let mut saturations = vec![0; self.quants.len()];
-        for step in &self.steps {
-            step.run(tensors, n, &mut saturations);
-        }
+        dispatch(Isa::detect(), Steps { steps: &self.steps, tensors, n, saturations: &mut saturations });
         let outputs = self.outputs.iter().map(|sink| {
             let (tensor, len) = (&tensors[sink.tensor], self.lengths[sink.tensor]);
             (0..n).flat_map(|s| (0..len).map(move |e| tensor[e * n + s])).collect()

@@ -2,6 +2,7 @@
 
 use crate::quant::table::Kind;
 use crate::quant::taps::Taps;
+use crate::simd::Buffer;
 
 /// Elements under a window.
 pub type Tap = Vec<u32>;
@@ -126,8 +127,9 @@ impl Step {
         }
     }
 
-    /// Executes on a block of `n` samples.
-    pub fn run(&self, t: &mut [Vec<i64>], n: usize, saturations: &mut [u64]) {
+    /// Executes on a block of `n` samples. Inlined into what [`crate::simd::dispatch`] runs, as all below it.
+    #[inline(always)]
+    pub fn run(&self, t: &mut [Buffer<i64>], n: usize, saturations: &mut [u64]) {
         let (Step::MatMul { dst, .. }
         | Step::Affine { dst, .. }
         | Step::Add { dst, .. }
@@ -146,20 +148,13 @@ impl Step {
         t[*dst] = out;
     }
 
-    fn fill(&self, t: &[Vec<i64>], out: &mut [i64], n: usize, saturations: &mut [u64]) {
+    #[inline(always)]
+    fn fill(&self, t: &[Buffer<i64>], out: &mut [i64], n: usize, saturations: &mut [u64]) {
         match self {
             Step::MatMul { src, columns, bias, .. } => {
                 let x = &t[*src];
-                for ((acc, column), &b) in out.chunks_exact_mut(n).zip(columns).zip(bias) {
-                    acc.fill(b);
-                    for &(row, w) in column {
-                        let row = &x[row as usize * n..][..n];
-                        if w == 1 {
-                            acc.iter_mut().zip(row).for_each(|(a, &v)| *a += v);
-                        } else {
-                            acc.iter_mut().zip(row).for_each(|(a, &v)| *a += w * v);
-                        }
-                    }
+                for ((to, column), &b) in out.chunks_exact_mut(n).zip(columns).zip(bias) {
+                    sum(b, column.iter().map(|&(row, w)| (w, &x[row as usize * n..][..n])), to);
                 }
             }
             Step::Affine { src, mul, add, .. } => {
@@ -168,12 +163,12 @@ impl Step {
                 }
             }
             Step::Add { a, b, up_a, up_b, minus, .. } => {
-                for ((o, &x), &y) in out.iter_mut().zip(&t[*a]).zip(&t[*b]) {
+                for ((o, &x), &y) in out.iter_mut().zip(&t[*a][..]).zip(&t[*b][..]) {
                     let (x, y) = (x << up_a, y << up_b);
                     *o = if *minus { x - y } else { x + y };
                 }
             }
-            Step::Mul { a, b, .. } => out.iter_mut().zip(&t[*a]).zip(&t[*b]).for_each(|((o, &x), &y)| *o = x * y),
+            Step::Mul { a, b, .. } => out.iter_mut().zip(&t[*a][..]).zip(&t[*b][..]).for_each(|((o, &x), &y)| *o = x * y),
             Step::Quant { src, casts, half_even, quant, .. } => {
                 let mut clipped = 0;
                 for ((o, x), cast) in out.chunks_exact_mut(n).zip(t[*src].chunks_exact(n)).zip(casts) {
@@ -181,23 +176,19 @@ impl Step {
                 }
                 saturations[*quant] += clipped;
             }
-            Step::Relu { src, .. } => out.iter_mut().zip(&t[*src]).for_each(|(o, &v)| *o = v.max(0)),
+            Step::Relu { src, .. } => out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = v.max(0)),
             Step::Leaky { src, up, down, .. } => {
-                out.iter_mut().zip(&t[*src]).for_each(|(o, &v)| *o = if v < 0 { v << down } else { v << up });
+                out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = if v < 0 { v << down } else { v << up });
             }
             Step::Table { src, kind, frac, .. } => {
-                out.iter_mut().zip(&t[*src]).for_each(|(o, &v)| *o = crate::quant::table::lookup(*kind, v, *frac));
+                out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = crate::quant::table::lookup(*kind, v, *frac));
             }
             Step::Conv { src, taps, columns, bias, .. } => {
                 let x = &t[*src];
                 for (p, block) in out.chunks_exact_mut((columns.len() * n).max(1)).enumerate() {
-                    for (o, ((acc, column), &b)) in block.chunks_exact_mut(n).zip(columns).zip(bias).enumerate() {
-                        acc.fill(b);
-                        for &(k, w) in column {
-                            if let Some(e) = taps.element(p, k as usize, o) {
-                                acc.iter_mut().zip(&x[e * n..][..n]).for_each(|(a, &v)| *a += w * v);
-                            }
-                        }
+                    for (o, ((to, column), &b)) in block.chunks_exact_mut(n).zip(columns).zip(bias).enumerate() {
+                        let element = taps.elements(p, o);
+                        sum(b, column.iter().filter_map(|&(k, w)| Some((w, &x[element(k as usize)? * n..][..n]))), to);
                     }
                 }
             }
@@ -212,7 +203,7 @@ impl Step {
                 }
             }
             Step::Extreme { a, b, up_a, up_b, max, .. } => {
-                for ((o, &x), &y) in out.iter_mut().zip(&t[*a]).zip(&t[*b]) {
+                for ((o, &x), &y) in out.iter_mut().zip(&t[*a][..]).zip(&t[*b][..]) {
                     let (x, y) = (x << up_a, y << up_b);
                     *o = if *max { x.max(y) } else { x.min(y) };
                 }
@@ -234,8 +225,24 @@ impl Step {
     }
 }
 
+/// Samples summed at a time: their sums stay in registers.
+const TILE: usize = 32;
+
+/// `to = bias + Σ weight·x`.
+#[inline(always)]
+fn sum<'a>(bias: i64, terms: impl Iterator<Item = (i64, &'a [i64])> + Clone, to: &mut [i64]) {
+    for (n, to) in to.chunks_mut(TILE).enumerate() {
+        let mut sums = [bias; TILE];
+        for (w, x) in terms.clone() {
+            sums.iter_mut().zip(&x[n * TILE..]).for_each(|(a, &v)| *a += w * v);
+        }
+        to.copy_from_slice(&sums[..to.len()]);
+    }
+}
+
 impl Cast {
     /// Casts one element of all samples; returns how many were clipped.
+    #[inline(always)]
     fn apply(self, x: &[i64], out: &mut [i64], half_even: bool) -> u64 {
         let mut clipped = 0u64;
         let Cast { drop, lo, hi, up } = self;

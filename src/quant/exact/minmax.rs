@@ -1,0 +1,68 @@
+//! Ranges of values over samples.
+
+use crate::simd::{Isa, LANES, Lane, Number, Vectorized, dispatch, widen};
+
+/// Smallest and largest value of each element.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MinMax {
+    pub min: Vec<f64>,
+    pub max: Vec<f64>,
+}
+
+impl MinMax {
+    pub fn empty(n: usize) -> MinMax {
+        MinMax { min: vec![f64::INFINITY; n], max: vec![f64::NEG_INFINITY; n] }
+    }
+
+    pub fn merge(&mut self, other: &MinMax) {
+        for (a, b) in self.min.iter_mut().zip(&other.min) {
+            *a = a.min(*b);
+        }
+        for (a, b) in self.max.iter_mut().zip(&other.max) {
+            *a = a.max(*b);
+        }
+    }
+}
+
+/// A range under way: several per element, so that samples side by side need not be compared with each other.
+pub(super) struct Widening<T> {
+    least: Vec<[T; LANES]>,
+    most: Vec<[T; LANES]>,
+}
+
+impl<T: Number> Widening<T> {
+    pub(super) fn new(n: usize) -> Self {
+        Widening { least: vec![[T::of(f64::INFINITY); LANES]; n], most: vec![[T::of(f64::NEG_INFINITY); LANES]; n] }
+    }
+
+    /// Widens by the first `n` values of each of `columns`, which are `stride` long.
+    pub(super) fn take(&mut self, isa: Isa, columns: &[T], stride: usize, n: usize) {
+        dispatch(isa, Take { to: self, columns, stride, n });
+    }
+
+    pub(super) fn range(&self) -> MinMax {
+        let fold = |of: fn(f64, f64) -> f64, from| move |e: &[T; LANES]| e.iter().map(|v| v.to_f64()).fold(from, of);
+        MinMax {
+            min: self.least.iter().map(fold(f64::min, f64::INFINITY)).collect(),
+            max: self.most.iter().map(fold(f64::max, f64::NEG_INFINITY)).collect(),
+        }
+    }
+}
+
+struct Take<'a, T> {
+    to: &'a mut Widening<T>,
+    columns: &'a [T],
+    stride: usize,
+    n: usize,
+}
+
+impl<T: Number> Vectorized for Take<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self) {
+        let ranges = self.to.least.iter_mut().zip(&mut self.to.most);
+        for ((least, most), column) in ranges.zip(self.columns.chunks_exact(self.stride)) {
+            widen::<L, T>(least, most, &column[..self.n]);
+        }
+    }
+}

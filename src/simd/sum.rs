@@ -1,0 +1,105 @@
+//! The inner loops of exact evaluation: sums and ranges of columns, in the numbers that hold them without rounding.
+
+use super::{LANES, Lane, Plain, Register};
+use std::ops::{Add, AddAssign, Mul, Sub};
+
+/// Numbers that exact values are kept in.
+pub trait Number: Plain + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign {
+    /// A register of them.
+    type Of<L: Lane>: Register<Self>;
+    /// `1.5·2^p` for p bits behind the leading one: added and taken away again, it leaves no bits behind the point of what is below `2^(p−1)`.
+    const SHIFT: Self;
+    /// Rounded if it has to be.
+    fn of(v: f64) -> Self;
+    fn to_f64(self) -> f64;
+}
+
+impl Number for f32 {
+    type Of<L: Lane> = L;
+    const SHIFT: f32 = 1.5 * (1u32 << 23) as f32;
+    #[inline(always)]
+    fn of(v: f64) -> f32 {
+        v as f32
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Number for f64 {
+    type Of<L: Lane> = L::Double;
+    const SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
+    #[inline(always)]
+    fn of(v: f64) -> f64 {
+        v
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+/// `to = bias + Σ weight·x`, sample by sample and in the order of the terms. Nothing is fused: all instruction sets give the same bits even where
+/// sums are rounded.
+#[inline(always)]
+pub fn weighted_sum<'a, L: Lane, T: Number + 'a>(bias: T, terms: impl Iterator<Item = (T, &'a [T])> + Clone, to: &mut [T]) {
+    // four registers keep the adder busy, eight are better where they are small
+    if T::Of::<L>::N >= LANES { tiles::<T::Of<L>, T, 4>(bias, terms, to) } else { tiles::<T::Of<L>, T, 8>(bias, terms, to) }
+}
+
+/// Sums of `SUMS` registers at a time, explicitly: the compiler alone keeps them in memory where much is going on around them.
+#[inline(always)]
+fn tiles<'a, R: Register<T>, T: Number + 'a, const SUMS: usize>(
+    bias: T,
+    terms: impl Iterator<Item = (T, &'a [T])> + Clone,
+    to: &mut [T],
+) {
+    let tile = SUMS * R::N;
+    let (whole, rest) = to.split_at_mut(to.len() / tile * tile);
+    let first = whole.len();
+    for (n, to) in whole.chunks_exact_mut(tile).enumerate() {
+        // SAFETY: whoever compiles this for an instruction set has it (`Vectorized`); all slices are `tile` long.
+        unsafe {
+            let mut sums = [R::splat(bias); SUMS];
+            for (w, x) in terms.clone() {
+                let (w, x) = (R::splat(w), x[n * tile..][..tile].as_ptr());
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.add(w.mul(R::load(x.add(j * R::N))));
+                }
+            }
+            for (j, sum) in sums.into_iter().enumerate() {
+                sum.store(to[j * R::N..][..R::N].as_mut_ptr());
+            }
+        }
+    }
+    if !rest.is_empty() {
+        rest.fill(bias);
+        for (w, x) in terms {
+            rest.iter_mut().zip(&x[first..]).for_each(|(a, &v)| *a += w * v);
+        }
+    }
+}
+
+/// Widens the ranges `(least, most)`, one per sample of a register, by `x`.
+#[inline(always)]
+pub fn widen<L: Lane, T: Number>(least: &mut [T; LANES], most: &mut [T; LANES], x: &[T]) {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let n = T::Of::<L>::N;
+    for at in (0..LANES).step_by(n) {
+        // SAFETY: as above; `n` divides `LANES`.
+        unsafe {
+            let (mut lo, mut hi) = (T::Of::<L>::load(least[at..][..n].as_ptr()), T::Of::<L>::load(most[at..][..n].as_ptr()));
+            for values in whole {
+                let v = T::Of::<L>::load(values[at..][..n].as_ptr());
+                (lo, hi) = (lo.min(v), hi.max(v));
+            }
+            lo.store(least[at..][..n].as_mut_ptr());
+            hi.store(most[at..][..n].as_mut_ptr());
+        }
+    }
+    for ((lo, hi), &v) in least.iter_mut().zip(most).zip(rest) {
+        *lo = if v < *lo { v } else { *lo };
+        *hi = if v > *hi { v } else { *hi };
+    }
+}
