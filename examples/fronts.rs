@@ -137,7 +137,7 @@ fn split(path: &str, part: &str) -> Split {
 }
 
 fn file(split: &Split) -> DataFile {
-    DataFile { name: "data.npz".into(), bytes: common::npz(split.width, &split.x, Some(&split.y)) }
+    DataFile::new("data.npz", common::npz(split.width, &split.x, Some(&split.y)))
 }
 
 fn convert(s: &Settings, seed: u64, on_test: bool) -> Artifacts {
@@ -150,8 +150,7 @@ fn convert(s: &Settings, seed: u64, on_test: bool) -> Artifacts {
     let config = JobConfig::from_json(Value::Object(config).to_string().as_bytes()).expect("a configuration");
     let model = if s.random { random_weights(&s.model, seed) } else { s.model.clone() };
     let validation = on_test.then(|| file(&s.test));
-    let inputs =
-        |n: usize| DataFile { name: "x.npz".into(), bytes: common::npz(s.train.width, &s.train.x[..n * s.train.width], None) };
+    let inputs = |n: usize| DataFile::new("x.npz", common::npz(s.train.width, &s.train.x[..n * s.train.width], None));
     let calibration = s.unlabelled.map_or_else(|| file(&s.train), inputs);
     let train = s.unlabelled.is_none().then(|| file(&s.train));
     let job = Job { model, calibration, train, validation, config };

@@ -107,5 +107,5 @@ fn inputs(told: &Value) -> DataFile {
         array.finish().expect("npz");
     }
     drop(archive);
-    DataFile { name: "random.npz".into(), bytes: bytes.into_inner() }
+    DataFile::new("random.npz", bytes.into_inner())
 }

@@ -4,7 +4,9 @@
 //! `gflops` counts the multiplications of the layers alone, forward, for the gradient of the weights and for that of the inputs (not of the
 //! first layer); `fma_peak_percent` is against what the same number of threads reach with nothing but multiply-adds in registers.
 //!
-//! `cargo run --release --example step_time -- --net 16,64,32,32,5 --batch 1024 --threads 2 [--model FILE.onnx] [--isa avx2] [--steps 2000] [--traced]`
+//! `cargo run --release --example step_time -- --net 16,64,32,32,5 --batch 1024 --threads 2 [--model FILE.onnx] [--isa avx2] [--steps 2000] [--traced] [--first]`
+//!
+//! `--first` ends behind the first step: for the time from the start of a process to there.
 
 #[path = "support/nets.rs"]
 mod nets;
@@ -17,8 +19,9 @@ use nets::Lcg;
 use std::time::Instant;
 
 fn main() {
-    let (mut net, mut file, mut batch, mut threads, mut steps, mut isa, mut traced) =
-        (String::from("16,64,32,32,5"), None, 1024, 1, None, None, false);
+    let (mut net, mut file, mut batch, mut threads, mut steps, mut isa) =
+        (String::from("16,64,32,32,5"), None, 1024, 1, None, None);
+    let (mut traced, mut only_first) = (false, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().unwrap_or_else(|| panic!("{arg} needs a value"));
@@ -29,6 +32,7 @@ fn main() {
             "--threads" => threads = value().parse().expect("threads"),
             "--steps" => steps = Some(value().parse::<usize>().expect("steps").max(1)),
             "--traced" => traced = true,
+            "--first" => only_first = true,
             "--isa" => {
                 isa = Some(match value().as_str() {
                     "portable" => Isa::Portable,
@@ -56,6 +60,9 @@ fn main() {
         t.elapsed().as_secs_f64() * 1e3
     };
     let first = step();
+    if only_first {
+        return;
+    }
     // about two seconds unless told
     let steps = steps.unwrap_or_else(|| (2000.0 / first) as usize).clamp(5, 5000);
     for _ in 0..steps.div_ceil(10) {

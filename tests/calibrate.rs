@@ -124,7 +124,7 @@ fn two_inputs(x: &[f32], other: &[f32]) -> DataFile {
         array.finish().unwrap();
     }
     drop(archive);
-    DataFile { name: "calibration.npz".into(), bytes: bytes.into_inner() }
+    DataFile::new("calibration.npz", bytes.into_inner())
 }
 
 /// Relative output error as the configuration defines it, from the proxy's integers and the imported graph's floats.

@@ -62,8 +62,8 @@ fn faults(members: &[(&str, Vec<u8>)]) -> Vec<String> {
 
 #[test]
 fn number_types_and_byte_orders() {
-    let ints = |descr: &str, raw: &[u8]| match &read(&npy(descr, false, "(2,)", raw)).unwrap().get("x").unwrap().unwrap().values {
-        Values::I64(v) => v.clone(),
+    let ints = |descr: &str, raw: &[u8]| match read(&npy(descr, false, "(2,)", raw)).unwrap().get("x").unwrap().unwrap().values {
+        Values::I64(v) => v,
         Values::U64(v) => v.iter().map(|&x| x as i64).collect(),
         other => panic!("{other:?}"),
     };
@@ -74,7 +74,7 @@ fn number_types_and_byte_orders() {
     assert_eq!(ints(">i2", &[0xff, 0xfe, 2, 1]), [-2, 513]);
     assert_eq!(ints(">u4", &[0, 0, 1, 0, 255, 0, 0, 0]), [256, 0xff00_0000]);
     assert_eq!(ints("<u8", &[&5u64.to_le_bytes()[..], &[0; 8]].concat()), [5, 0]);
-    let floats = |descr: &str, raw: &[u8]| read(&npy(descr, false, "(2,)", raw)).unwrap().get("x").unwrap().unwrap().to_f32();
+    let floats = |descr: &str, raw: &[u8]| read(&npy(descr, false, "(2,)", raw)).unwrap().get("x").unwrap().unwrap().into_f32();
     assert_eq!(floats("<f2", &[0x00, 0x3c, 0x00, 0xc1]), [1.0, -2.5]);
     assert_eq!(floats(">f4", &[1.5f32.to_be_bytes(), (-2.0f32).to_be_bytes()].concat()), [1.5, -2.0]);
     assert_eq!(floats("<f8", &[0.25f64.to_le_bytes(), 3.0f64.to_le_bytes()].concat()), [0.25, 3.0]);
@@ -84,12 +84,12 @@ fn number_types_and_byte_orders() {
 fn fortran_order_is_transposed() {
     let values: Vec<u8> = [1f32, 4.0, 2.0, 5.0, 3.0, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     let arrays = read(&npy("<f4", true, "(2, 3)", &values)).unwrap();
-    assert_eq!(arrays.get("x").unwrap().unwrap().to_f32(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(arrays.get("x").unwrap().unwrap().into_f32(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let cube: Vec<u8> = (0..24).map(|i| i as u8).collect();
     let arrays = read(&npy("|u1", true, "(2, 3, 4)", &cube)).unwrap();
     // element (i, j, k) is stored at i + 2j + 6k
     let expected: Vec<f32> = (0..24).map(|e| (e / 12 + 2 * (e / 4 % 3) + 6 * (e % 4)) as f32).collect();
-    assert_eq!(arrays.get("x").unwrap().unwrap().to_f32(), expected);
+    assert_eq!(arrays.get("x").unwrap().unwrap().into_f32(), expected);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn names_and_fallbacks() {
     // two inputs need their names
     let both = read(&npz(&[("a", x.clone()), ("b", f32s("(2,)", &[5.0, 6.0]))])).unwrap();
     let inputs = [InputShape::new("a", vec![1, 2]), InputShape::new("b", vec![])];
-    assert_eq!(Dataset::from_arrays(&both, &inputs, &output(1), "calibration").unwrap().inputs[1], [5.0, 6.0]);
+    assert_eq!(Dataset::from_arrays(&both, &inputs, &output(1), "calibration").unwrap().rows()[1], [5.0, 6.0]);
     let inputs = [InputShape::new("a", vec![2]), InputShape::new("c", vec![])];
     assert!(Dataset::from_arrays(&both, &inputs, &output(1), "calibration").unwrap_err().to_string().contains("`c`"));
 }

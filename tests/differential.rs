@@ -41,7 +41,7 @@ fn archive(net: &RandomNet, data: &[Vec<f32>]) -> DataFile {
         array.finish().unwrap();
     }
     drop(archive);
-    DataFile { name: "x.npz".into(), bytes: bytes.into_inner() }
+    DataFile::new("x.npz", bytes.into_inner())
 }
 
 /// A configuration that differs from seed to seed.

@@ -103,7 +103,7 @@ fn shared_widths_and_frozen_layers() {
 #[test]
 fn a_canceled_job_ends_within_a_batch() {
     let d = digits();
-    let file = |name: &str| DataFile { name: name.into(), bytes: common::npz(64, &d.x, Some(&d.y)) };
+    let file = |name: &str| DataFile::new(name, common::npz(64, &d.x, Some(&d.y)));
     let job = Job {
         model: d.model.clone(),
         calibration: file("calibration.npz"),

@@ -39,7 +39,7 @@ fn samples(count: usize, seed: u64) -> Vec<f32> {
 }
 
 fn file(bytes: Vec<u8>) -> DataFile {
-    DataFile { name: "data.npz".into(), bytes }
+    DataFile::new("data.npz", bytes)
 }
 
 fn convert(model: &[u8], x: &[f32], train: Vec<u8>, validation: Option<Vec<u8>>, json: &str) -> Result<Artifacts, Error> {

@@ -3,7 +3,7 @@
 use super::out_dir::OutDir;
 use super::progress::Progress;
 use super::{files, overrides, print_line, table};
-use crate::convert::{self, Artifacts, DataFile, Error, Job, JobConfig};
+use crate::convert::{self, Artifacts, Error, Job, JobConfig};
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -93,17 +93,12 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 /// Reads all files; every one that cannot be read is named.
 fn read(args: &Args, config: JobConfig) -> Result<Job, Error> {
     let mut faults = Vec::new();
-    let mut need = |result: Result<DataFile, Error>| {
-        result.unwrap_or_else(|e| {
-            faults.push(e.to_string());
-            DataFile { name: String::new(), bytes: Vec::new() }
-        })
-    };
-    let model = need(files::model(&args.model).map(|bytes| DataFile { name: String::new(), bytes })).bytes;
-    let calibration = need(files::data(&args.calibration));
-    let train = args.train.as_deref().map(|p| need(files::data(p)));
-    let validation = args.validation.as_deref().map(|p| need(files::data(p)));
-    if faults.is_empty() { Ok(Job { model, calibration, train, validation, config }) } else { Err(Error::Data(faults)) }
+    let model = files::model(&args.model).map_err(|e| faults.push(e.to_string()));
+    let mut need = |path: &Path| files::data(path).map_err(|e| faults.push(e.to_string())).ok();
+    let calibration = need(&args.calibration);
+    let (train, validation) = (args.train.as_deref().map(&mut need), args.validation.as_deref().map(&mut need));
+    let (Ok(model), Some(calibration), true) = (model, calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
+    Ok(Job { model, calibration, train: train.flatten(), validation: validation.flatten(), config })
 }
 
 /// A flag that SIGINT and SIGTERM set. The second one ends the process at once; nothing has been written by then.

@@ -2,33 +2,37 @@
 
 use crate::convert::{DataFile, Error};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// Largest model file: what a protobuf message can hold.
 const MAX_MODEL_BYTES: u64 = 2 << 30;
-/// Largest data file: 16 GiB, as it is held in memory.
+/// Largest data file: 16 GiB; its arrays are held in memory.
 const MAX_DATA_BYTES: u64 = 16 << 30;
 
-fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
-    let fault = |text: String| Error::Data(vec![format!("{}: {text}", path.display())]);
-    let cannot = |e: std::io::Error| fault(format!("cannot read the file: {e}"));
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot)?.take(most + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > most {
-        return Err(fault(format!("larger than {} GiB", most >> 30)));
-    }
-    Ok(bytes)
+fn open(path: &Path, most: u64) -> Result<DataFile, Error> {
+    DataFile::open(path.display().to_string(), path, most).map_err(|e| match e.kind() {
+        ErrorKind::FileTooLarge => fault(path, &format!("larger than {} GiB", most >> 30)),
+        _ => cannot_read(path, &e),
+    })
+}
+
+fn fault(path: &Path, what: &str) -> Error {
+    Error::Data(vec![format!("{}: {what}", path.display())])
+}
+
+fn cannot_read(path: &Path, e: &std::io::Error) -> Error {
+    fault(path, &format!("cannot read the file: {e}"))
 }
 
 /// Reads an ONNX file.
 pub fn model(path: &Path) -> Result<Vec<u8>, Error> {
-    read(path, MAX_MODEL_BYTES)
+    open(path, MAX_MODEL_BYTES)?.bytes().map_err(|e| cannot_read(path, &e))
 }
 
-/// Reads a `.npy` or `.npz` file; the path is its name in messages.
+/// Opens a `.npy` or `.npz` file; the path is its name in messages.
 pub fn data(path: &Path) -> Result<DataFile, Error> {
-    Ok(DataFile { name: path.display().to_string(), bytes: read(path, MAX_DATA_BYTES)? })
+    open(path, MAX_DATA_BYTES)
 }
 
 /// The directory in which `path` lies.

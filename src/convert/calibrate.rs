@@ -71,7 +71,7 @@ pub struct Calibrated {
 pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> Result<Calibrated, Error> {
     let Calibration { config, source, data, teacher, model, judge, start, .. } = *job;
     let widths = source.input_widths();
-    let x = join(&data.calibration.inputs, &widths, data.calibration.samples);
+    let x = join(&data.calibration.rows(), &widths, data.calibration.samples);
     let classes = source.widths.len() == 1 && source.width > 1;
     let set = CalibrationSet {
         x: &x,
@@ -176,7 +176,7 @@ impl Search<'_, '_, '_> {
 /// source's outputs.
 fn output_error(job: &Calibration, exactly: &Exactly) -> Result<f64, Error> {
     let Judge { validation, source_logits, widths, .. } = job.judge;
-    let inputs: Vec<&[f32]> = validation.inputs.iter().map(|v| v.as_slice()).collect();
+    let inputs = validation.rows();
     let outputs = Exact::new(&exactly.pruned)?.run(&inputs, validation.samples, &exactly.pruned.outputs);
     let joined = join(&outputs, widths, validation.samples);
     let sum: f64 = joined.iter().zip(*source_logits).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum();

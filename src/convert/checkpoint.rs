@@ -4,6 +4,7 @@ use super::{Error, Event, Job, Keeper};
 use crate::convert::pipeline::Clock;
 use prost::Message;
 use sha2::{Digest, Sha256};
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 /// Least time between two checkpoints: a checkpoint holds the whole front, some epochs take a millisecond.
@@ -63,11 +64,22 @@ fn identity(job: &Job) -> Result<Vec<u8>, Error> {
     let version = [env!("CARGO_PKG_VERSION"), " ", &job.config.thread_count().to_string()].concat();
     let mut hash = Sha256::new();
     let data = [Some(&job.calibration), job.train.as_ref(), job.validation.as_ref()];
-    let data = data.map(|d| d.map_or(&[][..], |d| &d.bytes));
-    for part in [version.as_bytes(), &config, &job.model].into_iter().chain(data) {
+    for part in [version.as_bytes(), &config, &job.model] {
         // lengths keep the parts apart
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
+    }
+    for file in data {
+        hash.update(file.map_or(0, |f| f.len()).to_le_bytes());
+        let Some(file) = file else { continue };
+        let (mut reader, mut piece) = (file.reader(), vec![0; 1 << 16]);
+        loop {
+            let cannot = |e| Error::Data(vec![format!("`{}`: cannot read the file: {e}", file.name)]);
+            match reader.read(&mut piece).map_err(cannot)? {
+                0 => break,
+                n => hash.update(&piece[..n]),
+            }
+        }
     }
     Ok(hash.finalize().to_vec())
 }

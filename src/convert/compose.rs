@@ -49,11 +49,11 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let exact = Exact::new(pruned)?;
     let bounds = exact.bounds();
     let full_bounds = interval::bounds(&c.exactly.full)?;
-    let validation: Vec<&[f32]> = c.data.validation.inputs.iter().map(|v| v.as_slice()).collect();
+    let validation: Vec<&[f32]> = c.data.validation.rows();
     let channels_first = c.source.proxy_orders(&c.job.config);
     let ran = run_in_file_order(&c.emitted.program, channels_first, &validation, c.data.validation.samples)
         .map_err(|e| Error::Verification(e.to_string()))?;
-    let calibration: Vec<&[f32]> = c.data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
+    let calibration: Vec<&[f32]> = c.data.calibration.rows();
     let outputs = exact.run(&calibration, c.data.calibration.samples, &pruned.outputs);
     let outputs = join(&outputs, &c.source.widths, c.data.calibration.samples);
     let moved = outputs.iter().zip(&c.source_values.logits).map(|(&a, &b)| (a as f32 - b).abs()).fold(0f32, f32::max);

@@ -85,9 +85,8 @@ fn layer(node: &crate::graph::Node<Op>) -> Value {
 fn annotated_ebops(source: &prepare::Source, out: &mut Value) {
     let graph = &source.graph;
     let ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax { min: vec![-1.0; v.len()], max: vec![1.0; v.len()] }).collect();
-    let values = prepare::SourceValues { logits: Vec::new(), ranges };
     let config = JobConfig { epochs: 0, ..JobConfig::default() };
-    let built = match pipeline::quantizers(source, &config, &values, None) {
+    let built = match pipeline::quantizers(source, &config, &ranges) {
         Ok(built) => built,
         Err(e) => {
             out["supported"] = json!(false);

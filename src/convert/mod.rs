@@ -10,6 +10,7 @@ pub mod error;
 mod inspect;
 mod layers;
 mod layout;
+mod memory;
 pub mod metric;
 mod objective;
 mod per_output;
@@ -29,15 +30,10 @@ pub use inspect::inspect;
 pub use trace::trace;
 pub use verify::{Verified, verify};
 
+pub use crate::data::DataFile;
+
 use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
-
-/// A data file as uploaded: its name for messages, and its bytes (`.npy` or `.npz`).
-#[derive(Clone, Debug)]
-pub struct DataFile {
-    pub name: String,
-    pub bytes: Vec<u8>,
-}
 
 /// Everything a conversion needs.
 #[derive(Clone, Debug)]

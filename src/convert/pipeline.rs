@@ -6,9 +6,10 @@ use super::compose::{Composition, compose};
 use super::config::{FormName, JobConfig, Mode, RoundingName};
 use super::emit::emit_verified;
 use super::layers;
+use super::memory::Peak;
 use super::metric::{MetricKind, measure, temperature};
 use super::objective::Objective;
-use super::prepare::{self, Data, Source, SourceValues};
+use super::prepare::{self, Data, Source};
 use super::report::Warning;
 use super::score::{Exactly, Judge, training_share};
 use super::source_check::{self, ImportCheck};
@@ -16,6 +17,7 @@ use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, Keeper, NodeFault, ParetoProxy};
 use crate::proxy::{Form, uniform};
 use crate::quant::build::{BuildOptions, Built, build};
+use crate::quant::exact::MinMax;
 use crate::quant::{FixedModel, Model, QOp, Rounding};
 use crate::trace::FormatOptions;
 use crate::train::fit::Fitted;
@@ -68,6 +70,7 @@ pub fn run(
     keeper: &mut dyn Keeper,
     cancel: &AtomicBool,
 ) -> Result<Artifacts, Error> {
+    let memory = Peak::start();
     let config = &job.config;
     let calibrates = config.mode == Mode::Calibrate;
     let mut faults = config.check().err().unwrap_or_default();
@@ -99,14 +102,12 @@ pub fn run(
         (Ok(kind), Ok(objective)) => (kind, objective),
         (kind, objective) => return Err(Error::Config([kind.err(), objective.err()].into_iter().flatten().flatten().collect())),
     };
-    let on_calibration = prepare::evaluate(&source, &data.calibration)?;
-    let on_train = prepare::evaluate(&source, &data.train)?;
-    let on_validation = prepare::evaluate(&source, &data.validation)?;
+    let on = prepare::evaluate_all(&source, &data)?;
     let import = source_check::check(&job.model, &source, &data.calibration);
     let mut warnings = import_warnings(&source, &import);
 
     clock.enter("quantize");
-    let mut built = quantizers(&source, config, &on_calibration, Some(&on_train))?;
+    let mut built = quantizers(&source, config, &on.ranges)?;
     warnings.extend(built.notes.iter().map(|n| Warning {
         code: n.code.into(),
         message: n.message.clone(),
@@ -117,22 +118,22 @@ pub fn run(
     clock.tell(&warnings);
     let told = warnings.len();
     let uniform = config.proxy.form == FormName::Uniform;
-    let temperature = temperature(&on_train.logits, source.width);
-    let training = training_share(&data.train, &on_train.logits);
+    let temperature = temperature(&on.train, source.width);
+    let training = training_share(&data.train, &on.train);
     let judge = Judge {
         training: &training,
         trace_samples: data.trace_samples,
         trace_inputs: &data.trace,
         validation: &data.validation,
-        source_logits: &on_validation.logits,
+        source_logits: &on.validation,
         widths: &source.widths,
         kind,
         temperature,
         formats: FormatOptions { cover_factor: config.cover_factor, lower_annotated: config.epochs > 0 },
         finish: if uniform { uniform::envelope } else { FixedModel::clone },
     };
-    let logits: Vec<f64> = on_validation.logits.iter().map(|&v| v as f64).collect();
-    let (source_metric, source_loss) = measure(kind, &logits, source.width, targets, &on_validation.logits, temperature);
+    let logits: Vec<f64> = on.validation.iter().map(|&v| v as f64).collect();
+    let (source_metric, source_loss) = measure(kind, &logits, source.width, targets, &on.validation, temperature);
 
     clock.enter("train");
     let start = judge.judge(&built.model)?;
@@ -144,7 +145,7 @@ pub fn run(
             config,
             source: &source,
             data: &data,
-            teacher: &on_calibration.logits,
+            teacher: &on.calibration.logits,
             model: &built.model,
             judge: &judge,
             start: &start,
@@ -156,7 +157,7 @@ pub fn run(
             job,
             source: &source,
             data: &data,
-            teacher: &on_train.logits,
+            teacher: &on.train,
             objective,
             built: &built,
             judge: &judge,
@@ -184,7 +185,7 @@ pub fn run(
         FormName::Concat => Form::Concat,
         FormName::Uniform => Form::Uniform,
     };
-    let calibration: Vec<&[f32]> = data.calibration.inputs.iter().map(|v| v.as_slice()).collect();
+    let calibration: Vec<&[f32]> = data.calibration.rows();
     let channels_first = source.proxy_orders(config);
     let judged = |m: &Model| judge.judge(m).map_err(Error::from);
     // epoch 0 is the start, made exact already
@@ -235,8 +236,8 @@ pub fn run(
         import: &import,
         kind,
         source_score: (source_metric, source_loss),
-        source_values: &on_calibration,
-        source_logits: &on_validation.logits,
+        source_values: &on.calibration,
+        source_logits: &on.validation,
         exactly: &exactly,
         emitted: &emitted,
         front: &front,
@@ -249,6 +250,7 @@ pub fn run(
     clock.leave();
     report["start_ebops"] = json!(start_ebops);
     report["timing"] = Value::Object(clock.seconds);
+    report["peak_memory_bytes"] = json!(memory.bytes());
     Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto, unmet })
 }
 
@@ -292,16 +294,7 @@ fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {
     warnings
 }
 
-pub(super) fn quantizers(
-    source: &Source,
-    config: &JobConfig,
-    calibration: &SourceValues,
-    train: Option<&SourceValues>,
-) -> Result<Built, Error> {
-    let mut ranges = calibration.ranges.clone();
-    if let Some(train) = train {
-        prepare::merge_ranges(&mut ranges, &train.ranges);
-    }
+pub(super) fn quantizers(source: &Source, config: &JobConfig, ranges: &[MinMax]) -> Result<Built, Error> {
     let options = BuildOptions {
         training: config.epochs > 0,
         rounding: match config.rounding {
@@ -312,7 +305,7 @@ pub(super) fn quantizers(
         rules: layers::rules(config),
         hgq2: config.hgq2(),
     };
-    build(&source.graph, &ranges, &options).map_err(|faults| {
+    build(&source.graph, ranges, &options).map_err(|faults| {
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };
         Error::Unsupported(faults.into_iter().map(fault).collect())
     })
@@ -336,7 +329,7 @@ fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
 /// hls4ml truncates inputs to `2^-16` before the first quantizer. Half-even rounding sees the truncated value, so for data off
 /// that grid it would round values just above a tie down; half up is exact for them and differs on exact ties only.
 fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Warning> {
-    let off_grid = data.calibration.inputs.iter().flatten().any(|&v| (v as f64 * 65536.0).fract() != 0.0);
+    let off_grid = data.calibration.inputs.iter().flat_map(|x| x.iter()).any(|&v| (v as f64 * 65536.0).fract() != 0.0);
     let mut warnings = Vec::new();
     if !off_grid {
         return warnings;

@@ -2,18 +2,23 @@
 
 use super::layout::join;
 use super::{DataFile, Error, JobConfig, NodeFault};
-use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Targets, order::to_graph, split};
+use crate::data::{
+    Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Samples, Targets, order::to_graph, split_indices,
+};
 use crate::graph::eval;
 use crate::graph::import::{ImportError, Note, import};
 use crate::graph::{Graph, Op, ValueId};
 use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
 use crate::quant::exact::MinMax;
+use std::sync::Arc;
 
 /// Largest input: beyond it the products of a layer leave 64 bits, and no port of practical width holds it.
 const MAX_INPUT: f32 = 1e9;
 /// Samples evaluated at a time: bounds the memory of a pass over all values.
 const CHUNK: usize = 4096;
+/// Values read at a time of a file that is not held in memory: 16 MiB of float32.
+const BLOCK_ELEMENTS: usize = 1 << 22;
 
 /// The imported model.
 pub struct Source {
@@ -111,8 +116,10 @@ pub struct Data {
     /// How the validation samples came about, for the report.
     pub validation_origin: &'static str,
     /// Inputs that ranges are traced on: the calibration data, and the training data if they are others.
-    pub trace: Vec<Vec<f32>>,
+    pub trace: Vec<Arc<Vec<f32>>>,
     pub trace_samples: usize,
+    /// Where they all are calibration samples: which of them are trained on and which validated with.
+    parts: Option<(Vec<usize>, Vec<usize>)>,
 }
 
 /// Reads and checks the data files.
@@ -138,13 +145,17 @@ pub fn data(
     let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
     let train = train.flatten();
     let (trace, trace_samples) = trace_inputs(&calibration, train.as_ref());
+    let own = train.is_some() || validation.is_some();
     let train = train.unwrap_or_else(|| calibration.clone());
+    let mut parts = None;
     let (train, validation, validation_origin) = match validation.flatten() {
         Some(v) => (train, v, "given"),
         None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, "training samples"),
         None => {
-            let (fit, held) = split(&train, fraction, seed);
-            (fit, held, "split from training samples")
+            let (fit, held) = split_indices(train.samples, fraction, seed);
+            let split = (train.select(&fit), train.select(&held), "split from training samples");
+            parts = (!own).then_some((fit, held));
+            split
         }
     };
     if let Some(Targets::Values { width, .. }) = &train.targets
@@ -165,15 +176,15 @@ pub fn data(
     if train.targets.is_some() && validation.targets.is_none() {
         return Err(Error::Data(vec!["validation: `y` is missing, the training data have one".into()]));
     }
-    Ok(Data { calibration, train, validation, validation_origin, trace, trace_samples })
+    Ok(Data { calibration, train, validation, validation_origin, trace, trace_samples, parts })
 }
 
-fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> (Vec<Vec<f32>>, usize) {
+fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> (Vec<Arc<Vec<f32>>>, usize) {
     let Some(train) = train else { return (calibration.inputs.clone(), calibration.samples) };
     if train.inputs.iter().zip(&calibration.inputs).all(|(t, c)| t.starts_with(c)) {
         return (train.inputs.clone(), train.samples);
     }
-    let both = calibration.inputs.iter().zip(&train.inputs).map(|(c, t)| [&c[..], t].concat()).collect();
+    let both = calibration.inputs.iter().zip(&train.inputs).map(|(c, t)| Arc::new([&c[..], t].concat())).collect();
     (both, calibration.samples + train.samples)
 }
 
@@ -183,20 +194,68 @@ fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> (Vec<Vec<f32>
 /// Every fault, one line each.
 pub fn dataset(source: &Source, file: &DataFile, what: &str, outputs: &[OutputShape]) -> Result<Dataset, Vec<String>> {
     let inputs = source.input_shapes();
-    let arrays = Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| lines(&e, what))?;
+    let arrays = Arrays::of(file, &DataLimits::default()).map_err(|e| lines(&e, what))?;
     let mut data = Dataset::from_arrays(&arrays, &inputs, outputs, what).map_err(|e| lines(&e, what))?;
     for (x, InputShape { name, .. }) in data.inputs.iter().zip(&inputs) {
-        if let Some(at) = x.iter().position(|v| v.abs() > MAX_INPUT) {
-            return Err(vec![format!(
-                "{what} (`{}`): input `{name}` is {} at index {at}: scale the inputs below {MAX_INPUT}",
-                file.name, x[at]
-            )]);
-        }
+        too_large(x).map_or(Ok(()), |at| Err(vec![beyond(what, &file.name, name, x[at], at)]))?;
     }
     if let Some(targets) = &mut data.targets {
         order_targets(source, targets);
     }
     Ok(data)
+}
+
+/// Index of the first value that is too large.
+fn too_large(x: &[f32]) -> Option<usize> {
+    x.iter().position(|v| v.abs() > MAX_INPUT)
+}
+
+fn beyond(what: &str, file: &str, name: &str, v: f32, at: usize) -> String {
+    format!("{what} (`{file}`): input `{name}` is {v} at index {at}: scale the inputs below {MAX_INPUT}")
+}
+
+/// The inputs in one data file, to be read block by block.
+pub struct Blocks<'a> {
+    source: &'a Source,
+    file: &'a DataFile,
+    what: &'a str,
+    samples: Samples,
+}
+
+impl<'a> Blocks<'a> {
+    /// `what`: the role of the data in messages.
+    ///
+    /// # Errors
+    /// Every fault, one line each.
+    pub fn open(source: &'a Source, file: &'a DataFile, what: &'a str) -> Result<Blocks<'a>, Vec<String>> {
+        let arrays = Arrays::of(file, &DataLimits::default()).map_err(|e| lines(&e, what))?;
+        let samples = Samples::from_arrays(&arrays, &source.input_shapes(), what).map_err(|e| lines(&e, what))?;
+        Ok(Blocks { source, file, what, samples })
+    }
+
+    pub fn samples(&self) -> usize {
+        self.samples.samples
+    }
+
+    /// Calls `each` with the rows of every input and their number, block after block.
+    ///
+    /// # Errors
+    /// Faults of the file, and those of `each`.
+    pub fn each(&mut self, mut each: impl FnMut(&[&[f32]], usize) -> Result<(), Error>) -> Result<(), Error> {
+        let widths = self.source.input_widths();
+        let size = (BLOCK_ELEMENTS / widths.iter().sum::<usize>().max(1)).max(1);
+        for first in (0..self.samples()).step_by(size) {
+            let n = size.min(self.samples() - first);
+            let rows = self.samples.rows(first, n).map_err(|e| Error::Data(lines(&e, self.what)))?;
+            for ((x, width), InputShape { name, .. }) in rows.iter().zip(&widths).zip(self.source.input_shapes()) {
+                if let Some(at) = too_large(x) {
+                    return Err(Error::Data(vec![beyond(self.what, &self.file.name, &name, x[at], first * width + at)]));
+                }
+            }
+            each(&rows.iter().map(|x| &x[..]).collect::<Vec<_>>(), n)?;
+        }
+        Ok(())
+    }
 }
 
 /// Brings values of outputs whose channels the file has first into the graph's order.
@@ -239,49 +298,93 @@ pub struct SourceValues {
     pub ranges: Vec<MinMax>,
 }
 
+impl SourceValues {
+    pub fn none(source: &Source) -> SourceValues {
+        SourceValues { logits: Vec::new(), ranges: source.graph.values.iter().map(|v| MinMax::empty(v.len())).collect() }
+    }
+
+    /// Ranges of the graph's inputs.
+    pub fn reach(&self, source: &Source) -> Vec<MinMax> {
+        source.graph.inputs.iter().map(|&i| self.ranges[i].clone()).collect()
+    }
+
+    /// Widens the ranges by `samples` rows of every input and, where they are wanted, appends their logits.
+    ///
+    /// # Errors
+    /// A value that is not finite (its name).
+    pub fn add(&mut self, source: &Source, inputs: &[&[f32]], samples: usize, with_logits: bool) -> Result<(), Error> {
+        let graph = &source.graph;
+        let wanted: Vec<ValueId> =
+            (0..graph.values.len()).filter(|&v| graph.inputs.contains(&v) || graph.producer(v).is_some()).collect();
+        for first in (0..samples).step_by(CHUNK) {
+            let n = CHUNK.min(samples - first);
+            let part = |&i: &ValueId| first * graph.len_of(i)..(first + n) * graph.len_of(i);
+            let rows: Vec<&[f32]> = inputs.iter().zip(&graph.inputs).map(|(x, i)| &x[part(i)]).collect();
+            let values = eval::run(graph, &rows, n, &wanted).map_err(|e| Error::Internal(e.to_string()))?;
+            if with_logits {
+                let of = |v: &ValueId| wanted.iter().position(|w| w == v).map_or(&[][..], |at| &values[at][..]);
+                let outputs: Vec<&[f64]> = source.logits.iter().map(of).collect();
+                self.logits.extend(join(&outputs, &source.widths, n).into_iter().map(|x| x as f32));
+            }
+            for (&v, block) in wanted.iter().zip(&values) {
+                if let Some(x) = block.iter().find(|x| !x.is_finite()) {
+                    let name = &graph.values[v].name;
+                    return Err(Error::Data(vec![format!(
+                        "the model's value `{name}` is {x} on the data given: scale the inputs"
+                    )]));
+                }
+                self.ranges[v].merge(&MinMax::of_rows(block, graph.len_of(v)));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Evaluates the source graph on all samples.
 ///
 /// # Errors
 /// A value that is not finite (its name).
 pub fn evaluate(source: &Source, data: &Dataset) -> Result<SourceValues, Error> {
-    let graph = &source.graph;
-    let wanted: Vec<ValueId> =
-        (0..graph.values.len()).filter(|&v| graph.inputs.contains(&v) || graph.producer(v).is_some()).collect();
-    let mut ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax::empty(v.len())).collect();
-    let mut logits = Vec::with_capacity(data.samples * source.width);
-    for first in (0..data.samples).step_by(CHUNK) {
-        let n = CHUNK.min(data.samples - first);
-        let rows: Vec<&[f32]> = data
-            .inputs
-            .iter()
-            .zip(&graph.inputs)
-            .map(|(x, &i)| &x[first * graph.len_of(i)..(first + n) * graph.len_of(i)])
-            .collect();
-        let values = eval::run(graph, &rows, n, &wanted).map_err(|e| Error::Internal(e.to_string()))?;
-        let of = |v: &ValueId| wanted.iter().position(|w| w == v).map_or(&[][..], |at| &values[at][..]);
-        let outputs: Vec<&[f64]> = source.logits.iter().map(of).collect();
-        logits.extend(join(&outputs, &source.widths, n).into_iter().map(|x| x as f32));
-        for (&v, block) in wanted.iter().zip(&values) {
-            let len = graph.len_of(v).max(1);
-            for row in block.chunks_exact(len) {
-                for (e, &x) in row.iter().enumerate() {
-                    if !x.is_finite() {
-                        let name = &graph.values[v].name;
-                        return Err(Error::Data(vec![format!(
-                            "the model's value `{name}` is {x} on the data given: scale the inputs"
-                        )]));
-                    }
-                    ranges[v].min[e] = ranges[v].min[e].min(x);
-                    ranges[v].max[e] = ranges[v].max[e].max(x);
-                }
-            }
+    let mut values = SourceValues::none(source);
+    values.logits.reserve(data.samples * source.width);
+    values.add(source, &data.rows(), data.samples, true)?;
+    Ok(values)
+}
+
+/// Values of the source graph on all data of a job.
+pub struct OnData {
+    pub calibration: SourceValues,
+    /// Logits of the training samples, and of the validation samples.
+    pub train: Vec<f32>,
+    pub validation: Vec<f32>,
+    /// Ranges over calibration and training data.
+    pub ranges: Vec<MinMax>,
+}
+
+/// Evaluates the source graph on all data, on each sample once.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_all(source: &Source, data: &Data) -> Result<OnData, Error> {
+    let calibration = evaluate(source, &data.calibration)?;
+    let mut ranges = calibration.ranges.clone();
+    let (train, validation) = match &data.parts {
+        Some((train, validation)) => {
+            let row = |&r: &usize| &calibration.logits[r * source.width..][..source.width];
+            let of = |rows: &[usize]| rows.iter().flat_map(row).copied().collect();
+            (of(train), of(validation))
         }
-    }
-    Ok(SourceValues { logits, ranges })
+        None => {
+            let train = evaluate(source, &data.train)?;
+            merge_ranges(&mut ranges, &train.ranges);
+            (train.logits, evaluate(source, &data.validation)?.logits)
+        }
+    };
+    Ok(OnData { calibration, train, validation, ranges })
 }
 
 /// Widens `a` by `b`.
-pub fn merge_ranges(a: &mut [MinMax], b: &[MinMax]) {
+fn merge_ranges(a: &mut [MinMax], b: &[MinMax]) {
     for (a, b) in a.iter_mut().zip(b) {
         a.merge(b);
     }

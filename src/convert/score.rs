@@ -8,6 +8,7 @@ use crate::quant::exact::Exact;
 use crate::quant::{FixedModel, Model, ebops, interval};
 use crate::trace::{FormatOptions, Ranges, TraceError, fix, trace_minmax};
 use crate::train::pareto::Score;
+use std::sync::Arc;
 
 /// Training samples that settled candidates are also scored on, at most: their loss is then known to a percent or so.
 const MOST_TRAINING_SAMPLES: usize = 8192;
@@ -23,7 +24,7 @@ pub fn training_share(train: &Dataset, logits: &[f32]) -> (Dataset, Vec<f32>) {
 /// What candidates are scored on.
 pub struct Judge<'a> {
     /// Inputs that ranges are traced on.
-    pub trace_inputs: &'a [Vec<f32>],
+    pub trace_inputs: &'a [Arc<Vec<f32>>],
     pub trace_samples: usize,
     pub validation: &'a Dataset,
     /// The source's logits on the validation samples.
@@ -92,7 +93,7 @@ impl Judge<'_> {
 
     /// Outputs, metric and loss on `data`.
     fn measured(&self, exact: &Exact, pruned: &FixedModel, data: &Dataset, logits: &[f32]) -> (Vec<f64>, f64, f64) {
-        let inputs: Vec<&[f32]> = data.inputs.iter().map(|v| v.as_slice()).collect();
+        let inputs: Vec<&[f32]> = data.rows();
         let outputs = join(&exact.run(&inputs, data.samples, &pruned.outputs), self.widths, data.samples);
         let width = self.widths.iter().sum();
         let (metric, loss) = measure(self.kind, &outputs, width, data.targets.as_ref(), logits, self.temperature);

@@ -1,10 +1,11 @@
 //! `hgq-onnx trace`: ranges and formats on calibration data, without training.
 
 use super::config::JobConfig;
+use super::prepare::{self, Blocks, SourceValues};
 use super::report::{self, format_counts};
-use super::{DataFile, Error, pipeline, prepare};
+use super::{DataFile, Error, pipeline};
 use crate::quant::{QOp, ebops, interval};
-use crate::trace::{FormatOptions, fix, trace_minmax};
+use crate::trace::{FormatOptions, Tracer, fix};
 use serde_json::{Value, json};
 
 /// Ranges and formats of every quantizer, and EBOPs: a JSON document.
@@ -17,11 +18,16 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
     let config = JobConfig { epochs: 0, ..config.clone() };
     super::on_threads(&config, || {
         let source = prepare::source(model)?;
-        let data = prepare::dataset(&source, calibration, "calibration", &[]).map_err(Error::Data)?;
-        let values = prepare::evaluate(&source, &data)?;
-        let built = pipeline::quantizers(&source, &config, &values, None)?;
-        let inputs: Vec<&[f32]> = data.inputs.iter().map(|v| v.as_slice()).collect();
-        let ranges = trace_minmax(&built.model, &inputs, data.samples)?;
+        let mut data = Blocks::open(&source, calibration, "calibration").map_err(Error::Data)?;
+        let mut values = SourceValues::none(&source);
+        data.each(|rows, n| values.add(&source, rows, n, false))?;
+        let built = pipeline::quantizers(&source, &config, &values.ranges)?;
+        let tracer = Tracer::new(&built.model, &values.reach(&source))?;
+        let mut ranges = tracer.nothing();
+        data.each(|rows, n| {
+            ranges.merge(&tracer.trace(rows, n)?);
+            Ok(())
+        })?;
         let options = FormatOptions { cover_factor: config.cover_factor, lower_annotated: true };
         let fixed = fix(&built.model, &ranges, &options)?;
         let bounds = interval::bounds(&fixed)?;
@@ -49,7 +55,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
             .collect();
         Ok(json!({
             "schema": "hgq-onnx/trace/1",
-            "samples": data.samples,
+            "samples": data.samples(),
             "quantizers": quantizers,
             "layers": report::layers(&fixed, &bounds, &counts, &ranges),
             "ebops": ebops::ebops(&fixed, &bounds),

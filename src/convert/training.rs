@@ -142,8 +142,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         },
     };
     let widths = source.input_widths();
-    let x = match &data.train.inputs[..] {
-        [only] => Cow::Borrowed(&only[..]),
+    let x = match &data.train.rows()[..] {
+        [only] => Cow::Borrowed(*only),
         several => Cow::Owned(join(several, &widths, rows)),
     };
     let set = objective.set((widths.iter().sum(), &x), (source.width, teacher)).map_err(training_error)?;

@@ -43,16 +43,17 @@ pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> R
             continue;
         };
         let Ok(array) = array.map_err(|e| faults.push(format!("inputs: {e}"))) else { continue };
-        let values = array.to_f32();
-        let n = array.shape.first().copied().unwrap_or(0);
+        let shape_given = array.shape.clone();
+        let n = shape_given.first().copied().unwrap_or(0);
         if n == 0 {
             faults.push(format!("inputs: array `{}` has no samples", array.name));
             continue;
         }
-        let sample = array.shape.get(1..).unwrap_or_default();
+        let sample = shape_given.get(1..).unwrap_or_default();
+        let values = array.into_f32();
         let as_it_is = sample == shape || sample.len() < 2;
         if values.len() != n * len || !(as_it_is || sample == channels::to_first(shape)) {
-            faults.push(format!("inputs: array of shape {:?} does not fit input `{name}`, {shape:?} per sample", array.shape));
+            faults.push(format!("inputs: array of shape {shape_given:?} does not fit input `{name}`, {shape:?} per sample"));
             continue;
         }
         // images as the model that was converted takes them
@@ -126,7 +127,7 @@ fn compare(found: &mut Verified, expected: &Arrays) -> Result<(), Error> {
 }
 
 fn read(file: &DataFile, what: &str, faults: &mut Vec<String>) -> Option<Arrays> {
-    Arrays::from_bytes(&file.name, &file.bytes, &DataLimits::default()).map_err(|e| faults.extend(lines(&e, what))).ok()
+    Arrays::of(file, &DataLimits::default()).map_err(|e| faults.extend(lines(&e, what))).ok()
 }
 
 fn names(arrays: &Arrays) -> String {
@@ -143,7 +144,7 @@ fn to_f64(values: &Values) -> Vec<f64> {
 }
 
 /// The array of this name, else, for a single tensor, one of the usual names.
-fn pick<'a>(arrays: &'a Arrays, name: &str, usual: &[&str], single: bool) -> Option<Result<&'a Array, DataError>> {
+fn pick(arrays: &Arrays, name: &str, usual: &[&str], single: bool) -> Option<Result<Array, DataError>> {
     let usual = if single { usual } else { &[] };
     std::iter::once(&name).chain(usual).find_map(|n| arrays.get(n))
 }

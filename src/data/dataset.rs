@@ -3,10 +3,10 @@
 use super::{
     DataError, OutputShape, Targets,
     arrays::{Array, Arrays},
-    npy::Values,
     order::to_graph,
     targets,
 };
+use std::sync::Arc;
 
 /// What a graph input takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,25 +32,13 @@ impl InputShape {
     }
 }
 
-/// A data set for one model.
+/// A data set for one model. Clones share the inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// One per graph input: `[samples][elements of a sample]`, row-major.
-    pub inputs: Vec<Vec<f32>>,
+    pub inputs: Vec<Arc<Vec<f32>>>,
     pub samples: usize,
     pub targets: Option<Targets>,
-}
-
-impl Array {
-    /// Values rounded to f32.
-    pub fn to_f32(&self) -> Vec<f32> {
-        match &self.values {
-            Values::F32(v) => v.clone(),
-            Values::F64(v) => v.iter().map(|&x| x as f32).collect(),
-            Values::I64(v) => v.iter().map(|&x| x as f32).collect(),
-            Values::U64(v) => v.iter().map(|&x| x as f32).collect(),
-        }
-    }
 }
 
 impl Dataset {
@@ -68,48 +56,36 @@ impl Dataset {
         let mut faults = Vec::new();
         let mut counts: Vec<(String, usize)> = Vec::new();
         let mut data = Vec::with_capacity(inputs.len());
-        let mut from_train = false;
-        for input in inputs {
-            let name = &input.name;
-            let fallbacks: &[&str] = if inputs.len() == 1 { &["x", "x_train"] } else { &[] };
-            let candidates = std::iter::once(name.as_str()).chain(fallbacks.iter().copied());
-            let Some(array) = find(arrays, candidates, &mut faults) else {
-                let names: Vec<&str> = arrays.names().collect();
-                let wanted = if inputs.len() == 1 {
-                    if name == "x" { "`x`".into() } else { format!("`x` (or `{name}`)") }
-                } else {
-                    format!("`{name}`")
-                };
-                faults.push(format!("there is no array {wanted} for the model's input; the file has {}", names.join(", ")));
-                continue;
-            };
-            let Some(array) = array else { continue };
-            from_train |= array.name == "x_train";
-            if let Some(values) = samples(array, input, &mut faults) {
-                counts.push((array.name.clone(), array.shape[0]));
-                data.push(values);
+        let names = locate(arrays, inputs, &mut faults);
+        let from_train = names.contains(&Some("x_train"));
+        for (name, input) in names.into_iter().zip(inputs) {
+            let Some(name) = name else { continue };
+            if let Some((count, values)) = read(arrays, name, input, &mut faults) {
+                counts.push((name.to_string(), count));
+                data.push(Arc::new(values));
             }
         }
         let order = if from_train { ["y_train", "y"] } else { ["y", "y_train"] };
         // an input that is called `y` is no target
         let taken: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         let targets = targets::find_targets(arrays, outputs, order, &taken, &mut counts, &mut faults);
-        let count = counts.first().map_or(0, |(_, n)| *n);
-        if counts.iter().any(|(_, n)| *n != count) {
-            let list: Vec<String> = counts.iter().map(|(name, n)| format!("`{name}` has {n}")).collect();
-            faults.push(format!("the arrays differ in their number of samples: {}", list.join(", ")));
-        }
+        let count = common(&counts, &mut faults);
         if !faults.is_empty() {
             return Err(DataError::Faults { file: arrays.file.clone(), what: what.to_string(), faults });
         }
         Ok(Dataset { inputs: data, samples: count, targets })
     }
 
+    /// The inputs as slices.
+    pub fn rows(&self) -> Vec<&[f32]> {
+        self.inputs.iter().map(|x| x.as_slice()).collect()
+    }
+
     /// The samples `indices`, in that order.
     pub fn select(&self, indices: &[usize]) -> Dataset {
-        let pick = |values: &Vec<f32>| {
+        let pick = |values: &Arc<Vec<f32>>| {
             let len = values.len() / self.samples.max(1);
-            indices.iter().flat_map(|&i| &values[i * len..(i + 1) * len]).copied().collect()
+            Arc::new(indices.iter().flat_map(|&i| &values[i * len..(i + 1) * len]).copied().collect())
         };
         Dataset {
             inputs: self.inputs.iter().map(pick).collect(),
@@ -120,51 +96,83 @@ impl Dataset {
 }
 
 /// The first array that exists; `Some(None)` where it is not usable, which is noted.
-pub(super) fn find<'a, 'n>(
-    arrays: &'a Arrays,
-    names: impl Iterator<Item = &'n str>,
-    faults: &mut Vec<String>,
-) -> Option<Option<&'a Array>> {
+pub(super) fn find<'n>(arrays: &Arrays, names: impl Iterator<Item = &'n str>, faults: &mut Vec<String>) -> Option<Option<Array>> {
     let found = names.into_iter().find_map(|name| arrays.get(name))?;
     Some(found.map_err(|error| faults.push(error.to_string())).ok())
 }
 
-/// The values of an input array, channels last.
-fn samples(array: &Array, input: &InputShape, faults: &mut Vec<String>) -> Option<Vec<f32>> {
-    let name = &array.name;
-    let shape = input.in_file();
-    let len: usize = shape.iter().product();
-    let Some((&count, sample)) = array.shape.split_first() else {
+/// The names of the arrays for the inputs; every one that is missing is a fault.
+pub(super) fn locate<'a>(arrays: &'a Arrays, inputs: &'a [InputShape], faults: &mut Vec<String>) -> Vec<Option<&'a str>> {
+    let of = |input: &'a InputShape| {
+        let name = input.name.as_str();
+        let fallbacks: &[&str] = if inputs.len() == 1 { &["x", "x_train"] } else { &[] };
+        let found = std::iter::once(name).chain(fallbacks.iter().copied()).find(|n| arrays.contains(n));
+        if found.is_none() {
+            let names: Vec<&str> = arrays.names().collect();
+            let wanted = if inputs.len() == 1 {
+                if name == "x" { "`x`".into() } else { format!("`x` (or `{name}`)") }
+            } else {
+                format!("`{name}`")
+            };
+            faults.push(format!("there is no array {wanted} for the model's input; the file has {}", names.join(", ")));
+        }
+        found
+    };
+    inputs.iter().map(of).collect()
+}
+
+/// The number of samples that all arrays have.
+pub(super) fn common(counts: &[(String, usize)], faults: &mut Vec<String>) -> usize {
+    let count = counts.first().map_or(0, |(_, n)| *n);
+    if counts.iter().any(|(_, n)| *n != count) {
+        let list: Vec<String> = counts.iter().map(|(name, n)| format!("`{name}` has {n}")).collect();
+        faults.push(format!("the arrays differ in their number of samples: {}", list.join(", ")));
+    }
+    count
+}
+
+/// The samples of an input array and their values, channels last.
+pub(super) fn read(arrays: &Arrays, name: &str, input: &InputShape, faults: &mut Vec<String>) -> Option<(usize, Vec<f32>)> {
+    let array = find(arrays, std::iter::once(name), faults)??;
+    let as_file = fits(name, &array.shape, input, faults)?;
+    let count = array.shape.first().copied().unwrap_or(0);
+    let values = array.into_f32();
+    if let Some(what) = first_bad(&values, 0) {
+        faults.push(format!("array `{name}`: {what}"));
+        return None;
+    }
+    let values = match &input.order {
+        Some(order) if as_file => to_graph(&values, order),
+        _ => values,
+    };
+    Some((count, values))
+}
+
+/// Whether an array of this shape holds samples of `input`: in the layout of the model file (true) or of the graph.
+pub(super) fn fits(name: &str, shape: &[usize], input: &InputShape, faults: &mut Vec<String>) -> Option<bool> {
+    let in_file = input.in_file();
+    let len: usize = in_file.iter().product();
+    let Some((&count, sample)) = shape.split_first() else {
         faults.push(format!("array `{name}` is a single number; its first axis must be the samples"));
         return None;
     };
-    let as_file = sample == shape || sample == [len];
+    let as_file = sample == in_file || sample == [len];
     if !as_file && sample != input.shape {
-        let flat = if shape.len() > 1 { format!(" or [N, {len}]") } else { String::new() };
-        let wanted: String = shape.iter().map(|d| format!(", {d}")).collect();
-        faults.push(format!("array `{name}` has shape {:?}, but the model takes [N{wanted}]{flat}", array.shape));
+        let flat = if in_file.len() > 1 { format!(" or [N, {len}]") } else { String::new() };
+        let wanted: String = in_file.iter().map(|d| format!(", {d}")).collect();
+        faults.push(format!("array `{name}` has shape {shape:?}, but the model takes [N{wanted}]{flat}"));
         return None;
     }
     if count == 0 {
         faults.push(format!("array `{name}` has no samples"));
         return None;
     }
-    let values = array.to_f32();
-    match first_bad(&values) {
-        Some(what) => {
-            faults.push(format!("array `{name}`: {what}"));
-            None
-        }
-        None => Some(match &input.order {
-            Some(order) if as_file => to_graph(&values, order),
-            _ => values,
-        }),
-    }
+    Some(as_file)
 }
 
-/// Describes the NaN and infinite values, if any.
-pub(super) fn first_bad(values: &[f32]) -> Option<String> {
+/// Describes the NaN and infinite values, if any; the first value has the flat index `from`.
+pub(super) fn first_bad(values: &[f32], from: usize) -> Option<String> {
     let index = values.iter().position(|v| !v.is_finite())?;
     let count = values.iter().filter(|v| !v.is_finite()).count();
-    Some(format!("{count} value(s) are NaN or infinite in float32, the first at flat index {index}"))
+    Some(format!("{count} value(s) are NaN or infinite in float32, the first at flat index {}", from + index))
 }

@@ -3,11 +3,14 @@
 //! are checked before anything is allocated.
 
 use half::f16;
+use std::io::Read;
 
 /// How every npy file begins.
 pub const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is looked at; NumPy writes under 200 bytes for plain arrays.
 const MAX_HEADER: usize = 4096;
+/// Bytes decoded at a time; whole values of every width.
+const PIECE: usize = 1 << 16;
 /// Most dimensions (NumPy's own limit).
 const MAX_RANK: usize = 64;
 
@@ -21,6 +24,7 @@ pub enum Values {
 }
 
 /// What the header says.
+#[derive(Clone, Debug)]
 pub struct Header {
     kind: u8,
     width: usize,
@@ -116,42 +120,100 @@ impl Header {
         Err(format!("shape {:?} needs {expected} bytes, but there are {found}: truncated or damaged", self.shape))
     }
 
-    /// Decodes the values of the array that `bytes` hold in full.
+    /// Where the values begin.
+    pub fn start(&self) -> u64 {
+        self.start as u64
+    }
+
+    /// Whether consecutive samples lie side by side.
+    pub fn is_row_major(&self) -> bool {
+        !self.fortran || self.shape.len() < 2
+    }
+
+    /// Bytes of one value.
+    pub fn width(&self) -> u64 {
+        self.width as u64
+    }
+
+    /// Decodes all values; `source` is where they begin.
     ///
     /// # Errors
-    /// Where the number of bytes is not what the header declares.
-    pub fn values(&self, bytes: &[u8]) -> Result<Values, String> {
-        self.check_length(bytes.len() as u64)?;
-        let raw = bytes.get(self.start..).unwrap_or_default();
-        Ok(match (self.kind, self.width) {
-            (b'f', 2) => Values::F32(self.each(raw, |b| f16::from_le_bytes(b).to_f32())),
-            (b'f', 4) => Values::F32(self.each(raw, f32::from_le_bytes)),
-            (b'f', _) => Values::F64(self.each(raw, f64::from_le_bytes)),
-            (b'i', 1) => Values::I64(self.each(raw, |b| i8::from_le_bytes(b).into())),
-            (b'i', 2) => Values::I64(self.each(raw, |b| i16::from_le_bytes(b).into())),
-            (b'i', 4) => Values::I64(self.each(raw, |b| i32::from_le_bytes(b).into())),
-            (b'i', _) => Values::I64(self.each(raw, i64::from_le_bytes)),
-            (b'b', _) => Values::I64(self.each(raw, |[b]: [u8; 1]| i64::from(b != 0))),
-            (_, 1) => Values::I64(self.each(raw, |[b]: [u8; 1]| b.into())),
-            (_, 2) => Values::I64(self.each(raw, |b| u16::from_le_bytes(b).into())),
-            (_, 4) => Values::I64(self.each(raw, |b| u32::from_le_bytes(b).into())),
-            _ => Values::U64(self.each(raw, u64::from_le_bytes)),
+    /// Where there are fewer or more bytes than declared.
+    pub fn values(&self, source: &mut impl Read) -> Result<Values, String> {
+        let values = self.stored(source, self.len)?;
+        match source.read(&mut [0]) {
+            Ok(0) => {}
+            Ok(_) => {
+                return Err(format!("shape {:?} needs {} bytes, but there are more: damaged", self.shape, self.total_bytes()));
+            }
+            Err(e) => return Err(format!("damaged: {e}")),
+        }
+        if self.is_row_major() {
+            return Ok(values);
+        }
+        Ok(match values {
+            Values::F32(v) => Values::F32(self.transposed(&v)),
+            Values::F64(v) => Values::F64(self.transposed(&v)),
+            Values::I64(v) => Values::I64(self.transposed(&v)),
+            Values::U64(v) => Values::U64(self.transposed(&v)),
         })
     }
 
-    /// Values in row-major order.
-    fn each<const N: usize, T: Copy>(&self, raw: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
-        let one = |mut bytes: [u8; N]| {
-            if self.big_endian {
-                bytes.reverse();
-            }
-            convert(bytes)
-        };
-        let stored = raw.as_chunks::<N>().0;
-        if !self.fortran || self.shape.len() < 2 {
-            return stored.iter().map(|&bytes| one(bytes)).collect();
+    /// Decodes the next `n` values as they are stored.
+    ///
+    /// # Errors
+    /// Where there are fewer.
+    pub fn stored(&self, source: &mut impl Read, n: usize) -> Result<Values, String> {
+        Ok(match (self.kind, self.width) {
+            (b'f', 2) => Values::F32(self.each(source, n, |b| f16::from_le_bytes(b).to_f32())?),
+            (b'f', 4) => Values::F32(self.each(source, n, f32::from_le_bytes)?),
+            (b'f', _) => Values::F64(self.each(source, n, f64::from_le_bytes)?),
+            (b'i', 1) => Values::I64(self.each(source, n, |b| i8::from_le_bytes(b).into())?),
+            (b'i', 2) => Values::I64(self.each(source, n, |b| i16::from_le_bytes(b).into())?),
+            (b'i', 4) => Values::I64(self.each(source, n, |b| i32::from_le_bytes(b).into())?),
+            (b'i', _) => Values::I64(self.each(source, n, i64::from_le_bytes)?),
+            (b'b', _) => Values::I64(self.each(source, n, |[b]: [u8; 1]| i64::from(b != 0))?),
+            (_, 1) => Values::I64(self.each(source, n, |[b]: [u8; 1]| b.into())?),
+            (_, 2) => Values::I64(self.each(source, n, |b| u16::from_le_bytes(b).into())?),
+            (_, 4) => Values::I64(self.each(source, n, |b| u32::from_le_bytes(b).into())?),
+            _ => Values::U64(self.each(source, n, u64::from_le_bytes)?),
+        })
+    }
+
+    fn each<const N: usize, T>(
+        &self,
+        source: &mut impl Read,
+        n: usize,
+        convert: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, String> {
+        let mut values = Vec::with_capacity(n);
+        let mut piece = vec![0; PIECE.min(n * N)];
+        while values.len() < n {
+            let bytes = ((n - values.len()) * N).min(PIECE);
+            source.read_exact(&mut piece[..bytes]).map_err(|e| match e.kind() {
+                std::io::ErrorKind::UnexpectedEof => {
+                    format!(
+                        "shape {:?} needs {} bytes, but there are fewer: truncated or damaged",
+                        self.shape,
+                        self.total_bytes()
+                    )
+                }
+                _ => format!("damaged: {e}"),
+            })?;
+            let one = |&(mut value): &[u8; N]| {
+                if self.big_endian {
+                    value.reverse();
+                }
+                convert(value)
+            };
+            values.extend(piece[..bytes].as_chunks::<N>().0.iter().map(one));
         }
-        // stored with the first axis fastest: walk the row-major order and keep the stored position
+        Ok(values)
+    }
+
+    /// What was stored with the first axis fastest, row by row.
+    fn transposed<T: Copy>(&self, stored: &[T]) -> Vec<T> {
+        // walks the row-major order and keeps the stored position
         let mut strides = vec![1usize; self.shape.len()];
         for axis in 1..self.shape.len() {
             strides[axis] = strides[axis - 1] * self.shape[axis - 1];
@@ -160,7 +222,7 @@ impl Header {
         let mut at = 0;
         let mut values = Vec::with_capacity(stored.len());
         for _ in 0..stored.len() {
-            values.push(one(stored[at]));
+            values.push(stored[at]);
             for axis in (0..index.len()).rev() {
                 index[axis] += 1;
                 at += strides[axis];

@@ -99,16 +99,17 @@ pub(super) fn find_targets(
     }
     let listed = |outputs: &[&OutputShape]| outputs.iter().map(|o| format!("`{}`", o.name)).collect::<Vec<_>>().join(", ");
     let (given, missing): (Vec<&OutputShape>, Vec<_>) =
-        outputs.iter().partition(|o| !taken.contains(&&*o.name) && arrays.get(&o.name).is_some());
+        outputs.iter().partition(|o| !taken.contains(&&*o.name) && arrays.contains(&o.name));
     // an output may be called `y`: alone, that array has the values of all
     if given.iter().all(|o| ys.contains(&&*o.name)) && !missing.is_empty() {
         let all = OutputShape::new("", outputs.iter().map(|o| o.len).sum());
         let array = take(&ys, faults)?;
+        let name = array.name.clone();
         let targets = read(array, &all, faults)?;
         if matches!(targets, Targets::Labels(_)) {
             faults.push(format!(
                 "array `{}` has class labels, but the model has {} outputs: give one array per output by its name ({}), or floats of all of them ({} per sample), or no `y` to follow the model sent",
-                array.name,
+                name,
                 outputs.len(),
                 listed(&outputs.iter().collect::<Vec<_>>()),
                 all.len
@@ -147,8 +148,8 @@ fn joined(parts: Vec<OutputTargets>) -> Targets {
 }
 
 /// Reads the targets of one output; faults go to the list.
-fn read(array: &Array, output: &OutputShape, faults: &mut Vec<String>) -> Option<Targets> {
-    let (name, outputs) = (&array.name, output.len);
+fn read(array: Array, output: &OutputShape, faults: &mut Vec<String>) -> Option<Targets> {
+    let (name, outputs) = (&array.name.clone(), output.len);
     let Some((&samples, rest)) = array.shape.split_first() else {
         faults.push(format!("array `{name}` is a single number; targets need one entry per sample"));
         return None;
@@ -175,8 +176,8 @@ fn read(array: &Array, output: &OutputShape, faults: &mut Vec<String>) -> Option
         faults.push(format!("array `{name}` has shape {shape:?}, but the model has {outputs} output(s) per sample{hint}"));
         return None;
     }
-    let values = array.to_f32();
-    if let Some(what) = first_bad(&values) {
+    let values = array.into_f32();
+    if let Some(what) = first_bad(&values, 0) {
         faults.push(format!("array `{name}`: {what}"));
         return None;
     }

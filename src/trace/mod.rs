@@ -41,14 +41,57 @@ pub struct FormatOptions {
 /// # Errors
 /// See [`TraceError`].
 pub fn trace_minmax(model: &Model, inputs: &[&[f32]], samples: usize) -> Result<Ranges, TraceError> {
-    let open = open_model(model, inputs)?;
-    let nodes: Vec<usize> = (0..model.nodes.len()).filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_))).collect();
-    let wanted: Vec<usize> = nodes.iter().map(|&n| model.nodes[n].output).collect();
-    let mut by_node = vec![None; model.nodes.len()];
-    for (n, range) in nodes.into_iter().zip(Exact::new(&open)?.min_max(inputs, samples, &wanted)) {
-        by_node[n] = Some(range);
+    let reach: Vec<MinMax> = inputs.iter().zip(&model.inputs).map(|(x, &i)| MinMax::of_rows(x, model.len_of(i))).collect();
+    Tracer::new(model, &reach)?.trace(inputs, samples)
+}
+
+/// [`trace_minmax`] over data that come in parts: [`Ranges::merge`] joins what each gives.
+pub struct Tracer {
+    open: FixedModel,
+    /// Nodes that are quantizers, and what they give.
+    nodes: Vec<usize>,
+    wanted: Vec<usize>,
+}
+
+impl Tracer {
+    /// `reach`: by graph input, smallest and largest value of each element in all the data.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub fn new(model: &Model, reach: &[MinMax]) -> Result<Tracer, TraceError> {
+        let nodes: Vec<usize> = (0..model.nodes.len()).filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_))).collect();
+        let wanted = nodes.iter().map(|&n| model.nodes[n].output).collect();
+        Ok(Tracer { open: open_model(model, reach)?, nodes, wanted })
     }
-    Ok(Ranges { by_node, samples })
+
+    /// Ranges over no samples at all.
+    pub fn nothing(&self) -> Ranges {
+        let of = |n: usize| self.nodes.contains(&n).then(|| MinMax::empty(self.open.len_of(self.open.nodes[n].output)));
+        Ranges { by_node: (0..self.open.nodes.len()).map(of).collect(), samples: 0 }
+    }
+
+    /// Ranges over `samples` rows of every graph input.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub fn trace(&self, inputs: &[&[f32]], samples: usize) -> Result<Ranges, TraceError> {
+        let mut by_node = vec![None; self.open.nodes.len()];
+        let ranges = Exact::new(&self.open)?.min_max(inputs, samples, &self.wanted);
+        for (&n, range) in self.nodes.iter().zip(ranges) {
+            by_node[n] = Some(range);
+        }
+        Ok(Ranges { by_node, samples })
+    }
+}
+
+impl Ranges {
+    /// Widens these by the ranges of further samples of the same model.
+    pub fn merge(&mut self, other: &Ranges) {
+        for (a, b) in self.by_node.iter_mut().flatten().zip(other.by_node.iter().flatten()) {
+            a.merge(b);
+        }
+        self.samples += other.samples;
+    }
 }
 
 /// The exact model with formats from traced ranges.
@@ -100,7 +143,7 @@ fn relu_follows(model: &Model, node: usize) -> bool {
 }
 
 /// The exact model with traced quantizers wide enough for anything: from the data at an input, from interval arithmetic behind.
-fn open_model(model: &Model, inputs: &[&[f32]]) -> Result<FixedModel, TraceError> {
+fn open_model(model: &Model, reach: &[MinMax]) -> Result<FixedModel, TraceError> {
     let mut formats: Vec<Option<Vec<Kif>>> = vec![None; model.nodes.len()];
     for (n, node) in model.nodes.iter().enumerate() {
         if let QOp::Quantizer(q) = &node.op {
@@ -127,7 +170,7 @@ fn open_model(model: &Model, inputs: &[&[f32]]) -> Result<FixedModel, TraceError
                     Kif::covering(round(b.lo[e]), round(b.hi[e]), f[e])
                 })
                 .collect(),
-            None => input_formats(&open, from, inputs, &f, q),
+            None => input_formats(&open, from, reach, &f, q),
         };
         if let FixedOp::Quantize(fixed) = &mut open.nodes[n].op {
             fixed.formats = found;
@@ -141,26 +184,20 @@ fn prefix(model: &FixedModel, nodes: usize) -> FixedModel {
     FixedModel { nodes: model.nodes[..nodes].to_vec(), ..model.clone() }
 }
 
-fn input_formats(open: &FixedModel, mut from: usize, inputs: &[&[f32]], f: &[i32], q: &Quantizer) -> Vec<Kif> {
+fn input_formats(open: &FixedModel, mut from: usize, reach: &[MinMax], f: &[i32], q: &Quantizer) -> Vec<Kif> {
     while let Some(p) = open.producer(from) {
         from = open.nodes[p].inputs[0];
     }
-    let data = open.inputs.iter().position(|&i| i == from).and_then(|i| inputs.get(i)).copied().unwrap_or(&[]);
-    let len = f.len().max(1);
-    let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); len];
-    for row in data.chunks_exact(len) {
-        for (end, &v) in ends.iter_mut().zip(row) {
-            *end = (end.0.min(v as f64), end.1.max(v as f64));
+    let Some(range) = open.inputs.iter().position(|&i| i == from).and_then(|i| reach.get(i)) else {
+        return vec![Kif::ZERO; f.len()];
+    };
+    let ends = range.min.iter().zip(&range.max).zip(f);
+    ends.map(|((&min, &max), &f)| {
+        if min > max {
+            return Kif::ZERO;
         }
-    }
-    ends.iter()
-        .zip(f)
-        .map(|(&(min, max), &f)| {
-            if min > max {
-                return Kif::ZERO;
-            }
-            let int = |v: f64| q.rounding.apply(v * crate::quant::kif::exp2i(f)) as i128;
-            Kif::covering(int(min), int(max), f)
-        })
-        .collect()
+        let int = |v: f64| q.rounding.apply(v * crate::quant::kif::exp2i(f)) as i128;
+        Kif::covering(int(min), int(max), f)
+    })
+    .collect()
 }

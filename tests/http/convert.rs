@@ -42,7 +42,7 @@ async fn a_job_gets_its_parts_and_gives_proxy_or_report() {
     assert_eq!(headers["x-hgq-ebops"], "42");
     let seen = fake.seen.lock().unwrap().take().unwrap();
     assert_eq!(seen.model, m);
-    let data = |d: &DataFile| (d.name.clone(), d.bytes.clone());
+    let data = |d: &DataFile| (d.name.clone(), d.bytes().unwrap());
     assert_eq!(data(&seen.calibration), ("calibration".into(), c));
     assert_eq!(seen.train.as_ref().map(data), Some(("train".into(), t)));
     assert_eq!(seen.validation.as_ref().map(data), Some(("validation".into(), v)));

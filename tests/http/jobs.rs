@@ -191,7 +191,7 @@ async fn a_file_is_sent_once() {
     let named = [("model", None, &m[..]), ("calibration_digest", None, digest.as_str().as_bytes())];
     let (status, _, _) = answer(&app, post("/v1/convert", &named)).await;
     assert_eq!(status, 200);
-    assert_eq!(fake.seen.lock().unwrap().take().unwrap().calibration.bytes, data);
+    assert_eq!(fake.seen.lock().unwrap().take().unwrap().calibration.bytes().unwrap(), data);
     // a named file that is none of the right kind
     let model_digest = json_of(&app, raw(Method::POST, "/v1/files", m.clone()), 201).await["digest"].clone();
     let named = [("model", None, &m[..]), ("calibration_digest", None, model_digest.as_str().unwrap().as_bytes())];

@@ -30,7 +30,7 @@ pub fn expected(seed: u64) -> Vec<u8> {
 /// What the command line writes for a configuration.
 pub fn expected_of(config: &str) -> Vec<u8> {
     let read = |name: &str| std::fs::read(digits(name)).unwrap();
-    let data = |name: &str| DataFile { name: name.into(), bytes: read(name) };
+    let data = |name: &str| DataFile::new(name, read(name));
     let job = Job {
         model: read("digits_mlp.onnx"),
         calibration: data("calibration.npz"),

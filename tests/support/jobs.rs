@@ -15,7 +15,7 @@ pub struct Samples<'a> {
 
 impl Samples<'_> {
     fn file(&self, name: &str) -> DataFile {
-        DataFile { name: name.into(), bytes: common::npz(self.width, self.x, self.y) }
+        DataFile::new(name, common::npz(self.width, self.x, self.y))
     }
 }
 

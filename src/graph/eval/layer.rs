@@ -5,6 +5,7 @@ use crate::graph::{
     op::{Dense, Op},
     window::Window,
 };
+use crate::simd::{Isa, Lane, Vectorized, dispatch};
 
 /// What a node needs for every sample and computes once.
 pub enum Prepared {
@@ -51,8 +52,36 @@ fn pixels(w: &Window) -> Vec<Option<usize>> {
     (0..w.positions() * taps).map(|at| w.pixel(at / taps, at % taps)).collect()
 }
 
-/// `y = x·W + b`; zeros of `x` (after Relu about half) cost nothing.
-pub fn dense(x: &[f64], Weights { weight, bias }: &Weights, samples: usize) -> Vec<f64> {
+/// `y = x·W + b` of `[samples][elements]`; with a window at every position, each group on its own channels.
+struct Products<'a> {
+    x: &'a [f64],
+    weights: &'a Weights,
+    samples: usize,
+    window: Option<(&'a Window, &'a [Option<usize>])>,
+}
+
+impl Vectorized for Products<'_> {
+    type Out = Vec<f64>;
+    #[inline(always)]
+    fn run<L: Lane>(self) -> Vec<f64> {
+        match self.window {
+            None => products(self.x, self.weights, self.samples),
+            Some((w, pixels)) => products_at_positions(self.x, self.weights, w, pixels, self.samples),
+        }
+    }
+}
+
+pub fn dense(x: &[f64], weights: &Weights, samples: usize) -> Vec<f64> {
+    dispatch(Isa::detect(), Products { x, weights, samples, window: None })
+}
+
+pub fn conv(x: &[f64], weights: &Weights, w: &Window, pixels: &[Option<usize>], samples: usize) -> Vec<f64> {
+    dispatch(Isa::detect(), Products { x, weights, samples, window: Some((w, pixels)) })
+}
+
+/// Zeros of `x` (after Relu about half) cost nothing.
+#[inline(always)]
+fn products(x: &[f64], Weights { weight, bias }: &Weights, samples: usize) -> Vec<f64> {
     let outputs = bias.len();
     let inputs = x.len() / samples.max(1);
     let mut y = Vec::with_capacity(samples * outputs);
@@ -68,8 +97,15 @@ pub fn dense(x: &[f64], Weights { weight, bias }: &Weights, samples: usize) -> V
     y
 }
 
-/// `y[p] = Σ x[pixel]·W[tap] + b` at every position, each group on its own channels.
-pub fn conv(x: &[f64], Weights { weight, bias }: &Weights, w: &Window, pixels: &[Option<usize>], samples: usize) -> Vec<f64> {
+/// `y[p] = Σ x[pixel]·W[tap] + b`.
+#[inline(always)]
+fn products_at_positions(
+    x: &[f64],
+    Weights { weight, bias }: &Weights,
+    w: &Window,
+    pixels: &[Option<usize>],
+    samples: usize,
+) -> Vec<f64> {
     let (channels, outputs, per_group) = (w.input[2], bias.len(), w.group_channels());
     let group_outputs = w.group_outputs(outputs);
     let mut y = Vec::with_capacity(samples * w.positions() * outputs);

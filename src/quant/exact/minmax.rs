@@ -14,6 +14,14 @@ impl MinMax {
         MinMax { min: vec![f64::INFINITY; n], max: vec![f64::NEG_INFINITY; n] }
     }
 
+    /// Of rows of `len` values; dispatched to the instructions of the machine.
+    pub fn of_rows<T: Number>(rows: &[T], len: usize) -> MinMax {
+        let (mut min, mut max) = (vec![T::of(f64::INFINITY); len], vec![T::of(f64::NEG_INFINITY); len]);
+        dispatch(Isa::detect(), OfRows { rows, min: &mut min, max: &mut max });
+        let double = |v: Vec<T>| v.into_iter().map(T::to_f64).collect();
+        MinMax { min: double(min), max: double(max) }
+    }
+
     pub fn merge(&mut self, other: &MinMax) {
         for (a, b) in self.min.iter_mut().zip(&other.min) {
             *a = a.min(*b);
@@ -63,6 +71,25 @@ impl<T: Number> Vectorized for Take<'_, T> {
         let ranges = self.to.least.iter_mut().zip(&mut self.to.most);
         for ((least, most), column) in ranges.zip(self.columns.chunks_exact(self.stride)) {
             widen::<L, T>(least, most, &column[..self.n]);
+        }
+    }
+}
+
+struct OfRows<'a, T> {
+    rows: &'a [T],
+    min: &'a mut [T],
+    max: &'a mut [T],
+}
+
+impl<T: Number> Vectorized for OfRows<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self) {
+        for row in self.rows.chunks_exact(self.min.len().max(1)) {
+            for ((min, max), &v) in self.min.iter_mut().zip(&mut *self.max).zip(row) {
+                *min = if v < *min { v } else { *min };
+                *max = if v > *max { v } else { *max };
+            }
         }
     }
 }

@@ -45,7 +45,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Result<Json<Verif
     let work = move |_: &_| {
         let internal = |e: StoreError| Error::Internal(e.to_string());
         let model = parts.take("model").map_err(internal)?;
-        let inputs = DataFile { name: "inputs".into(), bytes: parts.take("inputs").map_err(internal)? };
+        let inputs = DataFile::new("inputs", parts.take("inputs").map_err(internal)?);
         engine.verify(&model, &inputs, parts.data("expected").map_err(internal)?.as_ref())
     };
     place.run(&app.running, app.limits.job_time, work).await.map(Json)

@@ -211,12 +211,12 @@ impl Run {
         let mut inputs = BTreeMap::new();
         for (name, input) in &self.claim.spec.inputs {
             let path = self.runtime.block_on(self.worker.store.open(&input.digest))?;
-            inputs.insert(name.as_str(), std::fs::read(path).map_err(StoreError::from)?);
+            inputs.insert(name.as_str(), DataFile::open(name, &path, u64::MAX).map_err(StoreError::from)?);
         }
-        let mut data = |name: &str| inputs.remove(name).map(|bytes| DataFile { name: name.into(), bytes });
+        let mut data = |name: &str| inputs.remove(name);
         let (train, validation) = (data("train"), data("validation"));
         let calibration = data("calibration").ok_or_else(|| Ended::from(StoreError::Internal("no calibration data".into())))?;
-        let model = inputs.remove("model").unwrap_or_default();
+        let model = inputs.remove("model").map_or(Ok(Vec::new()), |file| file.bytes()).map_err(StoreError::from)?;
         Ok(Job { model, calibration, train, validation, config: self.claim.spec.config.clone() })
     }
 

@@ -11,7 +11,6 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
 use std::collections::BTreeMap;
-use std::io::Read;
 
 /// Behind the name of a file's part, the name of the part that names a file sent before.
 const DIGEST: &str = "_digest";
@@ -84,7 +83,7 @@ impl Parts {
     /// # Errors
     /// When the staged file cannot be read.
     pub fn take(&mut self, name: &str) -> Result<Vec<u8>, StoreError> {
-        Ok(self.data(name)?.map(|d| d.bytes).unwrap_or_default())
+        Ok(self.data(name)?.map_or(Ok(Vec::new()), |file| file.bytes())?)
     }
 
     /// A data part. In messages it has the part's name: the client's file name is its own affair.
@@ -93,9 +92,7 @@ impl Parts {
     /// When the staged file cannot be read.
     pub fn data(&mut self, name: &str) -> Result<Option<DataFile>, StoreError> {
         let Some((_, Content::File(staged))) = self.0.remove(name) else { return Ok(None) };
-        let mut bytes = Vec::new();
-        staged.reopen()?.read_to_end(&mut bytes)?;
-        Ok(Some(DataFile { name: name.into(), bytes }))
+        Ok(Some(DataFile::of(name, staged.reopen()?, u64::MAX)?))
     }
 
     /// Stores all files for `owner`.

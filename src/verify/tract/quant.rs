@@ -4,6 +4,7 @@
 //! rounding are computed in f64, so that adding a half is exact. A scalar signed width of 1 is bipolar (−1, +1) as in
 //! QONNX; a width per element is two's complement {−1, 0} (see [`crate::graph::annotation`]).
 
+use crate::simd::{Isa, Lane, Vectorized, dispatch};
 use tract_onnx::{
     model::{OnnxOpRegister, ParsingContext},
     pb::NodeProto,
@@ -71,6 +72,7 @@ fn parse(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn Inference
 }
 
 impl Mode {
+    #[inline(always)]
     fn round(self, v: f64) -> f64 {
         let away = |magnitude: f64| magnitude.copysign(v);
         match self {
@@ -95,7 +97,8 @@ impl Quant {
         }
     }
 
-    fn apply(&self, x: f64, cell: &Cell) -> f64 {
+    #[inline(always)]
+    fn apply(x: f64, cell: &Cell, round: impl Fn(f64) -> f64) -> f64 {
         let v = x / cell.scale + cell.zero_point;
         let q = match cell.range {
             None if v >= 0.0 => 1.0,
@@ -103,10 +106,46 @@ impl Quant {
             Some((low, high)) => {
                 // in QONNX's order, which also defines what an empty range gives
                 let v = if v > high { high } else { v };
-                self.mode.round(if v < low { low } else { v })
+                round(if v < low { low } else { v })
             }
         };
         (q - cell.zero_point) * cell.scale
+    }
+}
+
+/// A Quant over its data, with the instructions of the machine: it is most of the time that a proxy takes here.
+struct Casts<'a> {
+    mode: Mode,
+    x: &'a [f32],
+    /// Repeated over the data.
+    cells: &'a [Cell],
+}
+
+impl Vectorized for Casts<'_> {
+    type Out = Vec<f32>;
+    #[inline(always)]
+    fn run<L: Lane>(self) -> Vec<f32> {
+        match self.mode {
+            // a constant mode leaves the loop without branches
+            Mode::Floor => self.with(|v| Mode::Floor.round(v)),
+            Mode::HalfEven => self.with(|v| Mode::HalfEven.round(v)),
+            mode => self.with(move |v| mode.round(v)),
+        }
+    }
+}
+
+impl Casts<'_> {
+    #[inline(always)]
+    fn with(&self, round: impl Fn(f64) -> f64) -> Vec<f32> {
+        let mut to = Vec::with_capacity(self.x.len());
+        let apply = |x: &f32, cell: &Cell| Quant::apply(f64::from(*x), cell, &round) as f32;
+        match self.cells {
+            [cell] => to.extend(self.x.iter().map(|x| apply(x, cell))),
+            cells => self.x.chunks(cells.len().max(1)).for_each(|row| {
+                to.extend(row.iter().zip(cells).map(|(x, cell)| apply(x, cell)));
+            }),
+        }
+        to
     }
 }
 
@@ -156,7 +195,10 @@ impl Operator for Quant {
         let cells: Vec<Cell> = (scale.iter().zip(&zero_point).zip(&bits))
             .map(|((&scale, &zero_point), &bits)| Cell { scale, zero_point, range: self.range(bits, per_element) })
             .collect();
-        map(x, &cells, |x, cell| self.apply(x, cell))
+        let values = x.cast_to::<f32>()?;
+        let values = values.to_plain_array_view::<f32>()?;
+        let values = values.as_slice().context("data with gaps")?;
+        Tensor::from_shape(x.shape(), &dispatch(Isa::detect(), Casts { mode: self.mode, x: values, cells: &cells }))
     }
 }
 
