@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use hgq_onnx::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, OutputTargets, Targets, Values, split};
+use hgq_onnx::data::{
+    Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, OutputTargets, Samples, Targets, Values, split,
+};
 use hgq_onnx::graph::channels;
 use npyz::WriterBuilder;
 
@@ -278,4 +280,57 @@ fn images_are_taken_with_the_channels_first_or_last() {
     }
     let wrong = read(&npz(&[("x", f32s("(2, 3, 1, 2)", &[0.0; 12]))])).unwrap();
     assert!(Dataset::from_arrays(&wrong, &[input], &output(2), "calibration").unwrap_err().to_string().contains("[N, 2, 1, 3]"));
+}
+
+/// A npz of compressed members.
+fn compressed(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, bytes) in members {
+        archive.start_file(format!("{name}.npy"), options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn samples_read_block_by_block_are_those_of_the_data_set() {
+    let values: Vec<f32> = (0..5 * 2 * 3 * 4).map(|v| v as f32 / 8.0).collect();
+    let whole = f32s("(5, 4, 2, 3)", &values);
+    let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    // channels first in the file, last in the graph
+    let order: Vec<usize> = (0..24).map(|e| e % 4 * 6 + e / 4).collect();
+    let input = InputShape { name: "image".into(), shape: vec![2, 3, 4], order: Some(order) };
+    let files = [
+        whole.clone(),
+        npz(&[("image", whole.clone())]),
+        compressed(&[("image", whole.clone())]),
+        npy("<f4", true, "(5, 4, 2, 3)", &raw),
+        f32s("(5, 24)", &values),
+        f32s("(5, 2, 3, 4)", &values),
+    ];
+    for bytes in files {
+        let arrays = read(&bytes).unwrap();
+        let inputs = [input.clone()];
+        let data = Dataset::from_arrays(&arrays, &inputs, &[], "calibration").unwrap();
+        let mut blocks = Samples::from_arrays(&arrays, &inputs, "calibration").unwrap();
+        assert_eq!((blocks.samples, data.samples), (5, 5));
+        let first = blocks.rows(0, 2).unwrap()[0].to_vec();
+        let rest = blocks.rows(2, 3).unwrap()[0].to_vec();
+        assert_eq!([first, rest].concat(), data.rows()[0]);
+    }
+}
+
+#[test]
+fn faults_of_samples_are_found_where_they_are() {
+    let inputs = [InputShape::new("x", vec![2])];
+    let arrays = read(&f32s("(3, 2)", &[0.0, 1.0, 2.0, 3.0, f32::NAN, 5.0])).unwrap();
+    let mut blocks = Samples::from_arrays(&arrays, &inputs, "calibration").unwrap();
+    assert_eq!(*blocks.rows(0, 2).unwrap()[0], [0.0, 1.0, 2.0, 3.0]);
+    let fault = blocks.rows(2, 1).unwrap_err().to_string();
+    assert!(fault.contains("`x`") && fault.contains("flat index 4"), "{fault}");
+    let wrong = read(&npz(&[("a", f32s("(3, 2)", &[0.0; 6])), ("b", f32s("(4, 2)", &[0.0; 8]))])).unwrap();
+    let inputs = [InputShape::new("a", vec![2]), InputShape::new("b", vec![3]), InputShape::new("c", vec![1])];
+    let Err(DataError::Faults { faults, .. }) = Samples::from_arrays(&wrong, &inputs, "calibration") else { panic!() };
+    assert!(faults.len() == 2 && faults[0].contains("`c`") && faults[1].contains("`b`"), "{faults:?}");
 }
