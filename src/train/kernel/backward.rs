@@ -177,6 +177,10 @@ struct WeightTile {
 }
 
 impl Tile for WeightTile {
+    fn depth(&self) -> usize {
+        self.rows
+    }
+
     #[inline(always)]
     unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(&self, r: usize, c: usize) {
         // SAFETY: `DenseWeightGrad::run` checked the lengths.
@@ -264,6 +268,10 @@ struct InputTile {
 }
 
 impl Tile for InputTile {
+    fn depth(&self) -> usize {
+        self.outputs
+    }
+
     #[inline(always)]
     unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(&self, r: usize, c: usize) {
         // SAFETY: `InputGradOf::run` checked the lengths.

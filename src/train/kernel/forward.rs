@@ -133,6 +133,10 @@ struct DenseTile {
 }
 
 impl Tile for DenseTile {
+    fn depth(&self) -> usize {
+        self.inputs
+    }
+
     #[inline(always)]
     unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(&self, r: usize, c: usize) {
         // SAFETY: `DenseForward::run` checked the lengths.
