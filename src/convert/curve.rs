@@ -25,8 +25,8 @@ pub struct CurvePoint {
     pub beta: f64,
 }
 
-/// Every `stride`-th epoch, where `stride` doubles whenever there are more than [`MAX_POINTS`]; and the last one. What is kept depends on
-/// the epochs alone, not on where a run was stopped and went on. A message, as checkpoints hold it.
+/// Every `stride`-th epoch, where `stride` doubles whenever there are more than [`MAX_POINTS`]; and the last one. What is kept
+/// depends on the epochs alone, not on where a run was stopped and went on. A message, as checkpoints hold it.
 #[derive(Clone, PartialEq, Message)]
 pub struct Curve {
     #[prost(message, repeated, tag = "1")]

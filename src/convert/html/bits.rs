@@ -22,7 +22,8 @@ pub fn legend() -> String {
         let text = if bits == MOST { format!("{bits} and more") } else { bits.to_string() };
         let class = class(bits);
         format!(
-            "<li><svg viewBox=\"0 0 12 12\" width=\"12\" height=\"12\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M0 0h12v12H0Z\"/></svg> {text}</li>"
+            "<li><svg viewBox=\"0 0 12 12\" width=\"12\" height=\"12\" aria-hidden=\"true\">\
+             <path class=\"{class}\" d=\"M0 0h12v12H0Z\"/></svg> {text}</li>"
         )
     };
     format!(

@@ -1,4 +1,5 @@
-//! The course of the training: loss, metric, EBOPs and β by epoch; of `mode: calibrate` the candidates in the order they were tried.
+//! The course of the training: loss, metric, EBOPs and β by epoch; of `mode: calibrate` the candidates in the order they were
+//! tried.
 
 use super::doc::Doc;
 use super::plot::{Axis, Chart, area, line};
@@ -35,7 +36,8 @@ pub fn section(report: Doc) -> String {
     let about = if candidates {
         "Every candidate that was scored, in the order they were tried."
     } else {
-        "A trunk falls through all sizes; branches start from it and anneal at the wanted ones, so EBOPs rise again where a branch begins. \
+        "A trunk falls through all sizes; branches start from it and anneal at the wanted ones, so EBOPs rise again where a \
+         branch begins. \
          The metric is that of the last scored snapshot."
     };
     format!("<h2 id=\"training\">{title}</h2><p>{about}</p><div class=\"charts\">{figures}</div>")
@@ -44,7 +46,7 @@ pub fn section(report: Doc) -> String {
 fn chart(points: &[Doc], field: &str, what: &str, class: &str, log: bool, x_label: &str) -> String {
     let [left, right, top, bottom] = area(HEIGHT);
     let values = || points.iter().filter_map(|p| p.number(field));
-    let x = Axis::over(points.iter().filter_map(|p| p.number("/epoch")), false, left, right);
+    let x = Axis::over(points.iter().filter_map(|p| p.number("/epoch")), false, left, right).whole();
     let y = Axis::over(values(), log, bottom, top);
     let at = |p: &Doc| Some((x.at(p.number("/epoch")?), y.at(p.number(field)?)));
     let mut marks = format!("<path class=\"line {class}\" d=\"{}\"/>", line(points.iter().map(at)));

@@ -1,7 +1,7 @@
 //! The weights of a layer as a map of their bit widths: inputs along, outputs down.
 //!
-//! One path per width holds all its cells, and neighbours of one width are one rectangle: a large layer stays a few ten kilobytes. Layers with
-//! more weights than the map has cells are averaged over blocks.
+//! One path per width holds all its cells, and neighbours of one width are one rectangle: a large layer stays a few ten kilobytes.
+//! Layers with more weights than the map has cells are averaged over blocks.
 
 use super::bits::{MOST, class};
 use super::plot::open;
@@ -88,7 +88,8 @@ pub fn figure(layer: &str, d: &FixedDense) -> String {
     };
     let (inputs, outputs) = (number(d.inputs as f64), number(d.outputs as f64));
     format!(
-        "<figure>{out}<figcaption>Bit widths of the weights: {inputs} inputs along, {outputs} outputs down.{blocks}</figcaption></figure>"
+        "<figure>{out}<figcaption>Bit widths of the weights: {inputs} inputs along, {outputs} outputs \
+         down.{blocks}</figcaption></figure>"
     )
 }
 

@@ -10,7 +10,8 @@ const DEFAULT_PORT: &str = "fixed<32,16>";
 pub fn section(report: Doc) -> String {
     let script = escape_lines(&script(report));
     format!(
-        "<h2 id=\"hls4ml\">In hls4ml</h2><p>Needs <code>pip install hls4ml==1.3.0 qonnx onnx</code>, and a C++ compiler for the simulation. \
+        "<h2 id=\"hls4ml\">In hls4ml</h2><p>Needs <code>pip install hls4ml==1.3.0 qonnx onnx</code>, and a C++ compiler for the \
+         simulation. \
          No other setting is needed: the file says everything.</p><pre tabindex=\"0\"><code>{script}</code></pre>"
     )
 }
@@ -30,9 +31,8 @@ fn script(report: Doc) -> String {
         lines.push("for source in model.graph.input:".into());
         lines.push(format!("    config['LayerName'][source.name].setdefault('Precision', {{}})['result'] = {}", python(port)));
     }
-    lines.push(format!(
-        "hls = hls4ml.converters.convert_from_onnx_model(model, hls_config=config, backend={backend}, io_type={io}, output_dir='hls')"
-    ));
+    lines.push("hls = hls4ml.converters.convert_from_onnx_model(".into());
+    lines.push(format!("    model, hls_config=config, backend={backend}, io_type={io}, output_dir='hls')"));
     lines.push("hls.compile()  # bit-exact simulation: hls.predict(x)".into());
     lines.push("hls.build()    # synthesis, with the vendor's tools".into());
     lines.join("\n")
@@ -62,7 +62,10 @@ mod tests {
 
     #[test]
     fn a_port_beyond_the_default_is_set() {
-        let report = |port: &str, backend: &str| json!({"hls4ml": {"config": "f()", "io_type": "io_stream", "input_port": port}, "config": {"hls4ml": {"backend": backend}}});
+        let report = |port: &str, backend: &str| {
+            let hls4ml = json!({"config": "f()", "io_type": "io_stream", "input_port": port});
+            json!({"hls4ml": hls4ml, "config": {"hls4ml": {"backend": backend}}})
+        };
         let plain = report("fixed<32,16>", "Vitis");
         let text = script(Doc(&plain));
         assert!(text.contains("backend='Vitis', io_type='io_stream'") && !text.contains("Precision"), "{text}");

@@ -23,7 +23,8 @@ pub fn shares(report: Doc) -> String {
         let ebops = layer.number("/ebops").unwrap_or(0.0);
         let share = if total > 0.0 { (ebops / total).clamp(0.0, 1.0) } else { 0.0 };
         let bar = format!(
-            "<svg class=\"share\" viewBox=\"0 0 {BAR} 12\" width=\"{BAR}\" height=\"12\" aria-hidden=\"true\"><path class=\"back\" d=\"M0 0H{BAR}V12H0Z\"/>\
+            "<svg class=\"share\" viewBox=\"0 0 {BAR} 12\" width=\"{BAR}\" height=\"12\" aria-hidden=\"true\">\
+             <path class=\"back\" d=\"M0 0H{BAR}V12H0Z\"/>\
              <path class=\"fill\" d=\"M0 0H{}V12H0Z\"/></svg>",
             px(BAR * share)
         );
@@ -46,7 +47,8 @@ pub fn shares(report: Doc) -> String {
 /// The weights of every layer.
 pub fn weights(report: Doc, model: &FixedModel) -> String {
     let mut out = format!(
-        "<h2 id=\"weights\">Weights</h2><p>The width of a weight is the number of its bits between the most and the least significant \
+        "<h2 id=\"weights\">Weights</h2><p>The width of a weight is the number of its bits between the most and the least \
+         significant \
          one, inclusive. A weight of 0 has none, and costs nothing.</p>{}",
         legend()
     );
@@ -94,7 +96,8 @@ pub fn activations(report: Doc) -> String {
         }
         let range = Range::of(layer, &formats);
         rows += &format!(
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"drawn\">{}</td><td>{}</td><td>{} … {}</td><td>{} … {}</td><td class=\"drawn\">{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"drawn\">{}</td><td>{}</td><td>{} … {}</td>\
+             <td>{} … {}</td><td class=\"drawn\">{}</td></tr>",
             name(layer.text("/name")),
             number(counts.values().sum::<u64>() as f64),
             histogram(&counts, &format!("elements of {} by bits", cut(layer.text("/name"), 80))),
@@ -111,7 +114,8 @@ pub fn activations(report: Doc) -> String {
     }
     let columns = ["quantizer", "elements", "<elements by bits", "formats", "calibration data", "formats hold", "<range, drawn"];
     format!(
-        "<h2 id=\"activations\">Activations</h2><p>Ranges of the calibration data before rounding against what the widest format holds; \
+        "<h2 id=\"activations\">Activations</h2><p>Ranges of the calibration data before rounding against what the widest format \
+         holds; \
          values beyond it saturate. In the drawing the outline is what the formats hold, the bar what the data use.</p>{}",
         super::table("Activations", &columns, &rows)
     )

@@ -1,8 +1,9 @@
-//! `report.html`: the report for people. One file, no request to anywhere, readable without JavaScript, in light and dark and on paper.
+//! `report.html`: the report for people. One file, no request to anywhere, readable without JavaScript, in light and dark and
+//! on paper.
 //!
-//! Made of the report alone, and of the exact model for what a report would be too large with: the width of every weight, the graph. It has
-//! no times in it, so the same job gives the same page. Each section is a file of its own; [`text`] is where everything that a user
-//! wrote is escaped.
+//! Made of the report alone, and of the exact model for what a report would be too large with: the width of every weight, the
+//! graph. It has no times in it, so the same job gives the same page. Each section is a file of its own; [`text`] is where
+//! everything that a user wrote is escaped.
 
 mod bits;
 mod curves;
@@ -64,8 +65,8 @@ pub fn page(report: &Value, model: &FixedModel) -> Result<String, IntervalError>
     ))
 }
 
-/// A table that scrolls by itself on narrow screens; `columns` may be empty, `caption` and `columns` are markup already. Columns of texts and
-/// drawings begin with a `<`.
+/// A table that scrolls by itself on narrow screens; `columns` may be empty, `caption` and `columns` are markup already. Columns
+/// of texts and drawings begin with a `<`.
 fn table(caption: &str, columns: &[&str], rows: &str) -> String {
     let column = |c: &&str| match c.strip_prefix('<') {
         _ if c.is_empty() => "<td></td>".to_string(),
@@ -75,6 +76,7 @@ fn table(caption: &str, columns: &[&str], rows: &str) -> String {
     let head: String = columns.iter().map(column).collect();
     let head = if columns.is_empty() { String::new() } else { format!("<thead><tr>{head}</tr></thead>") };
     format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table><caption>{caption}</caption>{head}<tbody>{rows}</tbody></table></div>"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\">\
+         <table><caption>{caption}</caption>{head}<tbody>{rows}</tbody></table></div>"
     )
 }

@@ -15,11 +15,18 @@ pub struct Axis {
     lo: f64,
     hi: f64,
     log: bool,
+    /// Only whole numbers have ticks.
+    whole: bool,
     from: f64,
     to: f64,
 }
 
 impl Axis {
+    /// The same axis for numbers that are counted.
+    pub fn whole(self) -> Axis {
+        Axis { whole: true, ..self }
+    }
+
     /// An axis over `values` from coordinate `from` to `to`; logarithmic where that may be and the values ask for it.
     pub fn over(values: impl Iterator<Item = f64>, may_be_log: bool, from: f64, to: f64) -> Axis {
         let finite = values.filter(|v| v.is_finite());
@@ -32,7 +39,7 @@ impl Axis {
             let room = if lo == 0.0 { 1.0 } else { lo.abs() * 0.1 };
             (lo, hi) = (lo - room, hi + room);
         }
-        Axis { lo, hi, log, from, to }
+        Axis { lo, hi, log, whole: false, from, to }
     }
 
     /// The coordinate of a value.
@@ -58,6 +65,7 @@ impl Axis {
         let rough = (self.hi - self.lo) / wanted as f64;
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|s| s * power).find(|s| *s >= rough).unwrap_or(rough);
+        let step = if self.whole { step.max(1.0) } else { step };
         let first = (self.lo / step).ceil() as i64;
         let last = (self.hi / step).floor() as i64;
         (first..=last).take(2 * wanted + 2).map(|n| n as f64 * step).collect()
@@ -156,6 +164,7 @@ mod tests {
         assert_eq!((axis.at(0.91), axis.at(0.97)), (100.0, 0.0));
         let ticks: Vec<String> = axis.ticks(4).into_iter().map(number).collect();
         assert_eq!(ticks, ["0.92", "0.94", "0.96"]);
+        assert_eq!(Axis::over([1.0, 3.0].into_iter(), false, 0.0, 1.0).whole().ticks(4), [1.0, 2.0, 3.0]);
         let axis = Axis::over([300.0, 20_000.0].into_iter(), true, 0.0, 100.0);
         assert_eq!(axis.ticks(6), [500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0]);
         assert!((axis.at(300.0), axis.at(20_000.0)) == (0.0, 100.0) && axis.at(2449.5) > 49.9 && axis.at(2449.5) < 50.1);

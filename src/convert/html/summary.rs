@@ -60,7 +60,8 @@ pub fn before_and_after(report: Doc) -> String {
         rows += &row(&what, [output.number("/source"), None, output.number("/proxy")]);
     }
     format!(
-        "<h2 id=\"before\">Before and after</h2>{}<p>Metric and loss are of the validation data ({} samples, {}). EBOPs, effective bit \
+        "<h2 id=\"before\">Before and after</h2>{}<p>Metric and loss are of the validation data ({} samples, {}). EBOPs, effective \
+         bit \
          operations, estimate the circuit’s area; the two counts are different quantities and do not compare.</p>",
         super::table("Before and after", &["", "model sent", "quantized, untrained", "proxy"], &rows),
         number(report.count("/data/validation_samples") as f64),
@@ -71,7 +72,7 @@ pub fn before_and_after(report: Doc) -> String {
 /// What came in and what was done.
 pub fn what(report: Doc) -> String {
     let count = |at: &str| number(report.count(at) as f64);
-    let fact = |what: &str, value: String| format!("<tr><th scope=\"row\">{what}</th><td>{value}</td></tr>");
+    let fact = |what: &str, value: String| format!("<tr><th scope=\"row\">{what}</th><td class=\"text\">{value}</td></tr>");
     let mut came = fact("model", format!("{} bytes, {} output values", count("/model/bytes"), count("/model/outputs")));
     came += &fact("its SHA-256", format!("<code class=\"hash\">{}</code>", escape(report.text("/model/sha256"))));
     came += &fact("calibration", format!("{} samples", count("/data/calibration_samples")));

@@ -7,7 +7,8 @@ const TOLD: usize = 400;
 /// Characters of a message that are shown.
 const MESSAGE: usize = 2000;
 
-/// Text for an element or a quoted attribute. Control characters, and those that turn the direction of what follows, are shown as such.
+/// Text for an element or a quoted attribute. Control characters, and those that turn the direction of what follows, are shown
+/// as such.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

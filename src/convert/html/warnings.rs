@@ -93,7 +93,8 @@ pub fn section(report: Doc) -> String {
         let (cause, cure) = KNOWN.iter().find(|k| k.0 == code).map_or(("", ""), |k| (k.1, k.2));
         let node = w.text("/node");
         rows += &format!(
-            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"text\">{}{}</td><td class=\"text\">{}</td><td class=\"text\">{}</td></tr>",
+            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"text\">{}{}</td><td class=\"text\">{}</td>\
+             <td class=\"text\">{}</td></tr>",
             escape(code),
             if node.is_empty() { String::new() } else { format!("{}: ", name(node)) },
             message(w.text("/message")),
