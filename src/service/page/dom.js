@@ -35,6 +35,9 @@ export function number(v) {
 
 export const percent = (part, whole) => (whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : "–");
 
+/** Text for those who hear the page. */
+export const unseen = (text) => h("span", { class: "unseen" }, text);
+
 /** A table in a region that scrolls by itself; `rows`: lists of cells, the first of each its head. */
 export function table(caption, columns, rows) {
   const head = h(

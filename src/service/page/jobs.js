@@ -1,7 +1,7 @@
 // The list of jobs: newest first, page by page.
 
 import { json } from "./api.js";
-import { h, id, number, table } from "./dom.js";
+import { h, id, number, table, unseen } from "./dom.js";
 
 const PAGE = 20;
 /** Time between two looks at the list while something in it goes on. */
@@ -27,9 +27,9 @@ function draw(jobs, next, open, again, fail) {
     const page = await json(next);
     draw(jobs.concat(page.jobs), page.next, open, again, fail);
   };
-  const columns = ["job", "state", "begun", "EBOPs", "", ""];
+  const columns = ["job", "state", "begun", "EBOPs", unseen("show"), unseen("cancel")];
   const made = table(
-    "Jobs",
+    "List of jobs",
     columns,
     jobs.map((job) => row(job, open, again, fail)),
   );
