@@ -174,7 +174,7 @@ fn a_conversion_leaves_all_its_files() {
     assert_eq!(events.iter().filter(|e| e["event"] == "epoch").count(), 8);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let out = dir.path().join("deep/out");
-    assert_eq!(listing(&out), ["pareto", "proxy.onnx", "report.json"]);
+    assert_eq!(listing(&out), ["pareto", "proxy.onnx", "report.html", "report.json"]);
     assert_eq!(listing(&dir.path().join("deep")), ["out"]);
     assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(out.join("report.json")).unwrap()).unwrap(), report);
     let pareto: Value = serde_json::from_slice(&std::fs::read(out.join("pareto/pareto.json")).unwrap()).unwrap();
@@ -276,8 +276,11 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     let told = stderr(&rest);
     assert_eq!(rest.status.code(), Some(0), "{told}");
     assert!(told.contains("\"resumed\"") && !told.contains("\"epoch\":10,"), "{told}");
-    let bytes = |name: &str| std::fs::read(dir.path().join(name).join("proxy.onnx")).unwrap();
-    assert_eq!(bytes("out"), bytes("whole"));
+    // the page has the course of the whole training
+    for file in ["proxy.onnx", "report.html"] {
+        let bytes = |name: &str| std::fs::read(dir.path().join(name).join(file)).unwrap();
+        assert!(bytes("out") == bytes("whole"), "{file}");
+    }
     assert!(!dir.path().join("out.checkpoint").exists());
 }
 

@@ -2,13 +2,14 @@
 //!
 //! The prices are spread over everything from nearly exact to nearly empty; where the job has a target, more of them close in on it.
 
+use super::curve::CurvePoint;
 use super::layout::join;
 use super::objective::spread;
 use super::pipeline::Clock;
 use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
 use super::training::training_error;
-use super::{Error, Event, JobConfig};
+use super::{Error, JobConfig};
 use crate::quant::Model;
 use crate::quant::exact::Exact;
 use crate::train::LossKind;
@@ -142,14 +143,9 @@ impl Search<'_, '_, '_> {
         let Ok(exactly) = self.job.judge.judge(&model) else { return Ok(true) };
         let error = self.enter(self.tried, &exactly, model)?;
         let Score { ebops, metric, loss, .. } = exactly.score;
-        (self.clock.progress)(Event::Epoch {
-            epoch: self.tried,
-            epochs: self.total,
-            loss,
-            metric: self.job.judge.kind.shown(metric),
-            ebops: ebops as f64,
-            beta: price,
-        });
+        let metric_shown = self.job.judge.kind.shown(metric);
+        let point = CurvePoint { epoch: self.tried as u64, loss, metric: metric_shown, ebops: ebops as f64, beta: price };
+        self.clock.epoch(point, self.total);
         let config = self.job.config;
         Ok(match (config.target_ebops, config.max_output_error, config.max_metric_drop) {
             (Some(target), _, _) => ebops as f64 > target,

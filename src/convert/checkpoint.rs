@@ -1,5 +1,6 @@
-//! Checkpoints of a job: the state of its training under the job's identity.
+//! Checkpoints of a job: the state of its training, and its course so far, under the job's identity.
 
+use super::curve::Curve;
 use super::{Error, Event, Job, Keeper};
 use crate::convert::pipeline::Clock;
 use prost::Message;
@@ -16,6 +17,8 @@ struct Checkpoint {
     identity: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     state: Vec<u8>,
+    #[prost(message, optional, tag = "3")]
+    curve: Option<Curve>,
 }
 
 /// Takes and hands out the checkpoints of one job.
@@ -34,10 +37,13 @@ impl<'a> Checkpoints<'a> {
         Ok(Checkpoints { keeper, identity: identity(job)?, every, last: Instant::now() })
     }
 
-    /// The state to go on from.
+    /// The state to go on from; its course goes to `clock`.
     pub fn load(&mut self, clock: &mut Clock) -> Option<Vec<u8>> {
         let checkpoint = Checkpoint::decode(&self.keeper.load()?[..]).ok();
-        let state = checkpoint.filter(|c| c.identity == self.identity).map(|c| c.state);
+        let state = checkpoint.filter(|c| c.identity == self.identity).map(|c| {
+            clock.curve = c.curve.unwrap_or_default();
+            c.state
+        });
         let (code, message) = match state {
             Some(_) => ("resumed", "goes on from the checkpoint of a stopped run"),
             None => ("checkpoint_ignored", "the checkpoint found is of another job or version: this run starts anew"),
@@ -51,8 +57,8 @@ impl<'a> Checkpoints<'a> {
         self.every.map_or(self.last.elapsed() >= INTERVAL, |every| epoch.is_multiple_of(every.max(1)))
     }
 
-    pub fn save(&mut self, state: &[u8]) {
-        let checkpoint = Checkpoint { identity: self.identity.clone(), state: state.to_vec() };
+    pub fn save(&mut self, state: &[u8], curve: &Curve) {
+        let checkpoint = Checkpoint { identity: self.identity.clone(), state: state.to_vec(), curve: Some(curve.clone()) };
         self.keeper.save(&checkpoint.encode_to_vec());
         self.last = Instant::now();
     }

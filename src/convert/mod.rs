@@ -5,8 +5,10 @@ mod checkpoint;
 mod choice;
 mod compose;
 pub mod config;
+mod curve;
 pub mod emit;
 pub mod error;
+pub mod html;
 mod inspect;
 mod layers;
 mod layout;
@@ -53,6 +55,8 @@ pub struct Artifacts {
     pub proxy: Vec<u8>,
     /// `report.json`
     pub report: serde_json::Value,
+    /// `report.html`: the same for people.
+    pub page: String,
     /// Exact EBOPs of the proxy.
     pub ebops: u64,
     /// Proxies of the Pareto front, in order of EBOPs.
@@ -65,8 +69,8 @@ pub struct Artifacts {
 pub type ArtifactFile<'a> = (String, Cow<'a, [u8]>);
 
 impl Artifacts {
-    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, `proxy.onnx` and, last, `report.json`: it names
-    /// the hash of the proxy, so whoever finds it last finds both.
+    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, `proxy.onnx`, `report.html` and, last,
+    /// `report.json`: it names the hash of the proxy, so whoever finds it last finds both.
     ///
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
@@ -76,6 +80,7 @@ impl Artifacts {
         let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];
         files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
         files.push(("proxy.onnx".into(), Cow::Borrowed(&self.proxy)));
+        files.push(("report.html".into(), Cow::Borrowed(self.page.as_bytes())));
         files.push(("report.json".into(), Cow::Owned(json(&self.report)?)));
         Ok(files)
     }

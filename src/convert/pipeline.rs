@@ -4,6 +4,7 @@ use super::calibrate::{Calibrated, Calibration, calibrate};
 use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
 use super::config::{FormName, JobConfig, Mode, RoundingName};
+use super::curve::{Curve, CurvePoint};
 use super::emit::emit_verified;
 use super::layers;
 use super::memory::Peak;
@@ -14,7 +15,7 @@ use super::report::Warning;
 use super::score::{Exactly, Judge, training_share};
 use super::source_check::{self, ImportCheck};
 use super::training::{Training, train};
-use super::{Artifacts, Error, Event, Job, Keeper, NodeFault, ParetoProxy};
+use super::{Artifacts, Error, Event, Job, Keeper, NodeFault, ParetoProxy, html};
 use crate::proxy::{Form, uniform};
 use crate::quant::build::{BuildOptions, Built, build};
 use crate::quant::exact::MinMax;
@@ -28,9 +29,10 @@ use std::time::Instant;
 
 /// Points of the front whose proxies are written along with the chosen one.
 const MAX_PARETO_PROXIES: usize = 64;
-/// Collects seconds per stage and announces stages.
+/// Announces stages and epochs, and collects seconds per stage and the course of the training.
 pub struct Clock<'a> {
     pub progress: &'a mut (dyn FnMut(Event) + Send),
+    pub curve: Curve,
     stage: &'static str,
     since: Instant,
     seconds: serde_json::Map<String, Value>,
@@ -41,6 +43,13 @@ impl Clock<'_> {
         self.leave();
         self.stage = stage;
         (self.progress)(Event::Stage { stage });
+    }
+
+    /// An epoch of `epochs`, or a candidate.
+    pub fn epoch(&mut self, point: CurvePoint, epochs: usize) {
+        self.curve.push(point);
+        let CurvePoint { epoch, loss, metric, ebops, beta } = point;
+        (self.progress)(Event::Epoch { epoch: epoch as usize, epochs, loss, metric, ebops, beta });
     }
 
     /// Tells the warnings known so far: a user can stop a run that starts from a misunderstanding.
@@ -80,7 +89,8 @@ pub fn run(
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let mut clock = Clock { progress, stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
+    let mut clock =
+        Clock { progress, curve: Curve::default(), stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
     clock.enter("import");
     let source = prepare::source(&job.model)?;
     let mut data = prepare::data(
@@ -249,9 +259,11 @@ pub fn run(
     })?;
     clock.leave();
     report["start_ebops"] = json!(start_ebops);
+    report["training"] = json!(clock.curve.points());
     report["timing"] = Value::Object(clock.seconds);
     report["peak_memory_bytes"] = json!(memory.bytes());
-    Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto, unmet })
+    let page = html::page(&report, &exactly.pruned)?;
+    Ok(Artifacts { proxy: emitted.proxy.bytes, report, page, ebops: exactly.score.ebops, pareto, unmet })
 }
 
 /// What went wrong in training and was mended.

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoints;
 use super::config::{BetaSchedule, JobConfig, RateSchedule};
+use super::curve::CurvePoint;
 use super::layout::join;
 use super::metric::MetricKind;
 use super::objective::Objective;
@@ -9,7 +10,7 @@ use super::pipeline::Clock;
 use super::polish::polish_front;
 use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
-use super::{Error, Event, Job, Keeper};
+use super::{Error, Job, Keeper};
 use crate::quant::build::{Built, Learns};
 use crate::quant::{Model, ebops};
 use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit};
@@ -64,14 +65,8 @@ impl Observer for Watch<'_, '_, '_> {
             self.last_metric = self.kind.shown(s.metric);
         }
         let ebops = e.score.map_or(e.ebops, |s| s.ebops as f64);
-        (self.clock.progress)(Event::Epoch {
-            epoch: e.epoch,
-            epochs: e.epochs,
-            loss: e.loss,
-            metric: self.last_metric,
-            ebops,
-            beta: e.beta,
-        });
+        let point = CurvePoint { epoch: e.epoch as u64, loss: e.loss, metric: self.last_metric, ebops, beta: e.beta };
+        self.clock.epoch(point, e.epochs);
     }
 
     fn wants_checkpoint(&mut self, epoch: usize) -> bool {
@@ -79,7 +74,7 @@ impl Observer for Watch<'_, '_, '_> {
     }
 
     fn checkpoint(&mut self, bytes: &[u8]) {
-        self.checkpoints.save(bytes);
+        self.checkpoints.save(bytes, &self.clock.curve);
     }
 }
 
@@ -150,7 +145,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
     let order: Vec<u32> = (0..rows as u32).collect();
     let mut checkpoints = Checkpoints::new(job, keeper)?;
     let resume = checkpoints.load(clock);
-    let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric: judge.kind.shown(start.score.metric) };
+    let last_metric = clock.curve.last_metric().unwrap_or_else(|| judge.kind.shown(start.score.metric));
+    let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric };
     let mut fitted = fit(&built.model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
         FitError::Canceled => Error::Canceled,
         FitError::Diverged => Error::Data(vec![e.to_string()]),

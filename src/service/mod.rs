@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod limits;
 mod listen;
 mod metrics;
+mod page;
 mod problem;
 mod rate;
 pub mod store;

@@ -94,7 +94,7 @@ async fn every_route_needs_a_token_and_hides_what_is_anothers() {
 #[tokio::test]
 async fn some_routes_are_open() {
     let (_dir, app, _) = guarded(|_| {});
-    for path in ["/healthz", "/readyz", "/openapi.json"] {
+    for path in ["/healthz", "/readyz", "/openapi.json", "/", "/page/main.js"] {
         assert_eq!(answer(&app, Request::get(path).body(Body::empty()).unwrap()).await.0, 200, "{path}");
     }
 }

@@ -40,8 +40,10 @@ async fn a_job_is_queued_waited_for_and_fetched() {
     assert_eq!((state, ebops, met), (Some("succeeded"), Some(42), Some(true)));
     let listed = json_of(&app, get(&format!("{path}/artifacts")), 200).await;
     let names: Vec<&str> = listed["artifacts"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["pareto/0/proxy.onnx", "pareto/pareto.json", "proxy.onnx", "report.json"]);
-    for (artifact, bytes) in listed["artifacts"].as_array().unwrap().iter().zip([&b"small"[..], b"", b"proxy bytes", b""]) {
+    assert_eq!(names, ["pareto/0/proxy.onnx", "pareto/pareto.json", "proxy.onnx", "report.html", "report.json"]);
+    for (artifact, bytes) in
+        listed["artifacts"].as_array().unwrap().iter().zip([&b"small"[..], b"", b"proxy bytes", b"<!DOCTYPE html>", b""])
+    {
         let (status, headers, body) = answer(&app, get(artifact["href"].as_str().unwrap())).await;
         assert_eq!((status.as_u16(), body.len() as u64), (200, artifact["bytes"].as_u64().unwrap()));
         assert_eq!(artifact["digest"], Digest::of(&body).as_str());

@@ -11,6 +11,7 @@ mod access;
 mod binary;
 mod convert;
 mod jobs;
+mod page;
 mod sockets;
 mod support;
 mod sweeps;

@@ -31,7 +31,7 @@ async fn every_combination_is_a_job_and_the_fronts_merge() {
         jobs.iter().map(|j| (j["config"]["seed"].as_u64().unwrap(), j["config"]["epochs"].as_u64().unwrap())).collect();
     assert_eq!(fields.len(), 6);
     assert!((5..8).all(|seed| (1..3).all(|epochs| fields.contains(&(seed, epochs)))), "{fields:?}");
-    assert!(jobs.iter().all(|j| j["sweep"] == done["id"] && j["artifacts"].as_array().unwrap().len() == 4));
+    assert!(jobs.iter().all(|j| j["sweep"] == done["id"] && j["artifacts"].as_array().unwrap().len() == 5));
     // the engine for the test finds a model of `seed` EBOPs and accuracy seed/10
     let front: Vec<(u64, f64)> = done["pareto"]
         .as_array()

@@ -50,7 +50,7 @@ pub async fn list(
     params(("id" = String, Path, description = "Name of the job"), ("path" = String, Path, description = "Name of the artifact")),
     responses(
         (status = 200, description = "Its bytes", content(
-            (Vec<u8> = "application/octet-stream"), (Object = "application/json"),
+            (Vec<u8> = "application/octet-stream"), (Object = "application/json"), (String = "text/html"),
         ), headers(("ETag" = String, description = "The digest"))),
         (status = 304, description = "As `If-None-Match` has it"),
         (status = "4XX", description = "No such artifact of yours", body = Document, content_type = "application/problem+json"),
@@ -98,12 +98,20 @@ pub async fn content(app: &App, record: &Record, name: &str, headers: &HeaderMap
     let path = app.0.store.open(&found.digest).await?;
     let file = tokio::fs::File::open(path).await.map_err(StoreError::from)?;
     app.0.metrics.sent(found.bytes);
-    let kind = if name.ends_with(".json") { "application/json" } else { "application/octet-stream" };
+    let kind = match name.rsplit_once('.') {
+        Some((_, "json")) => "application/json",
+        Some((_, "html")) => "text/html; charset=utf-8",
+        _ => "application/octet-stream",
+    };
     let file_name = name.replace('/', "-");
+    // a report opens in the browser, as a page of its own that can do nothing
+    let shown = if kind.starts_with("text/html") { "inline" } else { "attachment" };
     let head = [
+        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'; style-src 'unsafe-inline'".to_string()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_string()),
         (header::CONTENT_TYPE, kind.to_string()),
         (header::CONTENT_LENGTH, found.bytes.to_string()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\"")),
+        (header::CONTENT_DISPOSITION, format!("{shown}; filename=\"{file_name}\"")),
         (header::ETAG, tag),
     ];
     let chunks = stream::try_unfold(file, |mut file| async move {

@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi as _};
         (name = "artifacts", description = "What jobs made"),
         (name = "files", description = "Files that are sent once and named by digest in many jobs"),
         (name = "models", description = "Answers within seconds"),
+        (name = "page", description = "The web page: static files"),
         (name = "operation", description = "For whoever runs the service"),
     )
 )]

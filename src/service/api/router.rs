@@ -2,6 +2,7 @@
 
 use super::middleware::{RequestId, count, identify, name};
 use super::{App, artifacts, convert, events, files, health, inspect, job, jobs, metrics, openapi, sweeps, verify};
+use crate::service::page;
 use crate::service::problem::Problem;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -37,7 +38,11 @@ pub fn router(app: App) -> Router {
         .routes(routes!(verify::post))
         .routes(routes!(metrics::get))
         .layer(from_fn_with_state(app.clone(), identify));
-    let open = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
+    let open = OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(page::index))
+        .routes(routes!(page::file));
     let (routes, description) = protected.merge(open).split_for_parts();
     let document = openapi::document(&description);
     routes

@@ -18,7 +18,7 @@ pub struct File {
 /// A file that a job made.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Artifact {
-    /// As the command line names it: `proxy.onnx`, `report.json`, `pareto/pareto.json`, `pareto/0/proxy.onnx`.
+    /// As the command line names it: `proxy.onnx`, `report.json`, `report.html`, `pareto/pareto.json`, `pareto/0/proxy.onnx`.
     pub name: String,
     pub digest: String,
     pub bytes: u64,

@@ -171,7 +171,7 @@ pub struct Outcome {
 /// A file that a job made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// As the command line names it: `proxy.onnx`, `report.json`, `pareto/pareto.json`, `pareto/3/proxy.onnx`.
+    /// As the command line names it: `proxy.onnx`, `report.json`, `report.html`, `pareto/pareto.json`, `pareto/3/proxy.onnx`.
     pub name: String,
     pub digest: Digest,
     pub bytes: u64,

@@ -1,0 +1,129 @@
+//! Warnings, each with its cause and what can be done about it.
+
+use super::doc::Doc;
+use super::text::{escape, message, name};
+
+/// Code, cause, cure. What needs no cure says so.
+const KNOWN: &[(&str, &str, &str)] = &[
+    (
+        "softmax_dropped",
+        "hls4ml’s Softmax is not exact.",
+        "Nothing: the largest logit is the class. Apply Softmax to the outputs where probabilities are needed.",
+    ),
+    (
+        "label-output-dropped",
+        "The file has an output of labels, which is ArgMax of another one.",
+        "Take the index of the largest logit.",
+    ),
+    ("output_dropped", "Two outputs have the same values.", "Read the one that is left."),
+    ("output_order", "hls4ml has the outputs in the order of their nodes.", "Take outputs by name, not by position."),
+    (
+        "input_not_annotated",
+        "The file has quantizers, but none on its input.",
+        "Annotate the input in the file, or train for some epochs: it then gets a quantizer.",
+    ),
+    (
+        "input_rounding",
+        "hls4ml truncates inputs to 2^-16, so half-even rounding would see other values.",
+        "Nothing, or quantize the data to 2^-16 beforehand.",
+    ),
+    (
+        "input_half_even",
+        "An input that rounds half to even is exact only for data on the port’s grid.",
+        "Give data on that grid, or annotate FLOOR.",
+    ),
+    (
+        "input_port",
+        "Some inputs need more range or finer steps than fixed<32,16>.",
+        "Set the input’s precision as in the block for hls4ml below.",
+    ),
+    (
+        "scale_moved",
+        "A scale of the file is no power of two.",
+        "Check how far the outputs moved (proxy, max_abs_diff_vs_source); export with power-of-two scales to have none.",
+    ),
+    (
+        "scale_regridded",
+        "A scale of the file is no power of two.",
+        "Check how far the outputs moved; export with power-of-two scales, or train: weights then find their bits.",
+    ),
+    ("input_layout", "hls4ml computes with the channels last.", "Turn the data, or convert with keep_input_layout."),
+    ("output_layout", "hls4ml computes with the channels last.", "Turn the outputs where they are read."),
+    (
+        "reciprocal",
+        "An average over a number of values that is no power of two has no exact factor.",
+        "Nothing: training and hardware use the same factor. Pool over a power of two to avoid it.",
+    ),
+    (
+        "half_up_ties",
+        "QONNX rounds exact negative ties away from zero, the hardware rounds them up.",
+        "Nothing, unless outputs must equal QONNX’s on exact ties.",
+    ),
+    ("leaky_relu_slope", "The hardware shifts for the slope.", "Train with a slope that is a power of two."),
+    (
+        "import_unchecked",
+        "tract could not execute the file for comparison.",
+        "Compare some outputs with your own framework, with epochs 0.",
+    ),
+    (
+        "import_differs",
+        "The graph as read gives other values than tract.",
+        "In annotated files sums on a tie explain it; else report it with the file.",
+    ),
+    ("second_opinion", "tract could not execute the proxy.", "Nothing: the integer execution was compared."),
+    (
+        "metric_drop",
+        "The smallest model that is as good as the best one found is worse than the source.",
+        "Give more epochs or data, or ask with target_ebops or max_metric_drop for another trade.",
+    ),
+    ("dead_model", "No input reaches an output.", "Give a larger target, more init_bits or a lower beta."),
+    ("uniform_formats", "One format per layer widens what the file has.", "Use the form sums to keep the file’s formats."),
+    ("freeze_unmatched", "No node has this name.", "Names are those of the file: see inspect."),
+    ("layers_unmatched", "No node has this name, or it does not multiply.", "Names are those of the file: see inspect."),
+    ("diverged", "The loss or a weight was not finite.", "Lower learning_rate, or scale the inputs."),
+    ("collapsed", "Too few bits are left for more than one answer.", "Give larger budgets, a larger target or a lower beta."),
+];
+
+/// The section.
+pub fn section(report: Doc) -> String {
+    let head = "<h2 id=\"warnings\">Warnings</h2>";
+    let mut rows = String::new();
+    for w in report.list("/warnings") {
+        let code = w.text("/code");
+        let (cause, cure) = KNOWN.iter().find(|k| k.0 == code).map_or(("", ""), |k| (k.1, k.2));
+        let node = w.text("/node");
+        rows += &format!(
+            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"text\">{}{}</td><td class=\"text\">{}</td>\
+             <td class=\"text\">{}</td></tr>",
+            escape(code),
+            if node.is_empty() { String::new() } else { format!("{}: ", name(node)) },
+            message(w.text("/message")),
+            escape(cause),
+            escape(cure)
+        );
+    }
+    match rows.is_empty() {
+        true => format!("{head}<p>None.</p>"),
+        false => format!("{head}{}", super::table("Warnings", &["code", "<what was found", "<cause", "<what to do"], &rows)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KNOWN;
+
+    /// Every code that the documentation lists has a cause and a cure here.
+    #[test]
+    fn every_documented_code_has_a_cure() {
+        let documented = include_str!("../../../docs/report.md");
+        let (_, codes) = documented.split_once("## Warning codes").unwrap();
+        let listed: Vec<&str> = (codes.lines().filter_map(|l| l.strip_prefix("| `")?.split_once(" |")).map(|(cell, _)| cell))
+            .flat_map(|cell| cell.split(", ").map(|c| c.trim_matches('`')))
+            .collect();
+        assert!(listed.len() > 20);
+        for code in &listed {
+            assert!(KNOWN.iter().any(|k| k.0 == *code), "{code}");
+        }
+        assert!(KNOWN.iter().all(|k| listed.contains(&k.0) && !k.1.is_empty() && !k.2.is_empty()));
+    }
+}
