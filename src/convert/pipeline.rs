@@ -4,7 +4,9 @@ use super::calibrate::{Calibrated, Calibration, calibrate};
 use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
 use super::config::{FormName, JobConfig, Mode, RoundingName};
+use super::elementwise::elementwise;
 use super::emit::emit_verified;
+use super::hls4ml;
 use super::layers;
 use super::metric::{MetricKind, measure, temperature};
 use super::objective::Objective;
@@ -195,6 +197,16 @@ pub fn run(
         message: message.clone(),
         node: None,
     }));
+    let mut beside = vec![("hls4ml_config.json", hls4ml::settings(config, &emitted.proxy)?)];
+    let mut elementwise_entry = None;
+    if let Some(overflow) = config.proxy.elementwise {
+        let samples = data.calibration.samples;
+        let made = elementwise(&exactly.pruned, overflow, channels_first, &calibration, samples, &mut warnings)?;
+        if let Some(made) = made {
+            beside.push(("proxy_elementwise.onnx", made.bytes));
+            elementwise_entry = Some(made.entry);
+        }
+    }
     // the front as users read it, EBOPs against metric, the choice within each budget, and the chosen point
     let error = |metric: f64| kind.standard_error(metric, data.validation.samples);
     let within: Vec<(f64, Option<usize>)> = config.budgets.iter().flatten().map(|&b| (b, front.best_within(b, error))).collect();
@@ -249,7 +261,10 @@ pub fn run(
     clock.leave();
     report["start_ebops"] = json!(start_ebops);
     report["timing"] = Value::Object(clock.seconds);
-    Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto, unmet })
+    if let Some(entry) = elementwise_entry {
+        report["proxy_elementwise"] = entry;
+    }
+    Ok(Artifacts { proxy: emitted.proxy.bytes, report, ebops: exactly.score.ebops, pareto, beside, unmet })
 }
 
 /// What went wrong in training and was mended.
