@@ -159,5 +159,6 @@ def _name_tensors_after_layers(model: Any) -> None:
         model.output_vars[new] = variable
         renamed[old] = new
     for layer in model.graph.values():
-        layer.inputs = [renamed.get(name, name) for name in layer.inputs]
+        # the reader leaves an empty name where it took a constant shape away
+        layer.inputs = [renamed.get(name, name) for name in layer.inputs if name]
     model.outputs = [renamed.get(name, name) for name in model.outputs]
