@@ -10,6 +10,10 @@ the weights, ``bit_exact``; both are there for HGQ models from Keras. Three pass
 2. before ``bit_exact``: tensors are called like the layers that write them, as ``bit_exact`` looks layers up by tensor names,
 3. behind ``bit_exact``: quantizers that came out as constant zeros are kept as code. hls4ml would fuse them into the layer in front as a
    type of one bit, which can hold something else than 0.
+
+How ``bit_exact`` narrows a cast is replaced for these casts (:func:`narrowed`): hls4ml 1.3.0 drops fractional bits that a coarser input
+does not have although the value at which the cast saturates has them, and forgets that a small negative value is rounded down to a
+whole step. Casts of other models are narrowed as before.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ from hgq_onnx.settings import is_elementwise
 # rounding_mode of the file -> AP_ mode of ap_fixed
 _ROUNDING = {'FLOOR': 'TRN', 'ROUND': 'RND_CONV', 'RND': 'RND', 'RND_MIN_INF': 'RND_MIN_INF'}
 _OVERFLOW = ('SAT', 'SAT_SYM', 'WRAP')
+
+# attribute of the casts that this plug-in makes
+_OWN = 'hgq_onnx_cast'
 
 _QUANT_PASS = 'hgq_onnx_quant_to_fixed_point_quantizer'
 _NAMES_PASS = 'hgq_onnx_name_tensors_after_layers'
@@ -40,6 +47,8 @@ def register(register_backend: Any = None, register_writer: Any = None) -> None:
     from hls4ml.model.flow.flow import get_flow
     from hls4ml.model.layers import Constant, Quant
     from hls4ml.model.optimizer import ModelOptimizerPass, OptimizerPass, get_available_passes, register_pass
+    from hls4ml.model.optimizer.passes import bit_exact
+    from hls4ml.model.optimizer.passes.hgq_proxy_model import FixedPointQuantizer
 
     if _QUANT_PASS in get_available_passes():
         return
@@ -76,6 +85,19 @@ def register(register_backend: Any = None, register_writer: Any = None) -> None:
                         layer.attributes['bit_exact_transformed'] = False
             return False
 
+    stock = bit_exact._produce_kif.dispatch(FixedPointQuantizer)
+
+    def produce_kif(layer: Any) -> Any:
+        if not layer.attributes.get(_OWN, False):
+            return stock(layer)
+        source = bit_exact.produce_kif(bit_exact.get_input_layers(layer)[0])
+        sign, width, integer = (a[0].astype(np.int64) for a in layer.mask_kbi)
+        kif = narrowed((sign, integer - sign, width - integer), source, layer.RND, layer.SAT)
+        k, i, f = (a.astype(np.int16) for a in kif)
+        layer.mask_kbi = (k[None], (k + i + f)[None], (k + i)[None])
+        return k, i, f
+
+    bit_exact._produce_kif.register(FixedPointQuantizer, produce_kif)
     register_pass(_QUANT_PASS, QuantToFixedPointQuantizer)
     register_pass(_NAMES_PASS, NameTensorsAfterLayers)
     register_pass(_ZEROS_PASS, KeepZeros)
@@ -83,6 +105,47 @@ def register(register_backend: Any = None, register_writer: Any = None) -> None:
     convert = get_flow('convert').optimizers
     convert.insert(convert.index('bit_exact'), _NAMES_PASS)
     convert.insert(convert.index('bit_exact') + 1, _ZEROS_PASS)
+
+
+_Kif = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def narrowed(own: _Kif, source: _Kif, rounding: str, overflow: str) -> _Kif:
+    """The narrowest formats that cast every value of ``source`` like ``own`` does.
+
+    A format is (k, i, f): sign bit, integer bits without the sign, fractional bits; it holds multiples of ``2^-f`` in
+    ``[-k*2^i, 2^i - 2^-f]``. The ends of the source are rounded and clipped, what lies between follows: every mode is monotone.
+
+    Args:
+        own, source: Formats per element, int, all of one shape.
+        rounding: ``TRN``, ``RND``, ``RND_CONV`` or ``RND_MIN_INF``.
+        overflow: ``SAT``, ``SAT_SYM`` or ``WRAP``.
+
+    Returns:
+        Formats; (0, 0, 0) where only 0 can come out. Where something wraps, the format stays as it is.
+    """
+    (k, i, f), (sk, si, sf) = ([np.asarray(a, np.float64) for a in kif] for kif in (own, source))
+    round_to = {
+        'TRN': np.floor,
+        'RND': lambda v: np.floor(v + 0.5),
+        'RND_CONV': np.rint,
+        'RND_MIN_INF': lambda v: np.ceil(v - 0.5),
+    }[rounding]
+    # in steps of the cast; a float64 that cannot hold the upper end rounds it up, which only widens
+    low, high = round_to(-sk * 2.0 ** (si + f)), round_to((2.0**si - 2.0**-sf) * 2.0**f)
+    most = 2.0 ** (i + f) - 1
+    least = -k * (most if overflow == 'SAT_SYM' else most + 1)
+    clips = (low < least) | (high > most)
+    low, high = np.clip(low, least, most), np.clip(high, least, most)
+    # a symmetric range does not have the last negative step
+    needs = np.maximum(high + 1, -low + (overflow == 'SAT_SYM'))
+    new = [(low < 0) * 1.0, np.ceil(np.log2(np.maximum(needs, 1))) - f, np.where(clips, f, np.minimum(f, sf))]
+    if overflow == 'WRAP':
+        new = [np.where(clips, old, now) for old, now in zip((k, i, f), new, strict=True)]
+        zero = ((low == 0) & (high == 0) & ~clips) | (k + i + f <= 0)
+    else:
+        zero = ((low == 0) & (high == 0)) | (k + i + f <= 0)
+    return tuple(np.where(zero, 0, a).astype(np.int64) for a in new)
 
 
 def _source(model: Any) -> Any:
@@ -136,6 +199,7 @@ def _replace_quant(model: Any, node: Any) -> None:
         'SAT': overflow,
         'overrides': {},
         'fusible': None,
+        _OWN: True,
     }
     new = model.make_node('FixedPointQuantizer', node.name, attributes, [node.inputs[0]], list(node.outputs))
     for name in node.inputs[1:4]:

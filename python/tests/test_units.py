@@ -15,6 +15,7 @@ import hgq_onnx
 from hgq_onnx import progress as progress_module
 from hgq_onnx.events import Event, parse
 from hgq_onnx.multipart import Form, content
+from hgq_onnx.plugin import narrowed
 from hgq_onnx.progress import Progress
 
 
@@ -185,6 +186,41 @@ class ClientTest(unittest.TestCase):
             gone.inspect(b'model')
         with self.assertRaises(ValueError):
             hgq_onnx.Client('127.0.0.1:8080')
+
+
+class NarrowedTest(unittest.TestCase):
+    """A narrowed cast gives what the declared one gives, for every value that can come."""
+
+    ROUND = {'TRN': np.floor, 'RND': lambda v: np.floor(v + 0.5), 'RND_CONV': np.rint, 'RND_MIN_INF': lambda v: np.ceil(v - 0.5)}
+
+    def cast(self, x, kif, rounding, overflow):
+        k, i, f = kif
+        if k + i + f <= 0:
+            return np.zeros_like(x)
+        v, high = self.ROUND[rounding](x * 2.0**f), 2.0 ** (i + f) - 1
+        low = -k * (high if overflow == 'SAT_SYM' else high + 1)
+        v = (v - low) % (high - low + 1) + low if overflow == 'WRAP' else np.clip(v, low, high)
+        return v * 2.0**-f
+
+    def test_nothing_changes(self):
+        formats = [(k, i, f) for k in (0, 1) for i in range(-2, 4) for f in range(-2, 4) if k + i + f > 0]
+        narrower = 0
+        for source in formats + [(0, 0, 0)]:
+            k, i, f = source
+            x = np.arange(-k * 2 ** (i + f), 2 ** (i + f)) * 2.0**-f
+            for rounding in self.ROUND:
+                for overflow in ('SAT', 'SAT_SYM', 'WRAP'):
+                    own = [o for o in formats if not (overflow == 'SAT_SYM' and o[0] and sum(o) == 1)]
+                    columns = [np.array(c) for c in zip(*own, strict=True)]
+                    sources = [np.full(len(own), c) for c in source]
+                    new = list(zip(*narrowed(columns, sources, rounding, overflow), strict=True))
+                    for before, after in zip(own, new, strict=True):
+                        after = tuple(int(v) for v in after)
+                        narrower += sum(after) < sum(before)
+                        got, want = (self.cast(x, kif, rounding, overflow) for kif in (after, before))
+                        self.assertTrue((got == want).all(), (source, before, after, rounding, overflow))
+                        self.assertLessEqual(sum(after), sum(before))
+        self.assertGreater(narrower, 1000)
 
 
 class ErrorsTest(unittest.TestCase):

@@ -213,9 +213,12 @@ impl<'a> Walk<'a> {
         };
         let shape = self.shape(node.output);
         let units = shape.last().copied().unwrap_or(1);
-        let (formats, entries): (&[Kif], Vec<usize>) = match per_channel(&q.formats, units) {
-            Some(formats) => (formats, vec![units]),
-            None => (&q.formats, shape.clone()),
+        // ap_fixed lets a signed type of one bit have its −1 although that range is symmetric: 0 only
+        let nothing = |k: &Kif| k.is_zero() || (q.overflow == Overflow::SatSym && k.keep_negative && k.bits() == 1);
+        let formats: Vec<Kif> = q.formats.iter().map(|k| if nothing(k) { Kif::ZERO } else { *k }).collect();
+        let (formats, entries): (&[Kif], Vec<usize>) = match per_channel(&formats, units) {
+            Some(channels) => (channels, vec![units]),
+            None => (&formats, shape.clone()),
         };
         let kept = || formats.iter().filter(|k| !k.is_zero());
         for &format in kept() {
