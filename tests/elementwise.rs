@@ -95,7 +95,8 @@ fn models() -> Vec<(&'static str, FixedModel)> {
     let zeros = Net::new(&[3]).random_quantize(&mut r, true, Rounding::HalfUp).dense(&mut r, 4);
     all.push(("nothing lives", zeros.quantize(vec![Kif::ZERO; 4], Rounding::HalfUp).dense(&mut r, 2).done()));
     // a step far above every value: constant zeros that are not declared as such
-    let coarse = Net::new(&[3]).one_format(false, -2, 3, Rounding::Floor).quantize(vec![Kif::new(false, 2, 0); 3], Rounding::HalfUp);
+    let coarse =
+        Net::new(&[3]).one_format(false, -2, 3, Rounding::Floor).quantize(vec![Kif::new(false, 2, 0); 3], Rounding::HalfUp);
     all.push(("rounded away", coarse.dense(&mut r, 2).done()));
     all
 }
@@ -119,10 +120,8 @@ fn the_executor_and_tract_compute_the_exact_model() {
 #[test]
 fn the_plug_in_computes_the_exact_model() {
     let models = models();
-    let cases: Vec<judge::Case> = models
-        .iter()
-        .map(|(label, model)| judge::Case { label, model, form: Form::Elementwise, stream: false })
-        .collect();
+    let cases: Vec<judge::Case> =
+        models.iter().map(|(label, model)| judge::Case { label, model, form: Form::Elementwise, stream: false }).collect();
     judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
 }
 
@@ -149,7 +148,12 @@ fn labels(a: &Arrays, name: &str) -> Vec<i64> {
 fn elementwise(done: &Artifacts) -> &[u8] {
     let found = done.beside.iter().find(|(name, _)| *name == "proxy_elementwise.onnx");
     let entry = &done.report["proxy_elementwise"]["verification"];
-    assert_eq!((entry["mismatches"].as_u64(), entry["float_limited"].as_u64()), (Some(0), Some(0)), "{}", done.report["warnings"]);
+    assert_eq!(
+        (entry["mismatches"].as_u64(), entry["float_limited"].as_u64()),
+        (Some(0), Some(0)),
+        "{}",
+        done.report["warnings"]
+    );
     &found.expect("the element-wise form").1
 }
 
@@ -174,9 +178,7 @@ fn trained_networks_go_through_the_plug_in() {
     let mut cases = Vec::new();
     let model = std::fs::read(fixture("digits/digits_mlp.onnx")).unwrap();
     for overflow in ["sat", "wrap"] {
-        let job = format!(
-            r#"{{"epochs": 60, "target_ebops": 5000, "proxy": {{"elementwise": "{overflow}"}}, "threads": 2}}"#
-        );
+        let job = format!(r#"{{"epochs": 60, "target_ebops": 5000, "proxy": {{"elementwise": "{overflow}"}}, "threads": 2}}"#);
         let done = convert(&model, &data, Some(&data), config(&job)).unwrap();
         let inputs = hard(&test.f32("x"));
         let wrapping = done.report["proxy_elementwise"]["wrapping_quantizers"].as_u64();

@@ -112,8 +112,10 @@ impl OutDir {
 
     /// Relative paths of what an earlier run wrote here.
     fn earlier_files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut names: Vec<PathBuf> = 
-            ["proxy.onnx", "proxy_elementwise.onnx", "hls4ml_config.json", "report.json", "pareto/pareto.json"].map(PathBuf::from).into();
+        let mut names: Vec<PathBuf> =
+            ["proxy.onnx", "proxy_elementwise.onnx", "hls4ml_config.json", "report.json", "pareto/pareto.json"]
+                .map(PathBuf::from)
+                .into();
         let pareto = self.path.join("pareto");
         if pareto.is_dir() {
             for entry in fs::read_dir(pareto)? {

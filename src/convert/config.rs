@@ -376,12 +376,7 @@ impl StrategyName {
 
 impl Default for Hls4mlConfig {
     fn default() -> Self {
-        Hls4mlConfig {
-            backend: "Vitis".into(),
-            io_type: "io_parallel".into(),
-            strategy: StrategyName::Latency,
-            reuse_factor: 1,
-        }
+        Hls4mlConfig { backend: "Vitis".into(), io_type: "io_parallel".into(), strategy: StrategyName::Latency, reuse_factor: 1 }
     }
 }
 

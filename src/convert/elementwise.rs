@@ -41,7 +41,8 @@ pub fn elementwise(
     if overflow == ElementwiseName::Wrap {
         let clipped = clipped(model, &emitted, channels_first, inputs, samples)?;
         let mut wrapped = model.clone();
-        let quantizers = wrapped.nodes.iter_mut().filter_map(|n| if let FixedOp::Quantize(q) = &mut n.op { Some(q) } else { None });
+        let quantizers =
+            wrapped.nodes.iter_mut().filter_map(|n| if let FixedOp::Quantize(q) = &mut n.op { Some(q) } else { None });
         for (q, clipped) in quantizers.zip(clipped) {
             if clipped == 0 {
                 q.overflow = Overflow::Wrap;

@@ -13,7 +13,7 @@ use super::interval::Span;
 use super::lower::{Lowered, finish};
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId, Window};
-use crate::onnx::proto::{ModelProto, StringStringEntryProto};
+use crate::onnx::proto::StringStringEntryProto;
 use crate::quant::{FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, Overflow, Rounding};
 
 /// Key of the file's metadata that tells the form.
@@ -60,11 +60,6 @@ pub fn write(model: &FixedModel) -> Result<Lowered, Vec<Fault>> {
     let form = StringStringEntryProto { key: Some(METADATA_KEY.into()), value: Some("elementwise".into()) };
     lowered.model.metadata_props.push(form);
     Ok(lowered)
-}
-
-/// True for a file of this form.
-pub fn is_elementwise(model: &ModelProto) -> bool {
-    model.metadata_props.iter().any(|p| p.key() == METADATA_KEY && p.value() == "elementwise")
 }
 
 /// What hls4ml's passes behind the plug-in take for granted.
@@ -189,8 +184,14 @@ impl<'a> Walk<'a> {
                 Ok(self.close(value, "Add", vec![scaled, c], &shape, Vec::new()))
             }
             op => {
-                let what = format!("{} is not written in the element-wise form", crate::convert::report::kind(op));
-                Err(Reason::Structure(what))
+                let kind = match op {
+                    FixedOp::Sigmoid => "Sigmoid",
+                    FixedOp::Tanh => "Tanh",
+                    FixedOp::Pad { .. } => "Pad",
+                    FixedOp::Concat { .. } => "Concat",
+                    _ => "this operation",
+                };
+                Err(Reason::Structure(format!("{kind} is not written in the element-wise form")))
             }
         }
     }
@@ -255,14 +256,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Groups are written out with weights of 0: hls4ml derives no widths for depthwise layers.
-    fn convolution(
-        &mut self,
-        value: ValueId,
-        d: &FixedDense,
-        w: &Window,
-        x: String,
-        source: ValueId,
-    ) -> Result<String, Reason> {
+    fn convolution(&mut self, value: ValueId, d: &FixedDense, w: &Window, x: String, source: ValueId) -> Result<String, Reason> {
         let (stem, from) = (self.model.values[value].name.clone(), self.shape(source));
         let line = from.len() == 2 && w.input[0] == 1 && w.kernel[0] == 1 && w.pads[0] == 0 && w.pads[2] == 0;
         let axes = usize::from(line);

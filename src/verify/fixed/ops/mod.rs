@@ -9,8 +9,8 @@ use super::step::{Cast, Step};
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
 use crate::proxy::interval::{cast, shl};
-use crate::quant::{Overflow, Rounding};
 use crate::quant::table::{self, Kind};
+use crate::quant::{Overflow, Rounding};
 
 /// Kernel sizes, strides and pads are below this: sums of two with an input still fit any integer.
 const MAX_WINDOW: usize = 1 << 20;
