@@ -13,6 +13,9 @@ from typing import Any
 from hgq_onnx.errors import HgqError
 from hgq_onnx.settings import PORT_KEY, Settings, is_elementwise, metadata, read_settings
 
+# hls4ml 1.3.0 refuses Catapult, and its project for Quartus does not compile: the casts are called but not written
+_ELEMENTWISE_BACKENDS = ('Vitis', 'Vivado')
+
 
 def convert_proxy(
     path: str | os.PathLike[str],
@@ -64,6 +67,10 @@ def convert_proxy(
 
         if settings.io_type != 'io_parallel':
             raise HgqError('proxy_elementwise.onnx has one type per element, which hls4ml has in io_parallel only; use proxy.onnx')
+        if settings.backend not in _ELEMENTWISE_BACKENDS:
+            raise HgqError(
+                f'hls4ml writes casts of single elements for {" and ".join(_ELEMENTWISE_BACKENDS)}, not for {settings.backend}; use proxy.onnx'
+            )
         plugin.register()
     config = hls4ml.utils.config_from_onnx_model(
         model,

@@ -109,9 +109,10 @@ class Hls4mlTest(unittest.TestCase):
         port = next(iter(model.get_input_variables())).type.precision
         self.assertEqual((port.width, port.integer), (20, 8))
 
-    def test_streams_are_refused_for_single_casts(self):
-        with self.assertRaisesRegex(hgq_onnx.HgqError, 'io_parallel'):
-            hgq_onnx.convert_proxy(self.case / 'proxy_elementwise.onnx', output_dir=self.folder / 'hls', io_type='io_stream')
+    def test_what_has_no_single_casts_is_refused(self):
+        for wrong, says in (({'io_type': 'io_stream'}, 'io_parallel'), ({'backend': 'Quartus'}, 'Vitis and Vivado, not for Quartus')):
+            with self.assertRaisesRegex(hgq_onnx.HgqError, says):
+                hgq_onnx.convert_proxy(self.case / 'proxy_elementwise.onnx', output_dir=self.folder / 'hls', **wrong)
 
 
 if __name__ == '__main__':
