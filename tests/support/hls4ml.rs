@@ -1,5 +1,6 @@
 //! Stock hls4ml as the judge: a Python environment of pinned versions under `target/hls4ml-env`, made on first use.
 //! `HGQ_HLS4ML_PYTHON` names a ready interpreter instead.
+#![allow(dead_code)] // not every test binary needs all of it
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,6 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
     Some(verdicts)
 }
 
-#[allow(dead_code)] // not every test binary compares with qonnx
 /// Outputs of a QONNX file as qonnx computes them, before any Softmax; `None` as for [`check`].
 pub fn qonnx(model: &[u8], inputs: &[f32]) -> Option<Vec<f32>> {
     let python = python()?;
