@@ -1,7 +1,7 @@
 """The HTTP service from a notebook: send a model, watch it train, fetch the proxy.
 
-Standard library only. Every refusal is an exception with the service's stable code (:mod:`hgq_onnx.errors`); lost connections are taken
-up again where that is safe: reading repeats, and a job is sent with an idempotency key, so that it is never queued twice.
+HTTP by the standard library. Every refusal is an exception with the service's stable code (:mod:`hgq_onnx.errors`); lost connections
+are taken up again where that is safe: reading repeats, and a job is sent with an idempotency key, so that it is never queued twice.
 """
 
 from __future__ import annotations

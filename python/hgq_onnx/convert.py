@@ -68,9 +68,8 @@ def convert_proxy(
         if settings.io_type != 'io_parallel':
             raise HgqError('proxy_elementwise.onnx has one type per element, which hls4ml has in io_parallel only; use proxy.onnx')
         if settings.backend not in _ELEMENTWISE_BACKENDS:
-            raise HgqError(
-                f'hls4ml writes casts of single elements for {" and ".join(_ELEMENTWISE_BACKENDS)}, not for {settings.backend}; use proxy.onnx'
-            )
+            known = ' and '.join(_ELEMENTWISE_BACKENDS)
+            raise HgqError(f'hls4ml writes casts of single elements for {known}, not for {settings.backend}; use proxy.onnx')
         plugin.register()
     config = hls4ml.utils.config_from_onnx_model(
         model,

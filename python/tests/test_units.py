@@ -15,7 +15,7 @@ import hgq_onnx
 from hgq_onnx import progress as progress_module
 from hgq_onnx.events import Event, parse
 from hgq_onnx.multipart import Form, content
-from hgq_onnx.plugin import narrowed
+from hgq_onnx.narrow import narrowed
 from hgq_onnx.progress import Progress
 
 
