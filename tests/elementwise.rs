@@ -141,6 +141,25 @@ fn what_the_form_cannot_hold_is_refused_by_name() {
     }
 }
 
+#[test]
+fn attributes_that_make_no_sense_are_refused() {
+    let model = chain(1);
+    let emitted = proxy::emit(&model, Form::Elementwise).unwrap();
+    let changed = |name: &str, change: &dyn Fn(&mut hgq_onnx::onnx::proto::AttributeProto)| {
+        let mut file = emitted.model.clone();
+        let nodes = &mut file.graph.as_mut().unwrap().node;
+        let found = nodes.iter_mut().flat_map(|n| &mut n.attribute).find(|a| a.name() == name).expect("the attribute is there");
+        change(found);
+        Program::from_model(&file).map(|_| ()).unwrap_err().to_string()
+    };
+    let text = |value: &'static str| move |a: &mut hgq_onnx::onnx::proto::AttributeProto| a.s = Some(value.as_bytes().to_vec());
+    assert!(changed("overflow_mode", &text("CLIP")).contains("overflow mode CLIP"));
+    // without the mark of the form there is no half up
+    assert!(changed("overflow_mode", &text("")).contains("rounding mode RND"));
+    let flags = changed("keep_negative", &|a| drop(a.ints.pop()));
+    assert!(flags.contains("one flag per bit width"), "{flags}");
+}
+
 fn labels(a: &Arrays, name: &str) -> Vec<i64> {
     a.get(name).iter().map(|&v| v as i64).collect()
 }

@@ -129,6 +129,43 @@ class ProgressTest(unittest.TestCase):
         self.assertIn('4/4  EBOPs 1234, metric 0.75', lines[1])
 
 
+class FakeBar:
+    """What of tqdm is used."""
+
+    made: list = []
+
+    def __init__(self, total, unit):
+        self.total, self.n, self.text, self.closed = total, 0, '', False
+        self.made.append(self)
+
+    def update(self, n):
+        self.n += n
+
+    def set_postfix_str(self, text):
+        self.text = text
+
+    def close(self):
+        self.closed = True
+
+
+class TqdmTest(ProgressTest):
+    """The same events with tqdm installed."""
+
+    def setUp(self):
+        super().setUp()
+        FakeBar.made = []
+        progress_module._tqdm = lambda: FakeBar
+
+    def test_a_terminal_gets_one_line_redrawn(self):
+        self.run_with(Terminal())
+        [bar] = FakeBar.made
+        self.assertEqual((bar.n, bar.total, bar.closed), (4, 4, True))
+        self.assertIn('EBOPs 1234', bar.text)
+
+    def test_a_log_gets_no_line_per_epoch(self):
+        self.assertEqual(self.run_with(io.StringIO()), 'import\nmetric_drop: less accurate\n')
+
+
 class Fake(BaseHTTPRequestHandler):
     """A service that breaks connections, and one that is none."""
 
