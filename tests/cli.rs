@@ -174,7 +174,7 @@ fn a_conversion_leaves_all_its_files() {
     assert_eq!(events.iter().filter(|e| e["event"] == "epoch").count(), 8);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let out = dir.path().join("deep/out");
-    assert_eq!(listing(&out), ["pareto", "proxy.onnx", "report.html", "report.json"]);
+    assert_eq!(listing(&out), ["hls4ml_config.json", "pareto", "proxy.onnx", "report.html", "report.json"]);
     assert_eq!(listing(&dir.path().join("deep")), ["out"]);
     assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(out.join("report.json")).unwrap()).unwrap(), report);
     let pareto: Value = serde_json::from_slice(&std::fs::read(out.join("pareto/pareto.json")).unwrap()).unwrap();

@@ -55,7 +55,7 @@ const ELEMENTS: [&str; 40] = [
 ];
 
 fn convert(model: Vec<u8>, config: &str) -> Artifacts {
-    let data = |name: &str| DataFile { name: name.into(), bytes: common::read(&format!("digits/{name}")) };
+    let data = |name: &str| DataFile::new(name, common::read(&format!("digits/{name}")));
     let config = JobConfig::from_json(config.as_bytes()).unwrap();
     let job = Job { model, calibration: data("calibration.npz"), train: Some(data("train.npz")), validation: None, config };
     run(&job, &mut |_| {}, &AtomicBool::new(false)).unwrap()

@@ -15,6 +15,8 @@ Files in DIR:
   proxy.onnx             the fixed-point model for hls4ml
   report.json            what was done: EBOPs, metrics, formats, verification
   report.html            the same for people: one page, with drawings
+  hls4ml_config.json     hls4ml's settings for the proxy: input port, backend, strategy
+  proxy_elementwise.onnx with --elementwise: the same model for the hls4ml plug-in
   pareto/pareto.json     every trade-off found between EBOPs and the metric
   pareto/N/proxy.onnx    the proxy of each
 They appear together when everything is done; nothing is left behind on failure. In an existing DIR only these files are

@@ -1,7 +1,8 @@
 //! The output directory of `convert`: written beside it and renamed, so that it has all files of one run or is as it was.
 //!
 //! A new directory appears by one rename. In an existing one only the files of an earlier run are replaced (`proxy.onnx`,
-//! `report.html`, `report.json`, `pareto/pareto.json`, `pareto/{n}/proxy.onnx`); if a rename fails, those done are undone.
+//! `proxy_elementwise.onnx`, `hls4ml_config.json`, `report.html`, `report.json`, `pareto/pareto.json`, `pareto/{n}/proxy.onnx`); if a rename
+//! fails, those done are undone.
 
 use super::files;
 use crate::convert::{Artifacts, Error, Keeper};
@@ -113,7 +114,9 @@ impl OutDir {
     /// Relative paths of what an earlier run wrote here.
     fn earlier_files(&self) -> io::Result<Vec<PathBuf>> {
         let mut names: Vec<PathBuf> =
-            ["proxy.onnx", "report.html", "report.json", "pareto/pareto.json"].map(PathBuf::from).into();
+            ["proxy.onnx", "proxy_elementwise.onnx", "hls4ml_config.json", "report.html", "report.json", "pareto/pareto.json"]
+                .map(PathBuf::from)
+                .into();
         let pareto = self.path.join("pareto");
         if pareto.is_dir() {
             for entry in fs::read_dir(pareto)? {

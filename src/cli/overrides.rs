@@ -76,6 +76,9 @@ pub struct Overrides {
     /// How the proxy is written [default: sums]
     #[arg(long, value_name = "FORM", value_parser = named(["sums", "concat", "uniform"]))]
     pub form: Option<String>,
+    /// Write proxy_elementwise.onnx as well, for the hls4ml plug-in; beyond their range its activations saturate or wrap around
+    #[arg(long, value_name = "OVERFLOW", value_parser = named(["sat", "wrap"]))]
+    pub elementwise: Option<String>,
     /// Let the proxy take images with the channels first, as the model does, through a Transpose
     #[arg(long)]
     pub keep_input_layout: bool,
@@ -197,6 +200,9 @@ impl Overrides {
         }
         if let Some(name) = &self.activation_overflow {
             config.activation_overflow = Some(spelled("activation_overflow", name)?);
+        }
+        if let Some(name) = &self.elementwise {
+            config.proxy.elementwise = Some(spelled("proxy.elementwise", name)?);
         }
         if let Some(name) = &self.form {
             config.proxy.form = spelled("proxy.form", name)?;

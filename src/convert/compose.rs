@@ -130,6 +130,8 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         "hls4ml": {
             "config": format!("hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='{}', default_precision='fixed<32,16>')", c.job.config.hls4ml.backend),
             "io_type": c.job.config.hls4ml.io_type,
+            "strategy": c.job.config.hls4ml.strategy.name(),
+            "reuse_factor": c.job.config.hls4ml.reuse_factor,
             "input_port": port::spelled(c.emitted.proxy.input_port),
         },
         "warnings": c.warnings,

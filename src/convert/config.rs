@@ -318,6 +318,17 @@ pub struct ProxyConfig {
     pub form: FormName,
     /// Take inputs in the layout of the model file (channels first) through a Transpose, instead of channels last.
     pub keep_input_layout: bool,
+    /// Write `proxy_elementwise.onnx` as well, for the hls4ml plug-in, and say what its activations do beyond their range.
+    pub elementwise: Option<ElementwiseName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ElementwiseName {
+    /// Saturate, as `proxy.onnx` does.
+    Sat,
+    /// Wrap around, which needs no comparators, wherever no calibration sample leaves the range.
+    Wrap,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -332,17 +343,40 @@ pub enum FormName {
     Uniform,
 }
 
-/// The call the user makes with the proxy; recorded in the report.
+/// The call the user makes with the proxy; recorded in the report and in `hls4ml_config.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hls4mlConfig {
     pub backend: String,
     pub io_type: String,
+    pub strategy: StrategyName,
+    /// How often one multiplier is used per sample, with strategy `resource`.
+    pub reuse_factor: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrategyName {
+    /// Everything unrolled; multiplications by 0 vanish.
+    #[default]
+    Latency,
+    /// Multipliers that are used again.
+    Resource,
+}
+
+impl StrategyName {
+    /// As hls4ml spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            StrategyName::Latency => "Latency",
+            StrategyName::Resource => "Resource",
+        }
+    }
 }
 
 impl Default for Hls4mlConfig {
     fn default() -> Self {
-        Hls4mlConfig { backend: "Vitis".into(), io_type: "io_parallel".into() }
+        Hls4mlConfig { backend: "Vitis".into(), io_type: "io_parallel".into(), strategy: StrategyName::Latency, reuse_factor: 1 }
     }
 }
 
@@ -486,6 +520,7 @@ impl JobConfig {
         need(self.threads.is_none_or(|t| (1..=MAX_THREADS).contains(&t)), "threads: 1 to 256");
         need(self.parallel_factor != Some(0), "parallel_factor: at least 1");
         need(matches!(self.hls4ml.io_type.as_str(), "io_parallel" | "io_stream"), "hls4ml.io_type: io_parallel or io_stream");
+        need(self.hls4ml.reuse_factor >= 1, "hls4ml.reuse_factor: at least 1");
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 

@@ -16,7 +16,7 @@ const F32_BITS: u32 = 24;
 /// Samples that tract executes: a second opinion on the file, not on the data.
 const TRACT_SAMPLES: usize = 2048;
 /// Samples per verification block: bounds the memory of a large calibration set.
-const CHUNK: usize = 16_384;
+pub(super) const CHUNK: usize = 16_384;
 
 /// What verification found; `mismatches` is 0, or there would be an error instead.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -105,7 +105,8 @@ pub fn emit_verified(
     Ok(Emitted { proxy, program, verification, warnings })
 }
 
-fn slice<'a>(model: &FixedModel, inputs: &[&'a [f32]], start: usize, n: usize) -> Vec<&'a [f32]> {
+/// `n` rows of every input, from row `start` on.
+pub(super) fn slice<'a>(model: &FixedModel, inputs: &[&'a [f32]], start: usize, n: usize) -> Vec<&'a [f32]> {
     inputs.iter().zip(&model.inputs).map(|(x, &i)| &x[start * model.len_of(i)..(start + n) * model.len_of(i)]).collect()
 }
 

@@ -6,8 +6,10 @@ mod choice;
 mod compose;
 pub mod config;
 mod curve;
+mod elementwise;
 pub mod emit;
 pub mod error;
+mod hls4ml;
 pub mod html;
 mod inspect;
 mod layers;
@@ -61,6 +63,8 @@ pub struct Artifacts {
     pub ebops: u64,
     /// Proxies of the Pareto front, in order of EBOPs.
     pub pareto: Vec<ParetoProxy>,
+    /// Further files beside the proxy, by name: `hls4ml_config.json`, and `proxy_elementwise.onnx` where it is asked for.
+    pub beside: Vec<(&'static str, Vec<u8>)>,
     /// Why the proxy is not what the job asked for (`target_ebops`, `max_metric_drop`); it is then the nearest to that.
     pub unmet: Option<String>,
 }
@@ -69,8 +73,8 @@ pub struct Artifacts {
 pub type ArtifactFile<'a> = (String, Cow<'a, [u8]>);
 
 impl Artifacts {
-    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, `proxy.onnx`, `report.html` and, last,
-    /// `report.json`: it names the hash of the proxy, so whoever finds it last finds both.
+    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, those of [`Self::beside`], `proxy.onnx`, `report.html`
+    /// and, last, `report.json`: it names the hash of the proxy, so whoever finds it last finds both.
     ///
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
@@ -79,6 +83,7 @@ impl Artifacts {
         let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]".to_vec()), json)?;
         let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];
         files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
+        files.extend(self.beside.iter().map(|(name, bytes)| (name.to_string(), Cow::Borrowed(&bytes[..]))));
         files.push(("proxy.onnx".into(), Cow::Borrowed(&self.proxy)));
         files.push(("report.html".into(), Cow::Borrowed(self.page.as_bytes())));
         files.push(("report.json".into(), Cow::Owned(json(&self.report)?)));

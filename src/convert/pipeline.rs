@@ -5,7 +5,9 @@ use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
 use super::config::{FormName, JobConfig, Mode, RoundingName};
 use super::curve::{Curve, CurvePoint};
+use super::elementwise::elementwise;
 use super::emit::emit_verified;
+use super::hls4ml;
 use super::layers;
 use super::memory::Peak;
 use super::metric::{MetricKind, measure, temperature};
@@ -206,6 +208,16 @@ pub fn run(
         message: message.clone(),
         node: None,
     }));
+    let mut beside = vec![("hls4ml_config.json", hls4ml::settings(config, &emitted.proxy)?)];
+    let mut elementwise_entry = None;
+    if let Some(overflow) = config.proxy.elementwise {
+        let samples = data.calibration.samples;
+        let made = elementwise(&exactly.pruned, overflow, channels_first, &calibration, samples, &mut warnings)?;
+        if let Some(made) = made {
+            beside.push(("proxy_elementwise.onnx", made.bytes));
+            elementwise_entry = Some(made.entry);
+        }
+    }
     // the front as users read it, EBOPs against metric, the choice within each budget, and the chosen point
     let error = |metric: f64| kind.standard_error(metric, data.validation.samples);
     let within: Vec<(f64, Option<usize>)> = config.budgets.iter().flatten().map(|&b| (b, front.best_within(b, error))).collect();
@@ -262,8 +274,11 @@ pub fn run(
     report["training"] = json!(clock.curve.points());
     report["timing"] = Value::Object(clock.seconds);
     report["peak_memory_bytes"] = json!(memory.bytes());
+    if let Some(entry) = elementwise_entry {
+        report["proxy_elementwise"] = entry;
+    }
     let page = html::page(&report, &exactly.pruned)?;
-    Ok(Artifacts { proxy: emitted.proxy.bytes, report, page, ebops: exactly.score.ebops, pareto, unmet })
+    Ok(Artifacts { proxy: emitted.proxy.bytes, report, page, ebops: exactly.score.ebops, pareto, beside, unmet })
 }
 
 /// What went wrong in training and was mended.

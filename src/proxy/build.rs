@@ -187,7 +187,8 @@ pub fn float(name: &str, value: f32) -> AttributeProto {
     }
 }
 
-fn text(name: &str, value: &str) -> AttributeProto {
+/// A text attribute.
+pub fn text(name: &str, value: &str) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_string()),
         r#type: Some(AttributeType::String as i32),

@@ -61,7 +61,6 @@ pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<
     let mut b = Builder::default();
     let input_names: Vec<String> = model.inputs.iter().map(|&i| b.name(&model.values[i].name)).collect();
     let names: Vec<String> = model.outputs.iter().map(|&o| b.name(&model.values[o].name)).collect();
-    let batched = |v: ValueId| [&[1], &model.values[v].shape[..]].concat();
     let grids = layout::grids(model);
     let leads = layout::leads(model, &grids);
     let live = live.iter().zip(&units).map(|(l, u)| layout::unit_flags(l, u.len())).collect();
@@ -76,17 +75,25 @@ pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<
     for node in &model.nodes {
         walk.node(node);
     }
-    let mut outputs: Vec<(usize, usize, String, Vec<usize>)> = Vec::new();
-    for (at, (&value, name)) in model.outputs.iter().zip(&names).enumerate() {
+    for (&value, name) in model.outputs.iter().zip(&names) {
         walk.output(value, name);
-        outputs.push((walk.b.position(name).unwrap_or(0), at, name.clone(), batched(value)));
     }
     if !walk.faults.is_empty() {
         return Err(walk.faults);
     }
+    Ok(finish(walk.b, model, input_names, names))
+}
+
+/// The file of the nodes written, with the names of the model's inputs and outputs. hls4ml numbers outputs by the node that writes
+/// them: they are listed in that order.
+pub fn finish(b: Builder, model: &FixedModel, input_names: Vec<String>, output_names: Vec<String>) -> Lowered {
+    let batched = |v: ValueId| [&[1], &model.values[v].shape[..]].concat();
+    let mut outputs: Vec<(usize, usize, String, Vec<usize>)> = Vec::new();
+    for (at, (&value, name)) in model.outputs.iter().zip(output_names).enumerate() {
+        outputs.push((b.position(&name).unwrap_or(0), at, name, batched(value)));
+    }
     let mut warnings = Vec::new();
     if !outputs.is_sorted_by_key(|o| o.0) {
-        // hls4ml numbers outputs by the node that writes them
         outputs.sort_by_key(|o| o.0);
         let order = outputs.iter().map(|o| o.2.as_str()).collect::<Vec<_>>().join(", ");
         warnings.push(Warning {
@@ -99,7 +106,7 @@ pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<
     let outputs: Vec<_> = outputs.into_iter().map(|(_, _, name, shape)| (name, shape)).collect();
     let inputs: Vec<_> = input_names.into_iter().zip(&model.inputs).map(|(name, &v)| (name, batched(v))).collect();
     let title = super::sanitize(if model.name.is_empty() { "proxy_graph" } else { &model.name });
-    Ok(Lowered { model: walk.b.finish(&title, &inputs, &outputs), warnings, output_order })
+    Lowered { model: b.finish(&title, &inputs, &outputs), warnings, output_order }
 }
 
 impl<'a> Lower<'a> {

@@ -9,6 +9,7 @@ pub mod build;
 mod constant;
 mod conv;
 pub mod copy;
+pub mod elementwise;
 pub mod error;
 mod input_layout;
 pub mod interval;
@@ -52,6 +53,8 @@ pub enum Form {
     Concat,
     /// One format per quantizer (see [`uniform::envelope`]): plain layers, other numbers.
     Uniform,
+    /// One tensor per value, bit widths as tensors (see [`elementwise`]): not for stock hls4ml but for the plug-in.
+    Elementwise,
 }
 
 /// The emitted file and what the user should know about it.
@@ -106,6 +109,9 @@ pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, Pro
     }
     let mut model = if form == Form::Uniform { uniform::envelope(model) } else { model.clone() };
     pass::average::run(&mut model);
+    if form == Form::Elementwise {
+        return emit_elementwise(&model, reach);
+    }
     if let Err(faults) = pass::positions::run(&mut model) {
         return fail(faults);
     }
@@ -137,6 +143,23 @@ pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, Pro
         warnings,
         input_port: port,
         removed,
+        output_order: lowered.output_order,
+    })
+}
+
+/// [`elementwise::write`] with the port that the executor needs; the plug-in types hls4ml's port from the quantizers behind it.
+fn emit_elementwise(model: &FixedModel, reach: f64) -> Result<Proxy, ProxyError> {
+    let (port, _) = port::needed(model, reach);
+    let mut lowered = elementwise::write(model).map_err(|faults| ProxyError { faults })?;
+    if port != DEFAULT_PORT {
+        port::state(&mut lowered.model, port);
+    }
+    Ok(Proxy {
+        bytes: lowered.model.encode_to_vec(),
+        model: lowered.model,
+        warnings: lowered.warnings,
+        input_port: port,
+        removed: Vec::new(),
         output_order: lowered.output_order,
     })
 }

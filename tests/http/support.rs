@@ -88,7 +88,8 @@ impl Engine for Fake {
         let seed = job.config.seed;
         let point = json!({"number": 0, "ebops": seed, "metric": seed as f64 / 10.0, "loss": 0.0});
         let report = json!({"ebops": 42, "start_ebops": 420, "metric": "accuracy", "pareto": [point]});
-        Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, page: "<!DOCTYPE html>".into(), ebops: 42, pareto, unmet })
+        let page = "<!DOCTYPE html>".into();
+        Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, page, ebops: 42, pareto, beside: Vec::new(), unmet })
     }
 
     fn inspect(&self, model: &[u8]) -> Result<Value, Error> {

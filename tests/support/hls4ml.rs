@@ -1,9 +1,13 @@
 //! Stock hls4ml as the judge: a Python environment of pinned versions under `target/hls4ml-env`, made on first use.
 //! `HGQ_HLS4ML_PYTHON` names a ready interpreter instead.
+#![allow(dead_code)] // not every test binary needs all of it
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What the metadata of the element-wise form begin with.
+const ELEMENTWISE: &[u8] = b"hgq_onnx.form";
 
 /// One proxy to judge.
 pub struct Job<'a> {
@@ -28,12 +32,17 @@ pub struct Verdict {
     pub note: String,
 }
 
-/// Converts, compiles and runs every job; `None` where there is no python3 or g++ (an error when `CI` is set).
+/// Converts, compiles and runs every job; `None` where there is no python3 or g++ (an error when `CI` is set). Where a proxy is of the
+/// element-wise form hls4ml loads the plug-in, by its environment variable; the calls are the same.
 pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
     let python = python()?;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut command = Command::new(python);
     command.arg(support("check.py"));
+    let is_elementwise = |j: &Job| j.proxy.windows(ELEMENTWISE.len()).any(|w| w == ELEMENTWISE);
+    if jobs.iter().any(is_elementwise) {
+        command.env("HLS4ML_BACKEND_PLUGINS", "hgq_onnx.plugin").env("PYTHONPATH", package());
+    }
     for (at, job) in jobs.iter().enumerate() {
         let file = |name: &str| dir.path().join(format!("{at}_{name}"));
         fs::write(file("proxy.onnx"), job.proxy).expect("write");
@@ -62,7 +71,6 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
     Some(verdicts)
 }
 
-#[allow(dead_code)] // not every test binary compares with qonnx
 /// Outputs of a QONNX file as qonnx computes them, before any Softmax; `None` as for [`check`].
 pub fn qonnx(model: &[u8], inputs: &[f32]) -> Option<Vec<f32>> {
     let python = python()?;
@@ -91,11 +99,17 @@ fn support(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/hls4ml").join(file)
 }
 
+/// The folder with the Python package.
+pub fn package() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
+}
+
 fn runs(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
 }
 
-fn python() -> Option<PathBuf> {
+/// The interpreter that has hls4ml; `None` as for [`check`].
+pub fn python() -> Option<PathBuf> {
     for tool in ["python3", "g++"] {
         if !runs(tool) {
             assert!(std::env::var_os("CI").is_none(), "{tool} is missing: the hls4ml tests cannot run");

@@ -346,7 +346,8 @@ fn quantize(x: Num, k: Kif, rounding: Rounding, overflow: Overflow) -> Num {
         (true, Overflow::SatSym) => -hi,
         (true, _) => -hi - 1,
     };
-    Num(v.clamp(lo, hi), k.fractional)
+    let v = if overflow == Overflow::Wrap { (v - lo).rem_euclid(hi - lo + 1) + lo } else { v.clamp(lo, hi) };
+    Num(v, k.fractional)
 }
 
 fn table(x: Num, per_unit: i128, f: impl Fn(f64) -> f64) -> Num {

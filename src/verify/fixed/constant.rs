@@ -106,9 +106,14 @@ impl Casts {
         let signed = attributes.int("signed", 1).map_err(text)? != 0;
         let narrow = attributes.int("narrow", 0).map_err(text)? != 0;
         let mode = attributes.string("rounding_mode", "ROUND").map_err(text)?;
+        // present in the element-wise form only, for which the plug-in has ap_fixed's own modes
+        let overflow_mode = attributes.string("overflow_mode", "").map_err(text)?;
+        let elementwise = !overflow_mode.is_empty();
         let rounding = match mode.as_str() {
             "ROUND" | "HALF_EVEN" => Rounding::HalfEven,
             "FLOOR" => Rounding::Floor,
+            "RND" if elementwise => Rounding::HalfUp,
+            "RND_MIN_INF" if elementwise => Rounding::HalfDown,
             other => return Err(format!("rounding mode {other} is not one that hls4ml has; use ROUND or FLOOR")),
         };
         if zero.values.iter().any(|v| v.0 != 0) {
@@ -117,9 +122,16 @@ impl Casts {
         if narrow && !signed {
             return Err("narrow is defined here for signed types only".into());
         }
-        let scalar = bits.values.len() == 1;
+        let overflow = match overflow_mode.as_str() {
+            "" | "SAT" | "SAT_SYM" if narrow => Overflow::SatSym,
+            "" | "SAT" | "SAT_SYM" => Overflow::Sat,
+            "WRAP" if !narrow => Overflow::Wrap,
+            other => return Err(format!("overflow mode {other} (narrow = {narrow}) is not SAT, SAT_SYM or WRAP")),
+        };
+        let scalar = bits.values.len() == 1 && !elementwise;
+        let keep = keep_negative(node, signed && elementwise, bits)?.expand(shape)?;
         let (scale, bits) = (scale.expand(shape)?, bits.expand(shape)?);
-        let formats = scale.values.iter().zip(&bits.values).map(|(&(s, f), &(b, bf))| {
+        let formats = scale.values.iter().zip(&bits.values).zip(&keep.values).map(|((&(s, f), &(b, bf)), &(keep, _))| {
             if s != 1 {
                 return Err("a scale is not a power of two".to_string());
             }
@@ -133,11 +145,11 @@ impl Casts {
             if b > 63 || f.abs() > 1000 {
                 return Err("its type needs more than 63 bits".to_string());
             }
-            let k = i32::from(signed && b > 0);
+            let k = i32::from(signed && keep == 1 && b > 0);
             Ok(if b == 0 { Kif::ZERO } else { Kif::new(k == 1, b - k - f, f) })
         });
         let formats = formats.collect::<Result<Vec<_>, _>>()?;
-        Ok(Casts { formats, rounding, overflow: if narrow { Overflow::SatSym } else { Overflow::Sat } })
+        Ok(Casts { formats, rounding, overflow })
     }
 
     /// The quantised constant.
@@ -145,4 +157,17 @@ impl Casts {
         let one = |(&(v, f), &k): (&(i64, i32), &Kif)| (cast(v.into(), f, k, self.rounding, self.overflow) as i64, k.fractional);
         Constant { shape: x.shape.clone(), values: x.values.iter().zip(&self.formats).map(one).collect() }
     }
+}
+
+/// Which entries of `bits` are signed: the attribute `keep_negative` where it is `read`, else all.
+fn keep_negative(node: &NodeProto, read: bool, bits: &Constant) -> Result<Constant, String> {
+    let given = Attributes::of(node).ints("keep_negative").map_err(|e| e.to_string())?.filter(|_| read);
+    let values: Vec<(i64, i32)> = match given {
+        Some(flags) => flags.iter().map(|&v| (v, 0)).collect(),
+        None => vec![(1, 0); bits.values.len()],
+    };
+    if values.len() != bits.values.len() || values.iter().any(|v| !(0..=1).contains(&v.0)) {
+        return Err("keep_negative is not one flag per bit width".into());
+    }
+    Ok(Constant { shape: bits.shape.clone(), values })
 }

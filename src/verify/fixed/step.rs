@@ -1,5 +1,6 @@
 //! The instructions of a compiled proxy. Tensors are numbered; a block holds them as `[element][sample]`.
 
+use crate::quant::Rounding;
 use crate::quant::table::Kind;
 use crate::quant::taps::Taps;
 use crate::simd::Buffer;
@@ -39,12 +40,14 @@ pub enum Step {
         b: usize,
         dst: usize,
     },
-    /// One cast per element; clipped elements are counted in slot `quant`.
+    /// One cast per element; clipped (or wrapped) elements are counted in slot `quant`.
     Quant {
         src: usize,
         dst: usize,
         casts: Vec<Cast>,
-        half_even: bool,
+        rounding: Rounding,
+        /// Two's complement wrap-around instead of clipping.
+        wrap: bool,
         quant: usize,
     },
     Relu {
@@ -169,10 +172,10 @@ impl Step {
                 }
             }
             Step::Mul { a, b, .. } => out.iter_mut().zip(&t[*a][..]).zip(&t[*b][..]).for_each(|((o, &x), &y)| *o = x * y),
-            Step::Quant { src, casts, half_even, quant, .. } => {
+            Step::Quant { src, casts, rounding, wrap, quant, .. } => {
                 let mut clipped = 0;
                 for ((o, x), cast) in out.chunks_exact_mut(n).zip(t[*src].chunks_exact(n)).zip(casts) {
-                    clipped += cast.apply(x, o, *half_even);
+                    clipped += cast.apply(x, o, *rounding, *wrap);
                 }
                 saturations[*quant] += clipped;
             }
@@ -241,28 +244,36 @@ fn sum<'a>(bias: i64, terms: impl Iterator<Item = (i64, &'a [i64])> + Clone, to:
 }
 
 impl Cast {
-    /// Casts one element of all samples; returns how many were clipped.
+    /// Casts one element of all samples; returns how many were clipped or wrapped.
     #[inline(always)]
-    fn apply(self, x: &[i64], out: &mut [i64], half_even: bool) -> u64 {
+    fn apply(self, x: &[i64], out: &mut [i64], rounding: Rounding, wrap: bool) -> u64 {
         let mut clipped = 0u64;
         let Cast { drop, lo, hi, up } = self;
         let mut store = |o: &mut i64, v: i64| {
-            let kept = v.clamp(lo, hi);
+            // hi − lo is 2^bits − 1
+            let kept = if wrap { (v.wrapping_sub(lo) & hi.wrapping_sub(lo)).wrapping_add(lo) } else { v.clamp(lo, hi) };
             clipped += u64::from(kept != v);
             *o = kept << up;
         };
         if drop <= 0 {
             let left = drop.unsigned_abs();
             x.iter().zip(out).for_each(|(&v, o)| store(o, v << left));
-        } else if half_even {
+        } else if rounding == Rounding::Floor {
+            x.iter().zip(out).for_each(|(&v, o)| store(o, v >> drop));
+        } else {
             let half = 1i64 << (drop - 1);
             x.iter().zip(out).for_each(|(&v, o)| {
                 let floor = v >> drop;
                 let rest = v - (floor << drop);
-                store(o, floor + i64::from(rest > half || (rest == half && floor & 1 == 1)));
+                let up = match rounding {
+                    Rounding::Floor => false,
+                    Rounding::HalfUp => rest >= half,
+                    Rounding::HalfDown => rest > half,
+                    Rounding::HalfEven => rest > half || (rest == half && floor & 1 == 1),
+                    Rounding::Ceil => rest > 0,
+                };
+                store(o, floor + i64::from(up));
             });
-        } else {
-            x.iter().zip(out).for_each(|(&v, o)| store(o, v >> drop));
         }
         clipped
     }

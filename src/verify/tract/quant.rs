@@ -23,6 +23,10 @@ enum Mode {
     Floor,
     Up,
     Down,
+    /// ap_fixed's `RND`: ties go up.
+    TiesUp,
+    /// ap_fixed's `RND_MIN_INF`: ties go down.
+    TiesDown,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +34,15 @@ struct Quant {
     signed: bool,
     narrow: bool,
     mode: Mode,
+    /// The attributes of the proxy's element-wise form ([`crate::proxy::elementwise`]).
+    elementwise: Option<Elementwise>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Elementwise {
+    wrap: bool,
+    /// One flag per bit width, or none: all are as `signed` says.
+    keep_negative: Vec<i64>,
 }
 
 /// `y = x ≥ 0 ? s : −s`.
@@ -66,9 +79,15 @@ fn parse(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn Inference
         "FLOOR" => Mode::Floor,
         "UP" => Mode::Up,
         "DOWN" => Mode::Down,
+        "RND" => Mode::TiesUp,
+        "RND_MIN_INF" => Mode::TiesDown,
         other => bail!("rounding mode {other} is unknown"),
     };
-    Ok((expand(Quant { signed: flag("signed"), narrow: flag("narrow"), mode }), vec![]))
+    let elementwise = find("overflow_mode").map(|a| Elementwise {
+        wrap: a.s == b"WRAP",
+        keep_negative: find("keep_negative").map_or(Vec::new(), |a| a.ints.clone()),
+    });
+    Ok((expand(Quant { signed: flag("signed"), narrow: flag("narrow"), mode, elementwise }), vec![]))
 }
 
 impl Mode {
@@ -83,14 +102,18 @@ impl Mode {
             Mode::Floor => v.floor(),
             Mode::Up => away(v.abs().ceil()),
             Mode::Down => v.trunc(),
+            Mode::TiesUp => (v + 0.5).floor(),
+            Mode::TiesDown => (v - 0.5).ceil(),
         }
     }
 }
 
 impl Quant {
-    fn range(&self, bits: f64, per_element: bool) -> Option<(f64, f64)> {
-        let narrow = f64::from(u8::from(self.narrow));
-        match self.signed {
+    fn range(&self, signed: bool, bits: f64, per_element: bool) -> Option<(f64, f64)> {
+        let narrow = f64::from(u8::from(self.narrow && (signed || self.elementwise.is_none())));
+        match signed {
+            // no bits, no value but 0
+            _ if bits == 0.0 && self.elementwise.is_some() => Some((0.0, 0.0)),
             true if bits == 1.0 && !per_element => None,
             true => Some((narrow - (bits - 1.0).exp2(), (bits - 1.0).exp2() - 1.0)),
             false => Some((0.0, bits.exp2() - 1.0 - narrow)),
@@ -98,11 +121,12 @@ impl Quant {
     }
 
     #[inline(always)]
-    fn apply(x: f64, cell: &Cell, round: impl Fn(f64) -> f64) -> f64 {
+    fn apply(x: f64, cell: &Cell, wrap: bool, round: impl Fn(f64) -> f64) -> f64 {
         let v = x / cell.scale + cell.zero_point;
         let q = match cell.range {
             None if v >= 0.0 => 1.0,
             None => -1.0,
+            Some((low, high)) if wrap => (round(v) - low).rem_euclid(high - low + 1.0) + low,
             Some((low, high)) => {
                 // in QONNX's order, which also defines what an empty range gives
                 let v = if v > high { high } else { v };
@@ -116,6 +140,7 @@ impl Quant {
 /// A Quant over its data, with the instructions of the machine: it is most of the time that a proxy takes here.
 struct Casts<'a> {
     mode: Mode,
+    wrap: bool,
     x: &'a [f32],
     /// Repeated over the data.
     cells: &'a [Cell],
@@ -138,7 +163,7 @@ impl Casts<'_> {
     #[inline(always)]
     fn with(&self, round: impl Fn(f64) -> f64) -> Vec<f32> {
         let mut to = Vec::with_capacity(self.x.len());
-        let apply = |x: &f32, cell: &Cell| Quant::apply(f64::from(*x), cell, &round) as f32;
+        let apply = |x: &f32, cell: &Cell| Quant::apply(f64::from(*x), cell, self.wrap, &round) as f32;
         match self.cells {
             [cell] => to.extend(self.x.iter().map(|x| apply(x, cell))),
             cells => self.x.chunks(cells.len().max(1)).for_each(|row| {
@@ -190,15 +215,30 @@ impl Operator for Quant {
 
     fn evaluate(&self, inputs: &[TValue]) -> TractResult<Tensor> {
         let [x, scale, zero_point, bits] = inputs else { bail!("Quant has {} inputs, not 4", inputs.len()) };
-        let per_element = bits.len() > 1;
+        let per_element = bits.len() > 1 || self.elementwise.is_some();
+        let keep = self.elementwise.as_ref().map_or(&[][..], |e| &e.keep_negative);
         let [scale, zero_point, bits] = periodic([scale, zero_point, bits], x.shape())?;
-        let cells: Vec<Cell> = (scale.iter().zip(&zero_point).zip(&bits))
-            .map(|((&scale, &zero_point), &bits)| Cell { scale, zero_point, range: self.range(bits, per_element) })
+        if !keep.is_empty() && keep.len() != bits.len() {
+            bail!("keep_negative has {} flags for {} bit widths", keep.len(), bits.len());
+        }
+        let signed = |at: usize| self.signed && keep.get(at).is_none_or(|&k| k != 0);
+        let cells: Vec<Cell> = (scale.iter().zip(&zero_point).zip(&bits).enumerate())
+            .map(|(at, ((&scale, &zero_point), &bits))| Cell {
+                scale,
+                zero_point,
+                range: self.range(signed(at), bits, per_element),
+            })
             .collect();
         let values = x.cast_to::<f32>()?;
         let values = values.to_plain_array_view::<f32>()?;
         let values = values.as_slice().context("data with gaps")?;
-        Tensor::from_shape(x.shape(), &dispatch(Isa::detect(), Casts { mode: self.mode, x: values, cells: &cells }))
+        Tensor::from_shape(
+            x.shape(),
+            &dispatch(
+                Isa::detect(),
+                Casts { mode: self.mode, wrap: self.elementwise.as_ref().is_some_and(|e| e.wrap), x: values, cells: &cells },
+            ),
+        )
     }
 }
 

@@ -9,8 +9,8 @@ use super::step::{Cast, Step};
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
 use crate::proxy::interval::{cast, shl};
-use crate::quant::Rounding;
 use crate::quant::table::{self, Kind};
+use crate::quant::{Overflow, Rounding};
 
 /// Kernel sizes, strides and pads are below this: sums of two with an input still fit any integer.
 const MAX_WINDOW: usize = 1 << 20;
@@ -69,18 +69,27 @@ impl Compiler {
             }
             let (least, most) = q.overflow.bounds(format);
             let up = frac - format.fractional;
-            if drop > 62 && q.rounding == Rounding::HalfEven {
+            if drop > 62 && q.rounding != Rounding::Floor {
                 return Err("its input is more than 62 bits finer than its grid".into());
             }
             casts.push(Cast { drop: drop.clamp(-62, 62), lo: fits(least)? as i64, hi: fits(most)? as i64, up: room(up) });
-            let at = |v| lift(cast(v, x.frac, format, q.rounding, q.overflow), up);
             fits(lift(least, up)?)?;
-            bounds.push((at(lo)?, at(hi)?));
+            let (from, to) = if q.overflow == Overflow::Wrap {
+                let at = |v| if drop > 0 { Ok(q.rounding.shift(v, drop)) } else { lift(v, -drop) };
+                let (from, to) = (at(lo)?, at(hi)?);
+                // not monotone where something wraps
+                if from < least || to > most { (least, most) } else { (from, to) }
+            } else {
+                let at = |v| cast(v, x.frac, format, q.rounding, q.overflow);
+                (at(lo), at(hi))
+            };
+            bounds.push((lift(from, up)?, lift(to, up)?));
         }
         let out = self.data(x.shape.clone(), frac, bounds)?;
         self.quants.push(if node.name().is_empty() { node.output[0].clone() } else { node.name().to_string() });
-        let half_even = q.rounding == Rounding::HalfEven;
-        self.steps.push(Step::Quant { src: x.id, dst: out.id, casts, half_even, quant: self.quants.len() - 1 });
+        let wrap = q.overflow == Overflow::Wrap;
+        let quant = self.quants.len() - 1;
+        self.steps.push(Step::Quant { src: x.id, dst: out.id, casts, rounding: q.rounding, wrap, quant });
         Ok(Known::Data(out))
     }
 
