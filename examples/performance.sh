@@ -103,11 +103,11 @@ for table in $tables; do
         trace)
             head_ 'net' 'what' 'threads' 'samples/s'
             for threads in 1 2; do
-                for args in '--net 16,64,32,32,5 --samples 200000' '--net cnn --samples 10000' \
-                    '--net 16,64,32,32,5 --samples 200000 --executor' '--net cnn --samples 4000 --executor'; do
+                for args in '16,64,32,32,5 --samples 200000' 'cnn --samples 10000' '16,64,32,32,5 --samples 200000 --executor' \
+                    'cnn --samples 4000 --executor'; do
                     # shellcheck disable=SC2086
-                    line=$($trace $args --threads $threads --tries 10)
-                    row "$(field net "$line" | tr -d '"')" "$(field what "$line" | tr -d '"')" "$threads" "$(field samples_per_s "$line")"
+                    line=$($trace --net $args --threads $threads --tries 10)
+                    row "$(echo "${args%% *}" | tr , -)" "$(field what "$line" | tr -d '"')" "$threads" "$(field samples_per_s "$line")"
                 done
             done
             ;;
