@@ -249,5 +249,6 @@ fn settings_lie_beside_the_proxy() {
     let port = &settings["hls_config"]["LayerName"]["image"]["Precision"]["result"];
     assert_eq!(*port, done.report["hls4ml"]["input_port"]);
     let names: Vec<String> = done.files().unwrap().into_iter().map(|f| f.0).collect();
-    assert_eq!(&names[names.len() - 4..], ["hls4ml_config.json", "proxy_elementwise.onnx", "proxy.onnx", "report.json"]);
+    let last = ["hls4ml_config.json", "proxy_elementwise.onnx", "proxy.onnx", "report.html", "report.json"];
+    assert_eq!(&names[names.len() - last.len()..], last);
 }

@@ -115,7 +115,7 @@ fn odd_requests() {
     let headers = format!("GET /healthz HTTP/1.1\r\nHost: h\r\n{}\r\n", "X-A: b\r\n".repeat(5000));
     let rows: [(&[u8], &[&str]); 7] = [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", &["HTTP/1.1 400 "]),
-        (b"GET / HTTP/1.1\r\n\r\n", &["HTTP/1.1 404 ", "HTTP/1.1 400 "]),
+        (b"GET /nothing HTTP/1.1\r\n\r\n", &["HTTP/1.1 404 ", "HTTP/1.1 400 "]),
         (b"POST /v1/convert HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", &["HTTP/1.1 400 "]),
         (b"POST /v1/convert HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", &["HTTP/1.1 4"]),
         (b"BREW /v1/jobs HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &["HTTP/1.1 405 "]),

@@ -80,6 +80,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("uniform_formats", "One format per layer widens what the file has.", "Use the form sums to keep the file’s formats."),
     ("freeze_unmatched", "No node has this name.", "Names are those of the file: see inspect."),
     ("layers_unmatched", "No node has this name, or it does not multiply.", "Names are those of the file: see inspect."),
+    ("elementwise_left_out", "The element-wise form cannot hold these nodes.", "Use proxy.onnx: it needs no plug-in."),
     ("diverged", "The loss or a weight was not finite.", "Lower learning_rate, or scale the inputs."),
     ("collapsed", "Too few bits are left for more than one answer.", "Give larger budgets, a larger target or a lower beta."),
 ];
