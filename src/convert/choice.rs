@@ -46,7 +46,7 @@ pub fn choose(
         let want = config.max_metric_drop.map(|drop| source - drop).filter(|want| metric(point) < *want);
         let unmet = want.map(|want| {
             let (got, want) = (kind.shown(metric(point)), kind.shown(want));
-            format!("at {target} EBOPs the metric is {got}, not {want} as max_metric_drop asks")
+            format!("at {target} EBOPs the metric is {got:.4}, not {want:.4} as max_metric_drop asks")
         });
         return Ok(Choice { point, unmet });
     }
@@ -56,7 +56,8 @@ pub fn choose(
             || {
                 let most = (0..front.points().len()).max_by(|&a, &b| metric(a).total_cmp(&metric(b))).unwrap_or(best);
                 let (got, want) = (kind.shown(metric(most)), kind.shown(source - drop));
-                let why = format!("no candidate reaches the metric {want} that max_metric_drop asks; the best one has {got}");
+                let why =
+                    format!("no candidate reaches the metric {want:.4} that max_metric_drop asks; the best one has {got:.4}");
                 Choice { point: most, unmet: Some(why) }
             },
             met,
@@ -69,7 +70,7 @@ pub fn choose(
     if metric(found) < source - kind.default_drop(source) {
         let (got, was) = (kind.shown(metric(found)), kind.shown(source));
         let message = format!(
-            "the source's metric is {was}, the proxy's {got}; give max_metric_drop or target_ebops to choose another trade"
+            "the source's metric is {was:.4}, the proxy's {got:.4}; give max_metric_drop or target_ebops to choose another trade"
         );
         warnings.push(Warning { code: "metric_drop".into(), message, node: None });
     }
