@@ -28,68 +28,50 @@ fn isas() -> impl Iterator<Item = Isa> {
 
 const ROWS: [usize; 7] = [1, 2, 3, 7, 8, 21, 128];
 const WIDTHS: [usize; 6] = [1, 3, 16, 17, 33, 50];
+/// Matrices that the kernels walk through column by column: too large for the cache.
+const LARGE: [(usize, usize, usize); 2] = [(11, 260, 300), (128, 5, 530)];
+
+fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
+    let small = ROWS.into_iter().flat_map(|r| WIDTHS.into_iter().flat_map(move |i| WIDTHS.into_iter().map(move |o| (r, i, o))));
+    small.chain(LARGE)
+}
 
 #[test]
 fn dense_forward_with_epilogue() {
     let mut r = Lcg(3);
-    for rows in ROWS {
-        for inputs in WIDTHS {
-            for outputs in WIDTHS {
-                let (ip, op) = (pad(inputs), pad(outputs));
-                let (a, w, bias) = (r.grid(rows, inputs, ip), r.grid(inputs, outputs, op), r.grid(1, outputs, op));
-                let (scale, inv) = (vec![2.0; op], vec![0.5; op]);
-                let (lo, hi) = (vec![-3.0; op], vec![9.5; op]);
-                for (pre_relu, post_relu) in [(false, false), (true, false), (false, true)] {
-                    for isa in isas() {
-                        let (mut z, mut y) = (vec![7.0; rows * op], vec![7.0; rows * op]);
-                        let (mut min, mut max) = (vec![f32::INFINITY; op], vec![f32::NEG_INFINITY; op]);
-                        let how = Quantize {
-                            scale: &scale,
-                            inv: &inv,
-                            lo: &lo,
-                            hi: &hi,
-                            threshold: 0.5,
-                            even: false,
-                            pre_relu,
-                            post_relu,
-                        };
-                        let into = QuantizeInto { how, y: &mut y, min: &mut min, max: &mut max };
-                        let (z_out, quantize) = (&mut z, Some(into));
-                        let call = DenseForward {
-                            a: &a,
-                            a_stride: ip,
-                            inputs,
-                            w: &w,
-                            bias: &bias,
-                            outputs: op,
-                            rows,
-                            z: z_out,
-                            quantize,
-                        };
-                        dispatch(isa, call);
-                        for o in 0..outputs {
-                            let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-                            for s in 0..rows {
-                                let sum: f64 = (0..inputs).map(|i| f64::from(a[s * ip + i]) * f64::from(w[i * op + o])).sum();
-                                let mut x = sum + f64::from(bias[o]);
-                                if pre_relu {
-                                    x = x.max(0.0);
-                                }
-                                let mut q = (x.clamp(-3.0, 9.5) * 2.0 + 0.5).floor() / 2.0;
-                                (least, most) = (least.min(q), most.max(q));
-                                if post_relu {
-                                    q = q.max(0.0);
-                                }
-                                let at = s * op + o;
-                                assert_eq!((f64::from(z[at]), f64::from(y[at])), (x, q), "{isa:?} {rows}×{inputs}×{outputs}");
-                            }
-                            assert_eq!(
-                                (f64::from(min[o]), f64::from(max[o])),
-                                (least, most),
-                                "{isa:?} {rows}×{inputs}×{outputs}"
-                            );
+    for (rows, inputs, outputs) in shapes() {
+        let (ip, op) = (pad(inputs), pad(outputs));
+        let (a, w, bias) = (r.grid(rows, inputs, ip), r.grid(inputs, outputs, op), r.grid(1, outputs, op));
+        let (scale, inv) = (vec![2.0; op], vec![0.5; op]);
+        let (lo, hi) = (vec![-3.0; op], vec![9.5; op]);
+        for (pre_relu, post_relu) in [(false, false), (true, false), (false, true)] {
+            for isa in isas() {
+                let (mut z, mut y) = (vec![7.0; rows * op], vec![7.0; rows * op]);
+                let (mut min, mut max) = (vec![f32::INFINITY; op], vec![f32::NEG_INFINITY; op]);
+                let how =
+                    Quantize { scale: &scale, inv: &inv, lo: &lo, hi: &hi, threshold: 0.5, even: false, pre_relu, post_relu };
+                let into = QuantizeInto { how, y: &mut y, min: &mut min, max: &mut max };
+                let (z_out, quantize) = (&mut z, Some(into));
+                let call =
+                    DenseForward { a: &a, a_stride: ip, inputs, w: &w, bias: &bias, outputs: op, rows, z: z_out, quantize };
+                dispatch(isa, call);
+                for o in 0..outputs {
+                    let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+                    for s in 0..rows {
+                        let sum: f64 = (0..inputs).map(|i| f64::from(a[s * ip + i]) * f64::from(w[i * op + o])).sum();
+                        let mut x = sum + f64::from(bias[o]);
+                        if pre_relu {
+                            x = x.max(0.0);
                         }
+                        let mut q = (x.clamp(-3.0, 9.5) * 2.0 + 0.5).floor() / 2.0;
+                        (least, most) = (least.min(q), most.max(q));
+                        if post_relu {
+                            q = q.max(0.0);
+                        }
+                        let at = s * op + o;
+                        assert_eq!((f64::from(z[at]), f64::from(y[at])), (x, q), "{isa:?} {rows}×{inputs}×{outputs}");
                     }
+                    assert_eq!((f64::from(min[o]), f64::from(max[o])), (least, most), "{isa:?} {rows}×{inputs}×{outputs}");
                 }
             }
         }
@@ -99,78 +81,69 @@ fn dense_forward_with_epilogue() {
 #[test]
 fn dense_backward_stores_adds_and_goes_through() {
     let mut r = Lcg(4);
-    for rows in ROWS {
-        for inputs in WIDTHS {
-            for outputs in WIDTHS {
-                let (ip, op) = (pad(inputs), pad(outputs));
-                let (a, dz) = (r.grid(rows, inputs, ip), r.grid(rows, outputs, op));
-                let (wt, before) = (r.grid(outputs, inputs, ip), r.grid(rows, inputs, ip));
-                let x = r.grid(rows, inputs, ip);
-                let (lo, hi) = (vec![-2.0; ip], vec![1.5; ip]);
-                let da: Vec<f64> = (0..rows * ip)
-                    .map(|n| {
-                        let (s, i) = (n / ip, n % ip);
-                        (0..outputs).map(|o| f64::from(dz[s * op + o]) * f64::from(wt[o * ip + i])).sum()
-                    })
-                    .collect();
-                for isa in isas() {
-                    let what = format!("{isa:?} {rows}×{inputs}×{outputs}");
-                    let (mut dw, mut db) = (r.grid(inputs, outputs, op), r.grid(1, outputs, op));
-                    let (dw0, db0) = (dw.clone(), db.clone());
-                    dispatch(
-                        isa,
-                        DenseWeightGrad { a: &a, a_stride: ip, inputs, dz: &dz, outputs: op, rows, dw: &mut dw, db: &mut db },
-                    );
-                    for o in 0..outputs {
-                        let sum: f64 = (0..rows).map(|s| f64::from(dz[s * op + o])).sum();
-                        assert_eq!(f64::from(db[o]), f64::from(db0[o]) + sum, "{what}");
-                        for i in 0..inputs {
-                            let sum: f64 = (0..rows).map(|s| f64::from(a[s * ip + i]) * f64::from(dz[s * op + o])).sum();
-                            assert_eq!(f64::from(dw[i * op + o]), f64::from(dw0[i * op + o]) + sum, "{what}");
-                        }
-                    }
-                    let (mut stored, mut added) = (before.clone(), before.clone());
-                    dispatch(isa, DenseInputGrad::Store(&mut stored).of(&dz, op, outputs, &wt, ip, rows));
-                    dispatch(isa, DenseInputGrad::Add(&mut added).of(&dz, op, outputs, &wt, ip, rows));
-                    for n in 0..rows * ip {
-                        assert_eq!(f64::from(stored[n]), da[n], "{what}");
-                        assert_eq!(f64::from(added[n]), da[n] + f64::from(before[n]), "{what}");
-                    }
-                    let (mut inside, mut above, mut below) = (vec![0.0; ip], vec![0.0; ip], vec![0.0; ip]);
-                    let mut dx = before.clone();
-                    let sums = QuantizerSums { inside: &mut inside, above: &mut above, below: &mut below };
-                    let q = QuantizerBackward {
-                        x: &x,
-                        y: &a,
-                        lo: &lo,
-                        hi: &hi,
-                        saturating: true,
-                        pre_relu: false,
-                        post_relu: true,
-                        sums,
-                        dx: Some(&mut dx),
-                        add: true,
-                    };
-                    dispatch(isa, DenseInputGrad::Through(q).of(&dz, op, outputs, &wt, ip, rows));
-                    for i in 0..inputs {
-                        let mut want = [0.0f64; 3];
-                        for s in 0..rows {
-                            let n = s * ip + i;
-                            let g = if a[n] > 0.0 { da[n] } else { 0.0 };
-                            let (over, under) = (x[n] > 1.5, x[n] < -2.0);
-                            let pass = if over || under { 0.0 } else { g };
-                            want[0] += pass * f64::from(x[n] - a[n]);
-                            want[1] += if over { g } else { 0.0 };
-                            want[2] += if under { g } else { 0.0 };
-                            assert_eq!(f64::from(dx[n]), pass + f64::from(before[n]), "{what}");
-                        }
-                        for (got, want) in [inside[i], above[i], below[i]].into_iter().zip(want) {
-                            assert!(
-                                (f64::from(got) - want).abs() <= 1e-6 * (1.0 + want.abs()),
-                                "{what}: {got} instead of {want}"
-                            );
-                        }
-                    }
+    for (rows, inputs, outputs) in shapes() {
+        let (ip, op) = (pad(inputs), pad(outputs));
+        let (a, dz) = (r.grid(rows, inputs, ip), r.grid(rows, outputs, op));
+        let (wt, before) = (r.grid(outputs, inputs, ip), r.grid(rows, inputs, ip));
+        let x = r.grid(rows, inputs, ip);
+        let (lo, hi) = (vec![-2.0; ip], vec![1.5; ip]);
+        let da: Vec<f64> = (0..rows * ip)
+            .map(|n| {
+                let (s, i) = (n / ip, n % ip);
+                (0..outputs).map(|o| f64::from(dz[s * op + o]) * f64::from(wt[o * ip + i])).sum()
+            })
+            .collect();
+        for isa in isas() {
+            let what = format!("{isa:?} {rows}×{inputs}×{outputs}");
+            let (mut dw, mut db) = (r.grid(inputs, outputs, op), r.grid(1, outputs, op));
+            let (dw0, db0) = (dw.clone(), db.clone());
+            dispatch(isa, DenseWeightGrad { a: &a, a_stride: ip, inputs, dz: &dz, outputs: op, rows, dw: &mut dw, db: &mut db });
+            for o in 0..outputs {
+                let sum: f64 = (0..rows).map(|s| f64::from(dz[s * op + o])).sum();
+                assert_eq!(f64::from(db[o]), f64::from(db0[o]) + sum, "{what}");
+                for i in 0..inputs {
+                    let sum: f64 = (0..rows).map(|s| f64::from(a[s * ip + i]) * f64::from(dz[s * op + o])).sum();
+                    assert_eq!(f64::from(dw[i * op + o]), f64::from(dw0[i * op + o]) + sum, "{what}");
+                }
+            }
+            let (mut stored, mut added) = (before.clone(), before.clone());
+            dispatch(isa, DenseInputGrad::Store(&mut stored).of(&dz, op, outputs, &wt, ip, rows));
+            dispatch(isa, DenseInputGrad::Add(&mut added).of(&dz, op, outputs, &wt, ip, rows));
+            for n in 0..rows * ip {
+                assert_eq!(f64::from(stored[n]), da[n], "{what}");
+                assert_eq!(f64::from(added[n]), da[n] + f64::from(before[n]), "{what}");
+            }
+            let (mut inside, mut above, mut below) = (vec![0.0; ip], vec![0.0; ip], vec![0.0; ip]);
+            let mut dx = before.clone();
+            let sums = QuantizerSums { inside: &mut inside, above: &mut above, below: &mut below };
+            let q = QuantizerBackward {
+                x: &x,
+                y: &a,
+                lo: &lo,
+                hi: &hi,
+                saturating: true,
+                pre_relu: false,
+                post_relu: true,
+                sums,
+                dx: Some(&mut dx),
+                add: true,
+            };
+            dispatch(isa, DenseInputGrad::Through(q).of(&dz, op, outputs, &wt, ip, rows));
+            for i in 0..inputs {
+                let (mut want, mut size) = ([0.0f64; 3], 1.0);
+                for s in 0..rows {
+                    let n = s * ip + i;
+                    let g = if a[n] > 0.0 { da[n] } else { 0.0 };
+                    let (over, under) = (x[n] > 1.5, x[n] < -2.0);
+                    let pass = if over || under { 0.0 } else { g };
+                    want[0] += pass * f64::from(x[n] - a[n]);
+                    size += (g * f64::from(x[n] - a[n])).abs();
+                    want[1] += if over { g } else { 0.0 };
+                    want[2] += if under { g } else { 0.0 };
+                    assert_eq!(f64::from(dx[n]), pass + f64::from(before[n]), "{what}");
+                }
+                for (got, want) in [inside[i], above[i], below[i]].into_iter().zip(want) {
+                    assert!((f64::from(got) - want).abs() <= 1e-6 * size, "{what}: {got} instead of {want}");
                 }
             }
         }
