@@ -128,7 +128,11 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
             "validation": c.data.validation_origin,
         },
         "hls4ml": {
-            "config": format!("hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='{}', default_precision='fixed<32,16>')", c.job.config.hls4ml.backend),
+            "config": format!(
+                "hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='{}', default_precision='{}')",
+                c.job.config.hls4ml.backend,
+                port::spelled(port::DEFAULT_PORT)
+            ),
             "io_type": c.job.config.hls4ml.io_type,
             "strategy": c.job.config.hls4ml.strategy.name(),
             "reuse_factor": c.job.config.hls4ml.reuse_factor,

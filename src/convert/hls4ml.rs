@@ -8,9 +8,6 @@ use serde_json::{Map, Value, json};
 /// Version of the file's schema; raised when a field changes its meaning.
 const SCHEMA: &str = "hgq-onnx/hls4ml/1";
 
-/// What hls4ml types everything with that has no type of its own.
-const DEFAULT_PRECISION: &str = "fixed<32,16>";
-
 /// The file's bytes. `hls_config` is laid over what `config_from_onnx_model` gives; everything else are arguments of hls4ml's calls.
 ///
 /// # Errors
@@ -25,7 +22,7 @@ pub fn settings(config: &JobConfig, proxy: &Proxy) -> Result<Vec<u8>, Error> {
         "proxy_sha256": report::sha256(&proxy.bytes),
         "backend": hls4ml.backend,
         "io_type": hls4ml.io_type,
-        "default_precision": DEFAULT_PRECISION,
+        "default_precision": port::spelled(port::DEFAULT_PORT),
         "hls_config": {
             "Model": { "Strategy": hls4ml.strategy.name(), "ReuseFactor": hls4ml.reuse_factor },
             "LayerName": layers,

@@ -2,9 +2,7 @@
 
 use super::layout::join;
 use super::{DataFile, Error, JobConfig, NodeFault};
-use crate::data::{
-    Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Samples, Targets, order::to_graph, split_indices,
-};
+use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Samples, Targets, order::to_graph, split};
 use crate::graph::eval;
 use crate::graph::import::{ImportError, Note, import};
 use crate::graph::{Graph, Op, ValueId};
@@ -152,7 +150,7 @@ pub fn data(
         Some(v) => (train, v, "given"),
         None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, "training samples"),
         None => {
-            let (fit, held) = split_indices(train.samples, fraction, seed);
+            let (fit, held) = split(train.samples, fraction, seed);
             let split = (train.select(&fit), train.select(&held), "split from training samples");
             parts = (!own).then_some((fit, held));
             split
@@ -242,14 +240,14 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// Faults of the file, and those of `each`.
     pub fn each(&mut self, mut each: impl FnMut(&[&[f32]], usize) -> Result<(), Error>) -> Result<(), Error> {
-        let widths = self.source.input_widths();
+        let (widths, inputs) = (self.source.input_widths(), self.source.input_shapes());
         let size = (BLOCK_ELEMENTS / widths.iter().sum::<usize>().max(1)).max(1);
         for first in (0..self.samples()).step_by(size) {
             let n = size.min(self.samples() - first);
             let rows = self.samples.rows(first, n).map_err(|e| Error::Data(lines(&e, self.what)))?;
-            for ((x, width), InputShape { name, .. }) in rows.iter().zip(&widths).zip(self.source.input_shapes()) {
+            for ((x, width), InputShape { name, .. }) in rows.iter().zip(&widths).zip(&inputs) {
                 if let Some(at) = too_large(x) {
-                    return Err(Error::Data(vec![beyond(self.what, &self.file.name, &name, x[at], first * width + at)]));
+                    return Err(Error::Data(vec![beyond(self.what, &self.file.name, name, x[at], first * width + at)]));
                 }
             }
             each(&rows.iter().map(|x| &x[..]).collect::<Vec<_>>(), n)?;

@@ -25,7 +25,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let tracer = Tracer::new(&built.model, &values.reach(&source))?;
         let mut ranges = tracer.nothing();
         data.each(|rows, n| {
-            ranges.merge(&tracer.trace(rows, n)?);
+            ranges.merge(&tracer.trace(rows, n));
             Ok(())
         })?;
         let options = FormatOptions { cover_factor: config.cover_factor, lower_annotated: true };

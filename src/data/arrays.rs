@@ -4,7 +4,8 @@
 //! Members that are not plain numbers (strings, objects) are remembered with the reason and refused only when asked for.
 
 use super::file::{DataFile, Reader};
-use super::{DataError, npy, npy::Header, npy::Values, signature};
+use super::kind::{Kind, beginning, kind};
+use super::{DataError, npy, npy::Header, npy::Values};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -70,8 +71,6 @@ struct Member {
 
 /// Name under which the array of a npy file is kept.
 const SINGLE: &str = "x";
-/// Bytes in which the header of a member must end.
-const HEADER: u64 = 8192;
 
 impl Arrays {
     /// Opens a file on disk.
@@ -99,19 +98,16 @@ impl Arrays {
     /// # Errors
     /// [`DataError`] for other formats, damaged files and sizes above `limits`.
     pub fn of(file: &DataFile, limits: &DataLimits) -> Result<Self, DataError> {
-        let mut reader = file.reader();
-        let mut start = Vec::new();
-        let io = |e: std::io::Error| DataError::Io { file: file.name.clone(), what: e.to_string() };
-        reader.by_ref().take(HEADER).read_to_end(&mut start).map_err(io)?;
-        signature(&file.name, &start)?;
         let mut arrays = BTreeMap::new();
-        let source = if start.starts_with(npy::MAGIC) {
-            let header = npy::header(&start, limits.elements).and_then(|h| h.check_length(file.len()).map(|()| h));
-            let header = header.map_err(|what| DataError::Array { file: file.name.clone(), array: None, what })?;
-            arrays.insert(SINGLE.to_string(), Ok(Member { header, index: 0 }));
-            Source::Npy(reader)
-        } else {
-            Source::Npz(members(file, limits, &mut arrays)?)
+        let source = match kind(&file.name, file.reader(), limits)? {
+            Kind::Npy(header) => {
+                arrays.insert(SINGLE.to_string(), Ok(Member { header, index: 0 }));
+                Source::Npy(file.reader())
+            }
+            Kind::Npz(mut zip) => {
+                members(&file.name, &mut zip, limits.elements, &mut arrays)?;
+                Source::Npz(zip)
+            }
         };
         Ok(Arrays { file: file.name.clone(), source, arrays })
     }
@@ -206,35 +202,26 @@ impl Stored {
     }
 }
 
+/// The headers of all arrays, of at most `left` elements together.
 fn members(
-    file: &DataFile,
-    limits: &DataLimits,
+    file: &str,
+    zip: &mut ZipArchive<Reader>,
+    mut left: usize,
     arrays: &mut BTreeMap<String, Result<Member, String>>,
-) -> Result<ZipArchive<Reader>, DataError> {
-    let not_data = |what: String| DataError::NotData { file: file.name.clone(), what };
-    let mut zip = ZipArchive::new(file.reader()).map_err(|e| not_data(damaged_zip(&e)))?;
-    if zip.len() > limits.members {
-        return Err(not_data(format!("{} members, more than the limit of {}", zip.len(), limits.members)));
-    }
-    let mut left = limits.elements;
+) -> Result<(), DataError> {
+    let not_data = |what: String| DataError::NotData { file: file.to_string(), what };
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).map_err(|e| not_data(format!("damaged zip member {index}: {e}")))?;
         let name = member.name().map_err(|e| not_data(format!("damaged name of zip member {index}: {e}")))?.into_owned();
         let Some(name) = name.strip_suffix(".npy") else { continue };
         let size = member.size();
-        let mut start = Vec::new();
-        let read = member.by_ref().take(HEADER).read_to_end(&mut start).map_err(|e| format!("damaged: {e}"));
-        let header = read.and_then(|_| npy::header(&start, left)).and_then(|h| h.check_length(size).map(|()| h));
+        let start = beginning(&mut member).map_err(|e| format!("damaged: {e}"));
+        let header = start.and_then(|start| npy::header(&start, left)).and_then(|h| h.check_length(size).map(|()| h));
         left -= header.as_ref().map_or(0, |h| h.len.min(left));
         arrays.insert(name.to_string(), header.map(|header| Member { header, index }));
     }
     if arrays.is_empty() {
         return Err(not_data("the zip archive holds no .npy members".into()));
     }
-    Ok(zip)
-}
-
-/// What is said of an archive that cannot be opened.
-pub fn damaged_zip(error: &zip::result::ZipError) -> String {
-    format!("damaged zip: {error}")
+    Ok(())
 }

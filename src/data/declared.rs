@@ -1,12 +1,9 @@
 //! What a data file on disk declares to hold, found from its headers alone: sizes are known, and refused, before anything is held in
 //! memory.
 
-use super::arrays::damaged_zip;
+use super::kind::{Kind, beginning, kind};
 use super::{DataError, DataLimits, npy};
-use std::io::{Read, Seek, SeekFrom};
-
-/// Bytes in which the header of an array must end.
-const HEADER: u64 = 8192;
+use std::io::{Read, Seek};
 
 /// What a file declares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,30 +20,16 @@ pub struct Declared {
 /// # Errors
 /// [`DataError`] for other formats, damaged or truncated files, and sizes above `limits`.
 pub fn declared(file: &str, source: &mut (impl Read + Seek), limits: &DataLimits) -> Result<Declared, DataError> {
-    let io = |e: std::io::Error| DataError::Io { file: file.to_string(), what: e.to_string() };
     let not_data = |what: String| DataError::NotData { file: file.to_string(), what };
-    let mut start = Vec::new();
-    source.by_ref().take(HEADER).read_to_end(&mut start).map_err(io)?;
-    let length = source.seek(SeekFrom::End(0)).map_err(io)?;
-    signature(file, &start)?;
-    if start.starts_with(npy::MAGIC) {
-        let fault = |what: String| DataError::Array { file: file.to_string(), array: None, what };
-        let header = npy::header(&start, limits.elements).map_err(fault)?;
-        header.check_length(length).map_err(fault)?;
-        return Ok(Declared { elements: header.len as u64, bytes: length });
-    }
-    source.rewind().map_err(io)?;
-    let mut zip = zip::ZipArchive::new(source).map_err(|e| not_data(damaged_zip(&e)))?;
-    if zip.len() > limits.members {
-        return Err(not_data(format!("{} members, more than the limit of {}", zip.len(), limits.members)));
-    }
+    let mut zip = match kind(file, source, limits)? {
+        Kind::Npy(header) => return Ok(Declared { elements: header.len as u64, bytes: header.total_bytes() as u64 }),
+        Kind::Npz(zip) => zip,
+    };
     let mut found = Declared::default();
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).map_err(|e| not_data(format!("damaged zip member {index}: {e}")))?;
-        let size = member.size();
-        found.bytes = found.bytes.saturating_add(size);
-        let mut start = Vec::new();
-        member.by_ref().take(HEADER).read_to_end(&mut start).map_err(|e| not_data(format!("damaged zip member {index}: {e}")))?;
+        found.bytes = found.bytes.saturating_add(member.size());
+        let start = beginning(&mut member).map_err(|e| not_data(format!("damaged zip member {index}: {e}")))?;
         let Ok(header) = npy::header(&start, usize::MAX) else { continue };
         found.elements = found.elements.saturating_add(header.len as u64);
     }
@@ -59,20 +42,6 @@ pub fn declared(file: &str, source: &mut (impl Read + Seek), limits: &DataLimits
         return Err(not_data(format!("its members unpack to {} bytes, more than the limit of {bytes}", found.bytes)));
     }
     Ok(found)
-}
-
-/// Checks how a file starts; a few bytes are enough.
-///
-/// # Errors
-/// [`DataError::NotData`] for anything but npy and zip.
-pub fn signature(file: &str, start: &[u8]) -> Result<(), DataError> {
-    let known = start.starts_with(npy::MAGIC) || start.starts_with(b"PK");
-    let what = match start {
-        _ if known => return Ok(()),
-        [] => "it is empty",
-        _ => "it begins with neither the npy nor the zip signature; save it with numpy.savez",
-    };
-    Err(DataError::NotData { file: file.to_string(), what: what.into() })
 }
 
 #[cfg(test)]

@@ -70,9 +70,10 @@ impl Samples {
                 Values::File { stored, order } => {
                     let read = stored.read(first * *len, n * *len).and_then(|v| first_bad(&v, first * *len).map_or(Ok(v), Err));
                     match read {
-                        Ok(values) => {
-                            rows.push(Cow::Owned(order.as_ref().map_or_else(|| values.clone(), |o| to_graph(&values, o))))
-                        }
+                        Ok(values) => rows.push(Cow::Owned(match order {
+                            Some(order) => to_graph(&values, order),
+                            None => values,
+                        })),
                         Err(e) => faults.push(format!("array `{array}`: {e}")),
                     }
                 }

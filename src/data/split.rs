@@ -1,10 +1,10 @@
 //! Training and validation parts of a data set.
 
-use super::{Dataset, Rng};
+use super::Rng;
 
 /// The samples of each part: the same for the same `seed`, `(training, validation)`, where validation gets `fraction` of the samples (rounded),
 /// and each part at least one if there are two samples. Both keep the order of the file.
-pub fn split_indices(samples: usize, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+pub fn split(samples: usize, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let wanted = (samples as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
     let count = if samples < 2 { 0 } else { wanted.clamp(1, samples - 1) };
     let mut order: Vec<usize> = (0..samples).collect();
@@ -13,10 +13,4 @@ pub fn split_indices(samples: usize, fraction: f64, seed: u64) -> (Vec<usize>, V
     order.sort_unstable();
     training.sort_unstable();
     (training, order)
-}
-
-/// The parts that [`split_indices`] gives.
-pub fn split(dataset: &Dataset, fraction: f64, seed: u64) -> (Dataset, Dataset) {
-    let (training, validation) = split_indices(dataset.samples, fraction, seed);
-    (dataset.select(&training), dataset.select(&validation))
 }

@@ -42,12 +42,12 @@ pub struct FormatOptions {
 /// See [`TraceError`].
 pub fn trace_minmax(model: &Model, inputs: &[&[f32]], samples: usize) -> Result<Ranges, TraceError> {
     let reach: Vec<MinMax> = inputs.iter().zip(&model.inputs).map(|(x, &i)| MinMax::of_rows(x, model.len_of(i))).collect();
-    Tracer::new(model, &reach)?.trace(inputs, samples)
+    Ok(Tracer::new(model, &reach)?.trace(inputs, samples))
 }
 
 /// [`trace_minmax`] over data that come in parts: [`Ranges::merge`] joins what each gives.
 pub struct Tracer {
-    open: FixedModel,
+    exact: Exact<'static>,
     /// Nodes that are quantizers, and what they give.
     nodes: Vec<usize>,
     wanted: Vec<usize>,
@@ -61,26 +61,26 @@ impl Tracer {
     pub fn new(model: &Model, reach: &[MinMax]) -> Result<Tracer, TraceError> {
         let nodes: Vec<usize> = (0..model.nodes.len()).filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_))).collect();
         let wanted = nodes.iter().map(|&n| model.nodes[n].output).collect();
-        Ok(Tracer { open: open_model(model, reach)?, nodes, wanted })
+        Ok(Tracer { exact: Exact::owning(open_model(model, reach)?)?, nodes, wanted })
     }
 
     /// Ranges over no samples at all.
     pub fn nothing(&self) -> Ranges {
-        let of = |n: usize| self.nodes.contains(&n).then(|| MinMax::empty(self.open.len_of(self.open.nodes[n].output)));
-        Ranges { by_node: (0..self.open.nodes.len()).map(of).collect(), samples: 0 }
+        let lengths = self.wanted.iter().map(|&v| self.exact.model().len_of(v));
+        self.ranges(lengths.map(MinMax::empty).collect(), 0)
     }
 
     /// Ranges over `samples` rows of every graph input.
-    ///
-    /// # Errors
-    /// See [`TraceError`].
-    pub fn trace(&self, inputs: &[&[f32]], samples: usize) -> Result<Ranges, TraceError> {
-        let mut by_node = vec![None; self.open.nodes.len()];
-        let ranges = Exact::new(&self.open)?.min_max(inputs, samples, &self.wanted);
-        for (&n, range) in self.nodes.iter().zip(ranges) {
+    pub fn trace(&self, inputs: &[&[f32]], samples: usize) -> Ranges {
+        self.ranges(self.exact.min_max(inputs, samples, &self.wanted), samples)
+    }
+
+    fn ranges(&self, of_quantizers: Vec<MinMax>, samples: usize) -> Ranges {
+        let mut by_node = vec![None; self.exact.model().nodes.len()];
+        for (&n, range) in self.nodes.iter().zip(of_quantizers) {
             by_node[n] = Some(range);
         }
-        Ok(Ranges { by_node, samples })
+        Ranges { by_node, samples }
     }
 }
 

@@ -1,10 +1,8 @@
 //! A block to copy that makes C++ of the proxy.
 
 use super::doc::Doc;
-use super::text::escape;
-
-/// What hls4ml's documented call gives every input.
-const DEFAULT_PORT: &str = "fixed<32,16>";
+use super::text::escape_lines;
+use crate::proxy::port;
 
 /// The section.
 pub fn section(report: Doc) -> String {
@@ -26,10 +24,10 @@ fn script(report: Doc) -> String {
         "model = qonnx.core.modelwrapper.ModelWrapper('proxy.onnx')".into(),
         format!("config = {config}"),
     ];
-    let port = report.text("/hls4ml/input_port");
-    if !port.is_empty() && port != DEFAULT_PORT {
+    let needed = report.text("/hls4ml/input_port");
+    if !needed.is_empty() && needed != port::spelled(port::DEFAULT_PORT) {
         lines.push("for source in model.graph.input:".into());
-        lines.push(format!("    config['LayerName'][source.name].setdefault('Precision', {{}})['result'] = {}", python(port)));
+        lines.push(format!("    config['LayerName'][source.name].setdefault('Precision', {{}})['result'] = {}", python(needed)));
     }
     lines.push("hls = hls4ml.converters.convert_from_onnx_model(".into());
     lines.push(format!("    model, hls_config=config, backend={backend}, io_type={io}, output_dir='hls')"));
@@ -49,10 +47,6 @@ fn python(text: &str) -> String {
         }
     }
     out + "'"
-}
-
-fn escape_lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

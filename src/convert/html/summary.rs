@@ -1,7 +1,7 @@
 //! The head of the report: the figures that count, before and after, what came in and what was done to it.
 
 use super::doc::Doc;
-use super::text::{escape, maybe, message, name, number, percent};
+use super::text::{escape, escape_lines, maybe, message, name, number, percent};
 use crate::convert::metric::less_is_better;
 
 /// Title and the figures that count.
@@ -127,12 +127,11 @@ pub fn what(report: Doc) -> String {
         escape(report.text("/proxy/sha256"))
     ));
     let all = report.0.get("config").and_then(|c| serde_json::to_string_pretty(c).ok()).unwrap_or_default();
-    let all: Vec<String> = all.lines().map(escape).collect();
     format!(
         "<h2 id=\"what\">What came in, what was done</h2>{}<ul>{done}</ul>\
          <details><summary>The whole configuration</summary><pre tabindex=\"0\">{}</pre></details>",
         super::table("What came in", &[], &came),
-        all.join("\n")
+        escape_lines(&all)
     )
 }
 

@@ -28,6 +28,11 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// [`escape`] of a text of several lines, which stay lines.
+pub fn escape_lines(text: &str) -> String {
+    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+}
+
 /// The first `most` characters, with an ellipsis where there are more.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {

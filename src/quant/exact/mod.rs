@@ -19,6 +19,7 @@ use integer::Operand;
 use minmax::Widening;
 use program::{Program, programs};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 pub use minmax::MinMax;
 pub use precision::Precision;
@@ -31,7 +32,7 @@ const PARTS: usize = 4;
 
 /// A model prepared for exact evaluation.
 pub struct Exact<'a> {
-    model: &'a FixedModel,
+    model: Cow<'a, FixedModel>,
     bounds: AllBounds,
     precision: Precision,
     isa: Isa,
@@ -46,9 +47,26 @@ impl<'a> Exact<'a> {
     /// # Errors
     /// See [`interval::bounds`].
     pub fn new(model: &'a FixedModel) -> Result<Self, IntervalError> {
-        let bounds = interval::bounds(model)?;
-        let (precision, isa) = (precision::needed(model, &bounds), Isa::detect());
-        Ok(Exact { model, bounds, precision, isa, programs: programs(model), last_reader: model.last_readers() })
+        Self::of(Cow::Borrowed(model))
+    }
+
+    /// Prepares a model that it keeps.
+    ///
+    /// # Errors
+    /// See [`interval::bounds`].
+    pub fn owning(model: FixedModel) -> Result<Exact<'static>, IntervalError> {
+        Exact::of(Cow::Owned(model))
+    }
+
+    fn of(model: Cow<'a, FixedModel>) -> Result<Self, IntervalError> {
+        let bounds = interval::bounds(&model)?;
+        let (precision, isa) = (precision::needed(&model, &bounds), Isa::detect());
+        let (programs, last_reader) = (programs(&model), model.last_readers());
+        Ok(Exact { model, bounds, precision, isa, programs, last_reader })
+    }
+
+    pub fn model(&self) -> &FixedModel {
+        &self.model
     }
 
     /// The same with other instructions; the results are.
