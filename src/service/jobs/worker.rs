@@ -223,7 +223,7 @@ impl Run {
     fn staged(&self, made: &Artifacts) -> Result<Made, Ended> {
         let mut files = Vec::new();
         for (name, bytes) in made.files()? {
-            let mut file = self.runtime.block_on(self.worker.store.stage())?;
+            let mut file = self.worker.store.stage();
             file.write(&bytes)?;
             files.push((name, file));
         }

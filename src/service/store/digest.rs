@@ -1,10 +1,8 @@
-//! Content addresses, and files on their way into the store.
+//! Content addresses.
 
 use super::StoreError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::io::Write;
-use tempfile::NamedTempFile;
 
 /// BLAKE3 of a content, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,48 +31,6 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// A file that is being written; hashed as it grows, and gone when dropped.
-pub struct Staged {
-    file: NamedTempFile,
-    hash: blake3::Hasher,
-    bytes: u64,
-}
-
-impl Staged {
-    pub fn new(file: NamedTempFile) -> Staged {
-        Staged { file, hash: blake3::Hasher::new(), bytes: 0 }
-    }
-
-    /// # Errors
-    /// [`StoreError::Full`] and others.
-    pub fn write(&mut self, chunk: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(chunk)?;
-        self.hash.update(chunk);
-        self.bytes += chunk.len() as u64;
-        Ok(())
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub fn digest(&self) -> Digest {
-        Digest::from_hash(self.hash.finalize())
-    }
-
-    /// The file, to be read from its start.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn reopen(&self) -> Result<std::fs::File, StoreError> {
-        Ok(self.file.reopen()?)
-    }
-
-    pub fn into_file(self) -> NamedTempFile {
-        self.file
     }
 }
 

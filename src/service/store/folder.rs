@@ -1,7 +1,8 @@
 //! Folders of a process: taken by one at a time, and cleared of what an earlier one left unfinished.
 
+use super::StoreError;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Makes a folder if need be and takes it for this process, until the file is dropped.
@@ -17,6 +18,14 @@ pub fn take(dir: &Path) -> Result<File, String> {
         Err(TryLockError::WouldBlock) => Err(at("in use", &"another process uses this folder")),
         Err(TryLockError::Error(e)) => Err(at("cannot lock the folder", &e)),
     }
+}
+
+/// Whether a folder takes files.
+///
+/// # Errors
+/// [`StoreError::Full`] and others.
+pub fn writable(dir: &Path) -> Result<(), StoreError> {
+    Ok(tempfile::NamedTempFile::new_in(dir)?.write_all(b"ready")?)
 }
 
 /// Removes all files of a folder.

@@ -6,8 +6,10 @@ mod folder;
 pub mod local;
 #[cfg(feature = "farm")]
 pub mod nats;
+mod staged;
 
-pub use digest::{Digest, Staged};
+pub use digest::Digest;
+pub use staged::Staged;
 
 use super::jobs::record::{JobId, Outcome, Record, Spec, State, StoredEvent, SweepId};
 use async_trait::async_trait;
@@ -93,13 +95,13 @@ pub struct Expired {
 
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// An empty file on the store's volume to write an upload into; it vanishes unless it is kept.
+    /// An empty content to write an upload into; it vanishes unless it is kept.
+    fn stage(&self) -> Staged;
+
+    /// Keeps a content; `owner` may use it in jobs.
     ///
     /// # Errors
     /// [`StoreError`], as of all methods here.
-    async fn stage(&self) -> Result<Staged, StoreError>;
-
-    /// Keeps a file; `owner` may use it in jobs.
     async fn keep(&self, staged: Staged, owner: &str) -> Result<Digest, StoreError>;
 
     /// Bytes of a file that `owner` has sent, `None` if there is none.

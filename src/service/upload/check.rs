@@ -1,11 +1,10 @@
 //! What can be said of a file before a job reads it: how it begins, and what it declares to hold.
 
 use super::Kind;
-use crate::convert::Error;
+use crate::convert::{DataFile, Error};
 use crate::data::{DataLimits, Declared, declared, signature};
 use crate::service::problem::Problem;
 use crate::service::store::StoreError;
-use std::fs::File;
 
 /// Bytes that tell what a file is.
 pub const START: usize = 8;
@@ -47,10 +46,11 @@ fn may_be_model(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// `bad_data`, as a job that read the file would say.
-pub fn whole(name: &str, kind: Kind, file: Result<File, StoreError>) -> Result<Declared, Problem> {
+pub fn whole(kind: Kind, file: Result<DataFile, StoreError>) -> Result<Declared, Problem> {
     if kind != Kind::Data {
         return Ok(Declared::default());
     }
-    declared(name, &mut std::io::BufReader::new(file?), &DataLimits::default())
+    let file = file?;
+    declared(&file.name, &mut std::io::BufReader::new(file.reader()), &DataLimits::default())
         .map_err(|e| Error::Data(vec![e.to_string()]).into())
 }

@@ -92,7 +92,7 @@ impl Parts {
     /// When the staged file cannot be read.
     pub fn data(&mut self, name: &str) -> Result<Option<DataFile>, StoreError> {
         let Some((_, Content::File(staged))) = self.0.remove(name) else { return Ok(None) };
-        Ok(Some(DataFile::of(name, staged.reopen()?, u64::MAX)?))
+        Ok(Some(staged.content(name)?))
     }
 
     /// Stores all files for `owner`.
@@ -110,7 +110,8 @@ impl Parts {
                 }
                 Content::Named(digest) => match store.owned(owner, &digest).await? {
                     Some(bytes) => {
-                        (digest.clone(), bytes, std::fs::File::open(store.open(&digest).await?).map_err(StoreError::from))
+                        let path = store.open(&digest).await?;
+                        (digest, bytes, DataFile::open(name, &path, u64::MAX).map_err(StoreError::from))
                     }
                     None => {
                         unknown.push(format!(
@@ -120,11 +121,11 @@ impl Parts {
                     }
                 },
                 Content::File(staged) => {
-                    let (bytes, file) = (staged.bytes(), staged.reopen());
+                    let (bytes, file) = (staged.bytes(), staged.content(name));
                     (store.keep(*staged, owner).await?, bytes, file)
                 }
             };
-            let declared = tokio::task::spawn_blocking(move || check::whole(name, kind, file)).await;
+            let declared = tokio::task::spawn_blocking(move || check::whole(kind, file)).await;
             let declared = declared.unwrap_or_else(|_| Err(Problem::internal()))?;
             received.files.insert(name, Upload { digest, bytes, elements: declared.elements });
         }
@@ -230,7 +231,7 @@ async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store
 
 /// A file: to disk as it comes, and no further than its first bytes if these are wrong.
 async fn file(field: Field<'_>, part: &Part, limits: &Limits, store: &dyn Store) -> Result<Staged, Problem> {
-    let mut staged = store.stage().await?;
+    let mut staged = store.stage();
     let mut start = Vec::new();
     let most = part.most(limits);
     each_chunk(field, part.name, most, limits, |chunk| {

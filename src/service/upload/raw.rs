@@ -35,7 +35,7 @@ pub async fn receive(
 }
 
 async fn staged(body: Body, limits: &Limits, store: &dyn Store) -> Result<Staged, Problem> {
-    let mut staged = store.stage().await?;
+    let mut staged = store.stage();
     let mut start = Vec::new();
     let mut chunks = body.into_data_stream();
     loop {

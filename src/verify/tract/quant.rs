@@ -162,13 +162,19 @@ impl Vectorized for Casts<'_> {
 impl Casts<'_> {
     #[inline(always)]
     fn with(&self, round: impl Fn(f64) -> f64) -> Vec<f32> {
-        let mut to = Vec::with_capacity(self.x.len());
-        let apply = |x: &f32, cell: &Cell| Quant::apply(f64::from(*x), cell, self.wrap, &round) as f32;
-        match self.cells {
-            [cell] => to.extend(self.x.iter().map(|x| apply(x, cell))),
-            cells => self.x.chunks(cells.len().max(1)).for_each(|row| {
-                to.extend(row.iter().zip(cells).map(|(x, cell)| apply(x, cell)));
-            }),
+        // plain loops: what iterators are collected with is compiled without the instructions of the machine
+        let mut to = vec![0.0; self.x.len()];
+        if let [cell] = self.cells {
+            for (to, x) in to.iter_mut().zip(self.x) {
+                *to = Quant::apply(f64::from(*x), cell, self.wrap, &round) as f32;
+            }
+            return to;
+        }
+        let period = self.cells.len().max(1);
+        for (to, x) in to.chunks_mut(period).zip(self.x.chunks(period)) {
+            for ((to, x), cell) in to.iter_mut().zip(x).zip(self.cells) {
+                *to = Quant::apply(f64::from(*x), cell, self.wrap, &round) as f32;
+            }
         }
         to
     }

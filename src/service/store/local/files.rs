@@ -3,6 +3,7 @@
 use super::super::{Digest, Staged, StoreError, folder};
 use crate::service::jobs::record::{Artifact, JobId, now};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,27 +15,32 @@ pub struct Files {
     checkpoints: PathBuf,
 }
 
-/// A staged file whose bytes are on disk.
+/// A content whose bytes are on disk, or were when it was looked for.
 pub struct Synced {
-    file: NamedTempFile,
+    content: Content,
     digest: Digest,
     bytes: u64,
 }
 
-/// Writes files out, off the threads that answer requests and before the database is locked: this may take long.
-///
-/// # Errors
-/// [`StoreError::Full`] and others.
-pub async fn synced(staged: Vec<(String, Staged)>) -> Result<Vec<(String, Synced)>, StoreError> {
-    let one = |(name, staged): (String, Staged)| {
-        let (digest, bytes) = (staged.digest(), staged.bytes());
-        let mut file = staged.into_file();
-        file.flush()?;
-        file.as_file().sync_all()?;
-        Ok((name, Synced { file, digest, bytes }))
-    };
-    let task = tokio::task::spawn_blocking(move || staged.into_iter().map(one).collect());
-    task.await.unwrap_or_else(|e| Err(StoreError::Internal(e.to_string())))
+enum Content {
+    /// In its place already, or about to be by another artifact with the same content.
+    There(Staged),
+    File(NamedTempFile),
+}
+
+impl Content {
+    fn into_file(self) -> Result<NamedTempFile, StoreError> {
+        match self {
+            Content::There(staged) => on_disk(staged),
+            Content::File(file) => Ok(file),
+        }
+    }
+}
+
+fn on_disk(staged: Staged) -> Result<NamedTempFile, StoreError> {
+    let file = staged.into_file()?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 impl Files {
@@ -48,8 +54,28 @@ impl Files {
         Ok(files)
     }
 
-    pub fn stage(&self) -> Result<Staged, StoreError> {
-        Ok(Staged::new(NamedTempFile::new_in(&self.staging)?))
+    pub fn stage(&self) -> Staged {
+        Staged::new(&self.staging)
+    }
+
+    /// Whether the folder takes files.
+    pub fn writable(&self) -> Result<(), StoreError> {
+        folder::writable(&self.staging)
+    }
+
+    /// Writes out what is not in its place yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] and others.
+    pub fn synced(&self, staged: Vec<(String, Staged)>) -> Result<Vec<(String, Synced)>, StoreError> {
+        let mut written = HashSet::new();
+        let one = |(name, staged): (String, Staged)| {
+            let (digest, bytes) = (staged.digest(), staged.bytes());
+            let there = !written.insert(digest.clone()) || self.path(&digest).exists();
+            let content = if there { Content::There(staged) } else { Content::File(on_disk(staged)?) };
+            Ok((name, Synced { content, digest, bytes }))
+        };
+        staged.into_iter().map(one).collect()
     }
 
     pub fn path(&self, digest: &Digest) -> PathBuf {
@@ -65,14 +91,14 @@ impl Files {
 
     /// Puts a content in its place and notes it.
     pub fn keep(&self, tx: &Transaction, name: String, synced: Synced) -> Result<Artifact, StoreError> {
-        let Synced { file, digest, bytes } = synced;
+        let Synced { content, digest, bytes } = synced;
         let path = self.path(&digest);
         let known = "SELECT 1 FROM file WHERE digest = ?1";
         let known = tx.query_row(known, [digest.as_str()], |_| Ok(())).optional()?.is_some();
         if !known || !path.exists() {
             let folder = path.parent().unwrap_or(&self.contents);
             fs::create_dir_all(folder)?;
-            file.persist(&path).map_err(|e| e.error)?;
+            content.into_file()?.persist(&path).map_err(|e| e.error)?;
             File::open(folder)?.sync_all()?;
         }
         let note = "INSERT INTO file VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET used = excluded.used";

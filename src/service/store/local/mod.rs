@@ -23,7 +23,7 @@ use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, Stor
 use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId};
 use async_trait::async_trait;
 use bells::Bells;
-use files::Files;
+use files::{Files, Synced};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,13 @@ impl LocalStore {
         task.await.unwrap_or_else(|e| Err(StoreError::Internal(e.to_string())))
     }
 
+    /// Writes contents out, off the threads that answer requests and before the database is locked: this may take long.
+    async fn synced(&self, staged: Vec<(String, Staged)>) -> Result<Vec<(String, Synced)>, StoreError> {
+        let inner = self.0.clone();
+        let task = tokio::task::spawn_blocking(move || inner.files.synced(staged));
+        task.await.unwrap_or_else(|e| Err(StoreError::Internal(e.to_string())))
+    }
+
     /// [`Self::with`], in one transaction.
     async fn change<T: Send + 'static>(
         &self,
@@ -113,13 +120,13 @@ impl From<rusqlite::Error> for StoreError {
 
 #[async_trait]
 impl Store for LocalStore {
-    async fn stage(&self) -> Result<Staged, StoreError> {
+    fn stage(&self) -> Staged {
         self.0.files.stage()
     }
 
     async fn keep(&self, staged: Staged, owner: &str) -> Result<Digest, StoreError> {
         let owner = owner.to_string();
-        let mut synced = files::synced(vec![(String::new(), staged)]).await?;
+        let mut synced = self.synced(vec![(String::new(), staged)]).await?;
         self.change(move |inner, tx| match synced.pop() {
             Some((_, file)) => inner.files.keep_of(tx, file, &owner),
             None => Err(StoreError::Internal("no file".into())),
@@ -186,7 +193,7 @@ impl Store for LocalStore {
     async fn ready(&self) -> Result<(), StoreError> {
         self.with(|inner, database| {
             database.execute_batch("BEGIN IMMEDIATE; UPDATE meta SET checked = checked + 1; COMMIT")?;
-            inner.files.stage()?.write(b"ready")
+            inner.files.writable()
         })
         .await
     }
@@ -243,11 +250,11 @@ impl Store for LocalStore {
 
     async fn finish(&self, claim: &Claim, state: State, outcome: Outcome, made: Vec<(String, Staged)>) -> Result<(), StoreError> {
         let held = claim.clone();
-        let synced = files::synced(made).await?;
+        let synced = self.synced(made).await?;
         let same = self
             .change(move |inner, tx| {
                 queue::check(tx, &held)?;
-                let keep = |(name, file): (String, files::Synced)| inner.files.keep(tx, name, file);
+                let keep = |(name, file): (String, Synced)| inner.files.keep(tx, name, file);
                 let artifacts = synced.into_iter().map(keep).collect::<Result<Vec<Artifact>, StoreError>>()?;
                 queue::finish(tx, &held.id, state, &outcome, &artifacts)?;
                 queue::finish_same(tx, &held.id)

@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use tempfile::NamedTempFile;
 
 /// Bytes of fetched contents above which the ones that were used longest ago go: some of the largest calibration sets.
 const MOST_BYTES: u64 = 4 << 30;
@@ -36,8 +35,13 @@ impl Cache {
         Ok(cache)
     }
 
-    pub fn stage(&self) -> Result<Staged, StoreError> {
-        Ok(Staged::new(NamedTempFile::new_in(&self.staging)?))
+    pub fn stage(&self) -> Staged {
+        Staged::new(&self.staging)
+    }
+
+    /// Whether the folder takes files.
+    pub fn writable(&self) -> Result<(), StoreError> {
+        folder::writable(&self.staging)
     }
 
     /// A content that is here.
@@ -52,7 +56,7 @@ impl Cache {
     /// Takes a whole content in.
     pub fn take(&self, staged: Staged) -> Result<PathBuf, StoreError> {
         let path = self.contents.join(staged.digest().as_str());
-        staged.into_file().persist(&path).map_err(|e| e.error)?;
+        staged.into_file()?.persist(&path).map_err(|e| e.error)?;
         self.shrink()?;
         Ok(path)
     }
@@ -104,7 +108,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     fn put(cache: &Cache, text: &[u8], age: Duration) -> Digest {
-        let mut staged = cache.stage().unwrap();
+        let mut staged = cache.stage();
         staged.write(text).unwrap();
         let path = cache.take(staged).unwrap();
         File::options().append(true).open(path).unwrap().set_modified(SystemTime::now() - age).unwrap();

@@ -62,7 +62,7 @@ impl Files {
                 return Ok(());
             }
             let object = objects::file_name(&digest)?;
-            self.objects.put(&object, &mut tokio::fs::File::from_std(staged.reopen()?)).await?;
+            self.objects.put(&object, &mut staged.stream()?).await?;
             let mut row = FileRow { object: object.clone(), bytes, owners: Vec::new(), makers: Vec::new(), used: now() };
             row.add(user);
             if self.entries.set(digest.as_str(), &row, On::Nothing).await?.is_some() {
@@ -114,7 +114,7 @@ impl Files {
         }
         let gone = || StoreError::Internal("a content is gone".into());
         let row: FileRow = self.entries.get(digest.as_str()).await?.ok_or_else(gone)?.json()?;
-        let mut staged = self.cache.stage()?;
+        let mut staged = self.cache.stage();
         self.objects.read(&row.object, |piece| staged.write(piece)).await?;
         if staged.digest() != *digest {
             return Err(super::fault::damaged(format!("content {digest}")));

@@ -127,7 +127,7 @@ impl NatsStore {
 
 #[async_trait]
 impl Store for NatsStore {
-    async fn stage(&self) -> Result<Staged, StoreError> {
+    fn stage(&self) -> Staged {
         self.parts.files.cache.stage()
     }
 
@@ -210,7 +210,7 @@ impl Store for NatsStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.parts.index.set("ready", &now(), On::Anything).await?;
-        self.parts.files.cache.stage()?.write(b"ready")
+        self.parts.files.cache.writable()
     }
 
     async fn claim(&self) -> Result<Claim, StoreError> {
