@@ -2,8 +2,10 @@
 
 use super::out_dir::OutDir;
 use super::progress::Progress;
-use super::{files, overrides, print_line, table};
-use crate::convert::{self, Artifacts, Error, Job, JobConfig};
+#[cfg(feature = "remote")]
+use super::remote;
+use super::{files, overrides, screen, table};
+use crate::convert::{self, Error, Job, JobConfig};
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -40,20 +42,31 @@ Example:
 #[command(after_help = format!("{FILES}\n\n{}", super::EXIT_STATUS))]
 pub struct Args {
     /// The model: ONNX, float or with QONNX annotations
-    #[arg(value_name = "MODEL.onnx")]
+    #[arg(value_name = "MODEL.onnx", value_hint = clap::ValueHint::FilePath)]
     pub model: PathBuf,
     /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
-    #[arg(long, value_name = "X.npz")]
+    #[arg(long, value_name = "X.npz", value_hint = clap::ValueHint::FilePath)]
     pub calibration: PathBuf,
     /// Training data (.npz): `x` as above and `y`: integer labels or float targets; of several outputs one array each, by their names
-    #[arg(long, value_name = "T.npz")]
+    #[arg(long, value_name = "T.npz", value_hint = clap::ValueHint::FilePath)]
     pub train: Option<PathBuf>,
     /// Data for choosing among the trained models, like --train [default: a tenth of the training data]
-    #[arg(long, value_name = "V.npz")]
+    #[arg(long, value_name = "V.npz", value_hint = clap::ValueHint::FilePath)]
     pub validation: Option<PathBuf>,
     /// Directory for the results [default: MODEL-hgq in the current directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub out: Option<PathBuf>,
+    /// Convert on a service (`hgq-onnx serve`) at this address, with the same progress, files and exit status
+    #[cfg(feature = "remote")]
+    #[arg(long, value_name = "URL", env = "HGQ_SERVER")]
+    pub server: Option<String>,
+    /// File whose first line is the token for the service [default: the environment variable HGQ_TOKEN]
+    #[cfg(feature = "remote")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
+    /// Check everything and say what would be done; nothing is trained or written
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -71,24 +84,85 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     });
     let out = OutDir::check(&out_path)?;
     let job = read(args, config)?;
-    let cancel = cancel_on_signal().context("cannot handle signals")?;
-    let mut progress = Progress::new();
-    let mut kept = out.checkpoint();
-    let done = convert::run_kept(&job, &mut |event| progress.event(&event), &mut kept, &cancel);
-    progress.finish();
-    if let Some(file) = kept.settle(&done) {
-        eprintln!("the same command goes on from {}", file.display());
+    if args.dry_run {
+        return dry_run(args, &job, &out);
     }
-    let artifacts = done?;
+    let cancel = cancel_on_signal().context("cannot handle signals")?;
+    let done = match args.server() {
+        #[cfg(feature = "remote")]
+        Some(server) => there(args, server, &job, &cancel)?,
+        _ => here(&job, &out, &cancel)?,
+    };
     // A signal that came too late for the training still means that no output is wanted.
     if cancel.load(Ordering::Relaxed) {
         return Err(Error::Canceled.into());
     }
-    write(&out, &artifacts).with_context(|| format!("cannot write to {}", out_path.display()))?;
-    print_line(&if args.json { format!("{:#}", artifacts.report) } else { summary(&artifacts.report, &out_path) })?;
-    if let Some(why) = &artifacts.unmet {
-        eprintln!("error: {why}");
+    let files: Vec<(PathBuf, &[u8])> = done.files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
+    out.install(&files).with_context(|| format!("cannot write to {}", out_path.display()))?;
+    screen::print(&if args.json { format!("{:#}", done.report) } else { summary(&done.report, &out_path) })?;
+    if let Some(why) = &done.unmet {
+        screen::tell(screen::BAD, "error:", why);
         return Ok(Error::TargetNotMet(why.clone()).exit_status());
+    }
+    Ok(0)
+}
+
+/// What a conversion left, here or on a service.
+struct Done {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    report: Value,
+    unmet: Option<String>,
+}
+
+/// On this machine.
+fn here(job: &Job, out: &OutDir, cancel: &AtomicBool) -> anyhow::Result<Done> {
+    let mut progress = Progress::new();
+    let mut kept = out.checkpoint();
+    let done = convert::run_kept(job, &mut |event| progress.event(&event), &mut kept, cancel);
+    progress.finish();
+    if let Some(file) = kept.settle(&done) {
+        screen::tell(screen::CAREFUL, "note:", &format!("the same command goes on from {}", file.display()));
+    }
+    let artifacts = done?;
+    let files = artifacts.files()?.into_iter().map(|(name, bytes)| (name.into(), bytes.into_owned())).collect();
+    Ok(Done { files, report: artifacts.report, unmet: artifacts.unmet })
+}
+
+/// On a service.
+#[cfg(feature = "remote")]
+fn there(args: &Args, server: &str, job: &Job, cancel: &AtomicBool) -> anyhow::Result<Done> {
+    let token = remote::Token::find(args.token_file.as_deref()).map_err(|e| Error::Config(vec![e]))?;
+    let mut progress = Progress::new();
+    let done = remote::convert(server, &token, job, &mut progress, cancel);
+    progress.finish();
+    let remote::Done { files, report, unmet } = done?;
+    Ok(Done { files, report, unmet })
+}
+
+impl Args {
+    fn server(&self) -> Option<&str> {
+        #[cfg(feature = "remote")]
+        return self.server.as_deref();
+        #[cfg(not(feature = "remote"))]
+        None
+    }
+}
+
+/// Says what the same command would do without `--dry-run`.
+fn dry_run(args: &Args, job: &Job, out: &OutDir) -> anyhow::Result<u8> {
+    let mut plan = convert::plan(job)?;
+    plan["out"] = out.plan()?;
+    #[cfg(feature = "remote")]
+    if let Some(server) = args.server() {
+        let token = remote::Token::find(args.token_file.as_deref()).map_err(|e| Error::Config(vec![e]))?;
+        plan["server"] = remote::plan(server, &token)?;
+    }
+    if args.json {
+        screen::print(&format!("{plan:#}"))?;
+    } else {
+        let columns = screen::columns();
+        let end = "nothing was trained or written: the same command without --dry-run does it";
+        screen::print(&format!("{}\n{}", table::render(&plan, columns), screen::wrapped(end, columns).join("\n")))?;
     }
     Ok(0)
 }
@@ -114,12 +188,6 @@ fn cancel_on_signal() -> std::io::Result<Arc<AtomicBool>> {
     Ok(cancel)
 }
 
-fn write(out: &OutDir, artifacts: &Artifacts) -> anyhow::Result<()> {
-    let files = artifacts.files()?;
-    let files: Vec<(PathBuf, &[u8])> = files.iter().map(|(name, bytes)| (name.into(), bytes.as_ref())).collect();
-    Ok(out.install(&files)?)
-}
-
 /// What a person wants to know of the report.
 fn summary(report: &Value, out: &Path) -> String {
     const SHOWN: [&str; 9] =
@@ -130,5 +198,5 @@ fn summary(report: &Value, out: &Path) -> String {
             shown.insert(key.into(), value.clone());
         }
     }
-    format!("{}\nwritten to {}\n", table::render(&Value::Object(shown)), out.display())
+    format!("{}\nwritten to {}\n", table::render(&Value::Object(shown), screen::columns()), out.display())
 }

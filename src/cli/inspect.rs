@@ -1,6 +1,6 @@
 //! `hgq-onnx inspect`: what is in a model and what of it is supported.
 
-use super::{files, print_line, table};
+use super::{files, screen, table};
 use crate::convert;
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {
     /// The model: ONNX, float or with QONNX annotations
-    #[arg(value_name = "MODEL.onnx")]
+    #[arg(value_name = "MODEL.onnx", value_hint = clap::ValueHint::FilePath)]
     pub model: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
@@ -20,6 +20,6 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let document = convert::inspect(&files::model(&args.model)?)?;
-    print_line(&if args.json { format!("{document:#}") } else { table::render(&document) })?;
+    screen::print(&if args.json { format!("{document:#}") } else { table::render(&document, screen::columns()) })?;
     Ok(0)
 }

@@ -3,18 +3,23 @@
 //! Exit status: 0 done; 1 verification or target not met; 2 model not supported; 3 bad data or options; 4 internal or canceled.
 //! Machine output goes to stdout, everything else to stderr.
 
+mod completions;
 mod convert;
 mod files;
 #[cfg(feature = "serve")]
 mod health;
 mod inspect;
+mod man;
 #[cfg(feature = "farm")]
 mod nats;
 mod out_dir;
 mod overrides;
 mod progress;
+#[cfg(feature = "remote")]
+mod remote;
 #[cfg(feature = "serve")]
 mod runtime;
+mod screen;
 #[cfg(feature = "serve")]
 mod serve;
 mod table;
@@ -27,11 +32,10 @@ mod work;
 #[cfg(feature = "farm")]
 mod worker;
 
-use crate::convert::Error;
-use clap::{Parser, Subcommand};
+use crate::convert::{Error, NodeFault};
+use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -72,6 +76,8 @@ enum Command {
     Health(health::Args),
     #[cfg(feature = "serve")]
     Token(token::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -86,6 +92,7 @@ impl Command {
             Command::Serve(_) | Command::Health(_) | Command::Token(_) => false,
             #[cfg(feature = "farm")]
             Command::Worker(_) => false,
+            Command::Completions(_) | Command::Man(_) => false,
         }
     }
 
@@ -103,6 +110,8 @@ impl Command {
             Command::Health(a) => health::run(a),
             #[cfg(feature = "serve")]
             Command::Token(a) => token::run(a),
+            Command::Completions(a) => completions::run(a, Cli::command()),
+            Command::Man(a) => man::run(a, Cli::command()),
         }
     }
 }
@@ -149,31 +158,38 @@ fn guarded(command: &Command) -> anyhow::Result<u8> {
     })
 }
 
-/// Says what went wrong on stderr, with `json` also as a document on stdout; returns the exit status.
-fn report(error: &anyhow::Error, json: bool) -> u8 {
-    let known = error.downcast_ref::<Error>();
-    let message = format!("{error:#}");
-    let _ = writeln!(std::io::stderr(), "error: {message}");
-    if json {
-        let faults: &[String] = match known {
-            Some(Error::Data(f) | Error::Config(f)) => f,
-            _ => &[],
-        };
-        let document = json!({"error": {
-            "code": known.map_or("internal", Error::code),
-            "message": message,
-            "nodes": known.map_or(&[][..], Error::nodes),
-            "faults": faults,
-        }});
-        let _ = print_line(&format!("{document:#}"));
-    }
-    known.map_or(INTERNAL, Error::exit_status)
+/// What is said of a failure.
+struct Failure<'a> {
+    code: &'a str,
+    nodes: &'a [NodeFault],
+    faults: &'a [String],
+    status: u8,
 }
 
-/// Writes to stdout; a reader that has gone (`| head`) is not a failure.
-fn print_line(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(e).context("stdout")),
-        _ => Ok(()),
+fn failure(error: &anyhow::Error) -> Failure<'_> {
+    #[cfg(feature = "remote")]
+    if let Some(refused) = error.downcast_ref::<remote::Refused>() {
+        let (nodes, faults) = (refused.nodes(), refused.faults());
+        return Failure { code: refused.code(), nodes, faults, status: refused.exit_status() };
     }
+    let Some(known) = error.downcast_ref::<Error>() else {
+        return Failure { code: "internal", nodes: &[], faults: &[], status: INTERNAL };
+    };
+    let faults: &[String] = match known {
+        Error::Data(f) | Error::Config(f) => f,
+        _ => &[],
+    };
+    Failure { code: known.code(), nodes: known.nodes(), faults, status: known.exit_status() }
+}
+
+/// Says what went wrong on stderr, with `json` also as a document on stdout; returns the exit status.
+fn report(error: &anyhow::Error, json: bool) -> u8 {
+    let Failure { code, nodes, faults, status } = failure(error);
+    let message = format!("{error:#}");
+    screen::tell(screen::BAD, "error:", &message);
+    if json {
+        let document = json!({"error": { "code": code, "message": message, "nodes": nodes, "faults": faults }});
+        let _ = screen::print(&format!("{document:#}"));
+    }
+    status
 }

@@ -6,6 +6,7 @@
 
 use super::files;
 use crate::convert::{Artifacts, Error, Keeper};
+use serde_json::{Value, json};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,20 @@ impl OutDir {
         fs::create_dir(&probe).map_err(|e| fault(format!("cannot create a directory in {}: {e}", existing.display())))?;
         drop(Temporary(probe));
         Ok(OutDir { path })
+    }
+
+    /// What a run would find and do here, for `--dry-run`.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn plan(&self) -> io::Result<Value> {
+        let old = if self.path.is_dir() { self.earlier_files()? } else { Vec::new() };
+        let checkpoint = self.checkpoint().file;
+        Ok(json!({
+            "directory": self.path.display().to_string(),
+            "files_to_be_replaced": old.iter().filter(|f| self.path.join(f).exists()).count(),
+            "goes_on_from": if checkpoint.exists() { json!(checkpoint.display().to_string()) } else { Value::Null },
+        }))
     }
 
     /// The checkpoint of a run, beside the directory: that one stays as it is until all is done.

@@ -12,7 +12,7 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 #[derive(clap::Args, Default)]
 pub struct ConfigFile {
     /// Job configuration as JSON; every field is optional, unknown fields are an error (fields: see README)
-    #[arg(long, value_name = "job.json")]
+    #[arg(long, value_name = "job.json", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
 
@@ -126,7 +126,7 @@ impl ConfigFile {
                 if bytes.len() > MAX_CONFIG_BYTES {
                     return Err(fault("larger than 1 MiB: not a job configuration".into()));
                 }
-                serde_json::from_slice(&bytes).map_err(|e| fault(e.to_string()))?
+                JobConfig::parse(&bytes).map_err(|e| fault(e.trim_start_matches("config: ").to_string()))?
             }
         };
         let mut faults = Vec::new();

@@ -1,5 +1,6 @@
 //! Progress on stderr: one line redrawn on a terminal, one JSON line per event otherwise.
 
+use super::screen::{CAREFUL, message_columns, shortened, styled, width};
 use crate::convert::Event;
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
@@ -30,12 +31,11 @@ impl Progress {
             return;
         }
         match event {
-            Event::Stage { stage } => {
-                let _ = write!(err, "{}\r\x1b[K{stage} …", if self.open { "\n" } else { "" });
-                self.open = true;
-            }
+            Event::Stage { stage } => self.show(&mut err, stage),
             Event::Note { code, message } => {
-                let _ = writeln!(err, "{}note ({code}): {message}", if self.open { "\n" } else { "" });
+                let _ = err.write_all(if self.open { b"\n" } else { b"" });
+                let _ =
+                    writeln!(anstream::AutoStream::auto(&mut err), "{} {message}", styled(CAREFUL, &format!("note ({code}):")));
                 self.open = false;
             }
             Event::Epoch { epoch, epochs, .. } => {
@@ -44,11 +44,26 @@ impl Progress {
                     return;
                 }
                 self.drawn = Some(Instant::now());
-                let _ = write!(err, "\r\x1b[K{}", epoch_line(event, started.elapsed()));
+                let _ = write!(err, "\r\x1b[K{}", epoch_line(event, started.elapsed(), message_columns()));
                 self.open = true;
             }
         }
         let _ = err.flush();
+    }
+
+    /// Says what is being done, on a terminal only.
+    #[cfg(feature = "remote")]
+    pub fn stage(&mut self, what: &str) {
+        if self.terminal {
+            self.show(&mut stderr().lock(), what);
+        }
+    }
+
+    fn show(&mut self, err: &mut impl Write, what: &str) {
+        let what = shortened(what, message_columns().saturating_sub(3));
+        let _ = write!(err, "{}\r\x1b[K{what} …", if self.open { "\n" } else { "" });
+        let _ = err.flush();
+        self.open = true;
     }
 
     /// Ends the line that is being redrawn.
@@ -65,15 +80,35 @@ impl Drop for Progress {
     }
 }
 
-/// One epoch in less than 80 columns.
-fn epoch_line(event: &Event, elapsed: Duration) -> String {
+/// One epoch in a line: what matters least is left out where the terminal is narrow.
+fn epoch_line(event: &Event, elapsed: Duration, columns: usize) -> String {
     let Event::Epoch { epoch, epochs, loss, metric, ebops, .. } = event else { return String::new() };
     let share = if *epochs == 0 { 1.0 } else { (*epoch as f64 / *epochs as f64).min(1.0) };
     let filled = (share * BAR_WIDTH as f64) as usize;
-    let bar = format!("{}{}", "#".repeat(filled), "-".repeat(BAR_WIDTH - filled));
+    let bar = format!("[{}{}]", "#".repeat(filled), "-".repeat(BAR_WIDTH - filled));
     let left = if share > 0.0 { elapsed.as_secs_f64() * (1.0 - share) / share } else { 0.0 };
-    let left = format!("{}:{:02}", left as u64 / 60, left as u64 % 60);
-    format!("[{bar}] {epoch}/{epochs} loss {loss:.4} metric {metric:.4} EBOPs {ebops:.0} {left}")
+    let left = format!("{}:{:02} left", left as u64 / 60, left as u64 % 60);
+    // by importance; shown in the order of the numbers
+    let parts = [
+        (1, format!("{epoch}/{epochs}")),
+        (4, format!("EBOPs {ebops:.0}")),
+        (3, format!("metric {metric:.4}")),
+        (5, left),
+        (0, bar),
+        (2, format!("loss {loss:.4}")),
+    ];
+    let mut shown: Vec<&(usize, String)> = Vec::new();
+    let mut used = 0;
+    for part in &parts {
+        // the last column stays free: some terminals go on to the next line there
+        if used + width(&part.1) + 1 < columns || shown.is_empty() {
+            used += width(&part.1) + 1;
+            shown.push(part);
+        }
+    }
+    shown.sort_by_key(|p| p.0);
+    let line = shown.iter().map(|p| p.1.as_str()).collect::<Vec<_>>().join(" ");
+    shortened(&line, columns.saturating_sub(1))
 }
 
 #[cfg(test)]
@@ -83,8 +118,10 @@ mod tests {
     #[test]
     fn an_epoch_fits_a_line_and_tells_the_time_left() {
         let event = Event::Epoch { epoch: 75, epochs: 300, loss: 0.25, metric: 0.975, ebops: 5210.4, beta: 1e-6 };
-        let line = epoch_line(&event, Duration::from_secs(30));
-        assert_eq!(line, "[#####---------------] 75/300 loss 0.2500 metric 0.9750 EBOPs 5210 1:30");
-        assert!(line.len() < 80);
+        let line = |columns| epoch_line(&event, Duration::from_secs(30), columns);
+        assert_eq!(line(80), "[#####---------------] 75/300 loss 0.2500 metric 0.9750 EBOPs 5210 1:30 left");
+        assert_eq!(line(60), "75/300 loss 0.2500 metric 0.9750 EBOPs 5210 1:30 left");
+        assert_eq!(line(40), "75/300 metric 0.9750 EBOPs 5210");
+        assert!((20..200).all(|columns| width(&line(columns)) < columns));
     }
 }

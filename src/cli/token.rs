@@ -1,6 +1,6 @@
 //! `hgq-onnx token`: makes a token for the service.
 
-use super::print_line;
+use super::screen;
 use crate::convert::Error;
 use crate::service::auth::new_token;
 
@@ -16,7 +16,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let (token, line) = new_token(&args.name).map_err(|e| Error::Config(vec![format!("NAME `{}`: {e}", args.name)]))?;
-    print_line(&token)?;
+    screen::print(&token)?;
     eprintln!("{line}");
     Ok(0)
 }

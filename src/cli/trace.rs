@@ -1,6 +1,6 @@
 //! `hgq-onnx trace`: ranges and formats on calibration data, no training.
 
-use super::{files, overrides, print_line, table};
+use super::{files, overrides, screen, table};
 use crate::convert;
 use std::path::PathBuf;
 
@@ -12,10 +12,10 @@ use std::path::PathBuf;
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {
     /// The model: ONNX, float or with QONNX annotations
-    #[arg(value_name = "MODEL.onnx")]
+    #[arg(value_name = "MODEL.onnx", value_hint = clap::ValueHint::FilePath)]
     pub model: PathBuf,
     /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
-    #[arg(long, value_name = "X.npz")]
+    #[arg(long, value_name = "X.npz", value_hint = clap::ValueHint::FilePath)]
     pub calibration: PathBuf,
     #[command(flatten)]
     pub config: overrides::ConfigFile,
@@ -27,6 +27,6 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let config = args.config.load(&overrides::Overrides::default())?;
     let document = convert::trace(&files::model(&args.model)?, &files::data(&args.calibration)?, &config)?;
-    print_line(&if args.json { format!("{document:#}") } else { table::render(&document) })?;
+    screen::print(&if args.json { format!("{document:#}") } else { table::render(&document, screen::columns()) })?;
     Ok(0)
 }

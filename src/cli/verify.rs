@@ -1,6 +1,6 @@
 //! `hgq-onnx verify`: executes a proxy in integers and compares it with expected outputs.
 
-use super::{files, print_line};
+use super::{files, screen, table};
 use crate::convert::{self, Error, Verified};
 use anyhow::Context;
 use std::io::{Cursor, Write};
@@ -13,16 +13,16 @@ use std::path::{Path, PathBuf};
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {
     /// A proxy as written by `hgq-onnx convert`
-    #[arg(value_name = "PROXY.onnx")]
+    #[arg(value_name = "PROXY.onnx", value_hint = clap::ValueHint::FilePath)]
     pub proxy: PathBuf,
     /// Inputs (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
-    #[arg(long, value_name = "X.npz")]
+    #[arg(long, value_name = "X.npz", value_hint = clap::ValueHint::FilePath)]
     pub inputs: PathBuf,
     /// Expected outputs (.npz or .npy): `y`, or one array per model output by its name
-    #[arg(long, value_name = "Y.npz")]
+    #[arg(long, value_name = "Y.npz", value_hint = clap::ValueHint::FilePath)]
     pub expected: Option<PathBuf>,
     /// Write the outputs here: one float64 array per model output, by its name
-    #[arg(long, value_name = "OUT.npz")]
+    #[arg(long, value_name = "OUT.npz", value_hint = clap::ValueHint::FilePath)]
     pub outputs: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
@@ -35,7 +35,11 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     if let Some(path) = &args.outputs {
         files::write_atomically(path, &npz(&verified).with_context(|| format!("cannot write {}", path.display()))?)?;
     }
-    print_line(&if args.json { serde_json::to_string_pretty(&verified)? } else { summary(&verified, args.outputs.as_deref()) })?;
+    screen::print(&if args.json {
+        serde_json::to_string_pretty(&verified)?
+    } else {
+        summary(&verified, args.outputs.as_deref())
+    })?;
     match verified.mismatches {
         Some(n) if n > 0 => Err(Error::Verification(format!("{n} elements differ from the expected outputs")).into()),
         _ => Ok(0),
@@ -43,23 +47,21 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn summary(v: &Verified, outputs: Option<&Path>) -> String {
-    let mut text = format!("samples      {}\n", v.samples);
-    text += &match v.mismatches {
-        None => "mismatches   nothing to compare with (--expected)\n".to_string(),
-        Some(n) => format!("mismatches   {n}\n"),
-    };
+    let mut facts = vec![("samples".to_string(), v.samples.to_string())];
+    let mut fact = |name: &str, value: String| facts.push((name.into(), value));
+    fact("mismatches", v.mismatches.map_or("nothing to compare with (--expected)".into(), |n| n.to_string()));
     if let Some((name, sample, element, got, want)) = &v.first {
-        text += &format!("first        output `{name}`, sample {sample}, element {element}: got {got}, expected {want}\n");
+        fact("first", format!("output `{name}`, sample {sample}, element {element}: got {got}, expected {want}"));
     }
-    text += &format!("saturations  {}\n", v.saturations);
-    text += &format!("port         {} samples outside the range of hls4ml's input port\n", v.port_overflow);
+    fact("saturations", v.saturations.to_string());
+    fact("port", format!("{} samples outside the range of hls4ml's input port", v.port_overflow));
     for (name, width, _) in &v.outputs {
-        text += &format!("output       `{name}`, {width} elements a sample\n");
+        fact("output", format!("`{name}`, {width} elements a sample"));
     }
     if let Some(path) = outputs {
-        text += &format!("written      {}\n", path.display());
+        fact("written", path.display().to_string());
     }
-    text
+    table::fact_lines(&facts, screen::columns())
 }
 
 /// The outputs as an npz archive: per output a float64 array of shape (samples, width).

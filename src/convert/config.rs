@@ -1,6 +1,7 @@
 //! The job configuration (JSON). Every field is optional, an unknown field is an error; defaults are the measured recipe.
 
 use super::layers::LayerConfig;
+use super::suggest::explained;
 use crate::quant::Granularity;
 use crate::quant::build::Hgq2;
 use serde::{Deserialize, Serialize};
@@ -411,7 +412,7 @@ impl JobConfig {
     /// # Errors
     /// What is no JSON or has unknown fields or wrong types.
     pub fn parse(text: &[u8]) -> Result<JobConfig, String> {
-        serde_json::from_slice(text).map_err(|e| format!("config: {e}"))
+        serde_json::from_slice(text).map_err(|e| format!("config: {}", explained(&e.to_string())))
     }
 
     /// Checks ranges.

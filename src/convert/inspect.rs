@@ -1,7 +1,7 @@
 //! `hgq-onnx inspect`: what is in a model and what of it can be converted.
 
 use super::config::JobConfig;
-use super::{Error, pipeline, prepare, report};
+use super::{Error, begin, prepare, report};
 use crate::graph::Op;
 use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
@@ -86,7 +86,7 @@ fn annotated_ebops(source: &prepare::Source, out: &mut Value) {
     let graph = &source.graph;
     let ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax { min: vec![-1.0; v.len()], max: vec![1.0; v.len()] }).collect();
     let config = JobConfig { epochs: 0, ..JobConfig::default() };
-    let built = match pipeline::quantizers(source, &config, &ranges) {
+    let built = match begin::quantizers(source, &config, &ranges) {
         Ok(built) => built,
         Err(e) => {
             out["supported"] = json!(false);

@@ -1,6 +1,7 @@
 //! `layers` and `freeze` of the configuration: settings of the nodes whose names match a pattern.
 
 use super::report::Warning;
+use super::suggest::suggestion;
 use super::{JobConfig, config::GranularityConfig};
 use crate::graph::Graph;
 use crate::quant::build::{Learns, Rule, matches};
@@ -120,9 +121,9 @@ pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Warnin
     let nodes = graph.nodes.iter().map(|n| n.name.as_str()).chain(model.nodes.iter().map(|n| n.name.as_str()));
     let names: Vec<&str> = nodes.chain(graph.inputs.iter().map(|&i| graph.values[i].name.as_str())).collect();
     let none = |pattern: &str| !names.iter().any(|name| matches(pattern, name));
-    let warn = |field: &str, pattern: &str| Warning {
-        code: format!("{field}_unmatched"),
-        message: format!("{field}: no node is called `{pattern}`"),
+    let warn = |code: &str, field: &str, pattern: &str| Warning {
+        code: code.into(),
+        message: format!("{field}: no node is called `{pattern}`{}", suggestion(pattern, names.iter().copied())),
         node: None,
     };
     let products = || model.nodes.iter().filter(|n| matches!(n.op, QOp::Dense(_)));
@@ -131,7 +132,10 @@ pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Warnin
         let message = format!("layers: `{}` has a beta_scale, but no node of that name multiplies", l.pattern);
         scaled.then(|| Warning { code: "layers_unmatched".into(), message, node: None })
     };
-    let frozen = config.freeze.iter().filter(|p| none(p)).map(|p| warn("freeze", p));
-    let layers = config.layers.iter().filter_map(|l| if none(&l.pattern) { Some(warn("layers", &l.pattern)) } else { idle(l) });
+    let frozen = config.freeze.iter().filter(|p| none(p)).map(|p| warn("freeze_unmatched", "freeze", p));
+    let layers = config
+        .layers
+        .iter()
+        .filter_map(|l| if none(&l.pattern) { Some(warn("layers_unmatched", "layers", &l.pattern)) } else { idle(l) });
     frozen.chain(layers).collect()
 }

@@ -1,6 +1,20 @@
-//! How much memory a job took, for the report.
+//! How much memory a job will take, by an estimate, and how much it took, for the report.
 
 use std::fs;
+
+/// What the program itself and its threads hold.
+const BASE: u64 = 64 << 20;
+/// Copies of a model: file, graph, quantized model, parameters with two moments, gradients per thread, proxy.
+const PER_MODEL_BYTE: u64 = 16;
+/// Bytes held per value of the data: as read, as f32, shuffled or traced, and on the way of exact evaluation.
+const PER_VALUE: u64 = 24;
+
+/// Memory that a job will need, in bytes; `data`: bytes and values of each data file.
+pub fn estimate(model_bytes: u64, data: impl IntoIterator<Item = (u64, u64)>) -> u64 {
+    let of = |(bytes, values): (u64, u64)| bytes.saturating_add(PER_VALUE.saturating_mul(values));
+    let model = PER_MODEL_BYTE.saturating_mul(model_bytes);
+    data.into_iter().map(of).fold(BASE.saturating_add(model), u64::saturating_add)
+}
 
 /// Peak resident memory of this process from now on. Jobs that run at the same time in one process share it.
 pub struct Peak(());

@@ -1,5 +1,6 @@
 //! The whole job: `run(job) → artifacts`. The command line and the service call this and nothing below it.
 
+mod begin;
 mod calibrate;
 mod checkpoint;
 mod choice;
@@ -19,11 +20,13 @@ pub mod metric;
 mod objective;
 mod per_output;
 mod pipeline;
+mod plan;
 mod polish;
 mod prepare;
 pub mod report;
 mod score;
 mod source_check;
+mod suggest;
 mod trace;
 mod training;
 mod verify;
@@ -31,6 +34,7 @@ mod verify;
 pub use config::JobConfig;
 pub use error::{Error, NodeFault};
 pub use inspect::inspect;
+pub use memory::estimate;
 pub use trace::trace;
 pub use verify::{Verified, verify};
 
@@ -102,7 +106,7 @@ pub struct ParetoProxy {
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    Stage { stage: &'static str },
+    Stage { stage: Cow<'static, str> },
     Epoch { epoch: usize, epochs: usize, loss: f64, metric: f64, ebops: f64, beta: f64 },
     Note { code: String, message: String },
 }
@@ -127,6 +131,14 @@ pub fn run_kept(
     cancel: &AtomicBool,
 ) -> Result<Artifacts, Error> {
     on_threads(&job.config, || pipeline::run(job, progress, keeper, cancel))
+}
+
+/// What [`run`] would do, as a JSON document: everything is read and checked, nothing is trained.
+///
+/// # Errors
+/// Those that [`run`] would find before its first step.
+pub fn plan(job: &Job) -> Result<serde_json::Value, Error> {
+    on_threads(&job.config, || plan::plan(job))
 }
 
 /// Where the checkpoints of a job go. Those of another job (model, data, configuration, version) are not taken up.

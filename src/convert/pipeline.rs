@@ -1,28 +1,21 @@
 //! The stages of a conversion in order: import → data → quantizers → training → choice → proxy → verification → report.
 
+use super::begin::{Begun, begin};
 use super::calibrate::{Calibrated, Calibration, calibrate};
 use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
-use super::config::{FormName, JobConfig, Mode, RoundingName};
+use super::config::{FormName, Mode};
 use super::curve::{Curve, CurvePoint};
 use super::elementwise::elementwise;
 use super::emit::emit_verified;
 use super::hls4ml;
-use super::layers;
 use super::memory::Peak;
-use super::metric::{MetricKind, measure, temperature};
-use super::objective::Objective;
-use super::prepare::{self, Data, Source};
 use super::report::Warning;
-use super::score::{Exactly, Judge, training_share};
-use super::source_check::{self, ImportCheck};
+use super::score::Exactly;
 use super::training::{Training, train};
-use super::{Artifacts, Error, Event, Job, Keeper, NodeFault, ParetoProxy, html};
-use crate::proxy::{Form, uniform};
-use crate::quant::build::{BuildOptions, Built, build};
-use crate::quant::exact::MinMax;
-use crate::quant::{FixedModel, Model, QOp, Rounding};
-use crate::trace::FormatOptions;
+use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, html};
+use crate::proxy::Form;
+use crate::quant::Model;
 use crate::train::fit::Fitted;
 use crate::train::pareto::{Front, Point};
 use serde_json::{Value, json};
@@ -44,7 +37,7 @@ impl Clock<'_> {
     fn enter(&mut self, stage: &'static str) {
         self.leave();
         self.stage = stage;
-        (self.progress)(Event::Stage { stage });
+        (self.progress)(Event::Stage { stage: stage.into() });
     }
 
     /// An epoch of `epochs`, or a candidate.
@@ -83,80 +76,28 @@ pub fn run(
 ) -> Result<Artifacts, Error> {
     let memory = Peak::start();
     let config = &job.config;
-    let calibrates = config.mode == Mode::Calibrate;
-    let mut faults = config.check().err().unwrap_or_default();
-    if calibrates && job.train.is_some() {
-        faults.push("options: mode calibrate takes no training data: leave them out, or use mode fine_tune".into());
-    }
-    if !faults.is_empty() {
-        return Err(Error::Config(faults));
-    }
     let mut clock =
         Clock { progress, curve: Curve::default(), stage: "", since: Instant::now(), seconds: serde_json::Map::new() };
-    clock.enter("import");
-    let source = prepare::source(&job.model)?;
-    let mut data = prepare::data(
-        &source,
-        &job.calibration,
-        job.train.as_ref(),
-        job.validation.as_ref(),
-        // nothing is held back from the calibration samples: they are few, and nothing is trained on them
-        if calibrates { 0.0 } else { config.validation_fraction },
-        config.seed,
-    )?;
-    if calibrates && job.validation.is_none() {
-        data.validation_origin = "calibration samples";
-    }
-    let targets = data.validation.targets.as_ref();
-    let kind = MetricKind::choose(config.metric, targets, &source.widths);
-    let objective = Objective::new(config, &source.output_shapes(), data.train.targets.as_ref());
-    let (kind, objective) = match (kind, objective) {
-        (Ok(kind), Ok(objective)) => (kind, objective),
-        (kind, objective) => return Err(Error::Config([kind.err(), objective.err()].into_iter().flatten().flatten().collect())),
-    };
-    let on = prepare::evaluate_all(&source, &data)?;
-    let import = source_check::check(&job.model, &source, &data.calibration);
-    let mut warnings = import_warnings(&source, &import);
-
-    clock.enter("quantize");
-    let mut built = quantizers(&source, config, &on.ranges)?;
-    warnings.extend(built.notes.iter().map(|n| Warning {
-        code: n.code.into(),
-        message: n.message.clone(),
-        node: Some(n.node.clone()),
-    }));
-    warnings.extend(settle_input_rounding(&mut built.model, &data));
-    warnings.extend(layers::unmatched(config, &source.graph, &built.model));
+    let begun = begin(job, &mut |stage| clock.enter(stage))?;
+    let mut warnings = begun.warnings.clone();
     clock.tell(&warnings);
     let told = warnings.len();
+    let judge = begun.judge(config);
+    let kind = judge.kind;
+    let Begun { source, data, on, import, built, .. } = &begun;
+    let (source_metric, source_loss) = begun.source_score();
     let uniform = config.proxy.form == FormName::Uniform;
-    let temperature = temperature(&on.train, source.width);
-    let training = training_share(&data.train, &on.train);
-    let judge = Judge {
-        training: &training,
-        trace_samples: data.trace_samples,
-        trace_inputs: &data.trace,
-        validation: &data.validation,
-        source_logits: &on.validation,
-        widths: &source.widths,
-        kind,
-        temperature,
-        formats: FormatOptions { cover_factor: config.cover_factor, lower_annotated: config.epochs > 0 },
-        finish: if uniform { uniform::envelope } else { FixedModel::clone },
-    };
-    let logits: Vec<f64> = on.validation.iter().map(|&v| v as f64).collect();
-    let (source_metric, source_loss) = measure(kind, &logits, source.width, targets, &on.validation, temperature);
 
     clock.enter("train");
     let start = judge.judge(&built.model)?;
     let start_ebops = start.score.ebops;
     let mut front = Front::default();
     let mut out_of_reach = None;
-    if calibrates {
+    if config.mode == Mode::Calibrate {
         let calibration = Calibration {
             config,
-            source: &source,
-            data: &data,
+            source,
+            data,
             teacher: &on.calibration.logits,
             model: &built.model,
             judge: &judge,
@@ -167,11 +108,11 @@ pub fn run(
     } else if config.epochs > 0 {
         let training = Training {
             job,
-            source: &source,
-            data: &data,
+            source,
+            data,
             teacher: &on.train,
-            objective,
-            built: &built,
+            objective: begun.objective(config)?,
+            built,
             judge: &judge,
             start: &start,
             source_metric,
@@ -253,9 +194,9 @@ pub fn run(
     clock.enter("report");
     let mut report = compose(&Composition {
         job,
-        source: &source,
-        data: &data,
-        import: &import,
+        source,
+        data,
+        import,
         kind,
         source_score: (source_metric, source_loss),
         source_values: &on.calibration,
@@ -298,46 +239,6 @@ fn troubles(fitted: &Fitted) -> Vec<Warning> {
     warnings
 }
 
-fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {
-    let mut warnings: Vec<Warning> = source
-        .notes
-        .iter()
-        .map(|n| Warning { code: n.code.to_string(), message: n.message.clone(), node: n.node.clone() })
-        .collect();
-    if let Some(why) = &import.refused {
-        warnings.push(Warning {
-            code: "import_unchecked".into(),
-            message: format!("the file was not executed for comparison: {why}"),
-            node: None,
-        });
-    }
-    if import.outliers > 0 {
-        let message = format!(
-            "{} of {} outputs differ from tract's f32 execution of the file by more than rounding of a float graph explains",
-            import.outliers, import.elements
-        );
-        warnings.push(Warning { code: "import_differs".into(), message, node: None });
-    }
-    warnings
-}
-
-pub(super) fn quantizers(source: &Source, config: &JobConfig, ranges: &[MinMax]) -> Result<Built, Error> {
-    let options = BuildOptions {
-        training: config.epochs > 0,
-        rounding: match config.rounding {
-            RoundingName::HalfUp => Rounding::HalfUp,
-            RoundingName::Floor => Rounding::Floor,
-        },
-        parallel_factor: config.parallel_factor,
-        rules: layers::rules(config),
-        hgq2: config.hgq2(),
-    };
-    build(&source.graph, ranges, &options).map_err(|faults| {
-        let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };
-        Error::Unsupported(faults.into_iter().map(fault).collect())
-    })
-}
-
 /// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.
 fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
@@ -349,38 +250,6 @@ fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
     if uniform && annotated {
         let message = "form uniform gives every layer the envelope of its formats: where the file's differ within a layer, the numbers are not the file's".into();
         warnings.push(Warning { code: "uniform_formats".into(), message, node: None });
-    }
-    warnings
-}
-
-/// hls4ml truncates inputs to `2^-16` before the first quantizer. Half-even rounding sees the truncated value, so for data off
-/// that grid it would round values just above a tie down; half up is exact for them and differs on exact ties only.
-fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Warning> {
-    let off_grid = data.calibration.inputs.iter().flat_map(|x| x.iter()).any(|&v| (v as f64 * 65536.0).fract() != 0.0);
-    let mut warnings = Vec::new();
-    if !off_grid {
-        return warnings;
-    }
-    let mut raw = model.inputs.clone();
-    for node in &mut model.nodes {
-        if !raw.contains(&node.inputs[0]) {
-            continue;
-        }
-        match &mut node.op {
-            QOp::Reshape => raw.push(node.output),
-            QOp::Quantizer(q) if q.rounding == Rounding::HalfEven => {
-                q.rounding = Rounding::HalfUp;
-                warnings.push(Warning {
-                    code: "input_rounding".into(),
-                    message:
-                        "the data are finer than hls4ml's input port (2^-16): the input rounds half up, which is exact for them; \
-                              ROUND (half even) would not be. Exact ties go up instead of to even"
-                            .into(),
-                    node: Some(node.name.clone()),
-                });
-            }
-            _ => {}
-        }
     }
     warnings
 }

@@ -3,7 +3,7 @@
 use super::config::JobConfig;
 use super::prepare::{self, Blocks, SourceValues};
 use super::report::{self, format_counts};
-use super::{DataFile, Error, pipeline};
+use super::{DataFile, Error, begin};
 use crate::quant::{QOp, ebops, interval};
 use crate::trace::{FormatOptions, Tracer, fix};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let mut data = Blocks::open(&source, calibration, "calibration").map_err(Error::Data)?;
         let mut values = SourceValues::none(&source);
         data.each(|rows, n| values.add(&source, rows, n, false))?;
-        let built = pipeline::quantizers(&source, &config, &values.ranges)?;
+        let built = begin::quantizers(&source, &config, &values.ranges)?;
         let tracer = Tracer::new(&built.model, &values.reach(&source))?;
         let mut ranges = tracer.nothing();
         data.each(|rows, n| {

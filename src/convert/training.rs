@@ -102,12 +102,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
     objective.sharpen(teacher, source.width);
     let config = &job.config;
     let rows = data.train.samples;
-    let batch = config.batch_size.unwrap_or((rows / STEPS_PER_EPOCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)).min(rows.max(1));
-    let hopeless = |drop: f64| {
-        let error = judge.kind.standard_error(source_metric - drop, data.validation.samples);
-        (HOPELESS_DROPS * drop.max(judge.kind.default_drop(source_metric))).max(HOPELESS_ERRORS * error)
-    };
-    let goal = goal(config, config.epochs * (rows / batch).max(1), start.score.ebops as f64, source_metric, hopeless);
+    let batch = batch_size(config, rows);
+    let goal = goal(config, judge, steps(config, rows), start.score.ebops as f64, source_metric);
     let overhead = ebops::fixed(&start.pruned)? as f64;
     let options = FitOptions {
         epochs: config.epochs,
@@ -187,9 +183,23 @@ fn layer_options(built: &Built) -> Vec<LayerOptions> {
         .collect()
 }
 
-/// What the run steers to, from the job's wishes, its optimizer steps, the EBOPs it starts from and the source's metric; `hopeless`: how far
-/// a metric may be below the one wanted by a drop until annealing does not make up for it.
-fn goal(config: &JobConfig, steps: usize, start: f64, source_metric: f64, hopeless: impl Fn(f64) -> f64) -> Goal {
+/// Samples per step with `rows` training samples.
+pub fn batch_size(config: &JobConfig, rows: usize) -> usize {
+    config.batch_size.unwrap_or((rows / STEPS_PER_EPOCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)).min(rows.max(1))
+}
+
+/// Optimizer steps of a run with `rows` training samples.
+pub fn steps(config: &JobConfig, rows: usize) -> usize {
+    config.epochs * (rows / batch_size(config, rows)).max(1)
+}
+
+/// What the run steers to, from the job's wishes, its optimizer steps, the EBOPs it starts from and the source's metric.
+pub fn goal(config: &JobConfig, judge: &Judge, steps: usize, start: f64, source_metric: f64) -> Goal {
+    // how far a metric may be below the one wanted by a drop until annealing does not make up for it
+    let hopeless = |drop: f64| {
+        let error = judge.kind.standard_error(source_metric - drop, judge.validation.samples);
+        (HOPELESS_DROPS * drop.max(judge.kind.default_drop(source_metric))).max(HOPELESS_ERRORS * error)
+    };
     let start = start.max(SMALLEST_START);
     if let Some(b) = &config.beta {
         let at = |v: Option<f32>| v.unwrap_or(0.0) as f64;

@@ -123,18 +123,18 @@ impl Metrics {
 /// See [`Metrics::stages`].
 pub struct Stages {
     metrics: Metrics,
-    now: Option<(&'static str, Instant)>,
+    now: Option<(String, Instant)>,
 }
 
 impl Stages {
-    pub fn enter(&mut self, stage: &'static str) {
+    pub fn enter(&mut self, stage: &str) {
         self.end();
-        self.now = Some((stage, Instant::now()));
+        self.now = Some((stage.to_string(), Instant::now()));
     }
 
     pub fn end(&mut self) {
         if let Some((stage, since)) = self.now.take() {
-            let stage = OfStage { stage: stage.into() };
+            let stage = OfStage { stage };
             self.metrics.0.stages.get_or_create(&stage).observe(since.elapsed().as_secs_f64());
         }
     }

@@ -110,28 +110,39 @@ fn runs(program: &str) -> bool {
 
 /// The interpreter that has hls4ml; `None` as for [`check`].
 pub fn python() -> Option<PathBuf> {
+    match std::env::var_os("HGQ_HLS4ML_PYTHON") {
+        Some(ready) if tools() => Some(ready.into()),
+        _ => environment("hls4ml-env", &support("requirements.txt")),
+    }
+}
+
+fn tools() -> bool {
     for tool in ["python3", "g++"] {
         if !runs(tool) {
             assert!(std::env::var_os("CI").is_none(), "{tool} is missing: the hls4ml tests cannot run");
             eprintln!("SKIPPED: {tool} is missing, nothing was compared with hls4ml");
-            return None;
+            return false;
         }
     }
-    if let Some(ready) = std::env::var_os("HGQ_HLS4ML_PYTHON") {
-        return Some(ready.into());
+    true
+}
+
+/// The interpreter of an environment with these packages in the folder of the build, made on first use; `None` as for [`check`].
+pub fn environment(name: &str, requirements: &Path) -> Option<PathBuf> {
+    if !tools() {
+        return None;
     }
     // beside the test binaries: target/debug/deps/<test> → target
     let target = std::env::current_exe().expect("the test's path").ancestors().nth(3).expect("target").to_path_buf();
-    let env = target.join("hls4ml-env");
-    let lock = fs::File::create(target.join("hls4ml-env.lock")).expect("the lock file");
+    let env = target.join(name);
+    let lock = fs::File::create(target.join(format!("{name}.lock"))).expect("the lock file");
     lock.lock().expect("the lock");
-    let wanted = fs::read_to_string(support("requirements.txt")).expect("requirements.txt");
+    let wanted = fs::read_to_string(requirements).expect("the requirements");
     let python = env.join("bin/python");
     if fs::read_to_string(env.join("installed.txt")).ok().as_ref() != Some(&wanted) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&env));
-        run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(support("requirements.txt")));
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "-r"];
+        run(Command::new(&python).args(install).arg(requirements));
         fs::write(env.join("installed.txt"), wanted).expect("write");
     }
     Some(python)

@@ -2,7 +2,7 @@
 
 use super::record::{Input, Record, Spec, SweepId};
 use super::sweep;
-use crate::convert::{Error, JobConfig};
+use crate::convert::{Error, JobConfig, estimate};
 use crate::service::limits::{Limits, RETRY_AFTER};
 use crate::service::problem::Problem;
 use crate::service::store::{NewJob, Store, Submitted};
@@ -14,20 +14,10 @@ use std::collections::BTreeMap;
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longest key: a UUID has 36 characters, a name of a pipeline and its run about 100.
 const MAX_KEY: usize = 255;
-/// What the program itself and its threads hold.
-const BASE: u64 = 64 << 20;
-/// Copies of a model: file, graph, quantized model, parameters with two moments, gradients per thread, proxy.
-const PER_MODEL_BYTE: u64 = 16;
-/// Bytes held per value of the data: as read, as f32, shuffled or traced, and on the way of exact evaluation.
-const PER_VALUE: u64 = 24;
-
 /// Memory that a job needs, estimated from what its files declare.
 pub fn memory(files: &BTreeMap<&'static str, Upload>) -> u64 {
-    let one = |(name, file): (&&str, &Upload)| match *name {
-        "model" => PER_MODEL_BYTE.saturating_mul(file.bytes),
-        _ => file.bytes.saturating_add(PER_VALUE.saturating_mul(file.elements)),
-    };
-    files.iter().map(one).fold(BASE, u64::saturating_add)
+    let (models, data): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| **name == "model");
+    estimate(models.iter().map(|m| m.1.bytes).sum(), data.iter().map(|d| (d.1.bytes, d.1.elements)))
 }
 
 /// The job configuration, within what the service allows.

@@ -192,7 +192,7 @@ impl Run {
         let mut progress = |event: Event| {
             match &event {
                 Event::Stage { stage } => {
-                    tracing::info!(job = %self.claim.id, stage, "job");
+                    tracing::info!(job = %self.claim.id, stage = &**stage, "job");
                     stages.enter(stage);
                 }
                 Event::Note { code, message } => tracing::info!(job = %self.claim.id, code, message, "job note"),

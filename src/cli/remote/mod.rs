@@ -1,0 +1,219 @@
+//! `convert --server URL`: the same conversion on a service, with the same progress, files and exit status.
+//!
+//! Files are named by their digests, and sent only if the service does not have them. The job is queued with an Idempotency-Key, so that it
+//! is not queued twice when an answer is lost; its events are read from where the last stream broke off.
+
+mod events;
+mod http;
+
+use super::progress::Progress;
+use crate::convert::{Error, Job, NodeFault};
+use http::Service;
+use serde_json::{Value, json};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub use http::Token;
+
+/// Bytes hashed at a time.
+const PIECE: usize = 1 << 20;
+/// Longest answer that is read into memory where it is not a file of the job.
+const MOST_DOCUMENT: u64 = 64 << 20;
+/// Largest artifact: reports and proxies have some megabytes.
+const MOST_ARTIFACT: u64 = 1 << 30;
+/// How long a request for the state of a job waits for its end.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// What the service, or the way to it, has against a request.
+#[derive(Debug, thiserror::Error)]
+#[error("{server}: {detail}")]
+pub struct Refused {
+    server: String,
+    code: String,
+    detail: String,
+    nodes: Vec<NodeFault>,
+    faults: Vec<String>,
+}
+
+impl Refused {
+    fn new(server: &str, code: &str, detail: impl Into<String>) -> Refused {
+        Refused { server: server.into(), code: code.into(), detail: detail.into(), nodes: Vec::new(), faults: Vec::new() }
+    }
+
+    /// A problem document (RFC 9457), or what came in place of one.
+    fn of(server: &str, document: &Value) -> Refused {
+        let text = |key: &str| document.get(key).and_then(Value::as_str);
+        let list = |key: &str| document.get(key).and_then(Value::as_array).into_iter().flatten();
+        let node = |n: &Value| {
+            let of = |key: &str| n.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+            NodeFault { name: of("name"), op: of("op"), reason: of("reason") }
+        };
+        Refused {
+            server: server.into(),
+            code: text("code").unwrap_or("internal").into(),
+            detail: text("detail").unwrap_or("the service does not say why").into(),
+            nodes: list("nodes").map(node).collect(),
+            faults: list("faults").filter_map(Value::as_str).map(String::from).collect(),
+        }
+    }
+
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub fn nodes(&self) -> &[NodeFault] {
+        &self.nodes
+    }
+
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    /// As of a conversion on this machine.
+    pub fn exit_status(&self) -> u8 {
+        match self.code.as_str() {
+            "verification_failed" | "target_not_met" => 1,
+            "not_onnx" | "unsupported_model" => 2,
+            "bad_data" | "bad_config" | "bad_request" | "too_large" | "too_much_memory" | "unauthorized" | "not_a_service" => 3,
+            _ => 4,
+        }
+    }
+}
+
+/// What a job on a service left.
+pub struct Done {
+    pub report: Value,
+    /// Relative paths and bytes, as a conversion on this machine writes them.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// Why the proxy is not what was asked for.
+    pub unmet: Option<String>,
+}
+
+/// Runs a job on a service and fetches what it made.
+///
+/// # Errors
+/// [`Refused`], [`Error::Canceled`] after `cancel`, and unreadable files.
+pub fn convert(server: &str, token: &Token, job: &Job, progress: &mut Progress, cancel: &AtomicBool) -> anyhow::Result<Done> {
+    let service = Service::new(server, token)?;
+    let named = send(&service, job, progress)?;
+    let id = submit(&service, job, &named)?;
+    let followed = events::follow(&service, &id, progress, cancel);
+    if cancel.load(Ordering::Relaxed) {
+        service.json("DELETE", &format!("/v1/jobs/{id}"), None)?;
+        return Err(Error::Canceled.into());
+    }
+    followed?;
+    let ended = wait(&service, &id)?;
+    match ended["state"].as_str() {
+        Some("succeeded") => fetch(&service, &id, &ended),
+        Some("canceled") => Err(Error::Canceled.into()),
+        _ => Err(Refused::of(server, &ended["error"]).into()),
+    }
+}
+
+/// Names of the job's files and their digests; those that the service does not have are sent.
+fn send(service: &Service, job: &Job, progress: &mut Progress) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut named = vec![("model", blake3::hash(&job.model).to_hex().to_string())];
+    let parts = [("calibration", Some(&job.calibration)), ("train", job.train.as_ref()), ("validation", job.validation.as_ref())];
+    let data: Vec<_> = parts.into_iter().filter_map(|(name, file)| Some((name, file?))).collect();
+    for (name, file) in &data {
+        named.push((name, digest(file.reader())?));
+    }
+    for (name, digest) in &named {
+        let path = format!("/v1/files/{digest}");
+        if service.has(&path)? {
+            continue;
+        }
+        progress.stage(&format!("sending {name}"));
+        match data.iter().find(|d| d.0 == *name) {
+            Some((_, file)) => service.put(&path, &mut || Box::new(file.reader()), file.len())?,
+            None => service.put(&path, &mut || Box::new(&job.model[..]), job.model.len() as u64)?,
+        }
+    }
+    Ok(named)
+}
+
+fn digest(mut content: impl Read) -> io::Result<String> {
+    let mut hash = blake3::Hasher::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match content.read(&mut piece)? {
+            0 => return Ok(hash.finalize().to_hex().to_string()),
+            n => hash.update(&piece[..n]),
+        };
+    }
+}
+
+/// Queues the job and returns its id.
+fn submit(service: &Service, job: &Job, named: &[(&'static str, String)]) -> anyhow::Result<String> {
+    let mut config = serde_json::to_value(&job.config)?;
+    if job.config.threads.is_none() {
+        // the service's own
+        config.as_object_mut().map(|c| c.remove("threads"));
+    }
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
+    let key: String = key.iter().map(|b| format!("{b:02x}")).collect();
+    let mut body = String::new();
+    let mut part = |name: &str, kind: &str, content: &str| {
+        body += &format!("--{key}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n{kind}\r\n{content}\r\n");
+    };
+    for (name, digest) in named {
+        part(&format!("{name}_digest"), "", digest);
+    }
+    part("config", "Content-Type: application/json\r\n", &config.to_string());
+    body += &format!("--{key}--\r\n");
+    let headers = [("Content-Type", format!("multipart/form-data; boundary={key}")), ("Idempotency-Key", key)];
+    let job = service.json("POST", "/v1/jobs", Some((&headers, body.as_bytes())))?;
+    match job["id"].as_str() {
+        Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => Ok(id.to_string()),
+        _ => Err(service.refused("not_a_service", "the answer to POST /v1/jobs names no job").into()),
+    }
+}
+
+/// The job when it has ended.
+fn wait(service: &Service, id: &str) -> anyhow::Result<Value> {
+    loop {
+        let job = service.json("GET", &format!("/v1/jobs/{id}?wait={}s", WAIT.as_secs()), None)?;
+        if !matches!(job["state"].as_str(), Some("queued" | "running")) {
+            return Ok(job);
+        }
+    }
+}
+
+/// All files of the job.
+fn fetch(service: &Service, id: &str, job: &Value) -> anyhow::Result<Done> {
+    let listed = service.json("GET", &format!("/v1/jobs/{id}/artifacts"), None)?;
+    let mut files = Vec::new();
+    let mut report = None;
+    for artifact in listed["artifacts"].as_array().into_iter().flatten() {
+        let of = |key: &str| artifact[key].as_str().unwrap_or_default();
+        let (name, expected) = (of("name"), of("digest"));
+        // the service decides what is in the files, not where they go
+        let plain = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !part.starts_with('.')
+        };
+        if !name.split('/').all(plain) {
+            return Err(service.refused("not_a_service", format!("it names a file `{name}`")).into());
+        }
+        let bytes = service.bytes(&format!("/v1/jobs/{id}/artifacts/{name}"), MOST_ARTIFACT)?;
+        if blake3::hash(&bytes).to_hex().as_str() != expected {
+            return Err(service.refused("internal", format!("`{name}` arrived with another content than was stored")).into());
+        }
+        if name == "report.json" {
+            report = Some(serde_json::from_slice(&bytes)?);
+        }
+        files.push((PathBuf::from(name), bytes));
+    }
+    let Some(report) = report else { return Err(service.refused("internal", "the job left no report").into()) };
+    Ok(Done { report, files, unmet: job["unmet"].as_str().map(String::from) })
+}
+
+/// What `--dry-run` adds: the service would be asked.
+pub fn plan(server: &str, token: &Token) -> anyhow::Result<Value> {
+    let service = Service::new(server, token)?;
+    service.json("GET", "/v1/jobs?limit=1", None)?;
+    Ok(json!({ "url": server, "answers": true }))
+}

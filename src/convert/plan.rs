@@ -1,0 +1,103 @@
+//! What a job would do: `convert --dry-run`.
+
+use super::begin::{Begun, begin};
+use super::config::{LossName, Mode};
+use super::training::{batch_size, goal, steps};
+use super::{Error, Job, memory};
+use crate::train::LossKind;
+use crate::train::fit::Goal;
+use crate::train::schedule::Beta;
+use serde_json::{Value, json};
+
+/// See [`super::plan`].
+pub fn plan(job: &Job) -> Result<Value, Error> {
+    let config = &job.config;
+    let begun = begin(job, &mut |_| ())?;
+    let judge = begun.judge(config);
+    let start = judge.judge(&begun.built.model)?.score;
+    let (source_metric, source_loss) = begun.source_score();
+    let Begun { source, data, built, .. } = &begun;
+    let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
+    let files = [Some((&job.calibration, data.calibration.samples)), job.train.as_ref().map(|f| (f, data.train.samples))];
+    let files = files.into_iter().flatten().map(|(file, samples)| (file.len(), values(samples, 1)));
+    let memory = memory::estimate(job.model.len() as u64, files);
+    let mut plan = json!({
+        "schema": "hgq-onnx/plan/1",
+        "model": {
+            "annotated": built.annotated,
+            "multiplying_layers": built.model.nodes.iter().filter(|n| n.op.layer().is_some()).count(),
+            "inputs": source.input_shapes().iter().map(|i| json!({ "name": i.name, "shape": i.shape })).collect::<Vec<_>>(),
+            "outputs": source.output_shapes().iter().map(|o| json!({ "name": o.name, "values": o.len })).collect::<Vec<_>>(),
+        },
+        "data": {
+            "calibration_samples": data.calibration.samples,
+            "training_samples": data.train.samples,
+            "validation_samples": data.validation.samples,
+            "validation": data.validation_origin,
+        },
+        "start": { "ebops": start.ebops, "metric": judge.kind.shown(start.metric), "loss": start.loss },
+        "source": { "metric": judge.kind.shown(source_metric), "loss": source_loss },
+        "metric": judge.kind.name(),
+        "choice": choice(job),
+        "memory_estimate_bytes": memory,
+        "threads": config.thread_count(),
+        "warnings": begun.warnings,
+    });
+    plan["training"] = match config.mode {
+        Mode::Calibrate => json!("none: widths from sensitivities on the calibration data (mode calibrate)"),
+        Mode::FineTune if config.epochs == 0 => json!("none: annotated widths are taken over as they are (epochs 0)"),
+        Mode::FineTune => {
+            let rows = data.train.samples;
+            let objective = begun.objective(config)?;
+            let aim = goal(config, &judge, steps(config, rows), start.ebops as f64, source_metric);
+            json!({
+                "epochs": config.epochs,
+                "batch_size": batch_size(config, rows),
+                "steps": steps(config, rows),
+                "loss": if objective.unlabelled() { "distillation" } else { loss(objective.kind) },
+                "teacher_weight": if objective.unlabelled() { 1.0 } else { config.teacher_weight },
+                "steers": aimed(&aim),
+            })
+        }
+    };
+    Ok(plan)
+}
+
+/// As the configuration spells it.
+fn loss(kind: LossKind) -> &'static str {
+    match kind {
+        LossKind::CrossEntropy => LossName::CrossEntropy.name(),
+        LossKind::Mse => LossName::Mse.name(),
+        LossKind::Mae => LossName::Mae.name(),
+        LossKind::Bce => LossName::Bce.name(),
+        LossKind::Upstream => "given by the caller",
+    }
+}
+
+/// What β follows.
+fn aimed(goal: &Goal) -> Value {
+    let rounded = |budgets: &[f64]| budgets.iter().map(|b| b.round()).collect::<Vec<f64>>();
+    match goal {
+        Goal::Schedule(Beta::Ramp { start, end, .. }) => json!({ "beta": [start, end] }),
+        Goal::Schedule(Beta::Piecewise(points)) => json!({ "beta": points }),
+        Goal::Budgets(budgets) => json!({ "budgets": rounded(budgets) }),
+        Goal::Metric { budgets, .. } => json!({ "searched_budgets": rounded(budgets) }),
+    }
+}
+
+/// Which of the models found is returned.
+fn choice(job: &Job) -> String {
+    let config = &job.config;
+    if config.epochs == 0 {
+        return "the model as it is".into();
+    }
+    match (config.target_ebops, config.max_metric_drop, config.max_output_error) {
+        (Some(target), None, _) => format!("the best one of at most {target} EBOPs"),
+        (None, Some(drop), _) => format!("the smallest one whose metric is at most {drop} below the source's"),
+        (Some(target), Some(drop), _) => format!("of at most {target} EBOPs, and at most {drop} below the source's metric"),
+        (None, None, Some(error)) => format!("the smallest one whose output error is at most {error}"),
+        (None, None, None) => {
+            "the smallest one that is as good as the best, up to a point or what the validation data can tell".into()
+        }
+    }
+}
