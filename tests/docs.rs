@@ -375,9 +375,9 @@ fn quoted<'a>(text: &'a str, before: &str, after: &str) -> BTreeSet<&'a str> {
 fn every_error_code_is_documented() {
     let mut text = String::new();
     sources(&root().join("src"), &mut text);
-    // `Problem::new(StatusCode::X, "code", …)`, `Document::new(503, "code", …)`, and the codes of `convert::Error`
+    // `Problem::new(StatusCode::X, "code", …)` and the like, and the codes of `convert::Error`
     let mut codes: BTreeSet<&str> = BTreeSet::new();
-    for call in ["Problem::new(", "Document::new("] {
+    for call in ["Problem::new(", "Document::new(", "Refused::new("] {
         for rest in text.split(call).skip(1) {
             let (first, second) = rest.split_once(',').unwrap_or_default();
             if first.len() < 60 {
@@ -385,6 +385,7 @@ fn every_error_code_is_documented() {
             }
         }
     }
+    codes.extend(quoted(&text, ".refused(", ","));
     let (_, error) = text.split_once("pub fn code(&self) -> &'static str {").unwrap();
     codes.extend(quoted(error.split("pub fn").next().unwrap(), "=>", ","));
     assert!(codes.len() > 25, "{codes:?}");

@@ -18,6 +18,7 @@ pub fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<u8> {
     let name = program.get_name().to_string();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, name, &mut script);
-    screen::print(&String::from_utf8(script)?)?;
+    // clap_complete 4.6 takes the hyphen of the program's name for one between commands in half of a bash script
+    screen::print(&String::from_utf8(script)?.replace("hgq__subcmd__onnx", "hgq__onnx"))?;
     Ok(0)
 }

@@ -92,7 +92,9 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
             }
             line += &word;
         }
-        lines.push(line);
+        if !line.is_empty() || paragraph.is_empty() {
+            lines.push(line);
+        }
     }
     lines
 }
