@@ -52,7 +52,7 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
         job.validation.as_ref(),
         // nothing is held back from the calibration samples: they are few, and nothing is trained on them
         if calibrates { 0.0 } else { config.validation_fraction },
-        config.seed,
+        config,
     )?;
     if calibrates && job.validation.is_none() {
         data.validation_origin = "calibration samples";

@@ -1,6 +1,6 @@
 //! The report's content from what the stages found (design section 5.4).
 
-use super::emit::{Emitted, run_in_file_order};
+use super::emit::{CHUNK, Emitted, run_in_file_order, slice};
 use super::layout::join;
 use super::metric::MetricKind;
 use super::per_output::per_output;
@@ -39,6 +39,25 @@ pub struct Composition<'a> {
     pub warnings: &'a [Warning],
 }
 
+/// Largest difference of the proxy's outputs from the source's on the calibration data, and how many elements differ.
+fn moved(c: &Composition, exact: &Exact) -> (f32, usize) {
+    let pruned = &c.exactly.pruned;
+    let calibration: Vec<&[f32]> = c.data.calibration.rows();
+    let (samples, width) = (c.data.calibration.samples, c.source.width);
+    let (mut most, mut differing) = (0f32, 0);
+    for start in (0..samples).step_by(CHUNK) {
+        let n = CHUNK.min(samples - start);
+        let outputs = exact.run(&slice(pruned, &calibration, start, n), n, &pruned.outputs);
+        let source = &c.source_values.logits[start * width..(start + n) * width];
+        for (a, &b) in join(&outputs, &c.source.widths, n).into_iter().zip(source) {
+            let a = a as f32;
+            most = most.max((a - b).abs());
+            differing += usize::from(a != b);
+        }
+    }
+    (most, differing)
+}
+
 /// The report, without timing.
 ///
 /// # Errors
@@ -53,11 +72,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let channels_first = c.source.proxy_orders(&c.job.config);
     let ran = run_in_file_order(&c.emitted.program, channels_first, &validation, c.data.validation.samples)
         .map_err(|e| Error::Verification(e.to_string()))?;
-    let calibration: Vec<&[f32]> = c.data.calibration.rows();
-    let outputs = exact.run(&calibration, c.data.calibration.samples, &pruned.outputs);
-    let outputs = join(&outputs, &c.source.widths, c.data.calibration.samples);
-    let moved = outputs.iter().zip(&c.source_values.logits).map(|(&a, &b)| (a as f32 - b).abs()).fold(0f32, f32::max);
-    let differing = outputs.iter().zip(&c.source_values.logits).filter(|&(&a, &b)| a as f32 != b).count();
+    let (moved, differing) = moved(c, &exact);
     let each = match &c.data.validation.targets {
         Some(targets) if c.source.widths.len() > 1 => {
             let judged = exact.run(&validation, c.data.validation.samples, &pruned.outputs);

@@ -15,6 +15,8 @@ use std::sync::Arc;
 const MAX_INPUT: f32 = 1e9;
 /// Samples evaluated at a time: bounds the memory of a pass over all values.
 const CHUNK: usize = 4096;
+/// Samples kept to train on where nothing is trained: the loss in the report needs an idea of how far the source's outputs spread.
+const MOST_UNTRAINED: usize = 1 << 16;
 /// Values read at a time of a file that is not held in memory: 16 MiB of float32.
 const BLOCK_ELEMENTS: usize = 1 << 22;
 
@@ -130,7 +132,7 @@ pub fn data(
     train: Option<&DataFile>,
     validation: Option<&DataFile>,
     fraction: f64,
-    seed: u64,
+    config: &JobConfig,
 ) -> Result<Data, Error> {
     let mut faults = Vec::new();
     let outputs = source.output_shapes();
@@ -150,7 +152,11 @@ pub fn data(
         Some(v) => (train, v, "given"),
         None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, "training samples"),
         None => {
-            let (fit, held) = split(train.samples, fraction, seed);
+            let (mut fit, held) = split(train.samples, fraction, config.seed);
+            if config.epochs == 0 {
+                let step = fit.len().div_ceil(MOST_UNTRAINED).max(1);
+                fit = fit.into_iter().step_by(step).collect();
+            }
             let split = (train.select(&fit), train.select(&held), "split from training samples");
             parts = (!own).then_some((fit, held));
             split

@@ -24,14 +24,14 @@ pub struct Synced {
 
 enum Content {
     /// In its place already, or about to be by another artifact with the same content.
-    There(Staged),
+    There(Box<Staged>),
     File(NamedTempFile),
 }
 
 impl Content {
     fn into_file(self) -> Result<NamedTempFile, StoreError> {
         match self {
-            Content::There(staged) => on_disk(staged),
+            Content::There(staged) => on_disk(*staged),
             Content::File(file) => Ok(file),
         }
     }
@@ -72,7 +72,7 @@ impl Files {
         let one = |(name, staged): (String, Staged)| {
             let (digest, bytes) = (staged.digest(), staged.bytes());
             let there = !written.insert(digest.clone()) || self.path(&digest).exists();
-            let content = if there { Content::There(staged) } else { Content::File(on_disk(staged)?) };
+            let content = if there { Content::There(Box::new(staged)) } else { Content::File(on_disk(staged)?) };
             Ok((name, Synced { content, digest, bytes }))
         };
         staged.into_iter().map(one).collect()
