@@ -1,6 +1,7 @@
 //! JSON documents for people: facts as aligned lines, lists of objects as tables.
 
 use super::screen::{BAD, CAREFUL, GOOD, TITLE, padded, shortened, styled, width, wrapped};
+use anstyle::Style;
 use serde_json::{Map, Value};
 
 /// Cells and lists longer than this are cut: the whole is in `--json`.
@@ -24,9 +25,11 @@ pub fn render(document: &Value, columns: usize) -> String {
     let mut text = fact_lines(&facts, columns);
     for (title, rows) in tables {
         text += &format!("\n{}\n", styled(TITLE, &title));
-        text += &match rows.iter().all(|r| r.get("message").is_some()) {
-            true => messages(rows, columns),
-            false => table(rows, columns),
+        let told = |key: &str| rows.iter().all(|r| r.get(key).is_some());
+        text += &match (told("message"), told("reason")) {
+            (true, _) => messages(rows, "message", CAREFUL, columns),
+            (_, true) => messages(rows, "reason", BAD, columns),
+            _ => table(rows, columns),
         };
     }
     text
@@ -68,17 +71,17 @@ pub fn fact_lines(facts: &[(String, String)], columns: usize) -> String {
     text
 }
 
-/// Objects with a text: one paragraph each.
-fn messages(rows: &[Value], columns: usize) -> String {
+/// Objects with a text: one paragraph each, behind what it is about.
+fn messages(rows: &[Value], key: &str, style: Style, columns: usize) -> String {
     let mut text = String::new();
     for row in rows.iter().take(MAX_ROWS) {
         let of = |key: &str| row.get(key).and_then(Value::as_str).map(plain).filter(|s| !s.is_empty());
-        let head = [of("code"), of("node")].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let head = ["code", "node", "name", "op"].map(of).into_iter().flatten().collect::<Vec<_>>().join(", ");
         for (at, line) in
-            wrapped(&format!("{head}: {}", of("message").unwrap_or_default()), columns.saturating_sub(4)).iter().enumerate()
+            wrapped(&format!("{head}: {}", of(key).unwrap_or_default()), columns.saturating_sub(4)).iter().enumerate()
         {
             text += &match at {
-                0 => format!("  {}\n", line.replacen(&head, &styled(CAREFUL, &head), 1)),
+                0 => format!("  {}\n", line.replacen(&head, &styled(style, &head), 1)),
                 _ => format!("    {line}\n"),
             };
         }
@@ -302,6 +305,8 @@ rows
         let text =
             rendered(&json!({"warnings": [{"code": "c", "node": "n", "message": "a long message that needs two lines"}]}), 40);
         assert_eq!(text, "\nwarnings\n  c, n: a long message that needs two\n    lines\n");
+        let text = rendered(&json!({"unsupported": [{"name": "n", "op": "Einsum", "reason": "use MatMul"}]}), 40);
+        assert_eq!(text, "\nunsupported\n  n, Einsum: use MatMul\n");
     }
 
     #[test]
