@@ -186,6 +186,11 @@ fn misspelt_names_are_recognised() {
     let output = hgq(dir.path(), &["convert", &model, "--calibration", &calibration, "--config", "job.json"]);
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("did you mean `target_ebops`?"), "{}", text(&output.stderr));
+    std::fs::write(dir.path().join("job.json"), r#"{"epochz": 3, "tarjet_ebops": 5}"#).unwrap();
+    let output = hgq(dir.path(), &["convert", &model, "--calibration", &calibration, "--config", "job.json"]);
+    for name in ["epochs", "target_ebops"] {
+        assert!(text(&output.stderr).contains(&format!("did you mean `{name}`?")), "{}", text(&output.stderr));
+    }
     let inspect: Value = serde_json::from_slice(&hgq(dir.path(), &["inspect", &model, "--json"]).stdout).unwrap();
     let layer = inspect["layers"][0]["name"].as_str().unwrap();
     let misspelt = format!("{layer}x");

@@ -3,14 +3,15 @@
 //!
 //! A page is one script. ```` ```sh ```` blocks share a shell, ```` ```python ```` blocks a Python process; a block whose first line is
 //! `# NAME.sh` or `# NAME.py` (and may go on with `:` and what it is) is saved under that name for later commands. `cargo run … --` is
-//! the program under test, and port 8080 a free one. What cannot run here says why in a comment before the block:
+//! the program under test, and ports 8080 and 4222 are free ones. What cannot run here says why in a comment before the block:
 //! `<!-- not run: WHY -->`; `<!-- run with the exporters -->`: `python` there has PyTorch and others.
 
 mod common;
 #[path = "support/hls4ml.rs"]
 mod hls4ml;
 
-use hgq_onnx::convert::JobConfig;
+use axum::http::StatusCode;
+use hgq_onnx::convert::{Error, JobConfig};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -127,15 +128,19 @@ fn executable(path: &Path, text: &str) {
 }
 
 /// `cargo`, `python` and `pip` as the commands of a page find them. Building this project again is not what is tested.
-fn tools(dir: &Path, port: u16, python: Option<&Path>, exporters: Option<&Path>) -> PathBuf {
+fn tools(dir: &Path, ports: &Ports, python: Option<&Path>, exporters: Option<&Path>) -> PathBuf {
     let bin = dir.join(".bin");
     fs::create_dir(&bin).unwrap();
     // where it does not say where to listen it is the port that others ask
     let program = format!(
-        "#!/bin/sh\ncase \"$*\" in *--listen*) ;; serve*) set -- \"$@\" --listen 127.0.0.1:{port} ;; esac\nexec '{}' \"$@\"\n",
+        "#!/bin/sh\ncase \"$*\" in *--listen*) ;; serve*) set -- \"$@\" --listen 127.0.0.1:{} ;; esac\nexec '{}' \"$@\"\n",
+        ports.http,
         env!("CARGO_BIN_EXE_hgq-onnx")
     );
     executable(&bin.join("hgq-onnx"), &program);
+    // the installed one is found behind this one's folder
+    let nats = format!("#!/bin/sh\nPATH=${{PATH#*:}}\nexec nats-server -a 127.0.0.1 -p {} \"$@\"\n", ports.nats);
+    executable(&bin.join("nats-server"), &nats);
     let cargo = "#!/bin/sh\n\
         case \"$1 $2\" in\n\
         'run --release') while [ \"$1\" != -- ]; do shift; done; shift; exec hgq-onnx \"$@\" ;;\n\
@@ -182,12 +187,28 @@ fn runs(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Free ones in place of those that pages name.
+struct Ports {
+    http: u16,
+    nats: u16,
+}
+
+impl Ports {
+    fn free() -> Ports {
+        // both held until both are known, or they could be one
+        let [http, nats] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        Ports { http: http.local_addr().unwrap().port(), nats: nats.local_addr().unwrap().port() }
+    }
+
+    fn put_into(&self, text: &str) -> String {
+        let http = format!("127.0.0.1:{}", self.http);
+        let text = text.replace("127.0.0.1:8080", &http).replace("0.0.0.0:8080", &http);
+        text.replace("127.0.0.1:4222", &format!("127.0.0.1:{}", self.nats))
+    }
 }
 
 /// The script of a page, and what is left out of it.
-fn script(name: &str, blocks: &[Block], dir: &Path, port: u16) -> (String, Vec<String>) {
+fn script(name: &str, blocks: &[Block], dir: &Path, ports: &Ports) -> (String, Vec<String>) {
     let mut script = String::from("set -euo pipefail\ntrap 'set +e; kill $(jobs -p) 2>/dev/null; wait' EXIT\n");
     let mut left_out = Vec::new();
     let mut python = false;
@@ -204,10 +225,7 @@ fn script(name: &str, blocks: &[Block], dir: &Path, port: u16) -> (String, Vec<S
             left_out.push(format!("{at}: nats-server is missing"));
             continue;
         }
-        let text = block
-            .text
-            .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"))
-            .replace("0.0.0.0:8080", &format!("127.0.0.1:{port}"));
+        let text = ports.put_into(&block.text);
         if let Some(file) = block.file() {
             fs::write(dir.join(file), text).unwrap();
             continue;
@@ -230,8 +248,12 @@ fn script(name: &str, blocks: &[Block], dir: &Path, port: u16) -> (String, Vec<S
             script += &format!("{line}\n");
             if line.contains("serve ") && line.ends_with('&') {
                 // what a reader's hands take longer for
-                writeln!(script, "for _ in $(seq 200); do curl -fs -o /dev/null http://127.0.0.1:{port}/healthz && break; kill -0 $!; sleep 0.05; done").unwrap();
+                writeln!(script, "for _ in $(seq 200); do curl -fs -o /dev/null http://127.0.0.1:{}/healthz && break; kill -0 $!; sleep 0.05; done", ports.http).unwrap();
             }
+        }
+        if text.lines().any(|l| l.ends_with('&')) {
+            // what was started behind the last server has no answer to wait for, but must not have ended
+            script += "sleep 1; for job in $(jobs -p); do kill -0 $job; done\n";
         }
         if block.exports() {
             script += "PATH=${PATH#*:}\n";
@@ -251,9 +273,9 @@ fn run(name: &str, page: &str) -> Result<Vec<String>, String> {
         return Ok(vec![format!("{name}: all of it, for want of Python or a C++ compiler")]);
     }
     let dir = workplace();
-    let port = free_port();
-    let bin = tools(dir.path(), port, python.as_deref(), exporters.as_deref());
-    let (script, left_out) = script(name, &blocks, dir.path(), port);
+    let ports = Ports::free();
+    let bin = tools(dir.path(), &ports, python.as_deref(), exporters.as_deref());
+    let (script, left_out) = script(name, &blocks, dir.path(), &ports);
     fs::write(dir.path().join(".page.sh"), &script).unwrap();
     let path = std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap()))).unwrap();
     let output = Command::new("timeout")
@@ -350,6 +372,74 @@ fn every_field_is_documented_with_its_default() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
+/// ```` ```json ```` blocks are configurations.
+#[test]
+fn every_configuration_is_taken() {
+    let mut taken = 0;
+    for (name, page) in pages() {
+        for block in blocks(&page).iter().filter(|b| b.language == "json" && !b.not_run()) {
+            let read = JobConfig::from_json(block.text.as_bytes());
+            assert!(read.is_ok(), "{name}:{}: {read:?}", block.line);
+            taken += 1;
+        }
+    }
+    assert!(taken > 0);
+}
+
+/// What is no shell or Python is read otherwise: configurations below, and commands of pipelines, which are commands of their page.
+#[test]
+fn every_block_is_looked_at() {
+    let mut faults = Vec::new();
+    for (name, page) in pages() {
+        let blocks = blocks(&page);
+        let saved: BTreeSet<&str> = blocks.iter().filter_map(Block::file).collect();
+        for block in &blocks {
+            let at = format!("{name}:{}", block.line);
+            match block.language.as_str() {
+                "sh" | "python" | "json" => {}
+                // listings of commands: their flags are checked
+                "" => {
+                    let others = block.text.lines().filter(|l| !l.starts_with("hgq-onnx "));
+                    faults.extend(others.map(|l| format!("{at}: not a command of the program: {l}")));
+                }
+                "yaml" => {
+                    let lines = block.text.lines().map(str::trim);
+                    let commands: Vec<&str> =
+                        lines.filter_map(|l| l.strip_prefix("- run: ").or(l.strip_prefix("- sh "))).collect();
+                    let known = |c: &&str| c.split_whitespace().last().is_some_and(|file| saved.contains(file));
+                    if commands.is_empty() || !commands.iter().all(known) {
+                        faults.push(format!("{at}: {commands:?} are not all scripts of this page"));
+                    }
+                }
+                other => faults.push(format!("{at}: nothing checks blocks of {other:?}")),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Files of the project that are named in passing exist.
+#[test]
+fn every_path_exists() {
+    let mut seen = 0;
+    let mut missing = Vec::new();
+    for (name, page) in pages() {
+        // a package's page may name its own
+        let folders = [root(), root().join(&name).parent().unwrap()].map(Path::to_path_buf);
+        for word in page.split('`').skip(1).step_by(2).flat_map(str::split_whitespace) {
+            let first = word.split('/').next().unwrap();
+            let ours = ["src", "tests", "docs", "examples", "deploy", "fixtures", "python", "proto"].contains(&first);
+            if ours && word.len() > first.len() + 1 {
+                seen += 1;
+                if !folders.iter().any(|f| f.join(word).exists()) {
+                    missing.push(format!("{name}: {word}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty() && seen > 10, "{missing:#?}");
+}
+
 /// Rust sources, without their tests.
 fn sources(dir: &Path, into: &mut String) {
     for entry in fs::read_dir(dir).unwrap() {
@@ -372,28 +462,66 @@ fn quoted<'a>(text: &'a str, before: &str, after: &str) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn every_error_code_is_documented() {
+fn every_error_code_is_documented_with_its_status() {
     let mut text = String::new();
     sources(&root().join("src"), &mut text);
-    // `Problem::new(StatusCode::X, "code", …)` and the like, and the codes of `convert::Error`
-    let mut codes: BTreeSet<&str> = BTreeSet::new();
+    // `Problem::new(StatusCode::X, "code", …)` and the like; those of `--server` have no status
+    let mut codes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for call in ["Problem::new(", "Document::new(", "Refused::new("] {
         for rest in text.split(call).skip(1) {
-            let (first, second) = rest.split_once(',').unwrap_or_default();
-            if first.len() < 60 {
-                codes.extend(second.trim_start().strip_prefix('"').and_then(|s| s.split('"').next()));
+            let (status, second) = rest.split_once(',').unwrap_or_default();
+            let code = second.trim_start().strip_prefix('"').and_then(|s| s.split('"').next());
+            if let (Some(code), true) = (code, status.len() < 60) {
+                let sent = codes.entry(code).or_default();
+                if call != "Refused::new(" {
+                    sent.insert(status.trim().trim_start_matches("StatusCode::"));
+                }
             }
         }
     }
-    codes.extend(quoted(&text, ".refused(", ","));
+    for code in quoted(&text, ".refused(", ",") {
+        codes.entry(code).or_default();
+    }
+    let mut exits: BTreeMap<&str, u8> = BTreeMap::new();
+    for error in [
+        Error::NotOnnx(String::new()),
+        Error::Unsupported(Vec::new()),
+        Error::Data(Vec::new()),
+        Error::Config(Vec::new()),
+        Error::Verification(String::new()),
+        Error::TargetNotMet(String::new()),
+        Error::Canceled,
+        Error::Internal(String::new()),
+    ] {
+        exits.insert(error.code(), error.exit_status());
+    }
     let (_, error) = text.split_once("pub fn code(&self) -> &'static str {").unwrap();
-    codes.extend(quoted(error.split("pub fn").next().unwrap(), "=>", ","));
-    assert!(codes.len() > 25, "{codes:?}");
+    assert_eq!(exits.keys().copied().collect::<BTreeSet<_>>(), quoted(error.split("pub fn").next().unwrap(), "=>", ","));
     let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
     let (errors, _) = page.split_once("## Warnings").unwrap();
     let rows = rows(errors);
-    let documented: BTreeSet<&str> = rows.iter().filter_map(|r| coded(&r[0])).collect();
-    assert_eq!(documented, codes);
+    let mut documented: BTreeSet<&str> = BTreeSet::new();
+    let mut faults = Vec::new();
+    for row in &rows {
+        let Some(code) = coded(&row[0]) else { continue };
+        documented.insert(code);
+        let exit = exits.get(code);
+        if exit.is_some_and(|exit| row[1] != exit.to_string()) {
+            faults.push(format!("{code}: exit status {}, {exit:?} in the code", row[1]));
+        }
+        let status = &row[if exit.is_some() { 2 } else { 1 }];
+        let known = status.parse().ok().and_then(|s| StatusCode::from_u16(s).ok());
+        let name = known.and_then(|s| s.canonical_reason()).unwrap_or_default().to_uppercase().replace([' ', '-'], "_");
+        if let Some(sent) = codes.get(code)
+            && sent.iter().any(|s| s != status && *s != name)
+        {
+            faults.push(format!("{code}: status {status}, {sent:?} in the code"));
+        }
+    }
+    let known: BTreeSet<&str> = codes.into_keys().chain(exits.into_keys()).collect();
+    assert!(known.len() > 25, "{known:?}");
+    assert_eq!(documented, known);
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 /// Their causes and cures are those of the report: see `src/convert/html/warnings.rs`.
@@ -428,7 +556,8 @@ fn every_flag_exists() {
     let main = help(&["--help"]);
     let commands = main.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let commands: Vec<&str> = commands.lines().filter_map(|l| l.strip_prefix("  ")?.split_whitespace().next()).collect();
-    let known: String = commands.iter().map(|c| help(&[c, "--help"])).collect::<String>() + &main;
+    // not listed: for containers
+    let known: String = commands.iter().chain([&"health"]).map(|c| help(&[c, "--help"])).collect::<String>() + &main;
     let mut unknown = Vec::new();
     for (name, page) in pages() {
         // in code, as the first thing or behind a command of ours

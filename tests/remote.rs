@@ -107,6 +107,9 @@ fn a_service_that_is_not_there_or_does_not_know_us() {
         let output = run(&["--server", url], "");
         assert_eq!(error(&output), (Some(status), code.into()), "{}", text(&output));
     }
+    // as good as none
+    let mut command = command(dir.path(), &["--epochs", "1", "--out", "here"]);
+    assert!(command.env("HGQ_SERVER", "").output().unwrap().status.success());
     let gone = run(&["--server", "http://127.0.0.1:1"], "");
     assert_eq!(error(&gone), (Some(4), "unreachable".into()), "{}", text(&gone));
     let made = Command::new(env!("CARGO_BIN_EXE_hgq-onnx")).args(["token", "ci"]).output().unwrap();

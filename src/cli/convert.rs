@@ -142,7 +142,7 @@ fn there(args: &Args, server: &str, job: &Job, cancel: &AtomicBool) -> anyhow::R
 impl Args {
     fn server(&self) -> Option<&str> {
         #[cfg(feature = "remote")]
-        return self.server.as_deref();
+        return self.server.as_deref().filter(|s| !s.is_empty());
         #[cfg(not(feature = "remote"))]
         None
     }

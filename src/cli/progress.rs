@@ -1,30 +1,67 @@
 //! Progress on stderr: one line redrawn on a terminal, one JSON line per event otherwise.
 
-use super::screen::{CAREFUL, message_columns, shortened, styled, width};
+use super::screen::{CAREFUL, message_columns, plain, shortened, styled, width};
 use crate::convert::Event;
 use std::io::{IsTerminal, Write, stderr};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Redrawing more often than this only costs time.
 const REDRAW: Duration = Duration::from_millis(100);
+/// How often the seconds of a stage are drawn.
+const TICK: Duration = Duration::from_secs(1);
 const BAR_WIDTH: usize = 20;
 
 pub struct Progress {
     terminal: bool,
-    started: Option<Instant>,
+    /// When the first epoch ended, and which: a resumed run does not begin with the first.
+    started: Option<(Instant, usize)>,
     drawn: Option<Instant>,
     /// A line without its end is on the screen.
     open: bool,
+    /// Shows that a stage which has no steps goes on.
+    ticker: Option<Ticker>,
+}
+
+/// Draws the seconds of a stage behind its name until it is dropped.
+struct Ticker {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(what: String) -> Ticker {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let started = Instant::now();
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                let mut err = stderr().lock();
+                let _ = write!(err, "\r\x1b[K{what} … {} s", started.elapsed().as_secs());
+                let _ = err.flush();
+            }
+        });
+        Ticker { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl Progress {
     pub fn new() -> Progress {
         let terminal = stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        Progress { terminal, started: None, drawn: None, open: false }
+        Progress { terminal, started: None, drawn: None, open: false, ticker: None }
     }
 
     /// Shows one event. A stderr that has gone is no reason to stop.
     pub fn event(&mut self, event: &Event) {
+        // before stderr is taken: it writes there, too
+        self.ticker = None;
         let mut err = stderr().lock();
         if !self.terminal {
             let _ = serde_json::to_writer(&mut err, event).map(|()| err.write_all(b"\n"));
@@ -34,17 +71,21 @@ impl Progress {
             Event::Stage { stage } => self.show(&mut err, stage),
             Event::Note { code, message } => {
                 let _ = err.write_all(if self.open { b"\n" } else { b"" });
-                let _ =
-                    writeln!(anstream::AutoStream::auto(&mut err), "{} {message}", styled(CAREFUL, &format!("note ({code}):")));
+                let _ = writeln!(
+                    anstream::AutoStream::auto(&mut err),
+                    "{} {}",
+                    styled(CAREFUL, &format!("note ({code}):")),
+                    plain(message)
+                );
                 self.open = false;
             }
             Event::Epoch { epoch, epochs, .. } => {
-                let started = *self.started.get_or_insert_with(Instant::now);
+                let (started, first) = *self.started.get_or_insert_with(|| (Instant::now(), *epoch));
                 if epoch < epochs && self.drawn.is_some_and(|d| d.elapsed() < REDRAW) {
                     return;
                 }
                 self.drawn = Some(Instant::now());
-                let _ = write!(err, "\r\x1b[K{}", epoch_line(event, started.elapsed(), message_columns()));
+                let _ = write!(err, "\r\x1b[K{}", epoch_line(event, first, started.elapsed(), message_columns()));
                 self.open = true;
             }
         }
@@ -55,19 +96,23 @@ impl Progress {
     #[cfg(feature = "remote")]
     pub fn stage(&mut self, what: &str) {
         if self.terminal {
+            self.ticker = None;
             self.show(&mut stderr().lock(), what);
         }
     }
 
     fn show(&mut self, err: &mut impl Write, what: &str) {
-        let what = shortened(what, message_columns().saturating_sub(3));
+        // room for the seconds
+        let what = shortened(what, message_columns().saturating_sub(12));
         let _ = write!(err, "{}\r\x1b[K{what} …", if self.open { "\n" } else { "" });
         let _ = err.flush();
         self.open = true;
+        self.ticker = Some(Ticker::start(what));
     }
 
     /// Ends the line that is being redrawn.
     pub fn finish(&mut self) {
+        self.ticker = None;
         if std::mem::take(&mut self.open) {
             let _ = writeln!(stderr());
         }
@@ -81,13 +126,15 @@ impl Drop for Progress {
 }
 
 /// One epoch in a line: what matters least is left out where the terminal is narrow.
-fn epoch_line(event: &Event, elapsed: Duration, columns: usize) -> String {
+fn epoch_line(event: &Event, first: usize, elapsed: Duration, columns: usize) -> String {
     let Event::Epoch { epoch, epochs, loss, metric, ebops, .. } = event else { return String::new() };
     let share = if *epochs == 0 { 1.0 } else { (*epoch as f64 / *epochs as f64).min(1.0) };
     let filled = (share * BAR_WIDTH as f64) as usize;
     let bar = format!("[{}{}]", "#".repeat(filled), "-".repeat(BAR_WIDTH - filled));
-    let left = if share > 0.0 { elapsed.as_secs_f64() * (1.0 - share) / share } else { 0.0 };
-    let left = format!("{}:{:02} left", left as u64 / 60, left as u64 % 60);
+    // nothing is known before the second epoch
+    let per_epoch = elapsed.as_secs_f64() / epoch.saturating_sub(first).max(1) as f64;
+    let left = (per_epoch * epochs.saturating_sub(*epoch) as f64).round() as u64;
+    let left = format!("{}:{:02} left", left / 60, left % 60);
     // by importance; shown in the order of the numbers
     let parts = [
         (1, format!("{epoch}/{epochs}")),
@@ -118,7 +165,7 @@ mod tests {
     #[test]
     fn an_epoch_fits_a_line_and_tells_the_time_left() {
         let event = Event::Epoch { epoch: 75, epochs: 300, loss: 0.25, metric: 0.975, ebops: 5210.4, beta: 1e-6 };
-        let line = |columns| epoch_line(&event, Duration::from_secs(30), columns);
+        let line = |columns| epoch_line(&event, 25, Duration::from_secs(20), columns);
         assert_eq!(line(80), "[#####---------------] 75/300 loss 0.2500 metric 0.9750 EBOPs 5210 1:30 left");
         assert_eq!(line(60), "75/300 loss 0.2500 metric 0.9750 EBOPs 5210 1:30 left");
         assert_eq!(line(40), "75/300 metric 0.9750 EBOPs 5210");

@@ -17,7 +17,7 @@ pub const TITLE: Style = Style::new().bold();
 
 /// Columns of stdout.
 pub fn columns() -> usize {
-    of_terminal(std::io::stdout().is_terminal(), || terminal_size::terminal_size_of(std::io::stdout()))
+    of_terminal(std::io::stdout().is_terminal(), || terminal_size::terminal_size_of(std::io::stdout())).max(LEAST_COLUMNS)
 }
 
 /// Columns of stderr.
@@ -27,11 +27,16 @@ pub fn message_columns() -> usize {
 
 fn of_terminal(is_terminal: bool, size: impl Fn() -> Option<(terminal_size::Width, terminal_size::Height)>) -> usize {
     let found = is_terminal.then(size).flatten().map(|(width, _)| usize::from(width.0));
-    found.filter(|&w| w > 0).map_or(COLUMNS, |w| w.max(LEAST_COLUMNS))
+    found.filter(|&w| w > 0).unwrap_or(COLUMNS)
 }
 
 pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// Names come from the user's file: control characters must not reach the terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Columns that a text takes.
@@ -109,7 +114,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// One message on stderr, behind a coloured word; nobody reading it is no failure.
 pub fn tell(style: Style, word: &str, message: &str) {
-    let _ = writeln!(anstream::stderr(), "{} {message}", styled(style, word));
+    let _ = writeln!(anstream::stderr(), "{} {}", styled(style, word), plain(message));
 }
 
 #[cfg(test)]

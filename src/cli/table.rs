@@ -1,6 +1,6 @@
 //! JSON documents for people: facts as aligned lines, lists of objects as tables.
 
-use super::screen::{BAD, CAREFUL, GOOD, TITLE, padded, shortened, styled, width, wrapped};
+use super::screen::{BAD, CAREFUL, GOOD, TITLE, padded, plain, shortened, styled, width, wrapped};
 use anstyle::Style;
 use serde_json::{Map, Value};
 
@@ -222,11 +222,6 @@ fn cell(value: &Value) -> String {
 /// `count×(k,i,f)` for an entry of a list of formats.
 fn format_count(map: &Map<String, Value>) -> Option<String> {
     Some(format!("{}×({},{},{})", map.get("count")?, map.get("k")?, map.get("i")?, map.get("f")?))
-}
-
-/// Names come from the user's file: control characters must not reach the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 fn short(v: f64) -> String {

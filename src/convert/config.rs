@@ -1,7 +1,7 @@
 //! The job configuration (JSON). Every field is optional, an unknown field is an error; defaults are the measured recipe.
 
 use super::layers::LayerConfig;
-use super::suggest::explained;
+use super::suggest::{explained, unknown_fields};
 use crate::quant::Granularity;
 use crate::quant::build::Hgq2;
 use serde::{Deserialize, Serialize};
@@ -412,7 +412,14 @@ impl JobConfig {
     /// # Errors
     /// What is no JSON or has unknown fields or wrong types.
     pub fn parse(text: &[u8]) -> Result<JobConfig, String> {
-        serde_json::from_slice(text).map_err(|e| format!("config: {}", explained(&e.to_string())))
+        serde_json::from_slice(text).map_err(|e| {
+            // serde stops at the first
+            let given = serde_json::from_slice(text).unwrap_or_default();
+            let known = serde_json::to_value(JobConfig::default()).unwrap_or_default();
+            let unknown = known.as_object().map_or_else(Vec::new, |known| unknown_fields(&given, known));
+            let found = if unknown.len() > 1 { unknown.join(", ") } else { explained(&e.to_string()) };
+            format!("config: {found}")
+        })
     }
 
     /// Checks ranges.

@@ -18,7 +18,11 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     let (source_metric, source_loss) = begun.source_score();
     let Begun { source, data, built, .. } = &begun;
     let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
-    let files = [Some((&job.calibration, data.calibration.samples)), job.train.as_ref().map(|f| (f, data.train.samples))];
+    let files = [
+        Some((&job.calibration, data.calibration.samples)),
+        job.train.as_ref().map(|f| (f, data.train.samples)),
+        job.validation.as_ref().map(|f| (f, data.validation.samples)),
+    ];
     let files = files.into_iter().flatten().map(|(file, samples)| (file.len(), values(samples, 1)));
     let memory = memory::estimate(job.model.len() as u64, files);
     let mut plan = json!({

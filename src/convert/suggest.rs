@@ -1,5 +1,7 @@
 //! What a misspelt name may have meant.
 
+use serde_json::{Map, Value};
+
 /// How alike names must be (Jaro-Winkler, 0 to 1): one or two letters of a word.
 const ALIKE: f64 = 0.8;
 
@@ -13,12 +15,20 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> S
 /// serde's message on an unknown field or value, with what it may have meant.
 pub fn explained(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
-    match names.next() {
-        Some(name) if message.starts_with("unknown field") || message.starts_with("unknown variant") => {
-            format!("{message}{}", suggestion(name, names))
-        }
+    let about = ["unknown field", "unknown variant"].into_iter().any(|m| message.starts_with(m));
+    match (names.next(), message.split_once(", ")) {
+        (Some(name), Some((start, rest))) if about => match suggestion(name, names).as_str() {
+            "" => message.to_string(),
+            found => format!("{start}{found} {rest}"),
+        },
         _ => message.to_string(),
     }
+}
+
+/// A message for each field of `given` that `known` has not.
+pub fn unknown_fields(given: &Map<String, Value>, known: &Map<String, Value>) -> Vec<String> {
+    let unknown = given.keys().filter(|k| !known.contains_key(*k));
+    unknown.map(|k| format!("unknown field `{k}`{}", suggestion(k, known.keys().map(String::as_str)))).collect()
 }
 
 #[cfg(test)]
@@ -27,8 +37,9 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_suggested() {
-        let message = "unknown field `target_ebop`, expected one of `epochs`, `target_ebops`, `budgets` at line 1 column 14";
-        assert_eq!(explained(message), format!("{message}: did you mean `target_ebops`?"));
+        let message = "unknown field `target_ebop`, expected one of `epochs`, `target_ebops` at line 1 column 14";
+        let explanation = "unknown field `target_ebop`: did you mean `target_ebops`? expected one of `epochs`, `target_ebops` at line 1 column 14";
+        assert_eq!(explained(message), explanation);
         let message = "unknown field `colour`, expected one of `epochs`, `target_ebops` at line 1";
         assert_eq!(explained(message), message);
         assert_eq!(explained("expected value at line 1"), "expected value at line 1");

@@ -7,15 +7,25 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How soon a signal is noticed while nothing happens.
 const NOTICE: Duration = Duration::from_millis(100);
 /// Pause before a broken stream is asked for again, and how often without anything new.
 const PAUSE: Duration = Duration::from_millis(500);
 const TRIES: u32 = 20;
+/// Silence after which a stream is taken for broken: the service says every 15 seconds that it is there.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Longest line of a stream; events have some hundred bytes.
 const MOST_LINE: u64 = 1 << 20;
+
+/// What comes out of a stream.
+#[derive(Debug, PartialEq)]
+enum Heard {
+    Event(Sent),
+    /// A comment: the service is there.
+    Alive,
+}
 
 /// One event of the stream.
 #[derive(Debug, Default, PartialEq)]
@@ -70,17 +80,22 @@ fn show(stream: impl Read + Send + 'static, after: &mut u64, progress: &mut Prog
     // ends with the stream, at the latest when the process does
     std::thread::spawn(move || {
         let mut stream = BufReader::new(stream);
-        while let Some(event) = next(&mut stream) {
-            if send.send(event).is_err() {
+        let mut sent = Sent::default();
+        while let Some(heard) = next(&mut stream, &mut sent) {
+            if send.send(heard).is_err() {
                 return;
             }
         }
     });
+    let mut last = Instant::now();
     loop {
         match receive.recv_timeout(NOTICE) {
             Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) if last.elapsed() > SILENCE => return false,
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(sent) => {
+            Ok(Heard::Alive) => last = Instant::now(),
+            Ok(Heard::Event(sent)) => {
+                last = Instant::now();
                 *after = sent.number.unwrap_or(*after);
                 let data = serde_json::from_str(&sent.data).unwrap_or(Value::Null);
                 if sent.kind == "state" && ended(&data) {
@@ -97,9 +112,8 @@ fn show(stream: impl Read + Send + 'static, after: &mut u64, progress: &mut Prog
     }
 }
 
-/// The next event of a stream; `None` at its end.
-fn next(stream: &mut impl BufRead) -> Option<Sent> {
-    let mut sent = Sent::default();
+/// What comes next, `None` at the end; `sent` is the event that is being read.
+fn next(stream: &mut impl BufRead, sent: &mut Sent) -> Option<Heard> {
     loop {
         let mut line = String::new();
         if stream.by_ref().take(MOST_LINE).read_line(&mut line).ok()? == 0 {
@@ -109,11 +123,11 @@ fn next(stream: &mut impl BufRead) -> Option<Sent> {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "" if line.is_empty() && !sent.kind.is_empty() => return Some(sent),
+            "" if !line.is_empty() => return Some(Heard::Alive),
+            "" if !sent.kind.is_empty() => return Some(Heard::Event(std::mem::take(sent))),
             "id" => sent.number = value.parse().ok(),
             "event" => sent.kind = value.into(),
             "data" => sent.data += value,
-            // comments keep the connection alive
             _ => {}
         }
     }
@@ -147,13 +161,16 @@ mod tests {
     fn events_are_read_with_comments_between_them() {
         let text = ": hello\n\nid: 7\nevent: epoch\ndata: {\"epoch\": 1,\ndata: \"loss\": null}\n\nid: 8\r\nevent:state\r\ndata:{}\r\n\r\nid: 9\nevent: x";
         let mut stream = text.as_bytes();
-        let first = next(&mut stream).unwrap();
+        let mut half = Sent::default();
+        assert_eq!(next(&mut stream, &mut half), Some(Heard::Alive));
+        let Some(Heard::Event(first)) = next(&mut stream, &mut half) else { panic!() };
         assert_eq!((first.number, first.kind.as_str()), (Some(7), "epoch"));
         let Some(Event::Epoch { epoch: 1, loss, .. }) = event("epoch", &serde_json::from_str(&first.data).unwrap()) else {
             panic!()
         };
         assert!(loss.is_nan());
-        assert_eq!(next(&mut stream), Some(Sent { number: Some(8), kind: "state".into(), data: "{}".into() }));
-        assert_eq!(next(&mut stream), None);
+        let second = Sent { number: Some(8), kind: "state".into(), data: "{}".into() };
+        assert_eq!(next(&mut stream, &mut half), Some(Heard::Event(second)));
+        assert_eq!(next(&mut stream, &mut half), None);
     }
 }

@@ -7,6 +7,7 @@ mod events;
 mod http;
 
 use super::progress::Progress;
+use super::screen;
 use crate::convert::{Error, Job, NodeFault};
 use http::Service;
 use serde_json::{Value, json};
@@ -97,11 +98,13 @@ pub struct Done {
 /// [`Refused`], [`Error::Canceled`] after `cancel`, and unreadable files.
 pub fn convert(server: &str, token: &Token, job: &Job, progress: &mut Progress, cancel: &AtomicBool) -> anyhow::Result<Done> {
     let service = Service::new(server, token)?;
-    let named = send(&service, job, progress)?;
+    let named = send(&service, job, progress, cancel)?;
     let id = submit(&service, job, &named)?;
     let followed = events::follow(&service, &id, progress, cancel);
     if cancel.load(Ordering::Relaxed) {
-        service.json("DELETE", &format!("/v1/jobs/{id}"), None)?;
+        if let Err(why) = service.json("DELETE", &format!("/v1/jobs/{id}"), None) {
+            screen::tell(screen::CAREFUL, "note:", &format!("the job {id} goes on: {why}"));
+        }
         return Err(Error::Canceled.into());
     }
     followed?;
@@ -114,7 +117,12 @@ pub fn convert(server: &str, token: &Token, job: &Job, progress: &mut Progress, 
 }
 
 /// Names of the job's files and their digests; those that the service does not have are sent.
-fn send(service: &Service, job: &Job, progress: &mut Progress) -> anyhow::Result<Vec<(&'static str, String)>> {
+fn send(
+    service: &Service,
+    job: &Job,
+    progress: &mut Progress,
+    cancel: &AtomicBool,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut named = vec![("model", blake3::hash(&job.model).to_hex().to_string())];
     let parts = [("calibration", Some(&job.calibration)), ("train", job.train.as_ref()), ("validation", job.validation.as_ref())];
     let data: Vec<_> = parts.into_iter().filter_map(|(name, file)| Some((name, file?))).collect();
@@ -123,6 +131,9 @@ fn send(service: &Service, job: &Job, progress: &mut Progress) -> anyhow::Result
     }
     for (name, digest) in &named {
         let path = format!("/v1/files/{digest}");
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::Canceled.into());
+        }
         if service.has(&path)? {
             continue;
         }
@@ -131,6 +142,9 @@ fn send(service: &Service, job: &Job, progress: &mut Progress) -> anyhow::Result
             Some((_, file)) => service.put(&path, &mut || Box::new(file.reader()), file.len())?,
             None => service.put(&path, &mut || Box::new(&job.model[..]), job.model.len() as u64)?,
         }
+    }
+    if cancel.load(Ordering::Relaxed) {
+        return Err(Error::Canceled.into());
     }
     Ok(named)
 }
