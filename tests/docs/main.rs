@@ -1,0 +1,18 @@
+//! The documentation does what it says: every command block of every page is run, in the order of the page, and what is named in passing
+//! (flags, files) exists.
+//!
+//! A page is one script. ```` ```sh ```` blocks share a shell, ```` ```python ```` blocks a Python process; a block whose first line is
+//! `# NAME.sh` or `# NAME.py` (and may go on with `:` and what it is) is saved under that name for later commands. `cargo run … --` is
+//! the program under test, and ports 8080 and 4222 are free ones. What cannot run here says why in a comment before the block:
+//! `<!-- not run: WHY -->`; `<!-- run with the exporters -->`: `python` there has PyTorch and others.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../support/hls4ml.rs"]
+mod hls4ml;
+
+mod codes;
+mod commands;
+mod fields;
+mod named;
+mod pages;
