@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seconds that a page may take: the slowest compiles C++ several times.
-const PAGE_SECONDS: &str = "300";
+const PAGE_SECONDS: &str = "900";
 /// What pages install to export models, and what they install for hls4ml.
 const EXPORTERS: &str = "tests/support/exporters.txt";
 const HLS4ML: &str = "tests/support/hls4ml/requirements.txt";
