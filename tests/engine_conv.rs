@@ -1,7 +1,7 @@
 //! The engine against a naive f64 oracle on random spatial networks: convolutions with strides, pads and groups, pooling, merges,
 //! concatenation, padding, binary activations, several inputs and outputs, every granularity, every instruction set.
 
-#[path = "support/oracle.rs"]
+#[path = "support/oracle/mod.rs"]
 mod oracle;
 mod support;
 #[path = "support/training.rs"]

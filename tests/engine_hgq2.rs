@@ -1,7 +1,7 @@
 //! HGQ2's quantizers on layers, one step against the naive oracle: both parametrisations, both overflows, every granularity, dense layers,
 //! convolutions and groups; activations that saturate and that follow the data. And what a model must not be.
 
-#[path = "support/oracle.rs"]
+#[path = "support/oracle/mod.rs"]
 mod oracle;
 mod support;
 #[path = "support/training.rs"]

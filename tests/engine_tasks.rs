@@ -3,7 +3,7 @@
 
 #[path = "support/chains.rs"]
 mod chains;
-#[path = "support/oracle.rs"]
+#[path = "support/oracle/mod.rs"]
 mod oracle;
 mod support;
 #[path = "support/training.rs"]

@@ -1,6 +1,6 @@
 //! Kernels of sliding windows and of moved runs, of every instruction set, against plain loops; all numbers are exact in f32.
 
-#[path = "support/oracle.rs"]
+#[path = "support/oracle/mod.rs"]
 mod oracle;
 mod support;
 #[path = "support/training.rs"]

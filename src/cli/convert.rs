@@ -108,10 +108,12 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 /// What a conversion left, here or on a service.
-struct Done {
-    files: Vec<(PathBuf, Vec<u8>)>,
-    report: Value,
-    unmet: Option<String>,
+pub struct Done {
+    /// Relative paths and bytes.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
+    pub report: Value,
+    /// Why the proxy is not what was asked for.
+    pub unmet: Option<String>,
 }
 
 /// On this machine.
@@ -131,12 +133,11 @@ fn here(job: &Job, out: &OutDir, cancel: &AtomicBool) -> anyhow::Result<Done> {
 /// On a service.
 #[cfg(feature = "remote")]
 fn there(args: &Args, server: &str, job: &Job, cancel: &AtomicBool) -> anyhow::Result<Done> {
-    let token = remote::Token::find(args.token_file.as_deref()).map_err(|e| Error::Config(vec![e]))?;
+    let token = args.token()?;
     let mut progress = Progress::new();
     let done = remote::convert(server, &token, job, &mut progress, cancel);
     progress.finish();
-    let remote::Done { files, report, unmet } = done?;
-    Ok(Done { files, report, unmet })
+    done
 }
 
 impl Args {
@@ -146,6 +147,11 @@ impl Args {
         #[cfg(not(feature = "remote"))]
         None
     }
+
+    #[cfg(feature = "remote")]
+    fn token(&self) -> Result<remote::Token, Error> {
+        remote::Token::find(self.token_file.as_deref()).map_err(|e| Error::Config(vec![e]))
+    }
 }
 
 /// Says what the same command would do without `--dry-run`.
@@ -154,8 +160,7 @@ fn dry_run(args: &Args, job: &Job, out: &OutDir) -> anyhow::Result<u8> {
     plan["out"] = out.plan()?;
     #[cfg(feature = "remote")]
     if let Some(server) = args.server() {
-        let token = remote::Token::find(args.token_file.as_deref()).map_err(|e| Error::Config(vec![e]))?;
-        plan["server"] = remote::plan(server, &token)?;
+        plan["server"] = remote::plan(server, &args.token()?)?;
     }
     if args.json {
         screen::print(&format!("{plan:#}"))?;

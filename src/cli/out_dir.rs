@@ -57,7 +57,7 @@ impl OutDir {
         let checkpoint = self.checkpoint().file;
         Ok(json!({
             "directory": self.path.display().to_string(),
-            "files_to_be_replaced": old.iter().filter(|f| self.path.join(f).exists()).count(),
+            "files_to_be_replaced": old.len(),
             "goes_on_from": if checkpoint.exists() { json!(checkpoint.display().to_string()) } else { Value::Null },
         }))
     }

@@ -35,9 +35,8 @@ pub struct Begun {
 /// Every fault of configuration, model and data: see [`Error`].
 pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Error> {
     let config = &job.config;
-    let calibrates = config.mode == Mode::Calibrate;
     let mut faults = config.check().err().unwrap_or_default();
-    if calibrates && job.train.is_some() {
+    if config.mode == Mode::Calibrate && job.train.is_some() {
         faults.push("options: mode calibrate takes no training data: leave them out, or use mode fine_tune".into());
     }
     if !faults.is_empty() {
@@ -45,18 +44,7 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     }
     enter("import");
     let source = prepare::source(&job.model)?;
-    let mut data = prepare::data(
-        &source,
-        &job.calibration,
-        job.train.as_ref(),
-        job.validation.as_ref(),
-        // nothing is held back from the calibration samples: they are few, and nothing is trained on them
-        if calibrates { 0.0 } else { config.validation_fraction },
-        config,
-    )?;
-    if calibrates && job.validation.is_none() {
-        data.validation_origin = "calibration samples";
-    }
+    let data = prepare::data(&source, job)?;
     let kind = MetricKind::choose(config.metric, data.validation.targets.as_ref(), &source.widths);
     let objective = Objective::new(config, &source.output_shapes(), data.train.targets.as_ref());
     let kind = match (kind, objective) {

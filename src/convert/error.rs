@@ -62,6 +62,16 @@ impl From<IntervalError> for Error {
     }
 }
 
+/// Exit status of the command line for an [`Error::code`]; that of an internal error for any other.
+pub fn exit_status(code: &str) -> u8 {
+    match code {
+        "verification_failed" | "target_not_met" => 1,
+        "not_onnx" | "unsupported_model" => 2,
+        "bad_data" | "bad_config" => 3,
+        _ => 4,
+    }
+}
+
 impl Error {
     /// Stable identifier, the `code` of a problem document.
     pub fn code(&self) -> &'static str {
@@ -79,12 +89,7 @@ impl Error {
 
     /// Exit status of the command line.
     pub fn exit_status(&self) -> u8 {
-        match self {
-            Error::Verification(_) | Error::TargetNotMet(_) => 1,
-            Error::NotOnnx(_) | Error::Unsupported(_) => 2,
-            Error::Data(_) | Error::Config(_) => 3,
-            Error::Canceled | Error::Internal(_) => 4,
-        }
+        exit_status(self.code())
     }
 
     /// The offending nodes, if the model was refused.

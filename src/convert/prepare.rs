@@ -1,7 +1,8 @@
 //! From uploaded bytes to a checked graph and checked data. Every fault of model, data and configuration is found here.
 
+use super::config::Mode;
 use super::layout::join;
-use super::{DataFile, Error, JobConfig, NodeFault};
+use super::{DataFile, Error, Job, JobConfig, NodeFault};
 use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Samples, Targets, order::to_graph, split};
 use crate::graph::eval;
 use crate::graph::import::{ImportError, Note, import};
@@ -126,22 +127,21 @@ pub struct Data {
 ///
 /// # Errors
 /// [`Error::Data`] with every fault of every file.
-pub fn data(
-    source: &Source,
-    calibration: &DataFile,
-    train: Option<&DataFile>,
-    validation: Option<&DataFile>,
-    fraction: f64,
-    config: &JobConfig,
-) -> Result<Data, Error> {
+pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
+    let config = &job.config;
+    // mode calibrate holds nothing back from the calibration samples: they are few, and nothing is trained on them
+    let (fraction, all) = match config.mode {
+        Mode::Calibrate => (0.0, "calibration samples"),
+        Mode::FineTune => (config.validation_fraction, "training samples"),
+    };
     let mut faults = Vec::new();
     let outputs = source.output_shapes();
     let mut read = |file: &DataFile, what: &str, outputs: &[OutputShape]| {
         dataset(source, file, what, outputs).map_err(|e| faults.extend(e)).ok()
     };
-    let calibration = read(calibration, "calibration", &[]);
-    let train = train.map(|f| read(f, "train", &outputs));
-    let validation = validation.map(|f| read(f, "validation", &outputs));
+    let calibration = read(&job.calibration, "calibration", &[]);
+    let train = job.train.as_ref().map(|f| read(f, "train", &outputs));
+    let validation = job.validation.as_ref().map(|f| read(f, "validation", &outputs));
     let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
     let train = train.flatten();
     let (trace, trace_samples) = trace_inputs(&calibration, train.as_ref());
@@ -150,7 +150,7 @@ pub fn data(
     let mut parts = None;
     let (train, validation, validation_origin) = match validation.flatten() {
         Some(v) => (train, v, "given"),
-        None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, "training samples"),
+        None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, all),
         None => {
             let (mut fit, held) = split(train.samples, fraction, config.seed);
             if config.epochs == 0 {

@@ -21,7 +21,6 @@ const ANSWER: Duration = Duration::from_secs(60);
 const MOST_TOKEN: u64 = 4096;
 
 /// Who calls.
-#[derive(Default)]
 pub struct Token(Option<String>);
 
 impl Token {

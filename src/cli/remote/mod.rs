@@ -6,20 +6,19 @@
 mod events;
 mod http;
 
+use super::convert::Done;
 use super::progress::Progress;
 use super::screen;
+use crate::convert::error::exit_status;
 use crate::convert::{Error, Job, NodeFault};
 use http::Service;
 use serde_json::{Value, json};
-use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use http::Token;
 
-/// Bytes hashed at a time.
-const PIECE: usize = 1 << 20;
 /// Longest answer that is read into memory where it is not a file of the job.
 const MOST_DOCUMENT: u64 = 64 << 20;
 /// Largest artifact: reports and proxies have some megabytes.
@@ -75,21 +74,11 @@ impl Refused {
     /// As of a conversion on this machine.
     pub fn exit_status(&self) -> u8 {
         match self.code.as_str() {
-            "verification_failed" | "target_not_met" => 1,
-            "not_onnx" | "unsupported_model" => 2,
-            "bad_data" | "bad_config" | "bad_request" | "too_large" | "too_much_memory" | "unauthorized" | "not_a_service" => 3,
-            _ => 4,
+            // what only a service finds, and its caller can mend
+            "bad_request" | "too_large" | "too_much_memory" | "unauthorized" | "not_a_service" => exit_status("bad_config"),
+            code => exit_status(code),
         }
     }
-}
-
-/// What a job on a service left.
-pub struct Done {
-    pub report: Value,
-    /// Relative paths and bytes, as a conversion on this machine writes them.
-    pub files: Vec<(PathBuf, Vec<u8>)>,
-    /// Why the proxy is not what was asked for.
-    pub unmet: Option<String>,
 }
 
 /// Runs a job on a service and fetches what it made.
@@ -99,6 +88,7 @@ pub struct Done {
 pub fn convert(server: &str, token: &Token, job: &Job, progress: &mut Progress, cancel: &AtomicBool) -> anyhow::Result<Done> {
     let service = Service::new(server, token)?;
     let named = send(&service, job, progress, cancel)?;
+    go_on(cancel)?;
     let id = submit(&service, job, &named)?;
     let followed = events::follow(&service, &id, progress, cancel);
     if cancel.load(Ordering::Relaxed) {
@@ -127,13 +117,11 @@ fn send(
     let parts = [("calibration", Some(&job.calibration)), ("train", job.train.as_ref()), ("validation", job.validation.as_ref())];
     let data: Vec<_> = parts.into_iter().filter_map(|(name, file)| Some((name, file?))).collect();
     for (name, file) in &data {
-        named.push((name, digest(file.reader())?));
+        named.push((name, blake3::Hasher::new().update_reader(file.reader())?.finalize().to_hex().to_string()));
     }
     for (name, digest) in &named {
         let path = format!("/v1/files/{digest}");
-        if cancel.load(Ordering::Relaxed) {
-            return Err(Error::Canceled.into());
-        }
+        go_on(cancel)?;
         if service.has(&path)? {
             continue;
         }
@@ -143,21 +131,11 @@ fn send(
             None => service.put(&path, &mut || Box::new(&job.model[..]), job.model.len() as u64)?,
         }
     }
-    if cancel.load(Ordering::Relaxed) {
-        return Err(Error::Canceled.into());
-    }
     Ok(named)
 }
 
-fn digest(mut content: impl Read) -> io::Result<String> {
-    let mut hash = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        match content.read(&mut piece)? {
-            0 => return Ok(hash.finalize().to_hex().to_string()),
-            n => hash.update(&piece[..n]),
-        };
-    }
+fn go_on(cancel: &AtomicBool) -> Result<(), Error> {
+    if cancel.load(Ordering::Relaxed) { Err(Error::Canceled) } else { Ok(()) }
 }
 
 /// Queues the job and returns its id.
