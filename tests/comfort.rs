@@ -63,7 +63,11 @@ fn tables_fit_80_columns() {
 /// Runs in a terminal of its own (util-linux' `script`); `None` where there is none.
 fn in_terminal(variables: &[(&str, &str)], command: &str) -> Option<String> {
     let mut script = Command::new("script");
-    script.args(["-qec", command, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CLICOLOR");
+    script.args(["-qec", command, "/dev/null"]).env("TERM", "xterm");
+    // what the machine of the tests has says nothing
+    for inherited in ["CI", "CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR"] {
+        script.env_remove(inherited);
+    }
     let output = script.envs(variables.iter().copied()).output().ok()?;
     Some(text(&output.stdout))
 }
@@ -81,10 +85,15 @@ fn colours_are_for_terminals() {
             return;
         };
         assert!(escape(&coloured), "{coloured}");
-        for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-            let plain = in_terminal(&[variable], command).unwrap();
-            assert!(!escape(&plain), "{variable:?}: {plain:?}");
+        // also on a build server
+        for ci in [&[][..], &[("CI", "true")]] {
+            for variable in [("NO_COLOR", "1"), ("TERM", "dumb"), ("CLICOLOR", "0")] {
+                let plain = in_terminal(&[&[variable], ci].concat(), command).unwrap();
+                assert!(!escape(&plain), "{variable:?} {ci:?}: {plain:?}");
+            }
         }
+        let forced = in_terminal(&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")], command).unwrap();
+        assert!(escape(&forced), "{forced:?}");
     }
     let piped = hgq(Path::new("."), &["inspect", model.to_str().unwrap()]);
     assert!(!escape(&text(&piped.stdout)));

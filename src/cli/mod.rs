@@ -118,6 +118,7 @@ impl Command {
 
 /// Runs the program on this process's arguments.
 pub fn main() -> ExitCode {
+    screen::begin();
     ExitCode::from(run(std::env::args_os()))
 }
 

@@ -1,6 +1,6 @@
 //! Progress on stderr: one line redrawn on a terminal, one JSON line per event otherwise.
 
-use super::screen::{CAREFUL, message_columns, plain, shortened, styled, width};
+use super::screen::{CAREFUL, dumb, message_columns, plain, shortened, styled, width};
 use crate::convert::Event;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -54,7 +54,7 @@ impl Drop for Ticker {
 
 impl Progress {
     pub fn new() -> Progress {
-        let terminal = stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let terminal = stderr().is_terminal() && !dumb();
         Progress { terminal, started: None, drawn: None, open: false, ticker: None }
     }
 

@@ -10,6 +10,19 @@ const COLUMNS: usize = 80;
 /// Fewer cannot hold a table.
 const LEAST_COLUMNS: usize = 40;
 
+/// `TERM=dumb` means no colours, where anstream goes by `CI` first: a build server's terminal may well be a dumb one.
+pub fn begin() {
+    let set = |name| std::env::var_os(name).is_some();
+    if dumb() && !set("CLICOLOR") && !set("CLICOLOR_FORCE") {
+        anstream::ColorChoice::Never.write_global();
+    }
+}
+
+/// Whether the terminal says that it can do nothing but print.
+pub fn dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|t| t == "dumb")
+}
+
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 pub const CAREFUL: Style = AnsiColor::Yellow.on_default();
 pub const GOOD: Style = AnsiColor::Green.on_default();
