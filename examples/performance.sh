@@ -1,11 +1,11 @@
 #!/bin/sh
 # Every table of docs/performance.md: `examples/performance.sh DIR [TABLE…]`, where DIR holds models/ with the files below; tables are steps,
-# batch, width, threads, trace, calibration, convert, service; all without a name. Markdown goes to stdout. Quiet machines give the figures
+# batch, width, threads, trace, calibration, convert, jobs, service; all without a name. Markdown goes to stdout. Quiet machines give the figures
 # that are meant: the minimum of many runs.
 set -eu
 dir=$1
 shift
-tables=${*:-steps batch width threads trace calibration convert service}
+tables=${*:-steps batch width threads trace calibration convert jobs service}
 jets="$dir/models/jet_float/jsc_openml_mlp_16-64-32-32-5_float.onnx"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -135,6 +135,16 @@ P
             # one training step is all that is left of the job
             row 'jet tagger, until training has made its first step' \
                 "$(least 20 $step --model "$jets" --batch 1000 --steps 1 --first)"
+            ;;
+        jobs)
+            data 20000 "$work/x.npy"
+            head_ 'jet tagger, 20000 samples without labels, at most 2000 EBOPs' 'training, s' 'polishing, s' 'all, s'
+            for epochs in 20 100 300; do
+                us=$(wall $bin/hgq-onnx convert "$jets" --calibration "$work/x.npy" --train "$work/x.npy" --epochs $epochs \
+                    --target-ebops 2000 --out "$work/jobs-$epochs")
+                report=$(tr -d ' \n' < "$work/jobs-$epochs/report.json" | sed 's/.*"timing"//')
+                row "$epochs epochs" "$(field train "$report")" "$(field polish "$report")" "$((us / 1000000)).$((us / 100000 % 10))"
+            done
             ;;
         service)
             data 1000 "$work/x.npy"

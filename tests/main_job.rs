@@ -57,6 +57,9 @@ fn digits_reach_their_accuracy_at_their_budget() {
         convert(&model, &data, Some(&data), config(r#"{"epochs": 300, "batch_size": 128, "target_ebops": 5000, "threads": 2}"#))
             .unwrap();
     assert!(done.ebops <= 5000, "{} EBOPs", done.ebops);
+    // each with its time
+    let stages: Vec<&String> = done.report["timing"].as_object().unwrap().keys().collect();
+    assert_eq!(stages, ["import", "polish", "proxy", "quantize", "report", "train"]);
     let reached = accuracy(&outputs(&done.proxy, &x_test).1, &y_test);
     assert!(reached >= 0.955, "test accuracy {reached} at {} EBOPs", done.ebops);
     let front = done.report["pareto"].as_array().unwrap();

@@ -4,7 +4,7 @@ use super::screen::{BAD, CAREFUL, GOOD, TITLE, padded, plain, shortened, styled,
 use anstyle::Style;
 use serde_json::{Map, Value};
 
-/// Cells and lists longer than this are cut: the whole is in `--json`.
+/// Cells longer than this and than half of the terminal, and longer lists, are cut: the whole is in `--json`.
 const MAX_CELL: usize = 44;
 const MAX_LISTED: usize = 8;
 /// Rows of a table that are shown.
@@ -21,7 +21,7 @@ const FIRST: [&str; 5] = ["name", "tensor", "op", "number", "epoch"];
 pub fn render(document: &Value, columns: usize) -> String {
     let mut facts = Vec::new();
     let mut tables = Vec::new();
-    collect("", document, &mut facts, &mut tables);
+    collect("", document, columns, &mut facts, &mut tables);
     let mut text = fact_lines(&facts, columns);
     for (title, rows) in tables {
         text += &format!("\n{}\n", styled(TITLE, &title));
@@ -35,19 +35,25 @@ pub fn render(document: &Value, columns: usize) -> String {
     text
 }
 
-fn collect<'a>(path: &str, value: &'a Value, facts: &mut Vec<(String, String)>, tables: &mut Vec<(String, &'a [Value])>) {
+fn collect<'a>(
+    path: &str,
+    value: &'a Value,
+    columns: usize,
+    facts: &mut Vec<(String, String)>,
+    tables: &mut Vec<(String, &'a [Value])>,
+) {
     match value {
         Value::Object(map) => {
             for (key, value) in map.iter().filter(|(k, _)| !HIDDEN.contains(&k.as_str())) {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                collect(&path, value, facts, tables);
+                collect(&path, value, columns, facts, tables);
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => tables.push((path.to_string(), items)),
         Value::Array(items) if items.is_empty() => facts.push((path.to_string(), "none".into())),
         // A message is a fact by itself: never cut.
         Value::String(s) => facts.push((path.to_string(), plain(s))),
-        other => facts.push((path.to_string(), cell(other))),
+        other => facts.push((path.to_string(), cell(other, columns))),
     }
 }
 
@@ -113,7 +119,7 @@ fn table(rows: &[Value], columns: usize) -> String {
     keys.sort_by_key(|c| FIRST.iter().position(|f| f == c).unwrap_or(FIRST.len()));
     let column = |key: &&str| {
         let head: Vec<String> = key.split('.').map(String::from).collect();
-        let cells: Vec<String> = shown.iter().map(|row| row.get(*key).map_or_else(String::new, cell)).collect();
+        let cells: Vec<String> = shown.iter().map(|row| row.get(*key).map_or_else(String::new, |v| cell(v, columns))).collect();
         let width = head.iter().chain(&cells).map(|s| width(s)).max().unwrap_or(0);
         let numeric = shown.iter().filter_map(|r| r.get(*key)).all(|v| v.is_number() || v.is_null());
         Column { head, cells, numeric, width }
@@ -194,10 +200,13 @@ fn flat(row: &Value) -> Map<String, Value> {
     out
 }
 
-fn cell(value: &Value) -> String {
+/// A value in the tables of a terminal that has `columns`.
+fn cell(value: &Value, columns: usize) -> String {
+    let most = MAX_CELL.max(columns / 2);
     let text = match value {
         Value::Null => "-".into(),
-        Value::String(s) => plain(s),
+        // names differ at their ends
+        Value::String(s) => shortened(&plain(s), most),
         Value::Bool(b) => if *b { "yes" } else { "no" }.into(),
         // Whole numbers as they are, others with the digits that a reader uses.
         Value::Number(n) => match n.as_f64() {
@@ -210,13 +219,13 @@ fn cell(value: &Value) -> String {
             format!("{} … {} ({})", short(low), short(high), items.len())
         }
         Value::Array(items) => {
-            let listed: Vec<String> = items.iter().take(MAX_LISTED).map(cell).collect();
+            let listed: Vec<String> = items.iter().take(MAX_LISTED).map(|v| cell(v, columns)).collect();
             let more = if items.len() > MAX_LISTED { format!(", … ({})", items.len()) } else { String::new() };
             format!("{}{more}", listed.join(", "))
         }
         Value::Object(map) => format_count(map).unwrap_or_else(|| value.to_string()),
     };
-    if text.chars().count() > MAX_CELL { text.chars().take(MAX_CELL - 1).chain(['…']).collect() } else { text }
+    if text.chars().count() > most { text.chars().take(most - 1).chain(['…']).collect() } else { text }
 }
 
 /// `count×(k,i,f)` for an entry of a list of formats.
@@ -293,6 +302,15 @@ rows
 ";
         assert_eq!(text, expected);
         assert!(rendered(&json!({"note": "word ".repeat(40)}), 40).lines().all(|l| width(l) <= 40));
+    }
+
+    #[test]
+    fn wide_terminals_show_long_names() {
+        let name = format!("/model/encoder/layer.0/{}/dense", "attention".repeat(5));
+        let text = |columns| rendered(&json!({"rows": [{"name": name}]}), columns);
+        assert!(text(200).contains(&name));
+        // both ends are there
+        assert!(text(80).contains("/model/encoder/") && text(80).contains('…') && text(80).contains("ion/dense"), "{}", text(80));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Clock<'a> {
 }
 
 impl Clock<'_> {
-    fn enter(&mut self, stage: &'static str) {
+    pub fn enter(&mut self, stage: &'static str) {
         self.leave();
         self.stage = stage;
         (self.progress)(Event::Stage { stage: stage.into() });

@@ -150,6 +150,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         FitError::Score(e) => Error::Internal(e),
     })?;
     if config.polish && config.optimize.weights {
+        // it can take longer than the epochs
+        watch.clock.enter("polish");
         let how = Polishing {
             set: &set,
             rows: &order,

@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use utoipa::openapi::{self, Content, Ref, RefOr, ResponseBuilder};
 
 /// An answer that is not a success; boxed, as it is the error of many small functions.
 #[derive(Debug)]
@@ -55,6 +57,18 @@ impl Document {
 
     pub fn internal() -> Document {
         Document::new(500, "internal", "a fault of hgq-onnx: please report it")
+    }
+}
+
+/// Its description, the same for every resource.
+impl utoipa::IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let told = |what: &str| {
+            let content = Content::new(Some(Ref::from_schema_name("Problem")));
+            ResponseBuilder::new().description(what).content("application/problem+json", content).build().into()
+        };
+        let request = "What is wrong with the request, or that nothing of yours has this name";
+        BTreeMap::from([("4XX".into(), told(request)), ("503".into(), told("Not now"))])
     }
 }
 

@@ -1,6 +1,6 @@
 //! What pages name in passing exists: flags, files, headings; and no kind of block is looked at by nobody.
 
-use super::pages::{Block, blocks, pages, root};
+use super::pages::{Block, blocks, coded, pages, root, rows};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -63,13 +63,37 @@ fn every_path_exists() {
     assert!(missing.is_empty() && seen > 10, "{missing:#?}");
 }
 
+fn help(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_hgq-onnx")).args(args).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Numbers of the table of limits are the defaults of `serve`.
+#[test]
+fn limits_have_their_defaults() {
+    let told = help(&["serve", "--help"]);
+    let options: Vec<&str> = told.split("\n      --").skip(1).collect();
+    let page = fs::read_to_string(root().join("docs/http.md")).unwrap();
+    let limits = page.split("\n## ").find(|s| s.starts_with("Limits")).unwrap();
+    let mut compared = 0;
+    for row in rows(limits) {
+        let Some(flag) = coded(&row[0]) else { continue };
+        let option = options.iter().find(|o| o.split_whitespace().next() == flag.strip_prefix("--")).unwrap();
+        let default = option.split("[default: ").nth(1).unwrap().split(']').next().unwrap();
+        // one that depends on the machine is the same text
+        assert!(
+            row[1].split_whitespace().next() == Some(default) || default.ends_with(&row[1]),
+            "{flag}: {} and {default}",
+            row[1]
+        );
+        compared += 1;
+    }
+    assert!(compared > 10, "{compared}");
+}
+
 /// Flags that are named anywhere are flags of the program.
 #[test]
 fn every_flag_exists() {
-    let help = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_hgq-onnx")).args(args).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
     let main = help(&["--help"]);
     let commands = main.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let commands: Vec<&str> = commands.lines().filter_map(|l| l.strip_prefix("  ")?.split_whitespace().next()).collect();

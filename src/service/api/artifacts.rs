@@ -3,7 +3,7 @@
 use super::view::{self, Artifact};
 use super::{App, Owner, own_job};
 use crate::service::jobs::Record;
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use crate::service::store::StoreError;
 use axum::Json;
 use axum::body::Body;
@@ -28,8 +28,7 @@ pub struct Artifacts {
     get, path = "/v1/jobs/{id}/artifacts", operation_id = "listArtifacts", tag = "artifacts", params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "The files", body = Artifacts),
-        (status = "4XX", description = "No such job of yours, or it has made nothing yet", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn list(
@@ -53,8 +52,7 @@ pub async fn list(
             (Vec<u8> = "application/octet-stream"), (Object = "application/json"), (String = "text/html"),
         ), headers(("ETag" = String, description = "The digest"))),
         (status = 304, description = "As `If-None-Match` has it"),
-        (status = "4XX", description = "No such artifact of yours", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn get(

@@ -10,7 +10,7 @@ use crate::service::jobs::submit::submit;
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, Record, State as JobState};
 use crate::service::limits::RETRY_AFTER;
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -33,8 +33,7 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
         (status = 200, description = "The proxy, or with `Accept: application/json` the report", content(
             (Vec<u8> = "application/octet-stream"), (Object = "application/json"),
         ), headers(("Location" = String, description = "The job"), ("X-Hgq-Ebops" = String, description = "Exact EBOPs of the proxy"))),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, request: Request) -> Result<Response, Problem> {

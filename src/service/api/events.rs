@@ -4,7 +4,7 @@ use super::{App, Owner, own_job};
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, State as JobState, StoredEvent};
 use crate::service::limits::{KEEP_ALIVE, LONGEST_WAIT};
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -28,8 +28,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
     ),
     responses(
         (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
-        (status = "4XX", description = "No such job of yours", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn get(

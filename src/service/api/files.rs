@@ -2,7 +2,7 @@
 
 use super::view::File;
 use super::{App, Owner};
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use crate::service::store::Digest;
 use crate::service::upload::receive;
 use axum::Json;
@@ -18,8 +18,7 @@ use axum::response::{IntoResponse, Response};
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "Stored", body = File, headers(("Location" = String))),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, request: Request) -> Result<Response, Problem> {
@@ -33,8 +32,7 @@ pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, re
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "Stored", body = File, headers(("Location" = String))),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn put(
@@ -57,8 +55,7 @@ pub async fn put(
     params(("digest" = String, Path, description = "BLAKE3 of the content: 64 lower-case hexadecimal digits")),
     responses(
         (status = 200, description = "It is, and jobs may name it", body = File),
-        (status = "4XX", description = "No such file of yours", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn get(

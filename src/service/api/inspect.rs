@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::convert::Error;
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use crate::service::upload::{Kind, Part, read};
 use axum::Json;
 use axum::extract::{Request, State};
@@ -24,8 +24,7 @@ pub struct Model {
     request_body(content = Model, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The findings", body = Object),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn post(State(app): State<App>, request: Request) -> Result<Json<Value>, Problem> {

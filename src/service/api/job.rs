@@ -5,7 +5,7 @@ use super::{App, Owner, own_job};
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, Record};
 use crate::service::limits::LONGEST_WAIT;
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use crate::service::store::StoreError;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -44,8 +44,7 @@ impl Wait {
     get, path = "/v1/jobs/{id}", operation_id = "getJob", tag = "jobs", params(("id" = String, Path, description = "Name of the job"), Wait),
     responses(
         (status = 200, description = "The job", body = Job),
-        (status = "4XX", description = "No such job of yours", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn get(
@@ -89,8 +88,7 @@ pub async fn ended(app: &App, mut record: Record, time: Duration) -> Result<Reco
     responses(
         (status = 200, description = "It has ended", body = Job),
         (status = 202, description = "It is going to end", body = Job),
-        (status = "4XX", description = "No such job of yours", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn delete(

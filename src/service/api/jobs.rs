@@ -5,7 +5,7 @@ use super::{App, Owner};
 use crate::service::jobs::JobId;
 use crate::service::jobs::submit::{check_room, submit};
 use crate::service::limits::PAGE;
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use crate::service::upload::{Kind, Part, Received, read};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, Request, State};
@@ -71,8 +71,7 @@ pub async fn receive(app: &App, owner: &Owner, takes: &[Part], request: Request)
     request_body(content = Parts, content_type = "multipart/form-data"),
     responses(
         (status = 202, description = "Queued; a job that was done before has succeeded already", body = Job, headers(("Location" = String))),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, request: Request) -> Result<Response, Problem> {
@@ -113,8 +112,7 @@ pub struct Jobs {
     get, path = "/v1/jobs", operation_id = "listJobs", tag = "jobs", params(Page),
     responses(
         (status = 200, description = "A page of jobs", body = Jobs),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn list(

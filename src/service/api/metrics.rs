@@ -1,7 +1,7 @@
 //! `GET /metrics`: for Prometheus.
 
 use super::App;
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -11,8 +11,7 @@ use axum::response::{IntoResponse, Response};
     get, path = "/metrics", operation_id = "metrics", tag = "operation",
     responses(
         (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
-        (status = "4XX", description = "A token is needed", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn get(State(app): State<App>) -> Result<Response, Problem> {

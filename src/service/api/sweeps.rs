@@ -7,7 +7,7 @@ use super::{App, Owner};
 use crate::service::jobs::sweep::{self, Member};
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{Record, State as JobState, SweepId, submit};
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use crate::service::store::StoreError;
 use crate::service::upload::{Kind, Part};
 use axum::Json;
@@ -59,8 +59,7 @@ pub struct Sweep {
     request_body(content = Parts, content_type = "multipart/form-data"),
     responses(
         (status = 202, description = "Queued", body = Sweep, headers(("Location" = String))),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, request: Request) -> Result<Response, Problem> {
@@ -78,8 +77,7 @@ pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, re
     params(("id" = String, Path, description = "Name of the sweep"), Wait),
     responses(
         (status = 200, description = "The sweep", body = Sweep),
-        (status = "4XX", description = "No such sweep of yours", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn get(
@@ -104,8 +102,7 @@ pub async fn get(
     params(("id" = String, Path, description = "Name of the sweep")),
     responses(
         (status = 202, description = "Those that have not ended are going to", body = Sweep),
-        (status = "4XX", description = "No such sweep of yours", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn delete(

@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::convert::{DataFile, Error, Verified};
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use crate::service::store::StoreError;
 use crate::service::upload::{Kind, Part, read};
 use axum::Json;
@@ -33,8 +33,7 @@ pub struct Files {
     request_body(content = Files, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "`samples`, `mismatches` (null without `expected`), the `first` of them, `saturations`", body = Object),
-        (status = "4XX", description = "What is wrong with the request", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 pub async fn post(State(app): State<App>, request: Request) -> Result<Json<Verified>, Problem> {

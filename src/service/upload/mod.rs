@@ -1,5 +1,6 @@
-//! Files on their way in: streamed to disk, hashed and checked as they come, never held whole in memory.
+//! Files on their way in: hashed and checked as they come; only small ones are ever held whole in memory.
 
+mod arriving;
 pub mod check;
 mod multipart;
 mod raw;

@@ -1,8 +1,7 @@
-//! Reads the parts of a `multipart/form-data` request: known, once, of the right type, within limits and in time. Files go to disk as they
-//! come.
+//! Reads the parts of a `multipart/form-data` request: known, once, of the right type, within limits and in time.
 
-use super::check::{self, START};
-use super::{Received, Upload};
+use super::arriving::{Arriving, slow, too_large};
+use super::{Received, Upload, check};
 use crate::convert::DataFile;
 use crate::service::limits::{CONFIG_BYTES, Limits};
 use crate::service::problem::Problem;
@@ -10,6 +9,7 @@ use crate::service::store::{Digest, Staged, Store, StoreError};
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
+use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
 
 /// Behind the name of a file's part, the name of the part that names a file sent before.
@@ -136,10 +136,6 @@ impl Parts {
     }
 }
 
-pub fn too_large(detail: String) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-}
-
 fn malformed(error: &MultipartError, limits: &Limits) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large(format!("the request has more than {} bytes", limits.body));
@@ -177,10 +173,6 @@ pub async fn read(request: Request, takes: &[Part], limits: &Limits, store: &dyn
     }
 }
 
-pub fn slow(what: &str, seconds: u64) -> Problem {
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", format!("{what} did not arrive within {seconds} s"))
-}
-
 async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store: &dyn Store) -> Result<Parts, Problem> {
     let mut parts = BTreeMap::new();
     let pause = limits.read_time;
@@ -210,10 +202,14 @@ async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store
             let text = format!("part `{name}` is `{given}`; expected `{wanted}`");
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
         }
+        let what = format!("part `{name}`");
+        let arriving = Arriving { what: &what, most: part.most(limits), limits };
+        let chunks = field.map_err(|e| malformed(&e, limits));
         let content = if part.kind == Kind::Config {
-            Content::Text(text(field, part.name, CONFIG_BYTES, limits).await?)
+            Content::Text(arriving.text(chunks).await?)
         } else {
-            Content::File(Box::new(file(field, part, limits, store).await?))
+            let check = |start: &[u8]| check::start(part.name, part.kind, start);
+            Content::File(Box::new(arriving.file(chunks, store, check).await?))
         };
         parts.insert(part.name, (part.kind, content));
     }
@@ -229,68 +225,14 @@ async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store
     Err(Problem::new(StatusCode::BAD_REQUEST, "missing_part", text).faults(missing))
 }
 
-/// A file: to disk as it comes, and no further than its first bytes if these are wrong.
-async fn file(field: Field<'_>, part: &Part, limits: &Limits, store: &dyn Store) -> Result<Staged, Problem> {
-    let mut staged = store.stage();
-    let mut start = Vec::new();
-    let most = part.most(limits);
-    each_chunk(field, part.name, most, limits, |chunk| {
-        if start.len() < START {
-            start.extend_from_slice(&chunk[..chunk.len().min(START - start.len())]);
-            if start.len() == START {
-                check::start(part.name, part.kind, &start)?;
-            }
-        }
-        Ok(staged.write(chunk)?)
-    })
-    .await?;
-    if start.len() < START {
-        check::start(part.name, part.kind, &start)?;
-    }
-    Ok(staged)
-}
-
-/// A short part.
-async fn text(field: Field<'_>, name: &str, most: usize, limits: &Limits) -> Result<Vec<u8>, Problem> {
-    let mut text = Vec::new();
-    let take = |chunk: &[u8]| {
-        text.extend_from_slice(chunk);
-        Ok(())
-    };
-    each_chunk(field, name, most, limits, take).await?;
-    Ok(text)
-}
-
 async fn digest(field: Field<'_>, name: &str, limits: &Limits) -> Result<Digest, Problem> {
-    let text = text(field, name, DIGEST_BYTES, limits).await?;
+    let arriving = Arriving { what: &format!("part `{name}`"), most: DIGEST_BYTES, limits };
+    let text = arriving.text(field.map_err(|e| malformed(&e, limits))).await?;
     let found = std::str::from_utf8(&text).ok().and_then(|t| Digest::parse(t.trim()));
     found.ok_or_else(|| {
         let text = format!("part `{name}`: 64 lower-case hexadecimal digits of BLAKE3 are expected");
         Problem::new(StatusCode::BAD_REQUEST, "bad_request", text)
     })
-}
-
-/// Hands on what arrives of a part, in time and up to `most` bytes.
-async fn each_chunk(
-    mut field: Field<'_>,
-    name: &str,
-    most: usize,
-    limits: &Limits,
-    mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
-) -> Result<(), Problem> {
-    let mut bytes = 0;
-    loop {
-        let chunk = match tokio::time::timeout(limits.read_time, field.chunk()).await {
-            Err(_) => return Err(slow(&format!("part `{name}`"), limits.read_time.as_secs())),
-            Ok(chunk) => chunk.map_err(|e| malformed(&e, limits))?,
-        };
-        let Some(chunk) = chunk else { return Ok(()) };
-        bytes += chunk.len();
-        if bytes > most {
-            return Err(too_large(format!("part `{name}` has more than {most} bytes")));
-        }
-        take(&chunk)?;
-    }
 }
 
 /// The parts of a resource for a message.

@@ -1,14 +1,13 @@
 //! A request whose body is one file.
 
-use super::Upload;
-use super::check::{self, START};
-use super::multipart::{slow, too_large};
+use super::arriving::{Arriving, slow};
+use super::{Upload, check};
 use crate::service::limits::Limits;
 use crate::service::problem::Problem;
 use crate::service::store::{Digest, Staged, Store};
 use axum::body::Body;
 use axum::http::StatusCode;
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 
 /// Stores the body for `owner`; `expected`: the digest it must have.
 ///
@@ -35,28 +34,12 @@ pub async fn receive(
 }
 
 async fn staged(body: Body, limits: &Limits, store: &dyn Store) -> Result<Staged, Problem> {
-    let mut staged = store.stage();
-    let mut start = Vec::new();
-    let mut chunks = body.into_data_stream();
-    loop {
-        let chunk = match tokio::time::timeout(limits.read_time, chunks.next()).await {
-            Err(_) => return Err(slow("the body", limits.read_time.as_secs())),
-            Ok(chunk) => chunk,
-        };
-        let Some(chunk) = chunk else { break };
-        let chunk = chunk.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body ends early"))?;
-        if staged.bytes() + chunk.len() as u64 > limits.body as u64 {
-            return Err(too_large(format!("the request has more than {} bytes", limits.body)));
-        }
-        start.extend_from_slice(&chunk[..chunk.len().min(START.saturating_sub(start.len()))]);
-        if start.len() == START && !check::may_be_file(&start) {
-            break;
-        }
-        staged.write(&chunk)?;
-    }
-    if start.is_empty() || !check::may_be_file(&start) {
+    let refused = |code, text| Problem::new(StatusCode::BAD_REQUEST, code, text);
+    let chunks = body.into_data_stream().map_err(|_| refused("bad_request", "the body ends early"));
+    let check = |start: &[u8]| {
+        let fits = !start.is_empty() && check::may_be_file(start);
         let text = "the body is neither an ONNX model nor a .npy or .npz file";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_data", text));
-    }
-    Ok(staged)
+        if fits { Ok(()) } else { Err(refused("bad_data", text)) }
+    };
+    Arriving { what: "the body", most: limits.body, limits }.file(chunks, store, check).await
 }

@@ -1,7 +1,7 @@
 //! A model on some samples with its loss there, and what single changes would do to it.
 
 use super::objective::Objective;
-use crate::quant::exact::variants::{Change, Parameter, Variants};
+use crate::quant::exact::variants::{Change, Parameter, Scratch, Variants};
 use crate::quant::model::FixedModel;
 use rayon::prelude::*;
 
@@ -41,36 +41,37 @@ impl<'a> View<'a> {
 
     /// By how much each change alone would lower the loss.
     pub fn gains(&self, changes: impl IndexedParallelIterator<Item = Change>) -> Vec<f64> {
-        changes.map(|c| self.gain(&c)).collect()
+        changes.map_init(Default::default, |scratch, c| self.gain(&c, scratch)).collect()
     }
 
-    fn gain(&self, change: &Change) -> f64 {
-        let gain: f64 = self.starts().map(|(block, first)| self.gain_in(block, first, change)).sum();
+    fn gain(&self, change: &Change, scratch: &mut (Scratch, Vec<bool>, Vec<f64>)) -> f64 {
+        let gain: f64 = self.starts().map(|(block, first)| self.gain_in(block, first, change, scratch)).sum();
         gain / self.samples.max(1) as f64
     }
 
     /// Summed over the samples of a block, which begin at `first`.
-    fn gain_in(&self, block: usize, first: usize, change: &Change) -> f64 {
-        let changed = self.variants.outputs_with(block, change);
+    fn gain_in(&self, block: usize, first: usize, change: &Change, scratch: &mut (Scratch, Vec<bool>, Vec<f64>)) -> f64 {
+        let (scratch, differs, z) = scratch;
+        let with = self.variants.outputs_with(block, change, scratch);
         // samples whose outputs differ
-        let mut differs = Vec::new();
-        let mut columns: Vec<&[f64]> = Vec::new();
-        for (elements, &value) in changed.iter().zip(&self.fixed.outputs) {
+        differs.clear();
+        differs.resize(with.samples(), false);
+        let mut columns: Vec<(&[f64], Option<&[f64]>)> = Vec::new();
+        for (output, &value) in self.fixed.outputs.iter().enumerate() {
             for e in 0..self.fixed.len_of(value) {
-                let old = self.variants.column(block, value, e);
-                let new = elements.get(&e).map(Vec::as_slice);
-                if let Some(new) = new {
-                    differs.resize(old.len(), false);
-                    differs.iter_mut().zip(new.iter().zip(old)).for_each(|(d, (a, b))| *d |= a != b);
+                let (old, new) = (self.variants.column(block, value, e), with.column(output, e));
+                for (n, &new) in new.into_iter().flatten().enumerate() {
+                    differs[n] |= new != old[with.row(n)];
                 }
-                columns.push(new.unwrap_or(old));
+                columns.push((old, new));
             }
         }
-        let mut z = vec![0.0; columns.len()];
+        z.resize(columns.len(), 0.0);
         let mut gain = 0.0;
-        for s in (0..differs.len()).filter(|&s| differs[s]) {
-            z.iter_mut().zip(&columns).for_each(|(z, column)| *z = column[s]);
-            gain += self.losses[first + s] - self.objective.sample(first + s, &z);
+        for n in (0..differs.len()).filter(|&n| differs[n]) {
+            let row = with.row(n);
+            z.iter_mut().zip(&columns).for_each(|(z, (old, new))| *z = new.map_or_else(|| old[row], |new| new[n]));
+            gain += self.losses[first + row] - self.objective.sample(first + row, z);
         }
         gain
     }

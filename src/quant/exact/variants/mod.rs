@@ -1,14 +1,18 @@
 //! A model and its variants: the same exact evaluation where single weights or biases differ, of only what they change. Values of all
-//! samples are kept, in blocks whose columns stay in the cache, `[element][sample]`; a change runs through the network as a list of changed
-//! elements and ends where a cast absorbs it. For searches that try thousands of small changes.
+//! samples are kept, in blocks whose columns stay in the cache, `[element][sample]`; a change runs through the network as changed
+//! elements on changed samples and ends where casts absorb it. For searches that try thousands of small changes.
+
+mod changes;
+
+pub use changes::{Outputs, Scratch};
 
 use super::column;
 use super::program::{Program, programs};
 use crate::graph::ValueId;
 use crate::quant::model::{FixedModel, FixedOp};
 use crate::simd::{Buffer, Isa, LANES, Lane, Vectorized, dispatch, weighted_sum};
+use changes::With;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 
 /// One weight or bias of a dense layer that gets another value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,9 +31,6 @@ pub enum Parameter {
 
 /// Samples of a block, at most.
 const BLOCK: usize = 1024;
-
-/// Elements of a value that differ, each over the samples of a block.
-type Changed = BTreeMap<usize, Vec<f64>>;
 
 /// Where each element of an operand goes: elements of the result, and the weight in between if the node is a layer.
 type Readers = Vec<Vec<(u32, u32)>>;
@@ -62,6 +63,8 @@ pub struct Variants<'a> {
     blocks: Vec<Block>,
     /// By node and operand.
     readers: Vec<Vec<Readers>>,
+    /// By value: the last node that reads it; beyond all of them for outputs.
+    last_read: Vec<usize>,
 }
 
 impl<'a> Variants<'a> {
@@ -90,7 +93,12 @@ impl<'a> Variants<'a> {
         };
         let blocks = (0..samples).step_by(BLOCK).map(block).collect();
         let readers = (0..model.nodes.len()).map(|n| readers(model, n, &programs[n])).collect();
-        let mut variants = Variants { model, isa: Isa::detect(), programs, weights, biases, blocks, readers };
+        let mut last_read = vec![0; model.values.len()];
+        for (n, node) in model.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|&v| last_read[v] = n);
+        }
+        model.outputs.iter().for_each(|&v| last_read[v] = usize::MAX);
+        let mut variants = Variants { model, isa: Isa::detect(), programs, weights, biases, blocks, readers, last_read };
         variants.evaluate();
         variants
     }
@@ -125,94 +133,23 @@ impl<'a> Variants<'a> {
         self.evaluate();
     }
 
-    /// Elements of the model's outputs that `change` changes in a block, by output.
-    pub fn outputs_with(&self, block: usize, change: &Change) -> Vec<Changed> {
-        dispatch(self.isa, With { variants: self, block, change })
+    /// What `change` makes of the model's outputs in a block.
+    pub fn outputs_with<'s>(&'s self, block: usize, change: &Change, scratch: &'s mut Scratch) -> Outputs<'s> {
+        dispatch(self.isa, With { variants: self, block, change, scratch });
+        Outputs::new(scratch, &self.model.outputs)
     }
 
+    /// What [`Variants::element`] reads.
     #[inline(always)]
-    fn changed_outputs(&self, block: usize, change: &Change) -> Vec<Changed> {
-        let block = &self.blocks[block];
-        let mut changed: Vec<Changed> = vec![Changed::new(); self.model.values.len()];
-        changed[self.model.nodes[change.node].output] = self.changed_by(block, change);
-        for n in change.node + 1..self.model.nodes.len() {
-            let node = &self.model.nodes[n];
-            if node.inputs.iter().all(|&v| changed[v].is_empty()) {
-                continue;
-            }
-            let result = match (&self.programs[n], &node.op) {
-                (Program::Layer(_), _) => self.products(block, n, &changed[node.inputs[0]]),
-                _ => self.recomputed(block, n, &changed),
-            };
-            changed[node.output] = result;
-        }
-        self.model.outputs.iter().map(|&v| std::mem::take(&mut changed[v])).collect()
-    }
-
-    #[inline(always)]
-    fn changed_by(&self, block: &Block, change: &Change) -> Changed {
-        let mut result = Changed::new();
-        let Program::Layer(layer) = &self.programs[change.node] else { return result };
-        let (input, output) = (self.model.nodes[change.node].inputs[0], self.model.nodes[change.node].output);
-        let outputs = layer.bias.len().max(1);
-        let step = change.value - self.value(change.node, change.what);
-        for p in 0..layer.taps.positions {
-            let (o, x) = match change.what {
-                Parameter::Bias(o) => (o, None),
-                Parameter::Weight(e) => match layer.taps.element(p, e / outputs, e % outputs) {
-                    Some(x) => (e % outputs, Some(x)),
-                    None => continue,
-                },
-            };
-            let at = p * outputs + o;
-            let mut column = block.column(output, at).to_vec();
-            match x {
-                None => column.iter_mut().for_each(|v| *v += step),
-                Some(x) => column.iter_mut().zip(block.column(input, x)).for_each(|(v, x)| *v += step * x),
-            }
-            result.insert(at, column);
-        }
-        result
-    }
-
-    /// What a layer makes of changed inputs.
-    #[inline(always)]
-    fn products(&self, block: &Block, n: usize, changed: &Changed) -> Changed {
+    fn each_operand(&self, n: usize, at: usize, mut read: impl FnMut(ValueId, usize)) {
         let node = &self.model.nodes[n];
-        let mut result = Changed::new();
-        for (&e, new) in changed {
-            let old = block.column(node.inputs[0], e);
-            for &(at, weight) in &self.readers[n][0][e] {
-                let w = self.weights[n][weight as usize];
-                if w != 0.0 {
-                    let at = at as usize;
-                    let column = result.entry(at).or_insert_with(|| block.column(node.output, at).to_vec());
-                    column.iter_mut().zip(new.iter().zip(old)).for_each(|(v, (a, b))| *v += w * (a - b));
-                }
+        match &self.programs[n] {
+            Program::Pool(taps, channels) | Program::Average(taps, channels) => {
+                taps.under(at / channels, at % channels).for_each(|e| read(node.inputs[0], e));
             }
+            Program::Move(map) => map[at].into_iter().for_each(|(which, e)| read(node.inputs[which as usize], e as usize)),
+            Program::Plain | Program::Layer(_) => node.inputs.iter().take(2).for_each(|&v| read(v, at)),
         }
-        result
-    }
-
-    /// What another node makes of changed inputs.
-    #[inline(always)]
-    fn recomputed(&self, block: &Block, n: usize, changed: &[Changed]) -> Changed {
-        let node = &self.model.nodes[n];
-        let mut result = Changed::new();
-        for (operand, &v) in node.inputs.iter().enumerate() {
-            for &e in changed[v].keys() {
-                for &(at, _) in &self.readers[n][operand][e] {
-                    result.entry(at as usize).or_default();
-                }
-            }
-        }
-        let of = |v: ValueId, e: usize| changed[v].get(&e).map_or_else(|| block.column(v, e), Vec::as_slice);
-        result.retain(|&at, column| {
-            column.resize(block.samples, 0.0);
-            self.element(n, at, &of, column);
-            column[..] != *block.column(node.output, at)
-        });
-        result
     }
 
     /// Element `at` of a node that is no layer, from its operands.
@@ -266,21 +203,6 @@ impl<'a> Variants<'a> {
             }
             block.values[output] = out;
         }
-    }
-}
-
-/// [`Variants::outputs_with`].
-struct With<'a> {
-    variants: &'a Variants<'a>,
-    block: usize,
-    change: &'a Change,
-}
-
-impl Vectorized for With<'_> {
-    type Out = Vec<Changed>;
-    #[inline(always)]
-    fn run<L: Lane>(self) -> Vec<Changed> {
-        self.variants.changed_outputs(self.block, self.change)
     }
 }
 
