@@ -60,9 +60,11 @@ impl<T: Plain> Buffer<T> {
         buffer
     }
 
-    /// Makes it `len` long; what it holds then is zeros or what it held before.
+    /// Makes it `len` long; what it holds then is zeros or what it held before. Its memory stays: buffers that are used again and again are
+    /// zeroed once.
     pub fn resize(&mut self, len: usize) {
-        self.lines.resize((len * size_of::<T>()).div_ceil(LINE), Line([0; LINE]));
+        let lines = (len * size_of::<T>()).div_ceil(LINE).max(self.lines.len());
+        self.lines.resize(lines, Line([0; LINE]));
         self.len = len;
     }
 }

@@ -3,6 +3,9 @@
 use super::{LANES, Lane, Plain, Register};
 use std::ops::{Add, AddAssign, Mul, Sub};
 
+/// Registers that are summed in at a time: fewer would wait for the adder, each for its own last sum.
+const SUMS: usize = 8;
+
 /// Numbers that exact values are kept in.
 pub trait Number: Plain + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign {
     /// A register of them.
@@ -44,32 +47,22 @@ impl Number for f64 {
 /// sums are rounded.
 #[inline(always)]
 pub fn weighted_sum<'a, L: Lane, T: Number + 'a>(bias: T, terms: impl Iterator<Item = (T, &'a [T])> + Clone, to: &mut [T]) {
-    // four registers keep the adder busy, eight are better where they are small
-    if T::Of::<L>::N >= LANES { tiles::<T::Of<L>, T, 4>(bias, terms, to) } else { tiles::<T::Of<L>, T, 8>(bias, terms, to) }
-}
-
-/// Sums of `SUMS` registers at a time, explicitly: the compiler alone keeps them in memory where much is going on around them.
-#[inline(always)]
-fn tiles<'a, R: Register<T>, T: Number + 'a, const SUMS: usize>(
-    bias: T,
-    terms: impl Iterator<Item = (T, &'a [T])> + Clone,
-    to: &mut [T],
-) {
-    let tile = SUMS * R::N;
+    let tile = SUMS * T::Of::<L>::N;
     let (whole, rest) = to.split_at_mut(to.len() / tile * tile);
     let first = whole.len();
     for (n, to) in whole.chunks_exact_mut(tile).enumerate() {
         // SAFETY: whoever compiles this for an instruction set has it (`Vectorized`); all slices are `tile` long.
         unsafe {
-            let mut sums = [R::splat(bias); SUMS];
+            // explicitly: the compiler alone keeps them in memory where much is going on around them
+            let mut sums = [T::Of::<L>::splat(bias); SUMS];
             for (w, x) in terms.clone() {
-                let (w, x) = (R::splat(w), x[n * tile..][..tile].as_ptr());
+                let (w, x) = (T::Of::<L>::splat(w), x[n * tile..][..tile].as_ptr());
                 for (j, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.add(w.mul(R::load(x.add(j * R::N))));
+                    *sum = sum.add(w.mul(T::Of::<L>::load(x.add(j * T::Of::<L>::N))));
                 }
             }
             for (j, sum) in sums.into_iter().enumerate() {
-                sum.store(to[j * R::N..][..R::N].as_mut_ptr());
+                sum.store(to[j * T::Of::<L>::N..][..T::Of::<L>::N].as_mut_ptr());
             }
         }
     }

@@ -14,7 +14,7 @@ pub mod variants;
 use super::interval::{self, AllBounds, IntervalError};
 use super::model::FixedModel;
 use crate::graph::ValueId;
-use crate::simd::{Buffer, Isa, Number};
+use crate::simd::{Buffer, Isa, LANES, Number};
 use integer::Operand;
 use minmax::Widening;
 use program::{Program, programs};
@@ -24,8 +24,8 @@ use std::borrow::Cow;
 pub use minmax::MinMax;
 pub use precision::Precision;
 
-/// Samples per block: a few hundred values of 64 samples stay in the second-level cache.
-const BLOCK: usize = 64;
+/// Samples per block: eight registers of floats ([`crate::simd::weighted_sum`]), and a few hundred values stay in the second-level cache.
+const BLOCK: usize = 128;
 
 /// Parts per thread that a pass over many samples is dealt out in: each begins with buffers of its own.
 const PARTS: usize = 4;
@@ -166,11 +166,7 @@ impl<'a> Exact<'a> {
         for (data, &id) in inputs.iter().zip(&self.model.inputs) {
             let len = self.model.len_of(id);
             let mut columns = take(free, len * BLOCK);
-            for (s, row) in data[first * len..(first + n) * len].chunks_exact(len.max(1)).enumerate() {
-                for (e, &v) in row.iter().enumerate() {
-                    columns[e * BLOCK + s] = T::of(v.into());
-                }
-            }
+            transpose(&data[first * len..(first + n) * len], len, &mut columns);
             seen(id, &columns);
             values[id] = Some(columns);
         }
@@ -211,6 +207,18 @@ fn take<T: Number>(free: &mut Free<T>, len: usize) -> Buffer<T> {
     let mut buffer = free.pop().unwrap_or_default();
     buffer.resize(len);
     buffer
+}
+
+/// Rows of `len` values → `[element][BLOCK]`.
+fn transpose<T: Number>(rows: &[f32], len: usize, columns: &mut [T]) {
+    // a line of every column at a time
+    for (first, rows) in (0..).step_by(LANES).zip(rows.chunks(LANES * len.max(1))) {
+        for (e, column) in columns.chunks_exact_mut(BLOCK).enumerate() {
+            for (to, row) in column[first..].iter_mut().zip(rows.chunks_exact(len)) {
+                *to = T::of(row[e].into());
+            }
+        }
+    }
 }
 
 /// `[element][BLOCK]` → sample-major rows of the first `n` samples.

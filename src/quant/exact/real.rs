@@ -1,4 +1,4 @@
-//! One node on a block of samples in f64, `[element][BLOCK]`; exact while every sum fits 52 bits.
+//! One node on a block of samples in f32 or f64, `[element][BLOCK]`; exact while every sum fits the mantissa.
 
 use super::BLOCK;
 use super::column;
