@@ -2,13 +2,14 @@
 
 mod buffer;
 mod lane;
+pub mod math;
 mod sum;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use buffer::{Buffer, Plain};
 pub use lane::{Lane, Portable, Register};
-pub use sum::{Number, weighted_sum, widen};
+pub use sum::{Number, gather, weighted_sum, widen};
 
 /// Floats of the widest register: one of AVX-512, one cache line.
 pub const LANES: usize = 16;

@@ -74,6 +74,15 @@ pub fn weighted_sum<'a, L: Lane, T: Number + 'a>(bias: T, terms: impl Iterator<I
     }
 }
 
+/// A column on some samples; on the first ones without `rows`.
+#[inline(always)]
+pub fn gather(from: &[f64], rows: Option<&[u32]>, to: &mut [f64]) {
+    match rows {
+        None => to.copy_from_slice(&from[..to.len()]),
+        Some(rows) => to.iter_mut().zip(rows).for_each(|(to, &r)| *to = from[r as usize]),
+    }
+}
+
 /// Widens the ranges `(least, most)`, one per sample of a register, by `x`.
 #[inline(always)]
 pub fn widen<L: Lane, T: Number>(least: &mut [T; LANES], most: &mut [T; LANES], x: &[T]) {

@@ -1,6 +1,8 @@
 //! The task loss in f64, sample by sample, as [`crate::train::loss`] defines it: what a search on the exact model minimises. Terms that no
-//! output changes are left out.
+//! output changes are left out. Samples are side by side, many to an instruction.
 
+use crate::simd::math::{exp, ln};
+use crate::simd::{Isa, Lane, Vectorized, dispatch, gather};
 use crate::train::{Head, LossKind, TaskLoss, TrainSet};
 
 /// The loss on some rows of a training set.
@@ -14,11 +16,38 @@ struct Part {
     kind: LossKind,
     first: usize,
     outputs: usize,
-    /// What each sample weighs; empty: all 1.
+    rows: usize,
+    /// What each row weighs; empty: all 1.
     weights: Vec<f64>,
-    /// `(weight, 1/temperature, target probabilities or values)`, the targets as rows × outputs: those of the labels or values and those of
-    /// the teacher; one where both are at the same temperature.
-    terms: Vec<(f64, f64, Vec<f64>)>,
+    /// Those of the labels or values and those of the teacher; one where both are at the same temperature.
+    terms: Vec<Term>,
+}
+
+/// What outputs are compared with.
+struct Term {
+    weight: f64,
+    inverse_t: f64,
+    /// Probabilities or values, `[output][row]`.
+    targets: Vec<f64>,
+}
+
+/// Outputs on some of the rows.
+pub struct Samples<'a> {
+    /// The first row of a block, and which ones of it these are; all without `rows`.
+    pub first: usize,
+    pub rows: Option<&'a [u32]>,
+    pub len: usize,
+    /// `[output][sample]`.
+    pub z: &'a [f64],
+}
+
+/// Columns that are needed on the way, kept from one call to the next.
+#[derive(Default)]
+pub struct Work {
+    part: Vec<f64>,
+    target: Vec<f64>,
+    top: Vec<f64>,
+    sum: Vec<f64>,
 }
 
 impl Objective {
@@ -40,13 +69,29 @@ impl Objective {
         Objective { parts }
     }
 
-    /// Loss of the `row`th row with outputs `z`.
-    pub fn sample(&self, row: usize, z: &[f64]) -> f64 {
-        let own = |p: &Part| {
-            let weight = p.weights.get(row).copied().unwrap_or(1.0);
-            weight * p.sample(row, z.get(p.first..p.first + p.outputs).unwrap_or(&[]))
-        };
-        self.parts.iter().map(own).sum()
+    /// The loss of each of the samples.
+    pub fn losses(&self, samples: &Samples, work: &mut Work, losses: &mut Vec<f64>) {
+        losses.clear();
+        losses.resize(samples.len, 0.0);
+        dispatch(Isa::detect(), Losses { objective: self, samples, work, losses });
+    }
+}
+
+/// [`Objective::losses`].
+struct Losses<'a> {
+    objective: &'a Objective,
+    samples: &'a Samples<'a>,
+    work: &'a mut Work,
+    losses: &'a mut [f64],
+}
+
+impl Vectorized for Losses<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self) {
+        for part in &self.objective.parts {
+            part.losses(self.samples, self.work, self.losses);
+        }
     }
 }
 
@@ -79,47 +124,81 @@ impl Part {
                 LossKind::Mse | LossKind::Mae | LossKind::Upstream => teacher,
             }
         };
-        let targets = |of: &dyn Fn(usize) -> Vec<f64>| rows.iter().flat_map(|&r| of(r)).collect::<Vec<f64>>();
+        let targets = |of: &dyn Fn(usize) -> Vec<f64>| {
+            let mut columns = vec![0.0; outputs * rows.len()];
+            for (n, &r) in rows.iter().enumerate() {
+                of(r).into_iter().enumerate().for_each(|(c, target)| columns[c * rows.len() + n] = target);
+            }
+            columns
+        };
         let mut terms = Vec::new();
         if alpha < 1.0 {
-            terms.push((1.0 - alpha, 1.0, targets(&own)));
+            terms.push(Term { weight: 1.0 - alpha, inverse_t: 1.0, targets: targets(&own) });
         }
         if alpha > 0.0 {
             let weight = alpha * temperature.max(1.0).powi(2);
             match terms.first_mut() {
                 // the loss is linear in the targets, but for a constant; an absolute error is not
-                Some((own_weight, _, own)) if temperature == 1.0 && kind != LossKind::Mae => {
-                    let share = weight / (*own_weight + weight);
-                    own.iter_mut().zip(targets(&taught)).for_each(|(t, q)| *t += share * (q - *t));
-                    *own_weight += weight;
+                Some(own) if temperature == 1.0 && kind != LossKind::Mae => {
+                    let share = weight / (own.weight + weight);
+                    own.targets.iter_mut().zip(targets(&taught)).for_each(|(t, q)| *t += share * (q - *t));
+                    own.weight += weight;
                 }
-                _ => terms.push((weight, 1.0 / temperature, targets(&taught))),
+                _ => terms.push(Term { weight, inverse_t: 1.0 / temperature, targets: targets(&taught) }),
             }
         }
         let class = |&r: &usize| label(r).and_then(|l| head.class_weights.get(l)).map_or(1.0, |&w| f64::from(w));
         let weights = if head.class_weights.is_empty() { Vec::new() } else { rows.iter().map(class).collect() };
-        Part { kind, first, outputs, weights, terms }
+        Part { kind, first, outputs, rows: rows.len(), weights, terms }
     }
 
-    /// Loss of the `row`th row with outputs `z` in these columns.
-    fn sample(&self, row: usize, z: &[f64]) -> f64 {
-        let mut loss = 0.0;
-        for (weight, inverse_t, targets) in &self.terms {
-            let target = &targets[row * self.outputs..][..self.outputs];
-            let pairs = z.iter().zip(target);
-            loss += weight
-                * match self.kind {
-                    LossKind::CrossEntropy => log_sum_exp(z, *inverse_t) - inverse_t * pairs.map(|(z, t)| z * t).sum::<f64>(),
-                    LossKind::Mse => pairs.map(|(z, t)| (z - t).powi(2)).sum::<f64>() / self.outputs as f64,
-                    LossKind::Mae => pairs.map(|(z, t)| (z - t).abs()).sum::<f64>() / self.outputs as f64,
-                    LossKind::Bce => {
-                        let of = |(z, t): (&f64, &f64)| z.max(0.0) + (-z.abs()).exp().ln_1p() - z * t;
-                        pairs.map(of).sum::<f64>() / self.outputs as f64
+    /// Adds the loss of these columns.
+    #[inline(always)]
+    fn losses(&self, samples: &Samples, work: &mut Work, losses: &mut [f64]) {
+        let n = samples.len;
+        let Work { part, target, top, sum } = work;
+        [&mut *part, &mut *target, &mut *top, &mut *sum].into_iter().for_each(|column| column.resize(n, 0.0));
+        let z = |c: usize| &samples.z[(self.first + c) * n..][..n];
+        let mean = 1.0 / self.outputs as f64;
+        part.fill(0.0);
+        for term in &self.terms {
+            if self.kind == LossKind::CrossEntropy {
+                top.fill(f64::NEG_INFINITY);
+                for c in 0..self.outputs {
+                    top.iter_mut().zip(z(c)).for_each(|(top, &z)| *top = if z > *top { z } else { *top });
+                }
+                sum.fill(0.0);
+                for c in 0..self.outputs {
+                    let pairs = sum.iter_mut().zip(z(c).iter().zip(&*top));
+                    pairs.for_each(|(sum, (z, top))| *sum += exp((z - top) * term.inverse_t));
+                }
+                let pairs = part.iter_mut().zip(top.iter().zip(&*sum));
+                pairs.for_each(|(part, (top, &sum))| *part += term.weight * (top * term.inverse_t + ln(sum)));
+            }
+            for c in 0..self.outputs {
+                gather(&term.targets[c * self.rows + samples.first..], samples.rows, target);
+                let weight = term.weight * if self.kind == LossKind::Upstream { 1.0 } else { mean };
+                let pairs = part.iter_mut().zip(z(c).iter().zip(&*target));
+                match self.kind {
+                    LossKind::CrossEntropy => {
+                        let weight = term.weight * term.inverse_t;
+                        pairs.for_each(|(part, (z, t))| *part -= weight * z * t);
                     }
-                    LossKind::Upstream => pairs.map(|(z, t)| z * t).sum(),
-                };
+                    LossKind::Mse => pairs.for_each(|(part, (z, t))| *part += weight * (z - t) * (z - t)),
+                    LossKind::Mae => pairs.for_each(|(part, (z, t))| *part += weight * (z - t).abs()),
+                    LossKind::Bce => pairs.for_each(|(part, (z, t))| {
+                        let positive = if *z > 0.0 { *z } else { 0.0 };
+                        *part += weight * (positive + ln(1.0 + exp(-z.abs())) - z * t);
+                    }),
+                    LossKind::Upstream => pairs.for_each(|(part, (z, t))| *part += weight * z * t),
+                }
+            }
         }
-        loss
+        if !self.weights.is_empty() {
+            gather(&self.weights[samples.first..], samples.rows, target);
+            part.iter_mut().zip(&*target).for_each(|(part, weight)| *part *= weight);
+        }
+        losses.iter_mut().zip(&*part).for_each(|(loss, part)| *loss += part);
     }
 }
 
@@ -131,6 +210,16 @@ fn log_sum_exp(z: &[f64], inverse_t: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Objective {
+        /// Loss of the `row`th row with outputs `z`.
+        fn sample(&self, row: usize, z: &[f64]) -> f64 {
+            let mut losses = Vec::new();
+            let samples = Samples { first: row / 2, rows: Some(&[(row - row / 2) as u32]), len: 1, z };
+            self.losses(&samples, &mut Work::default(), &mut losses);
+            losses[0]
+        }
+    }
 
     #[test]
     fn cross_entropy_of_labels_and_teacher() {

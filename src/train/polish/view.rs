@@ -1,8 +1,9 @@
 //! A model on some samples with its loss there, and what single changes would do to it.
 
-use super::objective::Objective;
+use super::objective::{Objective, Samples, Work};
 use crate::quant::exact::variants::{Change, Parameter, Scratch, Variants};
 use crate::quant::model::FixedModel;
+use crate::simd::gather;
 use rayon::prelude::*;
 
 pub struct View<'a> {
@@ -12,6 +13,16 @@ pub struct View<'a> {
     samples: usize,
     /// Of each sample.
     losses: Vec<f64>,
+}
+
+/// What is needed to try a change, kept from one to the next.
+#[derive(Default)]
+struct Trial {
+    scratch: Scratch,
+    /// Outputs, `[output][sample]`, and their losses.
+    z: Vec<f64>,
+    losses: Vec<f64>,
+    work: Work,
 }
 
 impl<'a> View<'a> {
@@ -41,39 +52,38 @@ impl<'a> View<'a> {
 
     /// By how much each change alone would lower the loss.
     pub fn gains(&self, changes: impl IndexedParallelIterator<Item = Change>) -> Vec<f64> {
-        changes.map_init(Default::default, |scratch, c| self.gain(&c, scratch)).collect()
+        changes.map_init(Trial::default, |trial, c| self.gain(&c, trial)).collect()
     }
 
-    fn gain(&self, change: &Change, scratch: &mut (Scratch, Vec<bool>, Vec<f64>)) -> f64 {
-        let gain: f64 = self.starts().map(|(block, first)| self.gain_in(block, first, change, scratch)).sum();
+    fn gain(&self, change: &Change, trial: &mut Trial) -> f64 {
+        let gain: f64 = self.starts().map(|(block, first)| self.gain_in(block, first, change, trial)).sum();
         gain / self.samples.max(1) as f64
     }
 
     /// Summed over the samples of a block, which begin at `first`.
-    fn gain_in(&self, block: usize, first: usize, change: &Change, scratch: &mut (Scratch, Vec<bool>, Vec<f64>)) -> f64 {
-        let (scratch, differs, z) = scratch;
+    fn gain_in(&self, block: usize, first: usize, change: &Change, trial: &mut Trial) -> f64 {
+        let Trial { scratch, z, losses, work } = trial;
         let with = self.variants.outputs_with(block, change, scratch);
-        // samples whose outputs differ
-        differs.clear();
-        differs.resize(with.samples(), false);
-        let mut columns: Vec<(&[f64], Option<&[f64]>)> = Vec::new();
-        for (output, &value) in self.fixed.outputs.iter().enumerate() {
-            for e in 0..self.fixed.len_of(value) {
-                let (old, new) = (self.variants.column(block, value, e), with.column(output, e));
-                for (n, &new) in new.into_iter().flatten().enumerate() {
-                    differs[n] |= new != old[with.row(n)];
-                }
-                columns.push((old, new));
+        let (rows, len) = (with.rows(), with.samples());
+        if len == 0 {
+            return 0.0;
+        }
+        z.resize(self.elements().count() * len, 0.0);
+        for ((output, e), to) in self.elements().zip(z.chunks_exact_mut(len)) {
+            match with.column(output, e) {
+                Some(new) => to.copy_from_slice(new),
+                None => gather(self.variants.column(block, self.fixed.outputs[output], e), rows, to),
             }
         }
-        z.resize(columns.len(), 0.0);
-        let mut gain = 0.0;
-        for n in (0..differs.len()).filter(|&n| differs[n]) {
-            let row = with.row(n);
-            z.iter_mut().zip(&columns).for_each(|(z, (old, new))| *z = new.map_or_else(|| old[row], |new| new[n]));
-            gain += self.losses[first + row] - self.objective.sample(first + row, z);
-        }
-        gain
+        self.objective.losses(&Samples { first, rows, len, z }, work, losses);
+        let before = |n: usize| self.losses[first + rows.map_or(n, |rows| rows[n] as usize)];
+        losses.iter().enumerate().map(|(n, loss)| before(n) - loss).sum()
+    }
+
+    /// Outputs and their elements.
+    fn elements(&self) -> impl Iterator<Item = (usize, usize)> {
+        let len = |output: usize| self.fixed.len_of(self.fixed.outputs[output]);
+        (0..self.fixed.outputs.len()).flat_map(move |output| (0..len(output)).map(move |e| (output, e)))
     }
 
     /// The blocks of the samples, and where each begins.
@@ -92,14 +102,11 @@ impl<'a> View<'a> {
     }
 
     fn losses_of(&self, block: usize, first: usize) -> Vec<f64> {
-        let elements = self.fixed.outputs.iter().flat_map(|&v| (0..self.fixed.len_of(v)).map(move |e| (v, e)));
-        let columns: Vec<&[f64]> = elements.map(|(v, e)| self.variants.column(block, v, e)).collect();
-        let mut z = vec![0.0; columns.len()];
-        let samples = columns.first().map_or(0, |c| c.len());
-        let of = |s: usize| {
-            z.iter_mut().zip(&columns).for_each(|(z, column)| *z = column[s]);
-            self.objective.sample(first + s, &z)
-        };
-        (0..samples).map(of).collect()
+        let columns = self.elements().map(|(output, e)| self.variants.column(block, self.fixed.outputs[output], e));
+        let z: Vec<f64> = columns.flatten().copied().collect();
+        let len = z.len() / self.elements().count().max(1);
+        let mut losses = Vec::new();
+        self.objective.losses(&Samples { first, rows: None, len, z: &z }, &mut Work::default(), &mut losses);
+        losses
     }
 }

@@ -4,7 +4,8 @@
 use super::super::program::Program;
 use super::{Block, Change, Parameter, Variants};
 use crate::graph::ValueId;
-use crate::simd::{Lane, Vectorized};
+use crate::quant::model::FixedOp;
+use crate::simd::{Lane, Vectorized, gather};
 
 /// No column.
 const NONE: u32 = u32::MAX;
@@ -128,14 +129,14 @@ impl<'a> Outputs<'a> {
         Outputs { scratch, outputs }
     }
 
-    /// How many samples may differ.
+    /// How many samples differ.
     pub fn samples(&self) -> usize {
         self.scratch.samples
     }
 
-    /// Which one of the block the `n`th of them is.
-    pub fn row(&self, n: usize) -> usize {
-        self.scratch.rows().map_or(n, |rows| rows[n] as usize)
+    /// Which ones of the block these are; `None`: all of it.
+    pub fn rows(&self) -> Option<&'a [u32]> {
+        self.scratch.rows()
     }
 
     /// Element `e` of an output on these samples, if it differs.
@@ -169,15 +170,6 @@ struct Pass<'a> {
     at: &'a mut Scratch,
 }
 
-/// A column of the block on the samples that are looked at.
-#[inline(always)]
-fn gather(from: &[f64], rows: Option<&[u32]>, to: &mut [f64]) {
-    match rows {
-        None => to.copy_from_slice(from),
-        Some(rows) => to.iter_mut().zip(rows).for_each(|(to, &r)| *to = from[r as usize]),
-    }
-}
-
 /// Marks where a column is not as it was; whether that is anywhere.
 #[inline(always)]
 fn differs(new: &[f64], old: &[f64], rows: Option<&[u32]>, mask: &mut [u64]) -> bool {
@@ -206,8 +198,11 @@ impl Pass<'_> {
     #[inline(always)]
     fn run(&mut self, change: &Change) {
         let model = self.variants.model;
+        let last = model.nodes.len() - 1;
         self.begin(change);
-        self.narrow(change.node);
+        if change.node < last {
+            self.narrow(change.node, false);
+        }
         for (n, node) in model.nodes.iter().enumerate().skip(change.node + 1) {
             if node.inputs.iter().all(|&v| self.at.changed[v].is_empty()) {
                 continue;
@@ -216,9 +211,12 @@ impl Pass<'_> {
                 self.products(n);
             } else {
                 self.recompute(n);
-                self.narrow(n);
+                if n < last && matches!(node.op, FixedOp::Quantize(_)) {
+                    self.narrow(n, false);
+                }
             }
         }
+        self.narrow(last, true);
     }
 
     /// What the change makes of the layer that it is in.
@@ -320,9 +318,10 @@ impl Pass<'_> {
         }
     }
 
-    /// Behind node `n`: leaves out what did not change, elements and samples, of all that is still read.
+    /// Behind node `n`: leaves out what did not change, elements and samples, of all that is still read; `all_of_it`: even where that saves
+    /// little.
     #[inline(always)]
-    fn narrow(&mut self, n: usize) {
+    fn narrow(&mut self, n: usize, all_of_it: bool) {
         let output = self.variants.model.nodes[n].output;
         let Scratch { rows, all, samples, changed, unchanged, mask, picked, keep, .. } = &mut *self.at;
         mask.clear();
@@ -338,12 +337,13 @@ impl Pass<'_> {
                 keep.push(differs(new, self.block.column(v, e as usize), looked_at, mask));
             }
             // what was kept before still differs
-            if v == output && keep.contains(&false) {
+            if (v == output || all_of_it) && keep.contains(&false) {
                 columns.retain(keep, *samples);
             }
         }
         let left = mask.iter().sum::<u64>() as usize;
-        if left * FEWER.1 > *samples * FEWER.0 {
+        let (part, of) = if all_of_it { (1, 1) } else { FEWER };
+        if left == *samples || left * of > *samples * part {
             return;
         }
         if left == 0 {
