@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 /// Largest input: beyond it the products of a layer leave 64 bits, and no port of practical width holds it.
 const MAX_INPUT: f32 = 1e9;
-/// Samples evaluated at a time: bounds the memory of a pass over all values.
-const CHUNK: usize = 4096;
+/// Samples evaluated at a time: bounds what is held on the way.
+const CHUNK: usize = 1 << 16;
 /// Samples kept to train on where nothing is trained: the loss in the report needs an idea of how far the source's outputs spread.
 const MOST_UNTRAINED: usize = 1 << 16;
 /// Values read at a time of a file that is not held in memory: 16 MiB of float32.
@@ -320,27 +320,61 @@ impl SourceValues {
         let graph = &source.graph;
         let wanted: Vec<ValueId> =
             (0..graph.values.len()).filter(|&v| graph.inputs.contains(&v) || graph.producer(v).is_some()).collect();
+        let logits: Vec<usize> = source.logits.iter().filter_map(|l| wanted.iter().position(|w| w == l)).collect();
+        let none = || OnBlocks { logits: Vec::new(), ranges: Vec::new(), fault: None };
+        let see = |mut all: OnBlocks, values: &[&[f64]]| {
+            let faults = wanted.iter().zip(values).filter_map(|(&v, block)| Some((v, *block.iter().find(|x| !x.is_finite())?)));
+            all.fault = all.fault.or_else(|| faults.min_by_key(|f| f.0));
+            let ranges = wanted.iter().zip(values).map(|(&v, block)| MinMax::of_rows(block, graph.len_of(v))).collect();
+            all.widen(ranges);
+            if with_logits {
+                let outputs: Vec<&[f64]> = logits.iter().map(|&at| values[at]).collect();
+                let samples = outputs.first().zip(source.widths.first()).map_or(0, |(x, width)| x.len() / width.max(&1));
+                all.logits.extend(join(&outputs, &source.widths, samples).into_iter().map(|x| x as f32));
+            }
+            all
+        };
         for first in (0..samples).step_by(CHUNK) {
             let n = CHUNK.min(samples - first);
             let part = |&i: &ValueId| first * graph.len_of(i)..(first + n) * graph.len_of(i);
             let rows: Vec<&[f32]> = inputs.iter().zip(&graph.inputs).map(|(x, i)| &x[part(i)]).collect();
-            let values = eval::run(graph, &rows, n, &wanted).map_err(|e| Error::Internal(e.to_string()))?;
-            if with_logits {
-                let of = |v: &ValueId| wanted.iter().position(|w| w == v).map_or(&[][..], |at| &values[at][..]);
-                let outputs: Vec<&[f64]> = source.logits.iter().map(of).collect();
-                self.logits.extend(join(&outputs, &source.widths, n).into_iter().map(|x| x as f32));
+            let found = eval::fold(graph, &rows, n, &wanted, none, see, OnBlocks::then);
+            let OnBlocks { logits, ranges, fault } = found.map_err(|e| Error::Internal(e.to_string()))?;
+            if let Some((v, x)) = fault {
+                let name = &graph.values[v].name;
+                return Err(Error::Data(vec![format!("the model's value `{name}` is {x} on the data given: scale the inputs")]));
             }
-            for (&v, block) in wanted.iter().zip(&values) {
-                if let Some(x) = block.iter().find(|x| !x.is_finite()) {
-                    let name = &graph.values[v].name;
-                    return Err(Error::Data(vec![format!(
-                        "the model's value `{name}` is {x} on the data given: scale the inputs"
-                    )]));
-                }
-                self.ranges[v].merge(&MinMax::of_rows(block, graph.len_of(v)));
-            }
+            wanted.iter().zip(&ranges).for_each(|(&v, range)| self.ranges[v].merge(range));
+            self.logits.extend(logits);
         }
         Ok(())
+    }
+}
+
+/// What some samples in a row give.
+struct OnBlocks {
+    logits: Vec<f32>,
+    /// Of the values that are looked at; none before there are any.
+    ranges: Vec<MinMax>,
+    /// The first value that is not finite.
+    fault: Option<(ValueId, f64)>,
+}
+
+impl OnBlocks {
+    fn widen(&mut self, by: Vec<MinMax>) {
+        if self.ranges.is_empty() {
+            self.ranges = by;
+        } else {
+            merge_ranges(&mut self.ranges, &by);
+        }
+    }
+
+    /// With that of the samples behind these.
+    fn then(mut self, next: OnBlocks) -> OnBlocks {
+        self.logits.extend(next.logits);
+        self.widen(next.ranges);
+        self.fault = self.fault.or(next.fault);
+        self
     }
 }
 

@@ -37,6 +37,29 @@ pub enum EvalError {
 /// # Errors
 /// [`EvalError`] where the inputs or the graph's parameters have the wrong size.
 pub fn run(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId]) -> Result<Vec<Vec<f64>>, EvalError> {
+    let none = || vec![Vec::new(); wanted.len()];
+    let append = |mut all: Vec<Vec<f64>>, parts: &[&[f64]]| {
+        all.iter_mut().zip(parts).for_each(|(all, part)| all.extend_from_slice(part));
+        all
+    };
+    let merge = |a, b: Vec<Vec<f64>>| append(a, &b.iter().map(Vec::as_slice).collect::<Vec<&[f64]>>());
+    fold(graph, inputs, samples, wanted, none, append, merge)
+}
+
+/// Shows the values `wanted` of all samples to `see`, block by block, as [`run`] would return them, and puts what it made of them
+/// together in the order of the samples.
+///
+/// # Errors
+/// As [`run`].
+pub fn fold<T: Send>(
+    graph: &Graph,
+    inputs: &[&[f32]],
+    samples: usize,
+    wanted: &[ValueId],
+    new: impl Fn() -> T + Send + Sync,
+    see: impl Fn(T, &[&[f64]]) -> T + Send + Sync,
+    merge: impl Fn(T, T) -> T + Send + Sync,
+) -> Result<T, EvalError> {
     check(graph, inputs, samples, wanted)?;
     let prepared: Vec<Prepared> = graph.nodes.iter().map(|n| Prepared::of(&n.op)).collect();
     let mut last_use = graph.last_readers();
@@ -44,33 +67,25 @@ pub fn run(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId])
     wanted.iter().for_each(|&id| last_use[id] = None);
     let largest = graph.values.iter().map(|v| v.len()).max().unwrap_or(1).max(1);
     let size = (BLOCK_ELEMENTS / largest).clamp(1, BLOCK);
-    let blocks: Vec<Vec<Vec<f64>>> = (0..samples.div_ceil(size))
-        .into_par_iter()
-        .map(|block| {
-            let range = block * size..samples.min((block + 1) * size);
-            let inputs = graph.inputs.iter().zip(inputs).map(|(&id, data)| {
-                let len = graph.len_of(id);
-                data[range.start * len..range.end * len].iter().map(|&x| f64::from(x)).collect()
-            });
-            evaluate(graph, &prepared, &last_use, inputs.collect(), range.len(), wanted)
-        })
-        .collect();
-    let mut results = vec![Vec::new(); wanted.len()];
-    for block in blocks {
-        for (result, part) in results.iter_mut().zip(block) {
-            result.extend(part);
-        }
-    }
-    Ok(results)
+    let of_block = |all: T, block: usize| {
+        let range = block * size..samples.min((block + 1) * size);
+        let inputs = graph.inputs.iter().zip(inputs).map(|(&id, data)| {
+            let len = graph.len_of(id);
+            data[range.start * len..range.end * len].iter().map(|&x| f64::from(x)).collect()
+        });
+        let values = evaluate(graph, &prepared, &last_use, inputs.collect(), range.len());
+        see(all, &wanted.iter().map(|&id| &values[id][..]).collect::<Vec<&[f64]>>())
+    };
+    Ok((0..samples.div_ceil(size)).into_par_iter().fold(&new, of_block).reduce(&new, merge))
 }
 
+/// All values that are still there at the end.
 fn evaluate(
     graph: &Graph,
     prepared: &[Prepared],
     last_use: &[Option<usize>],
     inputs: Vec<Vec<f64>>,
     samples: usize,
-    wanted: &[ValueId],
 ) -> Vec<Vec<f64>> {
     let mut values: Vec<Vec<f64>> = vec![Vec::new(); graph.values.len()];
     for (&id, data) in graph.inputs.iter().zip(inputs) {
@@ -102,7 +117,7 @@ fn evaluate(
             values[input] = Vec::new();
         }
     }
-    wanted.iter().map(|&id| values[id].clone()).collect()
+    values
 }
 
 fn concat(graph: &Graph, inputs: &[ValueId], axis: usize, values: &[Vec<f64>], samples: usize) -> Vec<f64> {
