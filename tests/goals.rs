@@ -101,6 +101,27 @@ fn shared_widths_and_frozen_layers() {
 }
 
 #[test]
+fn polishing_tells_its_steps() {
+    let d = digits();
+    let file = |name: &str| DataFile::new(name, common::npz(64, &d.x, Some(&d.y)));
+    let job = Job {
+        model: d.model.clone(),
+        calibration: file("calibration.npz"),
+        train: Some(file("train.npz")),
+        validation: None,
+        config: JobConfig { epochs: 20, threads: Some(1), ..JobConfig::default() },
+    };
+    let mut stages = Vec::new();
+    let none = AtomicBool::new(false);
+    run(&job, &mut |event| stages.push(serde_json::to_value(event).unwrap()), &none).unwrap();
+    stages.retain(|e| e["event"] == "stage" && e["stage"] == "polish");
+    assert_eq!(stages[0].as_object().unwrap().len(), 2, "the stage itself: {stages:#?}");
+    let steps: Vec<u64> = stages[1..].iter().map(|e| e["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<u64>>());
+    assert!(!steps.is_empty() && stages[1..].iter().all(|e| e["steps"].as_u64() >= steps.last().copied()));
+}
+
+#[test]
 fn a_canceled_job_ends_within_a_batch() {
     let d = digits();
     let file = |name: &str| DataFile::new(name, common::npz(64, &d.x, Some(&d.y)));

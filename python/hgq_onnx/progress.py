@@ -30,7 +30,8 @@ class Progress:
         elif event.kind == 'stage':
             self._stage = str(event.data.get('stage', ''))
             if self._stage != 'train':
-                self._line(self._stage)
+                step, steps = event.data.get('step'), event.data.get('steps')
+                self._line(f'{self._stage} {step}/{steps}' if steps else self._stage)
         elif event.kind == 'note':
             self._end_line()
             self._stream.write(f'{event.data.get("code")}: {event.data.get("message")}\n')

@@ -113,13 +113,15 @@ class ProgressTest(unittest.TestCase):
         bar.show(Event(1, 'stage', {'stage': 'import'}))
         for epoch in range(1, 5):
             bar.show(Event(1 + epoch, 'epoch', {'epoch': epoch, 'epochs': 4, 'loss': 0.5, 'metric': 0.75, 'ebops': 1234.0}))
-        bar.show(Event(6, 'note', {'code': 'metric_drop', 'message': 'less accurate'}))
+        bar.show(Event(6, 'stage', {'stage': 'polish', 'step': 2, 'steps': 12}))
+        bar.show(Event(7, 'note', {'code': 'metric_drop', 'message': 'less accurate'}))
         bar.close()
         return stream.getvalue()
 
     def test_a_terminal_gets_one_line_redrawn(self):
         text = self.run_with(Terminal())
-        self.assertEqual(text.count('\r'), 5)
+        self.assertEqual(text.count('\r'), 6)
+        self.assertIn('polish 2/12', text)
         self.assertIn('[######', text)
         self.assertTrue(text.endswith('metric_drop: less accurate\n'))
 

@@ -1,7 +1,7 @@
 //! Progress on stderr: one line redrawn on a terminal, one JSON line per event otherwise.
 
 use super::screen::{CAREFUL, dumb, message_columns, plain, shortened, styled, width};
-use crate::convert::Event;
+use crate::convert::{Event, Step};
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -15,6 +15,8 @@ const BAR_WIDTH: usize = 20;
 
 pub struct Progress {
     terminal: bool,
+    /// When the stage began that is shown.
+    since: Instant,
     /// When the first epoch ended, and which: a resumed run does not begin with the first.
     started: Option<(Instant, usize)>,
     drawn: Option<Instant>,
@@ -31,13 +33,12 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(what: String) -> Ticker {
+    fn start(what: String, since: Instant) -> Ticker {
         let (stop, stopped) = mpsc::channel::<()>();
-        let started = Instant::now();
         let thread = std::thread::spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let mut err = stderr().lock();
-                let _ = write!(err, "\r\x1b[K{what} … {} s", started.elapsed().as_secs());
+                let _ = err.write_all(running(&what, since).as_bytes());
                 let _ = err.flush();
             }
         });
@@ -52,10 +53,17 @@ impl Drop for Ticker {
     }
 }
 
+/// The line of a stage that began at `since`.
+fn running(what: &str, since: Instant) -> String {
+    let seconds = since.elapsed().as_secs();
+    let seconds = if seconds > 0 { format!(" {seconds} s") } else { String::new() };
+    format!("\r\x1b[K{what} …{seconds}")
+}
+
 impl Progress {
     pub fn new() -> Progress {
         let terminal = stderr().is_terminal() && !dumb();
-        Progress { terminal, started: None, drawn: None, open: false, ticker: None }
+        Progress { terminal, since: Instant::now(), started: None, drawn: None, open: false, ticker: None }
     }
 
     /// Shows one event. A stderr that has gone is no reason to stop.
@@ -68,7 +76,8 @@ impl Progress {
             return;
         }
         match event {
-            Event::Stage { stage } => self.show(&mut err, stage),
+            Event::Stage { stage, step: None } => self.show(&mut err, stage),
+            Event::Stage { stage, step: Some(Step { step, steps }) } => self.redraw(&mut err, &format!("{stage} {step}/{steps}")),
             Event::Note { code, message } => {
                 let _ = err.write_all(if self.open { b"\n" } else { b"" });
                 let _ = writeln!(
@@ -102,12 +111,19 @@ impl Progress {
     }
 
     fn show(&mut self, err: &mut impl Write, what: &str) {
+        let _ = err.write_all(if self.open { b"\n" } else { b"" });
+        self.since = Instant::now();
+        self.redraw(err, what);
+    }
+
+    /// A step of what is shown.
+    fn redraw(&mut self, err: &mut impl Write, what: &str) {
         // room for the seconds
         let what = shortened(what, message_columns().saturating_sub(12));
-        let _ = write!(err, "{}\r\x1b[K{what} …", if self.open { "\n" } else { "" });
+        let _ = err.write_all(running(&what, self.since).as_bytes());
         let _ = err.flush();
         self.open = true;
-        self.ticker = Some(Ticker::start(what));
+        self.ticker = Some(Ticker::start(what, self.since));
     }
 
     /// Ends the line that is being redrawn.

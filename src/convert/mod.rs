@@ -102,13 +102,35 @@ pub struct ParetoProxy {
     pub proxy: Vec<u8>,
 }
 
+/// The step of a stage that begins, from 1 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Step {
+    pub step: usize,
+    pub steps: usize,
+}
+
 /// Progress of a running job.
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    Stage { stage: Cow<'static, str> },
-    Epoch { epoch: usize, epochs: usize, loss: f64, metric: f64, ebops: f64, beta: f64 },
-    Note { code: String, message: String },
+    /// A stage begins, or a step of one that knows how many it has at most.
+    Stage {
+        stage: Cow<'static, str>,
+        #[serde(flatten)]
+        step: Option<Step>,
+    },
+    Epoch {
+        epoch: usize,
+        epochs: usize,
+        loss: f64,
+        metric: f64,
+        ebops: f64,
+        beta: f64,
+    },
+    Note {
+        code: String,
+        message: String,
+    },
 }
 
 /// Converts a model. `progress` is called from a worker thread; setting `cancel` ends the job within one batch.

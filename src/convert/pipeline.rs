@@ -13,7 +13,7 @@ use super::memory::Peak;
 use super::report::Warning;
 use super::score::Exactly;
 use super::training::{Training, train};
-use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, html};
+use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, Step, html};
 use crate::proxy::Form;
 use crate::quant::Model;
 use crate::train::fit::Fitted;
@@ -37,7 +37,12 @@ impl Clock<'_> {
     pub fn enter(&mut self, stage: &'static str) {
         self.leave();
         self.stage = stage;
-        (self.progress)(Event::Stage { stage: stage.into() });
+        (self.progress)(Event::Stage { stage: stage.into(), step: None });
+    }
+
+    /// A step of the stage begins.
+    pub fn step(&mut self, step: Step) {
+        (self.progress)(Event::Stage { stage: self.stage.into(), step: Some(step) });
     }
 
     /// An epoch of `epochs`, or a candidate.

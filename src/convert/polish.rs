@@ -1,7 +1,7 @@
 //! Which members of a front are polished, and how far down: small models, for which the search finds more than gradients do.
 
-use super::Error;
 use super::score::Judge;
+use super::{Error, Step};
 use crate::quant::{Model, interval};
 use crate::train::fit::Goal;
 use crate::train::pareto::{Front, Point};
@@ -23,17 +23,18 @@ const GAIN: f64 = 0.02;
 type Starts = (f64, Vec<Point<Model>>);
 
 /// Polishes what a job may want and offers the results to the front. From the smallest budget up, until it no longer helps: larger models
-/// fit their training data anyway. `only`: the budget that the job is about.
+/// fit their training data anyway. `only`: the budget that the job is about; `begins` hears of every budget that is tried.
 pub fn polish_front(
     front: &mut Front<Model>,
     goal: &Goal,
     only: Option<f64>,
     judge: &Judge,
     how: &Polishing,
+    begins: &mut dyn FnMut(Step),
     cancel: &AtomicBool,
 ) -> Result<(), Error> {
     let error = |metric: f64| judge.kind.standard_error(metric, judge.validation.samples);
-    let all: Vec<Starts> = match goal {
+    let mut all: Vec<Starts> = match goal {
         Goal::Budgets(budgets) => {
             let wanted = (0..budgets.len()).rev().filter(|&n| only.is_none_or(|only| budgets[n] == only));
             wanted.map(|n| at_budget(front, budgets, n, error)).collect()
@@ -49,7 +50,10 @@ pub fn polish_front(
         }
     };
     let mut idle = 0;
-    for (budget, starts) in all.into_iter().filter(|(_, starts)| !starts.is_empty()) {
+    all.retain(|(_, starts)| !starts.is_empty());
+    let steps = all.len();
+    for (step, (budget, starts)) in (1..).zip(all) {
+        begins(Step { step, steps });
         let before = front.lowest_loss(budget);
         for start in starts {
             down_to(budget, start, front, judge, how, cancel)?;

@@ -160,7 +160,8 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             loss: &options.loss,
             layers: &options.engine.layers,
         };
-        polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, cancel)?;
+        let mut begins = |step| watch.clock.step(step);
+        polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, &mut begins, cancel)?;
     }
     Ok(fitted)
 }

@@ -46,7 +46,7 @@ impl Engine for Fake {
         cancel: &AtomicBool,
     ) -> Result<Artifacts, Error> {
         *self.seen.lock().unwrap() = Some(job.clone());
-        progress(Event::Stage { stage: "fake".into() });
+        progress(Event::Stage { stage: "fake".into(), step: None });
         let node = |n: &str| NodeFault { name: n.into(), op: "Loop".into(), reason: "no".into() };
         match job.model.strip_prefix(ONNX).unwrap() {
             b"not_onnx" => return Err(Error::NotOnnx("no".into())),

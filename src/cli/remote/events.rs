@@ -2,7 +2,8 @@
 
 use super::http::Service;
 use crate::cli::progress::Progress;
-use crate::convert::Event;
+use crate::convert::{Event, Step};
+use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,7 +140,7 @@ fn event(kind: &str, data: &Value) -> Option<Event> {
     let number = |key: &str| data[key].as_f64().unwrap_or(f64::NAN);
     let count = |key: &str| data[key].as_u64().unwrap_or(0) as usize;
     Some(match kind {
-        "stage" => Event::Stage { stage: text("stage").into() },
+        "stage" => Event::Stage { stage: text("stage").into(), step: Step::deserialize(data).ok() },
         "note" => Event::Note { code: text("code"), message: text("message") },
         "epoch" => Event::Epoch {
             epoch: count("epoch"),
@@ -169,6 +170,12 @@ mod tests {
             panic!()
         };
         assert!(loss.is_nan());
+        let step = |data: &str| match event("stage", &serde_json::from_str(data).unwrap()) {
+            Some(Event::Stage { stage, step }) => (stage.into_owned(), step),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(step(r#"{"stage": "polish", "step": 2, "steps": 12}"#), ("polish".into(), Some(Step { step: 2, steps: 12 })));
+        assert_eq!(step(r#"{"stage": "train"}"#), ("train".into(), None));
         let second = Sent { number: Some(8), kind: "state".into(), data: "{}".into() };
         assert_eq!(next(&mut stream, &mut half), Some(Heard::Event(second)));
         assert_eq!(next(&mut stream, &mut half), None);

@@ -191,12 +191,12 @@ impl Run {
         let mut stages = self.worker.metrics.stages();
         let mut progress = |event: Event| {
             match &event {
-                Event::Stage { stage } => {
+                Event::Stage { stage, step: None } => {
                     tracing::info!(job = %self.claim.id, stage = &**stage, "job");
                     stages.enter(stage);
                 }
                 Event::Note { code, message } => tracing::info!(job = %self.claim.id, code, message, "job note"),
-                Event::Epoch { .. } => {}
+                Event::Stage { .. } | Event::Epoch { .. } => {}
             }
             // whoever stores them ends when this does
             let _ = self.events.send(progress::event(&event));

@@ -52,7 +52,7 @@ export async function show(name, changed) {
       state.textContent = data.state;
       doing.textContent = "";
     } else if (kind === "stage") {
-      doing.textContent = data.stage;
+      doing.textContent = data.steps ? `${data.stage}: step ${data.step} of ${data.steps}` : data.stage;
     } else if (kind === "epoch") {
       epochs.push(data);
       bar.max = data.epochs;
