@@ -149,7 +149,7 @@ P
         service)
             data 1000 "$work/x.npy"
             port=18181
-            $bin/hgq-onnx serve --listen 127.0.0.1:$port --data "$work/jobs" --jobs 3 2> /dev/null &
+            $bin/hgq-onnx serve --listen 127.0.0.1:$port --data "$work/jobs" --jobs 4 2> /dev/null &
             server=$!
             until $bin/hgq-onnx health --url http://127.0.0.1:$port > /dev/null 2>&1; do sleep 0.05; done
             head_ '200 conversions of the jet tagger over HTTP' 'jobs/s' 'p50, ms' 'p99, ms'
