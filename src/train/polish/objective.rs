@@ -33,7 +33,7 @@ struct Term {
 
 /// Outputs on some of the rows.
 pub struct Samples<'a> {
-    /// The first row of a block, and which ones of it these are; all without `rows`.
+    /// The first row of a block, and which ones of it these are; the first `len` without `rows`.
     pub first: usize,
     pub rows: Option<&'a [u32]>,
     pub len: usize,
