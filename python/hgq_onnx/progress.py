@@ -31,7 +31,7 @@ class Progress:
             self._stage = str(event.data.get('stage', ''))
             if self._stage != 'train':
                 step, steps = event.data.get('step'), event.data.get('steps')
-                self._line(f'{self._stage} {step}/{steps}' if steps else self._stage)
+                self._line(f'{self._stage} {step}/{steps}' if steps else self._stage, passes=bool(steps))
         elif event.kind == 'note':
             self._end_line()
             self._stream.write(f'{event.data.get("code")}: {event.data.get("message")}\n')
@@ -57,14 +57,14 @@ class Progress:
             self._bar.set_postfix_str(numbers)
             return
         filled = _WIDTH * epoch // epochs
-        self._line(f'[{"#" * filled}{"." * (_WIDTH - filled)}] {epoch}/{epochs}  {numbers}', last=epoch == epochs)
+        self._line(f'[{"#" * filled}{"." * (_WIDTH - filled)}] {epoch}/{epochs}  {numbers}', passes=epoch < epochs)
 
-    def _line(self, text: str, last: bool = False) -> None:
+    def _line(self, text: str, passes: bool = False) -> None:
         if self._stream.isatty():
             self._stream.write(f'\r\x1b[K{text}')
             self._open = True
-        elif last or not text.startswith('['):
-            # a log gets no line per epoch
+        elif not passes:
+            # a log gets no line per epoch or step
             self._stream.write(f'{text}\n')
         self._stream.flush()
 
