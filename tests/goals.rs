@@ -100,17 +100,22 @@ fn shared_widths_and_frozen_layers() {
     assert!(of_the_start(&frozen.report) && !of_the_start(&free.report));
 }
 
-#[test]
-fn polishing_tells_its_steps() {
+/// A job that is run with its events looked at.
+fn of_digits(epochs: usize) -> Job {
     let d = digits();
     let file = |name: &str| DataFile::new(name, common::npz(64, &d.x, Some(&d.y)));
-    let job = Job {
+    Job {
         model: d.model.clone(),
         calibration: file("calibration.npz"),
         train: Some(file("train.npz")),
         validation: None,
-        config: JobConfig { epochs: 20, threads: Some(1), ..JobConfig::default() },
-    };
+        config: JobConfig { epochs, threads: Some(1), ..JobConfig::default() },
+    }
+}
+
+#[test]
+fn polishing_tells_its_steps() {
+    let job = of_digits(20);
     let mut stages = Vec::new();
     let none = AtomicBool::new(false);
     run(&job, &mut |event| stages.push(serde_json::to_value(event).unwrap()), &none).unwrap();
@@ -123,15 +128,7 @@ fn polishing_tells_its_steps() {
 
 #[test]
 fn a_canceled_job_ends_within_a_batch() {
-    let d = digits();
-    let file = |name: &str| DataFile::new(name, common::npz(64, &d.x, Some(&d.y)));
-    let job = Job {
-        model: d.model.clone(),
-        calibration: file("calibration.npz"),
-        train: Some(file("train.npz")),
-        validation: None,
-        config: JobConfig { epochs: 100_000, threads: Some(1), ..JobConfig::default() },
-    };
+    let job = of_digits(100_000);
     let cancel = AtomicBool::new(false);
     let mut epochs = 0;
     let result = run(
