@@ -159,9 +159,14 @@ impl Part {
         let Work { part, target, top, sum } = work;
         [&mut *part, &mut *target, &mut *top, &mut *sum].into_iter().for_each(|column| column.resize(n, 0.0));
         let z = |c: usize| &samples.z[(self.first + c) * n..][..n];
-        let mean = 1.0 / self.outputs as f64;
         part.fill(0.0);
         for term in &self.terms {
+            let share = match self.kind {
+                LossKind::CrossEntropy => term.inverse_t,
+                LossKind::Upstream => 1.0,
+                LossKind::Mse | LossKind::Mae | LossKind::Bce => 1.0 / self.outputs as f64,
+            };
+            let weight = term.weight * share;
             if self.kind == LossKind::CrossEntropy {
                 top.fill(f64::NEG_INFINITY);
                 for c in 0..self.outputs {
@@ -177,13 +182,9 @@ impl Part {
             }
             for c in 0..self.outputs {
                 gather(&term.targets[c * self.rows + samples.first..], samples.rows, target);
-                let weight = term.weight * if self.kind == LossKind::Upstream { 1.0 } else { mean };
                 let pairs = part.iter_mut().zip(z(c).iter().zip(&*target));
                 match self.kind {
-                    LossKind::CrossEntropy => {
-                        let weight = term.weight * term.inverse_t;
-                        pairs.for_each(|(part, (z, t))| *part -= weight * z * t);
-                    }
+                    LossKind::CrossEntropy => pairs.for_each(|(part, (z, t))| *part -= weight * z * t),
                     LossKind::Mse => pairs.for_each(|(part, (z, t))| *part += weight * (z - t) * (z - t)),
                     LossKind::Mae => pairs.for_each(|(part, (z, t))| *part += weight * (z - t).abs()),
                     LossKind::Bce => pairs.for_each(|(part, (z, t))| {
