@@ -1,6 +1,7 @@
 //! Everything before the first step of training: job and data checked, model imported and executed, quantizers placed.
 
 use super::config::{FormName, JobConfig, Mode, RoundingName};
+use super::domain::{Domain, sharing, spreads};
 use super::layers;
 use super::metric::{MetricKind, measure, temperature};
 use super::objective::Objective;
@@ -11,8 +12,10 @@ use super::source_check::{self, ImportCheck};
 use super::{Error, Job, NodeFault};
 use crate::data::Dataset;
 use crate::proxy::uniform;
-use crate::quant::build::{BuildOptions, Built, build};
+use crate::graph::Graph;
+use crate::quant::build::{self, BuildOptions, Built, build};
 use crate::quant::exact::MinMax;
+use crate::quant::scale::{Scaled, Scales, Sharing, Spread, scale};
 use crate::quant::{FixedModel, Model, QOp, Rounding};
 use crate::trace::FormatOptions;
 
@@ -20,8 +23,11 @@ use crate::trace::FormatOptions;
 pub struct Begun {
     pub source: Source,
     pub data: Data,
+    /// The data as training sees them.
+    pub domain: Domain,
     pub on: OnData,
     pub import: ImportCheck,
+    pub scales: Scales,
     pub built: Built,
     pub warnings: Vec<Warning>,
     kind: MetricKind,
@@ -59,7 +65,10 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     let mut warnings = import_warnings(&source, &import);
 
     enter("quantize");
-    let mut built = quantizers(&source, config, &on.ranges)?;
+    let spreads = spreads(&source, &data.trace.iter().map(|x| x.as_slice()).collect::<Vec<_>>(), data.trace_samples)?;
+    let sharing = sharing(&source, config, data.train.targets.as_ref());
+    let (mut built, scales) = quantizers(&source, config, &on.ranges, &spreads, &sharing)?;
+    let domain = Domain::new(&source, &data, &scales);
     warnings.extend(built.notes.iter().map(|n| Warning {
         code: n.code.into(),
         message: n.message.clone(),
@@ -68,8 +77,8 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     warnings.extend(layers::unmatched(config, &source.graph, &built.model));
     let temperature = temperature(&on.train, source.width);
-    let training = training_share(&data.train, &on.train);
-    Ok(Begun { source, data, on, import, built, warnings, kind, temperature, training })
+    let training = training_share(&domain.train, &on.train);
+    Ok(Begun { source, data, domain, on, import, scales, built, warnings, kind, temperature, training })
 }
 
 impl Begun {
@@ -84,10 +93,11 @@ impl Begun {
     /// What candidates are scored by.
     pub fn judge(&self, config: &JobConfig) -> Judge<'_> {
         Judge {
+            scales: &self.scales,
             training: &self.training,
             trace_samples: self.data.trace_samples,
-            trace_inputs: &self.data.trace,
-            validation: &self.data.validation,
+            trace_inputs: &self.domain.trace,
+            validation: &self.domain.validation,
             source_logits: &self.on.validation,
             widths: &self.source.widths,
             kind: self.kind,
@@ -128,7 +138,23 @@ fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {
     warnings
 }
 
-pub(super) fn quantizers(source: &Source, config: &JobConfig, ranges: &[MinMax]) -> Result<Built, Error> {
+/// The model in the domain of training, and the way back.
+pub(super) fn quantizers(
+    source: &Source,
+    config: &JobConfig,
+    ranges: &[MinMax],
+    spreads: &[Spread],
+    sharing: &Sharing,
+) -> Result<(Built, Scales), Error> {
+    // annotations that are taken over exactly stay where they are
+    if config.epochs == 0 && build::is_annotated(&source.graph) {
+        return Ok((quantized(&source.graph, config, ranges)?, Scales::default()));
+    }
+    let Scaled { graph, ranges, scales } = scale(&source.graph, &source.logits, spreads, ranges, sharing);
+    Ok((quantized(&graph, config, &ranges)?, scales))
+}
+
+pub(super) fn quantized(graph: &Graph, config: &JobConfig, ranges: &[MinMax]) -> Result<Built, Error> {
     let options = BuildOptions {
         training: config.epochs > 0,
         rounding: match config.rounding {
@@ -139,7 +165,7 @@ pub(super) fn quantizers(source: &Source, config: &JobConfig, ranges: &[MinMax])
         rules: layers::rules(config),
         hgq2: config.hgq2(),
     };
-    build(&source.graph, ranges, &options).map_err(|faults| {
+    build(graph, ranges, &options).map_err(|faults| {
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };
         Error::Unsupported(faults.into_iter().map(fault).collect())
     })

@@ -3,6 +3,7 @@
 //! The prices are spread over everything from nearly exact to nearly empty; where the job has a target, more of them close in on it.
 
 use super::curve::CurvePoint;
+use super::domain::Domain;
 use super::layout::join;
 use super::objective::spread;
 use super::pipeline::Clock;
@@ -37,6 +38,7 @@ pub struct Calibration<'a> {
     pub config: &'a JobConfig,
     pub source: &'a Source,
     pub data: &'a Data,
+    pub domain: &'a Domain,
     /// The source's logits on the calibration samples.
     pub teacher: &'a [f32],
     pub model: &'a Model,
@@ -70,9 +72,9 @@ pub struct Calibrated {
 /// # Errors
 /// [`Error::Canceled`], [`Error::Internal`].
 pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> Result<Calibrated, Error> {
-    let Calibration { config, source, data, teacher, model, judge, start, .. } = *job;
-    let widths = source.input_widths();
-    let x = join(&data.calibration.rows(), &widths, data.calibration.samples);
+    let Calibration { config, source, data, domain, teacher, model, judge, start, .. } = *job;
+    let (widths, exponents) = (source.input_widths(), judge.scales.of_outputs());
+    let x = join(&domain.calibration.rows(), &widths, data.calibration.samples);
     let classes = source.widths.len() == 1 && source.width > 1;
     let set = CalibrationSet {
         x: &x,
@@ -84,6 +86,7 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
             false => Measure::SquaredError { variance: spread(LossKind::Mse, teacher, source.width, 0..source.width) },
         },
         seed: config.seed,
+        output_exponents: &exponents,
     };
     let sensitivity = Sensitivity::measure(model, &set, cancel).map_err(training_error)?.ok_or(Error::Canceled)?;
     let heavy = sensitivity.products() as usize >= HEAVY / data.validation.samples.max(1);
@@ -171,10 +174,8 @@ impl Search<'_, '_, '_> {
 /// Mean squared difference of the candidate's outputs from the source's on the validation data, divided by the mean variance of the
 /// source's outputs.
 fn output_error(job: &Calibration, exactly: &Exactly) -> Result<f64, Error> {
-    let Judge { validation, source_logits, widths, .. } = job.judge;
-    let inputs = validation.rows();
-    let outputs = Exact::new(&exactly.pruned)?.run(&inputs, validation.samples, &exactly.pruned.outputs);
-    let joined = join(&outputs, widths, validation.samples);
+    let Judge { validation, source_logits, .. } = job.judge;
+    let joined = job.judge.outputs(&Exact::new(&exactly.pruned)?, validation);
     let sum: f64 = joined.iter().zip(*source_logits).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum();
     Ok(sum / joined.len().max(1) as f64 / spread(LossKind::Mse, source_logits, job.source.width, 0..job.source.width))
 }

@@ -1,5 +1,6 @@
 //! Why a job ended without a proxy: one stable code, one exit status, every fault at once.
 
+use crate::quant::scale::TooFarApart;
 use crate::quant::interval::IntervalError;
 use crate::trace::TraceError;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,12 @@ impl From<TraceError> for Error {
             TraceError::Interval(e) => return e.clone().into(),
         };
         Error::Unsupported(vec![NodeFault { name: node, op: "weights".into(), reason }])
+    }
+}
+
+impl From<TooFarApart> for Error {
+    fn from(e: TooFarApart) -> Error {
+        Error::Unsupported(vec![NodeFault { name: e.node.clone(), op: "exact evaluation".into(), reason: e.to_string() }])
     }
 }
 

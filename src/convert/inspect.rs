@@ -86,7 +86,7 @@ fn annotated_ebops(source: &prepare::Source, out: &mut Value) {
     let graph = &source.graph;
     let ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax { min: vec![-1.0; v.len()], max: vec![1.0; v.len()] }).collect();
     let config = JobConfig { epochs: 0, ..JobConfig::default() };
-    let built = match begin::quantizers(source, &config, &ranges) {
+    let built = match begin::quantized(&source.graph, &config, &ranges) {
         Ok(built) => built,
         Err(e) => {
             out["supported"] = json!(false);

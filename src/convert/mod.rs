@@ -7,6 +7,7 @@ mod choice;
 mod compose;
 pub mod config;
 mod curve;
+mod domain;
 mod elementwise;
 pub mod emit;
 pub mod error;

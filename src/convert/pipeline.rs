@@ -89,7 +89,7 @@ pub fn run(
     let told = warnings.len();
     let judge = begun.judge(config);
     let kind = judge.kind;
-    let Begun { source, data, on, import, built, .. } = &begun;
+    let Begun { source, data, domain, on, import, scales, built, .. } = &begun;
     let (source_metric, source_loss) = begun.source_score();
     let uniform = config.proxy.form == FormName::Uniform;
 
@@ -103,6 +103,7 @@ pub fn run(
             config,
             source,
             data,
+            domain,
             teacher: &on.calibration.logits,
             model: &built.model,
             judge: &judge,
@@ -114,7 +115,7 @@ pub fn run(
         let training = Training {
             job,
             source,
-            data,
+            domain,
             teacher: &on.train,
             objective: begun.objective(config)?,
             built,
@@ -145,9 +146,10 @@ pub fn run(
     };
     let calibration: Vec<&[f32]> = data.calibration.rows();
     let channels_first = source.proxy_orders(config);
-    let judged = |m: &Model| judge.judge(m).map_err(Error::from);
+    let judged = |m: &Model| Ok::<_, Error>(judge.judge(m)?.restored(scales)?);
     // epoch 0 is the start, made exact already
-    let exactly = if point.epoch == 0 && point.score == start.score { start } else { judged(&point.payload)? };
+    let exactly =
+        if point.epoch == 0 && point.score == start.score { start.restored(scales)? } else { judged(&point.payload)? };
     let emitted = emit_verified(&exactly.pruned, form, channels_first, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),

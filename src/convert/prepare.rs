@@ -241,6 +241,16 @@ impl<'a> Blocks<'a> {
         self.samples.samples
     }
 
+    /// The first `most` rows of every input.
+    ///
+    /// # Errors
+    /// Faults of the file.
+    pub fn first(&mut self, most: usize) -> Result<Vec<Vec<f32>>, Error> {
+        let n = most.min(self.samples());
+        let rows = self.samples.rows(0, n).map_err(|e| Error::Data(lines(&e, self.what)))?;
+        Ok(rows.iter().map(|x| x.to_vec()).collect())
+    }
+
     /// Calls `each` with the rows of every input and their number, block after block.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use super::metric::{MetricKind, measure, predicted};
 use crate::data::Dataset;
 use crate::proxy::prune;
 use crate::quant::exact::Exact;
+use crate::quant::scale::{Scales, TooFarApart};
 use crate::quant::{FixedModel, Model, ebops, interval};
 use crate::trace::{FormatOptions, Ranges, TraceError, fix, trace_minmax};
 use crate::train::pareto::Score;
@@ -21,8 +22,10 @@ pub fn training_share(train: &Dataset, logits: &[f32]) -> (Dataset, Vec<f32>) {
     (train.select(&rows), rows.iter().flat_map(|&r| &logits[r * width..][..width]).copied().collect())
 }
 
-/// What candidates are scored on.
+/// What candidates are scored on. Models and inputs are in the domain of training, outputs are compared in the user's units.
 pub struct Judge<'a> {
+    /// The way back from the domain.
+    pub scales: &'a Scales,
     /// Inputs that ranges are traced on.
     pub trace_inputs: &'a [Arc<Vec<f32>>],
     pub trace_samples: usize,
@@ -52,6 +55,22 @@ pub struct Exactly {
     pub score: Score,
 }
 
+impl Exactly {
+    /// The same on the user's values.
+    ///
+    /// # Errors
+    /// See [`TooFarApart`].
+    pub fn restored(&self, scales: &Scales) -> Result<Exactly, TooFarApart> {
+        let by_node = scales.restore_ranges(&self.full, &self.ranges.by_node);
+        Ok(Exactly {
+            full: scales.restore(&self.full)?,
+            pruned: scales.restore(&self.pruned)?,
+            ranges: Ranges { by_node, samples: self.ranges.samples },
+            score: self.score,
+        })
+    }
+}
+
 impl Judge<'_> {
     /// Traces, freezes and scores a model.
     ///
@@ -75,13 +94,13 @@ impl Judge<'_> {
         // as the file's layers are declared: what pruning drops has no width there either
         let ebops_hgq2 = ebops::ebops_hgq2(&full, &interval::bounds(&full)?);
         let width = self.widths.iter().sum();
-        let (joined, metric, loss) = self.measured(&exact, &pruned, self.validation, self.source_logits);
+        let (joined, metric, loss) = self.measured(&exact, self.validation, self.source_logits);
         let classes = self.widths.len() == 1 && matches!(self.kind, MetricKind::Accuracy | MetricKind::Agreement);
         let one_answer = is_one_answer(&joined, width, classes);
         let collapsed = one_answer && !is_one_answer(self.source_logits, width, classes);
         let loss_of_all = if settled {
             let (rows, logits) = self.training;
-            let (_, _, on_training) = self.measured(&exact, &pruned, rows, logits);
+            let (_, _, on_training) = self.measured(&exact, rows, logits);
             let (trained, held_out) = (rows.samples as f64, self.validation.samples as f64);
             (trained * on_training + held_out * loss) / (trained + held_out).max(1.0)
         } else {
@@ -91,10 +110,17 @@ impl Judge<'_> {
         Ok(Exactly { full, pruned, ranges, score })
     }
 
+    /// Outputs on `data`, in the user's units, joined.
+    pub fn outputs(&self, exact: &Exact, data: &Dataset) -> Vec<f64> {
+        let each = exact.run(&data.rows(), data.samples, &exact.model().outputs);
+        let mut outputs = join(&each, self.widths, data.samples);
+        self.scales.outputs_restored(&mut outputs);
+        outputs
+    }
+
     /// Outputs, metric and loss on `data`.
-    fn measured(&self, exact: &Exact, pruned: &FixedModel, data: &Dataset, logits: &[f32]) -> (Vec<f64>, f64, f64) {
-        let inputs: Vec<&[f32]> = data.rows();
-        let outputs = join(&exact.run(&inputs, data.samples, &pruned.outputs), self.widths, data.samples);
+    fn measured(&self, exact: &Exact, data: &Dataset, logits: &[f32]) -> (Vec<f64>, f64, f64) {
+        let outputs = self.outputs(exact, data);
         let width = self.widths.iter().sum();
         let (metric, loss) = measure(self.kind, &outputs, width, data.targets.as_ref(), logits, self.temperature);
         (outputs, metric, loss)

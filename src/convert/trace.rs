@@ -3,10 +3,14 @@
 use super::config::JobConfig;
 use super::prepare::{self, Blocks, SourceValues};
 use super::report::{self, format_counts};
-use super::{DataFile, Error, begin};
+use super::{DataFile, Error, begin, domain};
+use crate::quant::exact::MinMax;
 use crate::quant::{QOp, ebops, interval};
-use crate::trace::{FormatOptions, Tracer, fix};
+use crate::trace::{FormatOptions, Ranges, Tracer, fix};
 use serde_json::{Value, json};
+
+/// Samples from the start of the data that spreads are measured on.
+const SPREAD_SAMPLES: usize = 4096;
 
 /// Ranges and formats of every quantizer, and EBOPs: a JSON document.
 ///
@@ -21,15 +25,23 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let mut data = Blocks::open(&source, calibration, "calibration").map_err(Error::Data)?;
         let mut values = SourceValues::none(&source);
         data.each(|rows, n| values.add(&source, rows, n, false))?;
-        let built = begin::quantizers(&source, &config, &values.ranges)?;
-        let tracer = Tracer::new(&built.model, &values.reach(&source))?;
+        let some = data.first(SPREAD_SAMPLES)?;
+        let spreads = domain::spreads(&source, &some.iter().map(Vec::as_slice).collect::<Vec<_>>(), data.samples().min(SPREAD_SAMPLES))?;
+        let sharing = domain::sharing(&source, &config, None);
+        let (built, scales) = begin::quantizers(&source, &config, &values.ranges, &spreads, &sharing)?;
+        let inputs = || built.model.inputs.iter().enumerate();
+        let reach: Vec<MinMax> =
+            inputs().zip(values.reach(&source)).map(|((n, &v), range)| scales.range(n, v, &range)).collect();
+        let tracer = Tracer::new(&built.model, &reach)?;
         let mut ranges = tracer.nothing();
         data.each(|rows, n| {
-            ranges.merge(&tracer.trace(rows, n));
+            let scaled: Vec<_> = inputs().zip(rows).map(|((at, &v), x)| scales.rows(at, v, x)).collect();
+            ranges.merge(&tracer.trace(&scaled.iter().map(|x| &x[..]).collect::<Vec<_>>(), n));
             Ok(())
         })?;
         let options = FormatOptions { cover_factor: config.cover_factor, lower_annotated: true };
-        let fixed = fix(&built.model, &ranges, &options)?;
+        let fixed = scales.restore(&fix(&built.model, &ranges, &options)?)?;
+        let ranges = Ranges { by_node: scales.restore_ranges(&built.model, &ranges.by_node), ..ranges };
         let bounds = interval::bounds(&fixed)?;
         let counts = ebops::layers(&fixed, &bounds);
         let quantizers: Vec<Value> = (0..fixed.nodes.len())

@@ -3,12 +3,13 @@
 use super::checkpoint::Checkpoints;
 use super::config::{BetaSchedule, JobConfig, RateSchedule};
 use super::curve::CurvePoint;
+use super::domain::Domain;
 use super::layout::join;
 use super::metric::MetricKind;
 use super::objective::Objective;
 use super::pipeline::Clock;
 use super::polish::polish_front;
-use super::prepare::{Data, Source};
+use super::prepare::Source;
 use super::score::{Exactly, Judge};
 use super::{Error, Job, Keeper};
 use crate::quant::build::{Built, Learns};
@@ -82,7 +83,7 @@ impl Observer for Watch<'_, '_, '_> {
 pub struct Training<'a> {
     pub job: &'a Job,
     pub source: &'a Source,
-    pub data: &'a Data,
+    pub domain: &'a Domain,
     /// The source's logits on the training samples.
     pub teacher: &'a [f32],
     pub objective: Objective<'a>,
@@ -98,10 +99,11 @@ pub struct Training<'a> {
 /// # Errors
 /// [`Error::Data`], [`Error::Config`] for what does not fit, [`Error::Canceled`], [`Error::Internal`].
 pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
-    let Training { job, source, data, teacher, mut objective, built, judge, start, source_metric } = t;
+    let Training { job, source, domain, teacher, mut objective, built, judge, start, source_metric } = t;
     objective.sharpen(teacher, source.width);
     let config = &job.config;
-    let rows = data.train.samples;
+    let exponents = judge.scales.of_outputs();
+    let rows = domain.train.samples;
     let batch = batch_size(config, rows);
     let goal = goal(config, judge, steps(config, rows), start.score.ebops as f64, source_metric);
     let overhead = ebops::fixed(&start.pruned)? as f64;
@@ -130,10 +132,11 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             train_weights: config.optimize.weights,
             train_bits: config.optimize.bits,
             layers: layer_options(built),
+            output_exponents: exponents.clone(),
         },
     };
     let widths = source.input_widths();
-    let x = match &data.train.rows()[..] {
+    let x = match &domain.train.rows()[..] {
         [only] => Cow::Borrowed(*only),
         several => Cow::Owned(join(several, &widths, rows)),
     };
@@ -159,6 +162,7 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             input_widths: &widths,
             loss: &options.loss,
             layers: &options.engine.layers,
+            output_exponents: &exponents,
         };
         let mut begins = |step| watch.clock.step(step);
         polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, &mut begins, cancel)?;

@@ -2,7 +2,8 @@
 
 use super::constant::{covering, quant_type};
 use super::error::Reason;
-use super::linear::Group;
+use super::interval::Span;
+use super::linear::{Group, sum};
 use super::lower::Lower;
 use super::part::{Part, Stage};
 
@@ -20,8 +21,10 @@ impl<'a> Lower<'a> {
             };
             let stem = if stage.parts.len() == 1 { stem.clone() } else { format!("{stem}_g{at}") };
             let mut tensor = part.tensor.clone();
-            let add = self.offset_of(&stage, &group);
-            if part.bare && (stage.affine.is_some() || !add.is_zero()) {
+            let half = self.offset_of(&stage, &group);
+            let add = part.elements.iter().map(|&e| sum(stage.shift(e), half)).collect::<Result<Vec<_>, _>>()?;
+            let adds = !add.iter().all(Span::is_zero);
+            if part.bare && (stage.affine.is_some() || adds) {
                 // hls4ml crashes on a constant directly behind a merge
                 let kif = covering(part.elements.iter().map(|&e| &self.spans[stage.source][e]));
                 let out = self.b.name(&format!("{stem}_exact"));
@@ -29,8 +32,8 @@ impl<'a> Lower<'a> {
             }
             if stage.affine.is_some() {
                 tensor = self.affine(&stem, &stage, &group, tensor, &part.negated)?;
-            } else if !add.is_zero() {
-                tensor = self.shift(&format!("{stem}_half"), tensor, &part.lead, &vec![add; part.elements.len()])?;
+            } else if adds {
+                tensor = self.shift(&format!("{stem}_half"), tensor, &part.lead, &add)?;
             }
             written.push(self.close(&stem, &stage, &group, tensor)?);
         }

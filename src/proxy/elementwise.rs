@@ -88,7 +88,7 @@ fn structure(model: &FixedModel) -> Vec<Fault> {
         }
         match &node.op {
             FixedOp::Reshape => raw.push(node.output),
-            FixedOp::Quantize(_) => {}
+            FixedOp::Quantize(q) if q.offset.is_none() => {}
             _ => fault(&node.name, "in the element-wise form every input has a quantizer"),
         }
     }

@@ -165,18 +165,21 @@ fn step(op: &FixedOp, operands: &[&[Span]], shapes: &[&[usize]], outputs: usize)
     let result: Vec<Span> = match op {
         FixedOp::Quantize(q) => {
             length("formats", q.formats.len())?;
-            x.iter()
-                .zip(&q.formats)
-                .map(|(s, &format)| {
-                    let at = |v| cast(v, s.frac, format, q.rounding, q.overflow);
-                    match q.overflow {
-                        _ if format.is_zero() => Span::ZERO,
-                        // not monotone: assume everything
-                        Overflow::Wrap => Span::of(format),
-                        _ => Span::new(at(s.lo), at(s.hi), format.fractional),
-                    }
-                })
-                .collect()
+            let shifted = |(e, s): (usize, &Span)| match &q.offset {
+                Some(offset) => s.plus(Span::constant(offset, e).negated()).ok_or_else(wide),
+                None => Ok(*s),
+            };
+            let cast_to = |s: Span, format: Kif| {
+                let at = |v| cast(v, s.frac, format, q.rounding, q.overflow);
+                match q.overflow {
+                    _ if format.is_zero() => Span::ZERO,
+                    // not monotone: assume everything
+                    Overflow::Wrap => Span::of(format),
+                    Overflow::Sat | Overflow::SatSym => Span::new(at(s.lo), at(s.hi), format.fractional),
+                }
+            };
+            let each = x.iter().enumerate().zip(&q.formats);
+            each.map(|(x, &format)| Ok(cast_to(shifted(x)?, format))).collect::<Result<_, Reason>>()?
         }
         FixedOp::Dense(d) if d.window.is_some() => window::dense(d, x)?,
         FixedOp::AveragePool(pool) => window::dense(&pass::average::as_dense(pool), x)?,

@@ -41,7 +41,7 @@ fn signed(s: Span, negate: bool) -> Span {
     if negate { s.negated() } else { s }
 }
 
-fn sum(a: Span, b: Span) -> Result<Span, Reason> {
+pub(super) fn sum(a: Span, b: Span) -> Result<Span, Reason> {
     a.plus(b).ok_or(Reason::TooWide { what: "a bias", bits: 127 })
 }
 
@@ -197,7 +197,7 @@ impl<'a> Lower<'a> {
         let held = |e: usize| stage.parts.iter().any(|p| p.elements.contains(&e));
         let plain = group.elements.iter().map(|&e| match stage.base {
             Base::Dense(d) => Ok(Span::constant(&d.bias, e)),
-            _ if held(e) => Ok(Span::ZERO),
+            _ if held(e) => Ok(stage.shift(e)),
             _ if spans[e].is_constant() => Ok(spans[e]),
             // nobody reads it: whole channels are written where some position is read
             _ if !live[e] => Ok(Span::ZERO),

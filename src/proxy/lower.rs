@@ -132,7 +132,7 @@ impl<'a> Lower<'a> {
         match &node.op {
             FixedOp::Quantize(q) => {
                 let formats = q.formats[..self.spans[node.output].len()].to_vec();
-                Ok(State::Parts(self.quantize(node, &FixedQuantizer { formats, ..*q }, source)?))
+                Ok(State::Parts(self.quantize(node, &FixedQuantizer { formats, offset: q.offset.clone(), ..*q }, source)?))
             }
             FixedOp::Dense(d) => {
                 let parts = self.parts(source);
@@ -188,6 +188,7 @@ impl<'a> Lower<'a> {
             base: Base::Select,
             base_value: value,
             affine: None,
+            offset: None,
             activation: None,
             lead: conv::lead_of(&self.leads[value]),
             pools: Vec::new(),

@@ -1,8 +1,9 @@
 //! What a value of the exact model looks like in the proxy while it is being written.
 
 use super::error::Reason;
+use super::interval::Span;
 use crate::graph::{ValueId, Window};
-use crate::quant::{FixedAffine, FixedDense};
+use crate::quant::{FixedAffine, FixedDense, FixedTensor};
 use std::rc::Rc;
 
 /// Stands for an element of a tensor that is no unit of the value.
@@ -82,6 +83,8 @@ pub struct Stage<'a> {
     pub base_value: ValueId,
     /// One scale and shift per unit.
     pub affine: Option<Rc<FixedAffine>>,
+    /// Subtracted from each unit of a model input, in front of everything else.
+    pub offset: Option<Rc<FixedTensor>>,
     pub activation: Option<Activation>,
     /// Positions of the tensors between the base and the pools.
     pub lead: Vec<usize>,
@@ -95,6 +98,11 @@ impl<'a> Stage<'a> {
     /// True when the parts are the value as it is.
     pub fn is_plain(&self) -> bool {
         !matches!(self.base, Base::Dense(_)) && self.affine.is_none() && self.activation.is_none() && self.pools.is_empty()
+    }
+
+    /// What is added to unit `e` of a model input.
+    pub fn shift(&self, e: usize) -> Span {
+        self.offset.as_ref().map_or(Span::ZERO, |offset| Span::constant(offset, e).negated())
     }
 
     /// The window of the base.

@@ -4,6 +4,7 @@ use super::Warning;
 use crate::graph::ValueId;
 use crate::onnx::proto::{ModelProto, StringStringEntryProto};
 use crate::quant::kif::floor_log2;
+use crate::quant::model::fractional_bits;
 use crate::quant::{FixedModel, FixedOp, Kif, Rounding};
 
 /// `fixed<32,16>`, what `default_precision` of the documented call gives.
@@ -65,9 +66,12 @@ fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<
             FixedOp::Quantize(q) => {
                 let kept = || q.formats.iter().filter(|k| !k.is_zero());
                 let finer = i32::from(q.rounding == Rounding::HalfUp);
-                let fractional = kept().map(|k| k.fractional + finer).max().unwrap_or(0);
+                // an offset is a multiple of the port's step, and fits it with the values about it
+                let offsets = || q.offset.iter().flat_map(|c| (0..c.ints.len()).map(|e| c.value(e))).filter(|&c| c != 0.0);
+                let fractional = kept().map(|k| k.fractional + finer).chain(offsets().map(fractional_bits)).max().unwrap_or(0);
                 let data = if reach >= 1.0 && reach.is_finite() { floor_log2(reach) + 1 } else { 0 };
-                let integer = kept().map(|k| k.integer).max().unwrap_or(0).max(data);
+                let beside = offsets().map(|c| floor_log2(c.abs()) + 2).max().unwrap_or(0);
+                let integer = kept().map(|k| k.integer).max().unwrap_or(0).max(data).max(beside);
                 if fractional > port.fractional || integer > port.integer {
                     port = Kif::new(true, port.integer.max(integer), port.fractional.max(fractional));
                     let wanted = spelled(port);

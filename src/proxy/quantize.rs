@@ -10,6 +10,7 @@ use super::{Form, interval::Span};
 use crate::graph::{Node, ValueId};
 use crate::quant::{FixedOp, FixedQuantizer, Kif, Overflow, Rounding};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 impl<'a> Lower<'a> {
     /// Writes the quantizer `node` on `source`.
@@ -32,11 +33,13 @@ impl<'a> Lower<'a> {
                 if raw {
                     self.check_raw(q)?;
                 }
-                if !raw && !parts.iter().any(|p| p.bare) && elements.iter().all(|&e| keeps(&self.spans[source][e], q, e)) {
+                let unchanged = !raw && q.offset.is_none() && !parts.iter().any(|p| p.bare);
+                if unchanged && elements.iter().all(|&e| keeps(&self.spans[source][e], q, e)) {
                     return Ok(parts);
                 }
                 // the value in front of the quantizer has the same shape
-                Stage { base: Base::Copy, lead: self.leads[source].clone(), ..self.selection(&node.name, source, parts) }
+                let lead = self.leads[source].clone();
+                Stage { base: Base::Copy, lead, offset: q.offset.clone().map(Rc::new), ..self.selection(&node.name, source, parts) }
             }
         };
         self.check_table(&stage, q, &elements)?;
@@ -54,7 +57,7 @@ impl<'a> Lower<'a> {
                 if !stage.is_plain() {
                     stage.parts = self.materialise(&stage);
                 }
-                let select = self.selection(&stage.node, source, stage.parts);
+                let select = Stage { offset: stage.offset, ..self.selection(&stage.node, source, stage.parts) };
                 if on_grid { self.pieces(&select, &groups)? } else { self.linear(&select, &groups)? }
             }
         };

@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn union_of_all_but_zeros() {
         let formats = vec![Kif::new(true, 2, 1), Kif::new(false, 0, 4), Kif::new(true, -3, 2)];
-        let q = FixedQuantizer { formats, rounding: Rounding::Floor, overflow: Overflow::Sat };
+        let q = FixedQuantizer::new(formats, Rounding::Floor, Overflow::Sat);
         let mut m = FixedModel { name: "m".into(), values: vec![], nodes: vec![], inputs: vec![], outputs: vec![] };
         let (x, y) = (m.add_value("x", vec![3]), m.add_value("y", vec![3]));
         m.nodes.push(Node { name: "q".into(), op: FixedOp::Quantize(q), inputs: vec![x], output: y });

@@ -12,6 +12,7 @@ pub mod qonnx;
 pub mod rescale;
 pub mod rounding;
 pub mod saturating;
+pub mod scale;
 pub mod table;
 pub mod taps;
 

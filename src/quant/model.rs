@@ -147,6 +147,15 @@ pub struct FixedQuantizer {
     pub formats: Vec<Kif>,
     pub rounding: Rounding,
     pub overflow: Overflow,
+    /// Subtracted from the elements of a model input before they are cast; nothing but a model input has one.
+    pub offset: Option<FixedTensor>,
+}
+
+impl FixedQuantizer {
+    /// A cast alone.
+    pub fn new(formats: Vec<Kif>, rounding: Rounding, overflow: Overflow) -> Self {
+        FixedQuantizer { formats, rounding, overflow, offset: None }
+    }
 }
 
 /// Constants on a common grid: `value = ints·2^-frac`.

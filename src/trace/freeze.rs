@@ -15,11 +15,10 @@ use crate::quant::{Groups, Overflow, Rounding, SaturatingDense};
 pub fn freeze(model: &Model, formats: &[Option<Vec<Kif>>]) -> Result<FixedModel, TraceError> {
     model.try_map(|index, node| {
         Ok(match &node.op {
-            QOp::Quantizer(q) => FixedOp::Quantize(FixedQuantizer {
-                formats: formats.get(index).cloned().flatten().unwrap_or_default(),
-                rounding: q.rounding,
-                overflow: q.overflow(),
-            }),
+            QOp::Quantizer(q) => {
+                let formats = formats.get(index).cloned().flatten().unwrap_or_default();
+                FixedOp::Quantize(FixedQuantizer::new(formats, q.rounding, q.overflow()))
+            }
             QOp::Dense(d) => FixedOp::Dense(dense(model, index, d)?),
             QOp::SaturatingDense(s) => FixedOp::Dense(saturating(&model.nodes[index].name, s)?),
             QOp::Affine(a) => FixedOp::Affine(a.clone()),
@@ -28,11 +27,10 @@ pub fn freeze(model: &Model, formats: &[Option<Vec<Kif>>]) -> Result<FixedModel,
             QOp::Sigmoid => FixedOp::Sigmoid,
             QOp::Tanh => FixedOp::Tanh,
             // the format of one sign bit holds −1 and 0
-            QOp::Sign => FixedOp::Quantize(FixedQuantizer {
-                formats: vec![Kif { keep_negative: true, integer: 0, fractional: 0 }; model.len_of(node.output)],
-                rounding: Rounding::Floor,
-                overflow: Overflow::Sat,
-            }),
+            QOp::Sign => {
+                let formats = vec![Kif { keep_negative: true, integer: 0, fractional: 0 }; model.len_of(node.output)];
+                FixedOp::Quantize(FixedQuantizer::new(formats, Rounding::Floor, Overflow::Sat))
+            }
             QOp::MaxPool(w) => FixedOp::MaxPool(w.clone()),
             QOp::AveragePool(a) => FixedOp::AveragePool(a.clone()),
             QOp::Merge(m) => FixedOp::Merge(*m),

@@ -35,11 +35,13 @@ pub struct EngineOptions {
     pub train_bits: bool,
     /// Layers that are trained in another way than the rest.
     pub layers: Vec<LayerOptions>,
+    /// By output column: the loss sees it times this power of two ([`crate::quant::scale`]). Empty: all as they are.
+    pub output_exponents: Vec<i32>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true, layers: Vec::new() }
+        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true, layers: Vec::new(), output_exponents: Vec::new() }
     }
 }
 
@@ -97,6 +99,11 @@ impl Engine {
             return Err(TrainError::Option { option: "isa", what: format!("this processor has no {}", isa.name()) });
         }
         check_layers(model, &options.layers)?;
+        let columns: usize = model.outputs.iter().map(|&o| model.len_of(o)).sum();
+        if !options.output_exponents.is_empty() && options.output_exponents.len() != columns {
+            let what = format!("{} exponents for {columns} output columns", options.output_exponents.len());
+            return Err(TrainError::Option { option: "output_exponents", what });
+        }
         let trainable = Trainable { weights: options.train_weights, bits: options.train_bits };
         let (plan, params) = compile(model, isa, trainable, &options.layers)?;
         let workers = (1..threads).map(|_| Worker::start()).collect::<Result<Vec<_>, _>>()?;
@@ -104,7 +111,7 @@ impl Engine {
             params,
             ranges: plan.quantizers.iter().map(|q| RunningRange::new(q.op.groups().count())).collect(),
             node_names: model.nodes.iter().map(|n| n.name.clone()).collect(),
-            shards: (0..threads).map(|_| Shard::new(&plan)).collect(),
+            shards: (0..threads).map(|_| Shard::new(&plan, &options.output_exponents)).collect(),
             workers,
             group_norm: options.group_norm,
             layer_ebops: vec![Ebops::default(); plan.dense.len()],

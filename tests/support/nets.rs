@@ -194,11 +194,11 @@ impl Net {
     }
 
     pub fn quantize(self, formats: Vec<Kif>, rounding: Rounding) -> Net {
-        self.same(FixedOp::Quantize(FixedQuantizer { formats, rounding, overflow: Overflow::Sat }))
+        self.same(FixedOp::Quantize(FixedQuantizer::new(formats, rounding, Overflow::Sat)))
     }
 
     pub fn quantize_sym(self, formats: Vec<Kif>, rounding: Rounding) -> Net {
-        self.same(FixedOp::Quantize(FixedQuantizer { formats, rounding, overflow: Overflow::SatSym }))
+        self.same(FixedOp::Quantize(FixedQuantizer::new(formats, rounding, Overflow::SatSym)))
     }
 
     /// Per-element random formats.

@@ -54,7 +54,10 @@ fn reshape(name: &str, from: ValueId, to: ValueId) -> Node<FixedOp> {
 
 fn same_everywhere(op: &FixedOp, channels: usize) -> bool {
     match op {
-        FixedOp::Quantize(q) => per_channel(&q.formats, channels).is_some(),
+        FixedOp::Quantize(q) => {
+            let offsets = q.offset.as_ref().is_none_or(|c| per_channel(&c.ints, channels).is_some());
+            offsets && per_channel(&q.formats, channels).is_some()
+        }
         FixedOp::Affine(a) => [&a.scale, &a.shift].iter().all(|t| per_channel(&t.ints, channels).is_some()),
         _ => true,
     }

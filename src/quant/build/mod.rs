@@ -12,7 +12,7 @@ mod rule;
 
 pub use hgq2::Hgq2;
 pub use place::INPUT_MAX_F;
-pub use rule::{Learns, Rule, Settings, matches};
+pub use rule::{Learns, Rule, Settings, matches, settings};
 
 use super::exact::MinMax;
 use super::groups::Groups;
@@ -85,12 +85,17 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
     Ok(built)
 }
 
-fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
-    let annotated = graph.nodes.iter().any(|n| match &n.op {
+/// Whether the file has quantization annotations.
+pub fn is_annotated(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|n| match &n.op {
         Op::Quant(_) | Op::Sign => true,
         Op::Dense(d) => d.weight_quant.is_some() || d.bias_quant.is_some(),
         _ => false,
-    });
+    })
+}
+
+fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {
+    let annotated = is_annotated(graph);
     let mut b = Builder {
         graph,
         ranges,

@@ -10,7 +10,13 @@ use crate::simd::Number;
 #[inline(always)]
 pub(super) fn elementwise<T: Number>(op: &FixedOp, e: usize, x: &[T], second: &[T], to: &mut [T]) {
     match op {
-        FixedOp::Quantize(q) => quantize(q, q.formats.get(e).copied().unwrap_or(Kif::ZERO), x, to),
+        FixedOp::Quantize(q) => {
+            let format = q.formats.get(e).copied().unwrap_or(Kif::ZERO);
+            match &q.offset {
+                Some(offset) if offset.ints[e] != 0 => shifted(q, format, (offset.ints[e], offset.frac), x, to),
+                Some(_) | None => quantize(q, format, x, to),
+            }
+        }
         FixedOp::Merge(m) => {
             to.iter_mut().zip(x.iter().zip(second)).for_each(|(to, (&a, &b))| *to = T::of(m.apply(a.to_f64(), b.to_f64())));
         }
@@ -88,6 +94,21 @@ pub(super) fn quantize<T: Number>(q: &FixedQuantizer, format: Kif, x: &[T], to: 
     }
 }
 
+/// A cast of `x − ints·2^-frac`. Half up and down are the same for `x` rounded down to a grid that is finer than half a step, and there
+/// all are integers.
+#[inline(always)]
+fn shifted<T: Number>(q: &FixedQuantizer, format: Kif, (ints, frac): (i64, i32), x: &[T], to: &mut [T]) {
+    if format.is_zero() {
+        return to.fill(T::ZERO);
+    }
+    let grid = frac.max(format.fractional + 1);
+    let offset = ints as f64 * exp2i(grid - frac);
+    let (up, to_format, down) = (exp2i(grid), exp2i(format.fractional - grid), exp2i(-format.fractional));
+    let (lo, hi) = q.overflow.bounds(format);
+    let of = |v: f64| q.rounding.apply(((v * up).floor() - offset) * to_format).clamp(lo as f64, hi as f64) * down;
+    each(x, to, |v| T::of(of(v.to_f64())));
+}
+
 #[inline(always)]
 fn each<T: Copy>(x: &[T], to: &mut [T], of: impl Fn(T) -> T) {
     to.iter_mut().zip(x).for_each(|(to, &v)| *to = of(v));
@@ -121,7 +142,7 @@ mod tests {
                 for &format in formats {
                     // those behind it are too large to be wrapped
                     let x = if overflow == Overflow::Wrap { &values[..140] } else { values };
-                    let q = FixedQuantizer { formats: vec![format], rounding, overflow };
+                    let q = FixedQuantizer::new(vec![format], rounding, overflow);
                     let mut found = vec![T::ZERO; x.len()];
                     quantize(&q, format, x, &mut found);
                     let (lo, hi) = overflow.bounds(format);

@@ -44,6 +44,7 @@ fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
             match &node.op {
                 FixedOp::Dense(d) => on_grid && constant(&d.weight) && constant(&d.bias),
                 // scaled down, the least floats would vanish
+                FixedOp::Quantize(q) if q.offset.is_some() => false,
                 FixedOp::Quantize(q) => on_grid || q.formats.iter().all(|f| f.is_zero() || (0..=64).contains(&f.fractional)),
                 // sums of a window are wider than their mean
                 FixedOp::AveragePool(_) => false,

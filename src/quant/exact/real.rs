@@ -76,8 +76,9 @@ fn column<T>(x: &[T], e: usize) -> &[T] {
 /// A cast; `x` may be off every grid.
 pub(super) fn quantize<T: Number>(q: &FixedQuantizer, x: &[T]) -> Vec<T> {
     let mut out = vec![T::ZERO; x.len()];
-    for ((to, from), &format) in out.chunks_exact_mut(BLOCK).zip(x.chunks_exact(BLOCK)).zip(&q.formats) {
-        column::quantize(q, format, from, to);
+    let op = FixedOp::Quantize(q.clone());
+    for (e, (to, from)) in out.chunks_exact_mut(BLOCK).zip(x.chunks_exact(BLOCK)).enumerate() {
+        column::elementwise(&op, e, from, from, to);
     }
     out
 }

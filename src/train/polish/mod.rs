@@ -54,6 +54,8 @@ pub struct Polishing<'a> {
     pub loss: &'a TaskLoss,
     /// Layers that keep their weights or their widths: a move may change both, so they stay as they are.
     pub layers: &'a [LayerOptions],
+    /// See [`super::EngineOptions::output_exponents`].
+    pub output_exponents: &'a [i32],
 }
 
 /// How large one model is and may be.
@@ -81,7 +83,7 @@ pub fn polish(
     let on = |samples: usize| {
         // an even share of the rows
         let rows: Vec<usize> = (0..samples).map(|n| how.rows[n * how.rows.len() / samples] as usize).collect();
-        View::new(fixed, &columns_of_inputs(how, &rows), samples, Objective::new(how.loss, how.set, &rows))
+        View::new(fixed, &columns_of_inputs(how, &rows), samples, Objective::new(how.loss, how.set, &rows, how.output_exponents))
     };
     let few = (samples / FEW).max(LEAST_FEW).min(samples);
     let mut search = Search::new(&layers, on(samples), on(few));

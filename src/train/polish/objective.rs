@@ -1,6 +1,7 @@
 //! The task loss in f64, sample by sample, as [`crate::train::loss`] defines it: what a search on the exact model minimises. Terms that no
 //! output changes are left out. Samples are side by side, many to an instruction.
 
+use crate::quant::kif::exp2i;
 use crate::simd::math::{exp, ln};
 use crate::simd::{Isa, Lane, Vectorized, dispatch, gather};
 use crate::train::{Head, LossKind, TaskLoss, TrainSet};
@@ -9,6 +10,8 @@ use crate::train::{Head, LossKind, TaskLoss, TrainSet};
 pub struct Objective {
     /// One per output with a loss of its own.
     parts: Vec<Part>,
+    /// By output column: what the loss sees it multiplied with; empty: all 1.
+    factors: Vec<f64>,
 }
 
 /// The loss of some columns.
@@ -48,15 +51,19 @@ pub struct Work {
     target: Vec<f64>,
     top: Vec<f64>,
     sum: Vec<f64>,
+    scaled: Vec<f64>,
 }
 
 impl Objective {
-    pub fn new(loss: &TaskLoss, set: &TrainSet, rows: &[usize]) -> Objective {
+    /// `exponents`: by output column, see [`crate::train::EngineOptions::output_exponents`].
+    pub fn new(loss: &TaskLoss, set: &TrainSet, rows: &[usize], exponents: &[i32]) -> Objective {
+        let plain = exponents.iter().all(|&e| e == 0);
+        let factors = if plain { Vec::new() } else { exponents.iter().map(|&e| exp2i(e)).collect() };
         if set.heads.is_empty() {
             let (kind, temperature, outputs) = (loss.kind, loss.temperature, set.outputs);
             let labelled = kind == LossKind::CrossEntropy || (kind == LossKind::Bce && set.values.is_none());
             let all = Head { outputs, kind, temperature, labelled, class_weights: Vec::new() };
-            return Objective { parts: vec![Part::new(loss, set, rows, &all, 0, (0, 1))] };
+            return Objective { parts: vec![Part::new(loss, set, rows, &all, 0, (0, 1))], factors };
         }
         let labels = set.heads.iter().filter(|h| h.labelled).count();
         let (mut first, mut label) = (0, 0);
@@ -66,14 +73,23 @@ impl Objective {
             first += head.outputs;
             label += head.labelled as usize;
         }
-        Objective { parts }
+        Objective { parts, factors }
     }
 
     /// The loss of each of the samples.
     pub fn losses(&self, samples: &Samples, work: &mut Work, losses: &mut Vec<f64>) {
         losses.clear();
         losses.resize(samples.len, 0.0);
-        dispatch(Isa::detect(), Losses { objective: self, samples, work, losses });
+        if self.factors.is_empty() {
+            return dispatch(Isa::detect(), Losses { objective: self, samples, work, losses });
+        }
+        let mut scaled = std::mem::take(&mut work.scaled);
+        scaled.clear();
+        let columns = samples.z.chunks_exact(samples.len.max(1)).zip(&self.factors);
+        scaled.extend(columns.flat_map(|(column, factor)| column.iter().map(move |z| z * factor)));
+        let seen = Samples { z: &scaled, ..*samples };
+        dispatch(Isa::detect(), Losses { objective: self, samples: &seen, work, losses });
+        work.scaled = scaled;
     }
 }
 
@@ -156,7 +172,7 @@ impl Part {
     #[inline(always)]
     fn losses(&self, samples: &Samples, work: &mut Work, losses: &mut [f64]) {
         let n = samples.len;
-        let Work { part, target, top, sum } = work;
+        let Work { part, target, top, sum, .. } = work;
         [&mut *part, &mut *target, &mut *top, &mut *sum].into_iter().for_each(|column| column.resize(n, 0.0));
         let z = |c: usize| &samples.z[(self.first + c) * n..][..n];
         part.fill(0.0);
@@ -233,16 +249,24 @@ mod tests {
             let p = 1.0 / (1.0 + (-1f64).exp());
             let (r, q) = (1.0 / (1.0 + (-1.0 / t).exp()), 1.0 / (1.0 + (1.0 / t).exp()));
             let want = 0.75 * -(1.0 - p).ln() - 0.25 * t * t * (q * r.ln() + (1.0 - q) * (1.0 - r).ln());
-            let found = Objective::new(&loss, &set, &[1, 0]).sample(1, &[2.0, 1.0]);
+            let found = Objective::new(&loss, &set, &[1, 0], &[]).sample(1, &[2.0, 1.0]);
             assert!((found - want).abs() < 1e-12, "{temperature}: {found} {want}");
         }
+    }
+
+    #[test]
+    fn outputs_are_seen_in_the_units_of_the_targets() {
+        let (x, values) = ([0.0f32; 1], [1.0f32, 2.0]);
+        let set = TrainSet::new(1, 2, &x, None, Some(&values), None).unwrap();
+        // 8·½ and 1·4
+        assert_eq!(Objective::new(&TaskLoss::new(LossKind::Mse), &set, &[0], &[-1, 2]).sample(0, &[8.0, 1.0]), 6.5);
     }
 
     #[test]
     fn squares_are_means_over_outputs() {
         let (x, values) = ([0.0f32; 1], [1.0f32, 2.0]);
         let set = TrainSet::new(1, 2, &x, None, Some(&values), None).unwrap();
-        assert_eq!(Objective::new(&TaskLoss::new(LossKind::Mse), &set, &[0]).sample(0, &[2.0, 4.0]), 2.5);
+        assert_eq!(Objective::new(&TaskLoss::new(LossKind::Mse), &set, &[0], &[]).sample(0, &[2.0, 4.0]), 2.5);
     }
 
     #[test]
@@ -255,9 +279,9 @@ mod tests {
         let loss = |teacher_weight| TaskLoss { teacher_weight, ..TaskLoss::new(LossKind::Mse) };
         let (z, log) = ([1.0, 2.0, -0.25], (1f64.exp() + 2f64.exp()).ln());
         // row 1: class 1 of weight 3, value 0.75, teacher 0.5
-        let found = Objective::new(&loss(0.0), &set, &[0, 1]).sample(1, &z);
+        let found = Objective::new(&loss(0.0), &set, &[0, 1], &[]).sample(1, &z);
         assert!((found - (3.0 * (log - 2.0) + 1.0)).abs() < 1e-12, "{found}");
-        let found = Objective::new(&loss(0.5), &set, &[1]).sample(0, &z);
+        let found = Objective::new(&loss(0.5), &set, &[1], &[]).sample(0, &z);
         let q = 1.0 / (1.0 + (-2f64).exp());
         let want = 3.0 * (log - 0.5 * 2.0 - 0.5 * (q + 2.0 * (1.0 - q))) + 0.5 * 1.0 + 0.5 * 0.75;
         assert!((found - want).abs() < 1e-12, "{found} {want}");

@@ -8,6 +8,7 @@ use super::loss::{Head, LossBlock, LossSum, Targets, TaskLoss};
 use super::op::dense::DenseSums;
 use super::op::quantizer::Sums;
 use super::plan::{Plan, Prepared};
+use crate::quant::kif::exp2i;
 
 /// Rows with their targets, and everything a worker needs to process them.
 pub struct Shard {
@@ -22,6 +23,10 @@ pub struct Shard {
     values: Vec<Buffer>,
     grads: Vec<Buffer>,
     scratch: Vec<f32>,
+    /// By output column: what the loss sees it multiplied with; empty: all 1.
+    factors: Vec<f32>,
+    /// Outputs as the loss sees them, where they have factors.
+    scaled: Vec<f32>,
     pub dense: Vec<DenseSums>,
     pub quantizers: Vec<Sums>,
     pub sum: LossSum,
@@ -30,7 +35,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn new(plan: &Plan) -> Shard {
+    /// `exponents`: see [`super::EngineOptions::output_exponents`].
+    pub fn new(plan: &Plan, exponents: &[i32]) -> Shard {
         let buffers = || plan.buffers.iter().map(|stride| Buffer::new(plan.block * stride)).collect();
         Shard {
             x: Vec::new(),
@@ -42,6 +48,8 @@ impl Shard {
             values: buffers(),
             grads: buffers(),
             scratch: vec![0.0; 2 * plan.output.stride()],
+            factors: factors(plan, exponents),
+            scaled: Vec::new(),
             dense: plan.dense.iter().map(|d| d.op.new_sums()).collect(),
             quantizers: plan.quantizers.iter().map(|q| q.op.new_sums()).collect(),
             sum: LossSum::default(),
@@ -82,7 +90,13 @@ impl Shard {
 
     fn evaluate(&mut self, plan: &Plan, first: usize, rows: usize) {
         let (stride, outputs) = (plan.output.stride(), plan.output_len());
-        let z = &self.values[plan.output.buffer];
+        let mut z = &self.values[plan.output.buffer][..];
+        if !self.factors.is_empty() {
+            self.scaled.clear();
+            let scaled = z[..rows * stride].chunks_exact(stride).flat_map(|row| row.iter().zip(&self.factors).map(|(z, f)| z * f));
+            self.scaled.extend(scaled);
+            z = &self.scaled;
+        }
         for row in z.chunks_exact(stride).take(rows) {
             self.outputs.extend_from_slice(&row[..outputs]);
         }
@@ -90,7 +104,20 @@ impl Shard {
         let (targets, heads, batch, scratch) = (&self.targets, &self.heads[..], self.batch, &mut self.scratch[..]);
         let block = LossBlock { loss: self.loss, heads, z, dz, stride, outputs, rows, targets, first, batch, scratch };
         let sum = block.compute(plan.isa);
+        for row in self.grads[plan.output.buffer].chunks_exact_mut(stride).take(rows) {
+            row.iter_mut().zip(&self.factors).for_each(|(dz, f)| *dz *= f);
+        }
         self.sum.loss += sum.loss;
         self.sum.correct += sum.correct;
     }
+}
+
+/// One factor per column of the output buffer, padding included; none where all are 1.
+fn factors(plan: &Plan, exponents: &[i32]) -> Vec<f32> {
+    if exponents.iter().all(|&e| e == 0) {
+        return Vec::new();
+    }
+    let mut factors = vec![1.0; plan.output.stride()];
+    factors.iter_mut().zip(exponents).for_each(|(f, &e)| *f = exp2i(e) as f32);
+    factors
 }
