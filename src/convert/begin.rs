@@ -9,6 +9,7 @@ use super::prepare::{self, Data, OnData, Source};
 use super::report::Warning;
 use super::score::{Judge, training_share};
 use super::source_check::{self, ImportCheck};
+use super::start::Start;
 use super::{Error, Job, NodeFault};
 use crate::data::Dataset;
 use crate::proxy::uniform;
@@ -69,6 +70,11 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     let sharing = sharing(&source, config, data.train.targets.as_ref());
     let (mut built, scales) = quantizers(&source, config, &on.ranges, &spreads, &sharing)?;
     let domain = Domain::new(&source, &data, &scales);
+    let teacher = &on.calibration.logits;
+    Start { config, source: &source, data: &data, domain: &domain, teacher, scales: &scales }.find(&mut built)?;
+    if let Some(how) = config.hgq2() {
+        build::with_hgq2(&mut built, how);
+    }
     warnings.extend(built.notes.iter().map(|n| Warning {
         code: n.code.into(),
         message: n.message.clone(),
@@ -163,7 +169,6 @@ pub(super) fn quantized(graph: &Graph, config: &JobConfig, ranges: &[MinMax]) ->
         },
         parallel_factor: config.parallel_factor,
         rules: layers::rules(config),
-        hgq2: config.hgq2(),
     };
     build(graph, ranges, &options).map_err(|faults| {
         let fault = |f: crate::quant::build::BuildFault| NodeFault { name: f.node, op: f.op.into(), reason: f.reason };

@@ -261,18 +261,13 @@ pub struct GranularityConfig {
     pub activations: Granularity,
 }
 
-/// Fractional bits that float weights and activations start with (absolute, the same for all).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Fractional bits that float weights and activations start with, at unit spread. Default: the fewest with which the outputs follow the
+/// source's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InitBits {
-    pub weights: f32,
-    pub activations: f32,
-}
-
-impl Default for InitBits {
-    fn default() -> Self {
-        InitBits { weights: 4.0, activations: 4.0 }
-    }
+    pub weights: Option<f32>,
+    pub activations: Option<f32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -508,8 +503,8 @@ impl JobConfig {
         need(!v1 || self.activation_overflow.is_none(), "activation_overflow: only with quantizers hgq2_kif or hgq2_kbi");
         need((0.0..=1.0).contains(&self.teacher_weight), "teacher_weight: between 0 and 1");
         let bits = |v: f32| (-8.0..=23.0).contains(&v);
-        need(bits(self.init_bits.weights), "init_bits.weights: between -8 and 23");
-        need(bits(self.init_bits.activations), "init_bits.activations: between -8 and 23");
+        need(self.init_bits.weights.is_none_or(bits), "init_bits.weights: between -8 and 23");
+        need(self.init_bits.activations.is_none_or(bits), "init_bits.activations: between -8 and 23");
         for fault in self.layers.iter().enumerate().flat_map(|(n, layer)| layer.check(n, bits)) {
             need(false, &fault);
         }

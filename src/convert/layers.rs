@@ -99,8 +99,8 @@ pub fn rules(config: &JobConfig) -> Vec<Rule> {
     let usual = Rule {
         weights: Some(weights),
         activations: Some(activations),
-        init_weight_f: Some(config.init_bits.weights),
-        init_activation_f: Some(config.init_bits.activations),
+        init_weight_f: config.init_bits.weights,
+        init_activation_f: config.init_bits.activations,
         ..Rule::new("*")
     };
     let frozen = config.freeze.iter().map(|pattern| Rule { learns: Some(Freeze::All(true).learns()), ..Rule::new(pattern) });

@@ -6,6 +6,7 @@ use super::choice::{Choice, choose};
 use super::compose::{Composition, compose};
 use super::config::{FormName, Mode};
 use super::curve::{Curve, CurvePoint};
+use super::difference::{relative_error, start_differs};
 use super::elementwise::elementwise;
 use super::emit::emit_verified;
 use super::hls4ml;
@@ -96,6 +97,10 @@ pub fn run(
     clock.enter("train");
     let start = judge.judge(&built.model)?;
     let start_ebops = start.score.ebops;
+    let start_error = relative_error(&start, scales, source, domain, &on.calibration.logits)?;
+    if config.epochs == 0 && config.mode == Mode::FineTune {
+        warnings.extend(start_differs(start_error));
+    }
     let mut front = Front::default();
     let mut out_of_reach = None;
     if config.mode == Mode::Calibrate {
@@ -147,9 +152,10 @@ pub fn run(
     let calibration: Vec<&[f32]> = data.calibration.rows();
     let channels_first = source.proxy_orders(config);
     let judged = |m: &Model| Ok::<_, Error>(judge.judge(m)?.restored(scales)?);
-    // epoch 0 is the start, made exact already
-    let exactly =
-        if point.epoch == 0 && point.score == start.score { start.restored(scales)? } else { judged(&point.payload)? };
+    let is_start = point.epoch == 0 && point.score == start.score;
+    let in_domain = if is_start { start.clone() } else { judge.judge(&point.payload)? };
+    let differs = relative_error(&in_domain, scales, source, domain, &on.calibration.logits)?;
+    let exactly = in_domain.restored(scales)?;
     let emitted = emit_verified(&exactly.pruned, form, channels_first, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),
@@ -219,6 +225,8 @@ pub fn run(
     })?;
     clock.leave();
     report["start_ebops"] = json!(start_ebops);
+    report["start_error"] = json!(start_error);
+    report["proxy"]["relative_error"] = json!(differs);
     report["training"] = json!(clock.curve.points());
     report["timing"] = Value::Object(clock.seconds);
     report["peak_memory_bytes"] = json!(memory.bytes());

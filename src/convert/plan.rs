@@ -2,6 +2,7 @@
 
 use super::begin::{Begun, begin};
 use super::config::{LossName, Mode};
+use super::difference::{relative_error, start_differs};
 use super::training::{batch_size, goal, steps};
 use super::{Error, Job, memory};
 use crate::train::LossKind;
@@ -14,7 +15,11 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     let config = &job.config;
     let begun = begin(job, &mut |_| ())?;
     let judge = begun.judge(config);
-    let start = judge.judge(&begun.built.model)?.score;
+    let exactly = judge.judge(&begun.built.model)?;
+    let start = exactly.score;
+    let error = relative_error(&exactly, &begun.scales, &begun.source, &begun.domain, &begun.on.calibration.logits)?;
+    let mut warnings = begun.warnings.clone();
+    warnings.extend(start_differs(error));
     let (source_metric, source_loss) = begun.source_score();
     let Begun { source, data, built, .. } = &begun;
     let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
@@ -39,13 +44,13 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
             "validation_samples": data.validation.samples,
             "validation": data.validation_origin,
         },
-        "start": { "ebops": start.ebops, "metric": judge.kind.shown(start.metric), "loss": start.loss },
+        "start": { "ebops": start.ebops, "metric": judge.kind.shown(start.metric), "loss": start.loss, "relative_error": error },
         "source": { "metric": judge.kind.shown(source_metric), "loss": source_loss },
         "metric": judge.kind.name(),
         "choice": choice(job),
         "memory_estimate_bytes": memory,
         "threads": config.thread_count(),
-        "warnings": begun.warnings,
+        "warnings": warnings,
     });
     plan["training"] = match config.mode {
         Mode::Calibrate => json!("none: widths from sensitivities on the calibration data (mode calibrate)"),

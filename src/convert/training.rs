@@ -13,6 +13,7 @@ use super::prepare::Source;
 use super::score::{Exactly, Judge};
 use super::{Error, Job, Keeper};
 use crate::quant::build::{Built, Learns};
+use crate::quant::kif::floor_log2;
 use crate::quant::{Model, ebops};
 use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit};
 use crate::train::pareto::Score;
@@ -20,6 +21,7 @@ use crate::train::polish::Polishing;
 use crate::train::schedule::{Beta, Ramp, Rate};
 use crate::train::{EngineOptions, LayerOptions, TaskLoss, TrainError};
 use std::borrow::Cow;
+use std::f64::consts::SQRT_2;
 use std::sync::atomic::AtomicBool;
 
 /// Budgets around a wanted one, as its multiples: a front around the target, and a larger model to polish down to it.
@@ -107,6 +109,7 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
     let batch = batch_size(config, rows);
     let goal = goal(config, judge, steps(config, rows), start.score.ebops as f64, source_metric);
     let overhead = ebops::fixed(&start.pruned)? as f64;
+    let loss_scale = objective.scale(teacher, source.width);
     let options = FitOptions {
         epochs: config.epochs,
         batch,
@@ -122,7 +125,7 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         },
         goal,
         patience: config.patience,
-        loss_scale: objective.scale(teacher, source.width),
+        loss_scale,
         overhead,
         engine: EngineOptions {
             threads: config.thread_count(),
@@ -133,6 +136,7 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             train_bits: config.optimize.bits,
             layers: layer_options(built),
             output_exponents: exponents.clone(),
+            loss_exponent: floor_log2(loss_scale * SQRT_2),
         },
     };
     let widths = source.input_widths();

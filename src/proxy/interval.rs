@@ -58,8 +58,13 @@ impl Span {
 
     /// `x·w·2^-frac`; `None` beyond 127 bits.
     pub fn times(self, w: i64, frac: i32) -> Option<Span> {
-        let (a, b) = (self.lo.checked_mul(w.into())?, self.hi.checked_mul(w.into())?);
-        Some(Span::new(a.min(b), a.max(b), self.frac.checked_add(frac)?))
+        if w == 0 {
+            return Some(Span::ZERO);
+        }
+        // on the weight's own grid: that of its tensor may be far finer
+        let spare = w.trailing_zeros();
+        let (a, b) = (self.lo.checked_mul((w >> spare).into())?, self.hi.checked_mul((w >> spare).into())?);
+        Some(Span::new(a.min(b), a.max(b), self.frac.checked_add(frac)?.checked_sub(spare as i32)?))
     }
 
     /// `x + y`; `None` beyond 127 bits.

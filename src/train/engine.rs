@@ -13,6 +13,7 @@ use super::params::Params;
 use super::plan::{BiasSource, LayerWidths, Plan, Prepared};
 use super::shard::Shard;
 use super::workers::Worker;
+use crate::quant::kif::exp2i;
 use crate::quant::{Model, QOp, Rounding};
 use crate::simd::Isa;
 use std::sync::Arc;
@@ -37,11 +38,14 @@ pub struct EngineOptions {
     pub layers: Vec<LayerOptions>,
     /// By output column: the loss sees it times this power of two ([`crate::quant::scale`]). Empty: all as they are.
     pub output_exponents: Vec<i32>,
+    /// Gradients are divided by this power of two, β and `l1` with them: the size of the loss, so that Adam's ε means the same whatever
+    /// the units of the targets.
+    pub loss_exponent: i32,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true, layers: Vec::new(), output_exponents: Vec::new() }
+        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true, layers: Vec::new(), output_exponents: Vec::new(), loss_exponent: 0 }
     }
 }
 
@@ -79,6 +83,8 @@ pub struct Engine {
     pub(super) shards: Vec<Shard>,
     workers: Vec<Worker>,
     group_norm: bool,
+    /// See [`EngineOptions::loss_exponent`].
+    gradient_factor: f32,
     pub(super) layer_ebops: Vec<Ebops>,
     /// Shards the last batch used.
     pub(super) active: usize,
@@ -111,9 +117,10 @@ impl Engine {
             params,
             ranges: plan.quantizers.iter().map(|q| RunningRange::new(q.op.groups().count())).collect(),
             node_names: model.nodes.iter().map(|n| n.name.clone()).collect(),
-            shards: (0..threads).map(|_| Shard::new(&plan, &options.output_exponents)).collect(),
+            shards: (0..threads).map(|_| Shard::new(&plan, &options.output_exponents, options.loss_exponent)).collect(),
             workers,
             group_norm: options.group_norm,
+            gradient_factor: exp2i(-options.loss_exponent) as f32,
             layer_ebops: vec![Ebops::default(); plan.dense.len()],
             prepared: Arc::new(Prepared {
                 dense: plan.dense.iter().map(|d| d.op.new_state()).collect(),
@@ -164,7 +171,8 @@ impl Engine {
             weighted += f64::from(d.beta_scale) * e.surrogate;
         }
         let beta = beta(total);
-        let f_sum = self.parameter_gradients(&bits, &input_bits, beta, l1);
+        let factor = self.gradient_factor;
+        let f_sum = self.parameter_gradients(&bits, &input_bits, beta * factor, l1 * factor);
         let total_loss = sum.loss + f64::from(beta) * weighted + f64::from(l1) * f_sum;
         let correct = set.labels.map(|_| sum.correct);
         Ok(StepStats { task_loss: sum.loss, total_loss, ebops: total, beta, correct })

@@ -62,7 +62,7 @@ impl Builder<'_> {
         // weights of a quarter and more start with the configured bits, a layer of smaller ones with as many more
         let top = weight.iter().fold(0f64, |m, w| m.max(w.abs()));
         let finer = if top > 0.0 && top.is_finite() { (-(floor_log2(top) + 1) - 1).max(0) } else { 0 };
-        let init = settings.init_weight_f + finer as f32;
+        let init = settings.init_weight_f.unwrap_or(rule::INIT_F) + finer as f32;
         let (weight_groups, weight_f) = match weight_f {
             None => (wanted.clone(), vec![init; wanted.count()]),
             Some(f) if uniform(&wanted, &f) => {

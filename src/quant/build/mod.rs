@@ -33,8 +33,6 @@ pub struct BuildOptions {
     pub parallel_factor: Option<usize>,
     /// Settings by the names of nodes.
     pub rules: Vec<Rule>,
-    /// HGQ2's quantizers on what is trained; `None`: HGQ v1's.
-    pub hgq2: Option<Hgq2>,
 }
 
 /// A model and what had to be decided on the way.
@@ -73,9 +71,6 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
     let frozen = Some(Learns { weights: false, bits: false });
     options.rules.extend(rescaled.frozen.into_iter().map(|name| Rule { learns: frozen, ..Rule::new(name) }));
     let mut built = build_rescaled(&rescaled.graph, &rescaled.ranges, &options)?;
-    if let Some(how) = options.hgq2 {
-        hgq2::replace(&mut built.model, how);
-    }
     built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
         code: "scale_moved",
         node,
@@ -92,6 +87,11 @@ pub fn is_annotated(graph: &Graph) -> bool {
         Op::Dense(d) => d.weight_quant.is_some() || d.bias_quant.is_some(),
         _ => false,
     })
+}
+
+/// Puts HGQ2's quantizers in place of those that `built` trains.
+pub fn with_hgq2(built: &mut Built, how: Hgq2) {
+    hgq2::replace(&mut built.model, how);
 }
 
 fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result<Built, Vec<BuildFault>> {

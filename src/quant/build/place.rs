@@ -1,5 +1,6 @@
 //! Where activation quantizers stand and what they start from.
 
+use super::rule::INIT_F;
 use super::{BuildNote, Builder, quantizer_name, uniform};
 use crate::graph::{Node, Op, ValueId};
 use crate::quant::kif::{Kif, floor_log2};
@@ -109,7 +110,7 @@ impl Builder<'_> {
     fn start_f(&self, value: ValueId, after: &str) -> f32 {
         let range = &self.ranges[value];
         let top = range.max.iter().chain(&range.min).fold(0f64, |m, v| m.max(v.abs()));
-        start_f(self.settings(after).init_activation_f, top)
+        start_f(self.settings(after).init_activation_f.unwrap_or(INIT_F), top)
     }
 
     /// A saturating quantizer whose integer bits cover the data (`i = ⌊log2 max⌋ + 1`).

@@ -26,16 +26,16 @@ pub struct Rule {
     pub beta_scale: Option<f32>,
 }
 
-/// Fractional bits that float tensors start with where no rule says it (training recipe).
-const INIT_F: f32 = 4.0;
+/// Fractional bits of float tensors where no rule says it and nobody looks for better ones.
+pub const INIT_F: f32 = 4.0;
 
 /// What the rules say of one node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     pub weights: Granularity,
     pub activations: Granularity,
-    pub init_weight_f: f32,
-    pub init_activation_f: f32,
+    pub init_weight_f: Option<f32>,
+    pub init_activation_f: Option<f32>,
     pub learns: Learns,
     pub beta_scale: f32,
 }
@@ -56,8 +56,8 @@ pub fn settings(rules: &[Rule], names: &[&str]) -> Settings {
     Settings {
         weights: last(&hit, |r| r.weights).unwrap_or_default(),
         activations: last(&hit, |r| r.activations).unwrap_or_default(),
-        init_weight_f: last(&hit, |r| r.init_weight_f).unwrap_or(INIT_F),
-        init_activation_f: last(&hit, |r| r.init_activation_f).unwrap_or(INIT_F),
+        init_weight_f: last(&hit, |r| r.init_weight_f),
+        init_activation_f: last(&hit, |r| r.init_activation_f),
         learns: last(&hit, |r| r.learns).unwrap_or(Learns { weights: true, bits: true }),
         beta_scale: last(&hit, |r| r.beta_scale).unwrap_or(1.0),
     }
@@ -108,9 +108,9 @@ mod tests {
             Rule { beta_scale: Some(2.0), ..Rule::new("*2") },
         ];
         let of = |name| settings(&rules, &[name]);
-        assert_eq!((of("conv2").init_weight_f, of("conv2").beta_scale, of("conv2").activations), (6.0, 2.0, Granularity::Tensor));
-        assert_eq!((of("conv1").init_weight_f, of("conv1").beta_scale), (6.0, 0.5));
-        assert_eq!((of("fc").init_weight_f, of("fc").beta_scale, of("fc").init_activation_f), (3.0, 1.0, INIT_F));
+        assert_eq!((of("conv2").init_weight_f, of("conv2").beta_scale, of("conv2").activations), (Some(6.0), 2.0, Granularity::Tensor));
+        assert_eq!((of("conv1").init_weight_f, of("conv1").beta_scale), (Some(6.0), 0.5));
+        assert_eq!((of("fc").init_weight_f, of("fc").beta_scale, of("fc").init_activation_f), (Some(3.0), 1.0, None));
         assert_eq!(settings(&rules, &["fc", "fc2"]).beta_scale, 2.0);
     }
 }

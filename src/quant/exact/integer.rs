@@ -17,9 +17,9 @@ pub(super) struct Operand<'a, T> {
     pub real: &'a [T],
 }
 
-/// `v·2^(to − from)`, never to a coarser grid.
+/// `v·2^(to − from)`; on a coarser grid only what fits it.
 fn lift(v: i128, from: i32, to: i32) -> i128 {
-    v << (to - from).clamp(0, 127)
+    if to < from { v >> (from - to).min(127) } else { v << (to - from).min(127) }
 }
 
 pub(super) fn node<T: Number>(op: &FixedOp, program: &Program, operands: &[Operand<T>], to: &Bounds) -> Vec<i128> {

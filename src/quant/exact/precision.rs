@@ -1,6 +1,7 @@
 //! What a model has to be computed in so that nothing is ever rounded.
 
 use crate::quant::interval::AllBounds;
+use crate::quant::kif::floor_log2;
 use crate::quant::model::{FixedModel, FixedOp, FixedTensor};
 use crate::quant::taps::Taps;
 
@@ -56,37 +57,32 @@ fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
         })
 }
 
+/// Room for the rounding of [`partial_sums`] itself.
+const SLACK: f64 = 1.0 + 1e-9;
+
 /// Bits of the magnitude of the largest intermediate sum: terms of both signs may exceed the final bound.
 fn partial_sums(model: &FixedModel, bounds: &AllBounds) -> u32 {
     let of_layer = |node: &crate::graph::Node<FixedOp>| {
         let (FixedOp::Dense(d), Some(b), Some(out)) = (&node.op, &bounds[node.inputs[0]], &bounds[node.output]) else {
-            return 0;
+            return 0.0;
         };
-        let frac = out.frac.first().copied().unwrap_or(0);
         let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
-        // the largest magnitude that an entry of the patch has anywhere, on the grid of the result before the weight
+        // the largest magnitude that an entry of the patch has anywhere
         let largest = |k: usize, o: usize| {
-            let under = (0..taps.positions).filter_map(|p| taps.element(p, k, o));
-            let at = |e: usize| {
-                let top = b.lo[e].unsigned_abs().max(b.hi[e].unsigned_abs());
-                top.saturating_mul(1 << (frac - d.weight.frac - b.frac[e]).clamp(0, 63))
-            };
-            under.map(at).max().unwrap_or(0)
+            let at = |e: usize| b.lo[e].unsigned_abs().max(b.hi[e].unsigned_abs()) as f64 * 2f64.powi(-b.frac[e]);
+            (0..taps.positions).filter_map(|p| taps.element(p, k, o)).map(at).fold(0.0, f64::max)
         };
         let groups = d.window.as_ref().map_or(1, |w| w.groups);
-        let common: Option<Vec<u128>> = (groups == 1).then(|| (0..d.inputs).map(|k| largest(k, 0)).collect());
-        let sum = |o: usize| {
-            let mut sum = (d.bias.ints[o].unsigned_abs() as u128) << (frac - d.bias.frac).clamp(0, 63);
-            for k in 0..d.inputs {
-                let w = d.weight.ints[k * d.outputs + o].unsigned_abs() as u128;
-                if w != 0 {
-                    sum = sum.saturating_add(w.saturating_mul(common.as_ref().map_or_else(|| largest(k, o), |c| c[k])));
-                }
-            }
-            sum
+        let common: Option<Vec<f64>> = (groups == 1).then(|| (0..d.inputs).map(|k| largest(k, 0)).collect());
+        let term = |k: usize, o: usize| match d.weight.ints[k * d.outputs + o] {
+            0 => 0.0,
+            _ => d.weight.value(k * d.outputs + o).abs() * common.as_ref().map_or_else(|| largest(k, o), |c| c[k]),
         };
-        let most = (0..d.outputs).map(sum).max().unwrap_or(0);
-        u128::BITS - most.leading_zeros()
+        let sum = |o: usize| d.bias.value(o).abs() + (0..d.inputs).map(|k| term(k, o)).sum::<f64>();
+        let most = (0..d.outputs).map(sum).fold(0.0, f64::max);
+        // on the grid of the result
+        most * 2f64.powi(out.frac.first().copied().unwrap_or(0)) * SLACK
     };
-    model.nodes.iter().map(of_layer).max().unwrap_or(0)
+    let most = model.nodes.iter().map(of_layer).fold(0.0, f64::max);
+    if most < 1.0 { 0 } else { floor_log2(most) as u32 + 1 }
 }

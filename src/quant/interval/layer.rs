@@ -4,15 +4,29 @@ use super::Bounds;
 use crate::quant::model::{AveragePool, FixedDense, FixedTensor};
 use crate::quant::taps::Taps;
 
-/// Output grid of a layer: finest product or bias.
-pub fn dense_frac(b: &Bounds, d: &FixedDense) -> i32 {
-    (b.max_frac() + d.weight.frac).max(d.bias.frac)
+/// Output grid of a layer: finest product or bias, each weight on its own grid.
+fn dense_frac(b: &Bounds, d: &FixedDense, taps: &Taps) -> i32 {
+    let outputs = d.outputs.max(1);
+    let finest = |(at, &w): (usize, &i64)| {
+        let (k, o) = (at / outputs, at % outputs);
+        let own = d.weight.frac - w.trailing_zeros() as i32;
+        let read = (0..taps.positions).filter_map(|p| taps.element(p, k, o));
+        read.filter(|&e| b.lo[e] != 0 || b.hi[e] != 0).map(|e| b.frac[e]).max().map(|f| f + own)
+    };
+    let products = d.weight.ints.iter().enumerate().filter(|(_, w)| **w != 0).filter_map(finest);
+    let biases = d.bias.ints.iter().filter(|v| **v != 0).map(|v| d.bias.frac - v.trailing_zeros() as i32);
+    products.chain(biases).max().unwrap_or(0)
+}
+
+/// `v·2^by`; what is shifted out is 0.
+fn moved(v: i128, by: i32) -> i128 {
+    if by < 0 { v >> (-by).min(127) } else { v << by.min(63) }
 }
 
 pub(super) fn dense(b: &Bounds, d: &FixedDense) -> Bounds {
-    let frac = dense_frac(b, d);
     let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
-    let bias: Vec<i128> = d.bias.ints.iter().map(|&v| (v as i128) << (frac - d.bias.frac).clamp(0, 63)).collect();
+    let frac = dense_frac(b, d, &taps);
+    let bias: Vec<i128> = d.bias.ints.iter().map(|&v| moved(v.into(), frac - d.bias.frac)).collect();
     let mut out = Bounds::with_capacity(taps.positions * d.outputs);
     for p in 0..taps.positions {
         let (mut lo, mut hi) = (bias.clone(), bias.clone());
@@ -20,7 +34,7 @@ pub(super) fn dense(b: &Bounds, d: &FixedDense) -> Bounds {
             for o in 0..d.outputs {
                 let w = d.weight.ints[k * d.outputs + o];
                 let Some(e) = taps.element(p, k, o).filter(|&e| w != 0 && (b.lo[e] != 0 || b.hi[e] != 0)) else { continue };
-                let w = (w as i128) << (frac - d.weight.frac - b.frac[e]).clamp(0, 63);
+                let w = moved(w.into(), frac - d.weight.frac - b.frac[e]);
                 let (x, y) = (w.saturating_mul(b.lo[e]), w.saturating_mul(b.hi[e]));
                 lo[o] = lo[o].saturating_add(x.min(y));
                 hi[o] = hi[o].saturating_add(x.max(y));

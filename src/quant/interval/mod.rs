@@ -6,8 +6,6 @@
 mod layer;
 mod merge;
 
-pub use layer::dense_frac;
-
 use super::kif::Kif;
 use super::model::{FixedModel, FixedOp};
 use super::rounding::Overflow;

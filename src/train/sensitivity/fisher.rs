@@ -8,6 +8,7 @@ use super::layer::Layer;
 use super::width::{MAX_CLIP, MEASURED_LEVELS, Widths, ZERO_BELOW};
 use super::{CalibrationSet, Measure};
 use crate::data::rng::Rng;
+use crate::quant::kif::{exp2i, floor_log2};
 use crate::quant::{Model, QOp, Quantizer, Range};
 use crate::train::TrainSet;
 use crate::train::engine::Engine;
@@ -159,7 +160,7 @@ fn saturation(
 }
 
 /// Runs the drawn samples one at a time, `visit` gets the factor of their gradients; `None` when canceled.
-fn each(
+pub(super) fn each(
     engine: &mut Engine,
     set: &CalibrationSet,
     drawn: &Drawn,
@@ -198,12 +199,23 @@ fn spread(all: usize, n: usize) -> Vec<u32> {
 }
 
 /// Samples with drawn targets.
-struct Drawn {
+pub(super) struct Drawn {
     rows: Vec<u32>,
     /// samples × outputs
     targets: Vec<f32>,
     /// The loss of each, and the factor that brings its gradients to the scale of the error measure.
     losses: Vec<(TaskLoss, f32)>,
+}
+
+impl Drawn {
+    /// See [`drawn`].
+    pub(super) fn new(set: &CalibrationSet, n: usize) -> Drawn {
+        drawn(set, n)
+    }
+
+    pub(super) fn samples(&self) -> usize {
+        self.rows.len()
+    }
 }
 
 /// About `n` samples with a drawn target each. Half of those with classes are drawn and judged at [`SOFTER`] times the temperature.
@@ -227,11 +239,12 @@ fn drawn(set: &CalibrationSet, n: usize) -> Drawn {
                 let weight = if soft { SOFT_WEIGHT } else { 1.0 };
                 losses.push((TaskLoss { temperature: t, ..loss }, (2.0 * weight).sqrt() * scale));
             }
-            // noise of the strength at which the mean square of the gradient is the curvature of the error
+            // noise of the strength at which the mean square of the gradient is the curvature of the error, in the units of the outputs
             Measure::SquaredError { variance } => {
-                let strength = (set.outputs as f64 / (2.0 * variance)).sqrt() as f32;
+                let unit = exp2i(floor_log2(variance));
+                let strength = ((set.outputs as f64 / (2.0 * variance)).sqrt() * unit) as f32;
                 targets.extend(outputs.iter().map(|&z| if rng.unit() < 0.5 { z - strength } else { z + strength }));
-                losses.push((loss, 1.0));
+                losses.push((loss, (1.0 / unit) as f32));
             }
         }
     }

@@ -224,6 +224,6 @@ impl Layer {
     }
 }
 
-fn enclosed(w: f32) -> i32 {
+pub(super) fn enclosed(w: f32) -> i32 {
     if w == 0.0 { 0 } else { floor_log2(f64::from(w.abs())) + fractional_bits(f64::from(w)) + 1 }
 }

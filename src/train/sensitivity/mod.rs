@@ -7,6 +7,7 @@
 //! widths of each activation ([`width`]). Small prices give exact models, large ones small models.
 
 mod cost;
+mod faithful;
 mod fisher;
 mod layer;
 mod reference;
@@ -16,6 +17,7 @@ mod width;
 use super::engine::{Engine, EngineOptions};
 use super::error::TrainError;
 use crate::quant::{BiasBits, Model, QOp, Range};
+pub use faithful::{Faithful, Given};
 use layer::Layer;
 use reference::reference;
 use std::sync::atomic::AtomicBool;

@@ -25,6 +25,8 @@ pub struct Shard {
     scratch: Vec<f32>,
     /// By output column: what the loss sees it multiplied with; empty: all 1.
     factors: Vec<f32>,
+    /// By output column: what the gradients of the loss are multiplied with; empty: all 1.
+    back: Vec<f32>,
     /// Outputs as the loss sees them, where they have factors.
     scaled: Vec<f32>,
     pub dense: Vec<DenseSums>,
@@ -35,8 +37,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// `exponents`: see [`super::EngineOptions::output_exponents`].
-    pub fn new(plan: &Plan, exponents: &[i32]) -> Shard {
+    /// `exponents`, `loss_exponent`: see [`super::EngineOptions`].
+    pub fn new(plan: &Plan, exponents: &[i32], loss_exponent: i32) -> Shard {
         let buffers = || plan.buffers.iter().map(|stride| Buffer::new(plan.block * stride)).collect();
         Shard {
             x: Vec::new(),
@@ -48,7 +50,8 @@ impl Shard {
             values: buffers(),
             grads: buffers(),
             scratch: vec![0.0; 2 * plan.output.stride()],
-            factors: factors(plan, exponents),
+            factors: factors(plan, exponents, 0),
+            back: factors(plan, exponents, loss_exponent),
             scaled: Vec::new(),
             dense: plan.dense.iter().map(|d| d.op.new_sums()).collect(),
             quantizers: plan.quantizers.iter().map(|q| q.op.new_sums()).collect(),
@@ -105,19 +108,18 @@ impl Shard {
         let block = LossBlock { loss: self.loss, heads, z, dz, stride, outputs, rows, targets, first, batch, scratch };
         let sum = block.compute(plan.isa);
         for row in self.grads[plan.output.buffer].chunks_exact_mut(stride).take(rows) {
-            row.iter_mut().zip(&self.factors).for_each(|(dz, f)| *dz *= f);
+            row.iter_mut().zip(&self.back).for_each(|(dz, f)| *dz *= f);
         }
         self.sum.loss += sum.loss;
         self.sum.correct += sum.correct;
     }
 }
 
-/// One factor per column of the output buffer, padding included; none where all are 1.
-fn factors(plan: &Plan, exponents: &[i32]) -> Vec<f32> {
-    if exponents.iter().all(|&e| e == 0) {
+/// `2^(e − less)` for each column of the output buffer, padding included; none where all are 1.
+fn factors(plan: &Plan, exponents: &[i32], less: i32) -> Vec<f32> {
+    if less == 0 && exponents.iter().all(|&e| e == 0) {
         return Vec::new();
     }
-    let mut factors = vec![1.0; plan.output.stride()];
-    factors.iter_mut().zip(exponents).for_each(|(f, &e)| *f = exp2i(e) as f32);
-    factors
+    let columns = exponents.iter().copied().chain(std::iter::repeat(0));
+    columns.take(plan.output.stride()).map(|e| exp2i(e - less) as f32).collect()
 }
