@@ -8,6 +8,7 @@ use super::prepare::{self, Data, OnData, Source};
 use super::report::Warning;
 use super::score::{Judge, training_share};
 use super::source_check::{self, ImportCheck};
+use super::training;
 use super::{Error, Job, NodeFault};
 use crate::data::Dataset;
 use crate::proxy::uniform;
@@ -67,6 +68,9 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     }));
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     warnings.extend(layers::unmatched(config, &source.graph, &built.model));
+    if config.trains() && config.epochs > 0 {
+        training::check(config, &built)?;
+    }
     let temperature = temperature(&on.train, source.width);
     let training = training_share(&data.train, &on.train);
     Ok(Begun { source, data, on, import, built, warnings, kind, temperature, training })

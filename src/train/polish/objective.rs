@@ -2,7 +2,7 @@
 //! output changes are left out. Samples are side by side, many to an instruction.
 
 use crate::simd::math::{exp, ln};
-use crate::simd::{Isa, Lane, Vectorized, dispatch, gather};
+use crate::simd::{Has, Isa, Lane, Vectorized, dispatch, gather};
 use crate::train::{Head, LossKind, TaskLoss, TrainSet};
 
 /// The loss on some rows of a training set.
@@ -88,7 +88,7 @@ struct Losses<'a> {
 impl Vectorized for Losses<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for part in &self.objective.parts {
             part.losses(self.samples, self.work, self.losses);
         }
