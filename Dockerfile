@@ -11,9 +11,9 @@ COPY proto proto
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
     && cargo build --locked --profile dist --features farm
 COPY src src
-# The empty program is newer than the sources copied over it.
+# The empty program is newer than the sources copied over it. -s: without symbols.
 RUN touch src/main.rs src/lib.rs && cargo build --locked --profile dist --features farm \
-    && install -D target/dist/hgq-onnx /out/hgq-onnx && install -d /out/data
+    && install -D -s target/dist/hgq-onnx /out/hgq-onnx && install -d /out/data
 
 FROM ${RUN_BASE}
 COPY --from=build /out/hgq-onnx /usr/local/bin/hgq-onnx

@@ -10,7 +10,7 @@ mod training;
 use hgq_onnx::graph::Window;
 use hgq_onnx::quant::{BiasBits, Granularity, Groups, Model, QDense, QOp, Quantizer, Range, Rounding, SaturatingDense};
 use hgq_onnx::trace::{FormatOptions, fix, trace_minmax};
-use hgq_onnx::train::{Engine, EngineOptions, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
+use hgq_onnx::train::{Engine, EngineOptions, LayerOptions, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
 use support::{Chain, quantizer};
 use training::{Lcg, compare, data, isas, saturating};
 
@@ -119,6 +119,53 @@ fn a_step_equals_the_formulas() {
                 let d = data(&model, 80, &mut r);
                 let rows: Vec<u32> = (0..77).collect();
                 compare(&model, &d, &rows, &TaskLoss::new(LossKind::CrossEntropy), options.clone());
+            }
+        }
+    }
+}
+
+#[test]
+fn beta_has_a_factor_for_each_layer() {
+    let layer = |node: &str, beta_scale| LayerOptions { node: node.into(), weights: true, bits: true, beta_scale };
+    for (n, how) in hows().enumerate() {
+        let mut r = Lcg(40 + n as u64);
+        for (model, layers) in [
+            (dense_model(&mut r, how), vec![layer("d0", 7.0), layer("d1", 0.0)]),
+            (conv_model(&mut r, how), vec![layer("c0", 0.25), layer("c1", 3.0)]),
+        ] {
+            let d = data(&model, 80, &mut r);
+            let rows: Vec<u32> = (0..80).collect();
+            let options = EngineOptions { group_norm: false, layers, ..EngineOptions::default() };
+            compare(&model, &d, &rows, &TaskLoss::new(LossKind::CrossEntropy), options);
+        }
+    }
+}
+
+#[test]
+fn a_layer_may_keep_its_weights_or_its_widths() {
+    let layer = |node: &str, weights, bits| LayerOptions { node: node.into(), weights, bits, beta_scale: 1.0 };
+    let layers = vec![layer("d0", false, true), layer("d1", true, false)];
+    for how in hows() {
+        let mut r = Lcg(50);
+        let model = dense_model(&mut r, how);
+        let d = data(&model, 64, &mut r);
+        let set = TrainSet::new(7, 3, &d.x, Some(&d.labels), None, None).unwrap();
+        let rows: Vec<u32> = (0..64).collect();
+        let options = EngineOptions { group_norm: false, layers: layers.clone(), ..EngineOptions::default() };
+        let before = Engine::new(&model, &options).unwrap();
+        let mut e = Engine::new(&model, &options).unwrap();
+        for _ in 0..3 {
+            e.gradients(&set, &rows, &TaskLoss::new(LossKind::CrossEntropy), 1e-3, &mut |_| 1e-2).unwrap();
+            e.adam(1e-2, 0.5);
+        }
+        let moved = |node: &str, kind| e.parameter(node, kind) != before.parameter(node, kind);
+        let first = if how.kbi { [ParamKind::WeightB, ParamKind::BiasB] } else { [ParamKind::WeightF, ParamKind::BiasF] };
+        for (node, weights, bits) in [("d0", false, true), ("d1", true, false)] {
+            for kind in [ParamKind::Weight, ParamKind::Bias] {
+                assert_eq!(moved(node, kind), weights, "{node} {kind:?}");
+            }
+            for kind in first.into_iter().chain([ParamKind::WeightI, ParamKind::BiasI]) {
+                assert_eq!(moved(node, kind), bits, "{node} {kind:?}");
             }
         }
     }

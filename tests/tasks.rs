@@ -268,6 +268,33 @@ fn a_layer_is_frozen_by_either_field() {
     assert!(same(&free, &job(r#""gamma": 0"#)), "a later `false` frees");
 }
 
+/// Entries of layers with HGQ2's quantizers: taken, and with the effect that they have with HGQ v1's.
+#[test]
+fn layers_are_weighed_and_frozen_with_every_quantizer() {
+    let d = Digits::new();
+    for quantizers in ["hgq1", "hgq2_kif", "hgq2_kbi"] {
+        let job = |layers: &str| {
+            let beta = r#""beta": {"start": 3e-5, "end": 3e-5}"#;
+            let common = format!(r#""threads": 1, {beta}, "max_metric_drop": 1, "polish": false, "quantizers": "{quantizers}""#);
+            d.job(&format!(r#"{{"epochs": 10, {common}, "layers": [{layers}]}}"#))
+        };
+        let entry = |fields: &str| format!(r#"{{"match": "/0/Gemm", {fields}}}"#);
+        let (light, heavy) = (job(&entry(r#""beta_scale": 0.1"#)).report, job(&entry(r#""beta_scale": 10"#)).report);
+        let share = |r: &Value| layer(r, "/0/Gemm")["ebops"].as_f64().unwrap() / r["ebops"].as_f64().unwrap();
+        assert!(share(&light) > 1.5 * share(&heavy), "{quantizers}: {} {}", share(&light), share(&heavy));
+        for report in [&light, &heavy] {
+            let codes: Vec<&Value> = report["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
+            assert!(!codes.iter().any(|c| **c == "layers_unmatched"), "{quantizers}: {codes:?}");
+        }
+        let plain = job("");
+        for freeze in [r#""freeze": "weights""#, r#""freeze": "bits""#, r#""freeze": true"#] {
+            let frozen = job(&entry(freeze));
+            assert_ne!(frozen.proxy, plain.proxy, "{quantizers} {freeze}");
+            assert_eq!(frozen.report["verification"]["mismatches"], 0, "{quantizers} {freeze}");
+        }
+    }
+}
+
 #[test]
 fn beta_weighs_by_layer_and_group_norm_can_be_left_out() {
     let d = Digits::new();

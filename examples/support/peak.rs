@@ -1,6 +1,6 @@
 //! What a processor reaches with multiply-adds alone, all operands in registers.
 
-use hgq_onnx::simd::{Isa, LANES, Lane, Vectorized, dispatch};
+use hgq_onnx::simd::{Has, Isa, LANES, Lane, Vectorized, dispatch};
 use std::time::Instant;
 
 /// Independent sums: enough to hide the latency of a multiply-add on any processor of today, and few enough for 16 registers.
@@ -15,7 +15,7 @@ struct MultiplyAdds {
 impl Vectorized for MultiplyAdds {
     type Out = usize;
     #[inline(always)]
-    fn run<L: Lane>(self) -> usize {
+    fn run<L: Lane>(self, _: Has<L>) -> usize {
         // a register of this instruction set per chain
         match (L::N, self.fused) {
             (LANES, _) => chains::<LANES>(f32::mul_add),

@@ -10,6 +10,7 @@ use super::report::Warning;
 use super::score::{Judge, training_share};
 use super::source_check::{self, ImportCheck};
 use super::start::Start;
+use super::training;
 use super::{Error, Job, NodeFault};
 use crate::data::Dataset;
 use crate::proxy::uniform;
@@ -82,6 +83,9 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     }));
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     warnings.extend(layers::unmatched(config, &source.graph, &built.model));
+    if config.trains() && config.epochs > 0 {
+        training::check(config, &built)?;
+    }
     let temperature = temperature(&on.train, source.width);
     let training = training_share(&domain.train, &on.train);
     Ok(Begun { source, data, domain, on, import, scales, built, warnings, kind, temperature, training })

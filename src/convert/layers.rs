@@ -5,7 +5,7 @@ use super::suggest::suggestion;
 use super::{JobConfig, config::GranularityConfig};
 use crate::graph::Graph;
 use crate::quant::build::{Learns, Rule, matches};
-use crate::quant::{Granularity, Model, QOp};
+use crate::quant::{Granularity, Model};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the nodes whose names match; a field that is left out says nothing. Of several entries that match, the last that has a
@@ -126,7 +126,7 @@ pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Warnin
         message: format!("{field}: no node is called `{pattern}`{}", suggestion(pattern, names.iter().copied())),
         node: None,
     };
-    let products = || model.nodes.iter().filter(|n| matches!(n.op, QOp::Dense(_)));
+    let products = || model.nodes.iter().filter(|n| n.op.layer().is_some());
     let idle = |l: &LayerConfig| {
         let scaled = l.beta_scale.is_some() && !products().any(|n| matches(&l.pattern, &n.name));
         let message = format!("layers: `{}` has a beta_scale, but no node of that name multiplies", l.pattern);

@@ -19,7 +19,7 @@ use crate::train::fit::{Epoch, FitError, FitOptions, Fitted, Goal, Observer, fit
 use crate::train::pareto::Score;
 use crate::train::polish::Polishing;
 use crate::train::schedule::{Beta, Ramp, Rate};
-use crate::train::{EngineOptions, LayerOptions, TaskLoss, TrainError};
+use crate::train::{Engine, EngineOptions, LayerOptions, TaskLoss, TrainError};
 use std::borrow::Cow;
 use std::f64::consts::SQRT_2;
 use std::sync::atomic::AtomicBool;
@@ -128,15 +128,9 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         loss_scale,
         overhead,
         engine: EngineOptions {
-            threads: config.thread_count(),
-            // HGQ2 takes plain sums (spec B1.3)
-            group_norm: config.group_norm && config.hgq2().is_none(),
-            isa: None,
-            train_weights: config.optimize.weights,
-            train_bits: config.optimize.bits,
-            layers: layer_options(built),
             output_exponents: exponents.clone(),
             loss_exponent: floor_log2(loss_scale * SQRT_2),
+            ..engine_options(config, built)
         },
     };
     let widths = source.input_widths();
@@ -172,6 +166,27 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
         polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, &mut begins, cancel)?;
     }
     Ok(fitted)
+}
+
+/// Whether the training of the job can begin: everything that it would refuse, without a step of it.
+///
+/// # Errors
+/// [`Error::Config`], [`Error::Internal`] as [`train`].
+pub fn check(config: &JobConfig, built: &Built) -> Result<(), Error> {
+    Engine::accepts(&built.model, &engine_options(config, built)).map_err(training_error)
+}
+
+fn engine_options(config: &JobConfig, built: &Built) -> EngineOptions {
+    EngineOptions {
+        threads: config.thread_count(),
+        // HGQ2 takes plain sums (spec B1.3)
+        group_norm: config.group_norm && config.hgq2().is_none(),
+        isa: None,
+        train_weights: config.optimize.weights,
+        train_bits: config.optimize.bits,
+        layers: layer_options(built),
+        ..EngineOptions::default()
+    }
 }
 
 pub(super) fn training_error(e: TrainError) -> Error {

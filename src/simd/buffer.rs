@@ -61,9 +61,10 @@ impl<T: Plain> Buffer<T> {
     }
 
     /// Makes it `len` long; what it holds then is zeros or what it held before. Its memory stays: buffers that are used again and again are
-    /// zeroed once.
+    /// zeroed once. Panics, as a `Vec` does, when so many numbers do not fit the address space.
     pub fn resize(&mut self, len: usize) {
-        let lines = (len * size_of::<T>()).div_ceil(LINE).max(self.lines.len());
+        // not wrapped: `Vec` refuses what no address space holds
+        let lines = len.saturating_mul(size_of::<T>()).div_ceil(LINE).max(self.lines.len());
         self.lines.resize(lines, Line([0; LINE]));
         self.len = len;
     }

@@ -1,4 +1,5 @@
 //! Instruction sets, chosen at run time: AVX-512, AVX2+FMA or portable code. [`dispatch`] runs work that is compiled once for each of them.
+//! It alone makes a [`Has`], without which no work runs: safe code cannot reach instructions that the processor lacks.
 
 mod buffer;
 mod lane;
@@ -10,6 +11,8 @@ mod x86;
 pub use buffer::{Buffer, Plain};
 pub use lane::{Lane, Portable, Register};
 pub use sum::{Number, gather, weighted_sum, widen};
+
+use std::marker::PhantomData;
 
 /// Floats of the widest register: one of AVX-512, one cache line.
 pub const LANES: usize = 16;
@@ -50,11 +53,28 @@ impl Isa {
     }
 }
 
+/// Proof that this processor has the instruction set of the registers `L`. Only [`dispatch`] makes one, after it has asked the processor.
+///
+/// ```compile_fail
+/// use hgq_onnx::simd::{Has, Portable};
+/// let forged = Has::<Portable>(std::marker::PhantomData);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Has<L>(PhantomData<L>);
+
 /// Work that is compiled once per instruction set. `run` must be `#[inline(always)]` to be compiled with the wider registers;
 /// plain loops in it are vectorised by the compiler.
+///
+/// The second argument of `run` is what its unsafe code may rely on: whoever calls it has the instruction set.
+///
+/// ```compile_fail
+/// use hgq_onnx::train::kernel::{Adam, Vectorized};
+/// // no proof: not even the portable kernel runs but by `dispatch`
+/// fn run(work: Adam) { work.run::<hgq_onnx::simd::Portable>() }
+/// ```
 pub trait Vectorized {
     type Out;
-    fn run<L: Lane>(self) -> Self::Out;
+    fn run<L: Lane>(self, has: Has<L>) -> Self::Out;
 }
 
 /// Runs `work` with the kernels of `isa`; portable ones where the processor lacks it.
@@ -66,18 +86,22 @@ pub fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Out {
         Isa::Avx512 if isa.available() => unsafe { run_avx512(work) },
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 if isa.available() => unsafe { run_avx2(work) },
-        _ => work.run::<Portable>(),
+        _ => work.run::<Portable>(Has(PhantomData)),
     }
 }
 
+/// # Safety
+/// The processor must have these features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 unsafe fn run_avx512<W: Vectorized>(work: W) -> W::Out {
-    work.run::<std::arch::x86_64::__m512>()
+    work.run::<std::arch::x86_64::__m512>(Has(PhantomData))
 }
 
+/// # Safety
+/// As above.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2<W: Vectorized>(work: W) -> W::Out {
-    work.run::<std::arch::x86_64::__m256>()
+    work.run::<std::arch::x86_64::__m256>(Has(PhantomData))
 }

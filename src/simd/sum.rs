@@ -1,6 +1,6 @@
 //! The inner loops of exact evaluation: sums and ranges of columns, in the numbers that hold them without rounding.
 
-use super::{LANES, Lane, Plain, Register};
+use super::{Has, LANES, Lane, Plain, Register};
 use std::ops::{Add, AddAssign, Mul, Sub};
 
 /// Registers that are summed in at a time: fewer would wait for the adder, each for its own last sum.
@@ -46,12 +46,17 @@ impl Number for f64 {
 /// `to = bias + Σ weight·x`, sample by sample and in the order of the terms. Nothing is fused: all instruction sets give the same bits even where
 /// sums are rounded.
 #[inline(always)]
-pub fn weighted_sum<'a, L: Lane, T: Number + 'a>(bias: T, terms: impl Iterator<Item = (T, &'a [T])> + Clone, to: &mut [T]) {
+pub fn weighted_sum<'a, L: Lane, T: Number + 'a>(
+    _: Has<L>,
+    bias: T,
+    terms: impl Iterator<Item = (T, &'a [T])> + Clone,
+    to: &mut [T],
+) {
     let tile = SUMS * T::Of::<L>::N;
     let (whole, rest) = to.split_at_mut(to.len() / tile * tile);
     let first = whole.len();
     for (n, to) in whole.chunks_exact_mut(tile).enumerate() {
-        // SAFETY: whoever compiles this for an instruction set has it (`Vectorized`); all slices are `tile` long.
+        // SAFETY: the processor has the instruction set (`Has`); all slices are `tile` long.
         unsafe {
             // explicitly: the compiler alone keeps them in memory where much is going on around them
             let mut sums = [T::Of::<L>::splat(bias); SUMS];
@@ -85,7 +90,7 @@ pub fn gather(from: &[f64], rows: Option<&[u32]>, to: &mut [f64]) {
 
 /// Widens the ranges `(least, most)`, one per sample of a register, by `x`.
 #[inline(always)]
-pub fn widen<L: Lane, T: Number>(least: &mut [T; LANES], most: &mut [T; LANES], x: &[T]) {
+pub fn widen<L: Lane, T: Number>(_: Has<L>, least: &mut [T; LANES], most: &mut [T; LANES], x: &[T]) {
     let (whole, rest) = x.as_chunks::<LANES>();
     let n = T::Of::<L>::N;
     for at in (0..LANES).step_by(n) {

@@ -14,7 +14,7 @@ use super::plan::{BiasSource, LayerWidths, Plan, Prepared};
 use super::shard::Shard;
 use super::workers::Worker;
 use crate::quant::kif::exp2i;
-use crate::quant::{Model, QOp, Rounding};
+use crate::quant::{Model, Rounding};
 use crate::simd::Isa;
 use std::sync::Arc;
 
@@ -97,21 +97,7 @@ impl Engine {
     /// [`TrainError::Model`] naming every node that cannot be trained, [`TrainError::Option`] for bad options.
     pub fn new(model: &Model, options: &EngineOptions) -> Result<Engine, TrainError> {
         let threads = options.threads;
-        if threads == 0 || threads > MAX_THREADS {
-            return Err(TrainError::Option { option: "threads", what: format!("{threads} is not in 1..={MAX_THREADS}") });
-        }
-        let isa = options.isa.unwrap_or_else(Isa::detect);
-        if !isa.available() {
-            return Err(TrainError::Option { option: "isa", what: format!("this processor has no {}", isa.name()) });
-        }
-        check_layers(model, &options.layers)?;
-        let columns: usize = model.outputs.iter().map(|&o| model.len_of(o)).sum();
-        if !options.output_exponents.is_empty() && options.output_exponents.len() != columns {
-            let what = format!("{} exponents for {columns} output columns", options.output_exponents.len());
-            return Err(TrainError::Option { option: "output_exponents", what });
-        }
-        let trainable = Trainable { weights: options.train_weights, bits: options.train_bits };
-        let (plan, params) = compile(model, isa, trainable, &options.layers)?;
+        let (plan, params) = compiled(model, options)?;
         let workers = (1..threads).map(|_| Worker::start()).collect::<Result<Vec<_>, _>>()?;
         Ok(Engine {
             params,
@@ -130,6 +116,14 @@ impl Engine {
             }),
             active: 0,
         })
+    }
+
+    /// Whether [`Engine::new`] takes the model and the options; no thread is started and nothing is kept.
+    ///
+    /// # Errors
+    /// Those of [`Engine::new`].
+    pub fn accepts(model: &Model, options: &EngineOptions) -> Result<(), TrainError> {
+        compiled(model, options).map(drop)
     }
 
     /// The instruction set in use.
@@ -366,12 +360,32 @@ impl Engine {
     }
 }
 
+/// The plan of `model` and its parameters, after a check of all options.
+fn compiled(model: &Model, options: &EngineOptions) -> Result<(Plan, Params), TrainError> {
+    let threads = options.threads;
+    if threads == 0 || threads > MAX_THREADS {
+        return Err(TrainError::Option { option: "threads", what: format!("{threads} is not in 1..={MAX_THREADS}") });
+    }
+    let isa = options.isa.unwrap_or_else(Isa::detect);
+    if !isa.available() {
+        return Err(TrainError::Option { option: "isa", what: format!("this processor has no {}", isa.name()) });
+    }
+    check_layers(model, &options.layers)?;
+    let columns: usize = model.outputs.iter().map(|&o| model.len_of(o)).sum();
+    if !options.output_exponents.is_empty() && options.output_exponents.len() != columns {
+        let what = format!("{} exponents for {columns} output columns", options.output_exponents.len());
+        return Err(TrainError::Option { option: "output_exponents", what });
+    }
+    let trainable = Trainable { weights: options.train_weights, bits: options.train_bits };
+    compile(model, isa, trainable, &options.layers)
+}
+
 /// Whether the options of layers name layers that multiply, each once, with usable factors.
 fn check_layers(model: &Model, layers: &[LayerOptions]) -> Result<(), TrainError> {
     let fail = |what: String| Err(TrainError::Option { option: "layers", what });
     for (at, layer) in layers.iter().enumerate() {
         let name = &layer.node;
-        if !model.nodes.iter().any(|n| n.name == *name && matches!(n.op, QOp::Dense(_))) {
+        if !model.nodes.iter().any(|n| n.name == *name && n.op.layer().is_some()) {
             return fail(format!("no layer that multiplies is called `{name}`"));
         }
         if layers[..at].iter().any(|l| l.node == *name) {

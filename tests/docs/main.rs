@@ -5,6 +5,8 @@
 //! `# NAME.sh` or `# NAME.py` (and may go on with `:` and what it is) is saved under that name for later commands. `cargo run … --` is
 //! the program under test, and ports 8080 and 4222 are free ones. What cannot run here says why in a comment before the block:
 //! `<!-- not run: WHY -->`; `<!-- run with the exporters -->`: `python` there has PyTorch and others.
+// pages describe the farm, too; not by `required-features`, for which Cargo.toml would have to name this file, and the image has no tests
+#![cfg(feature = "farm")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -117,21 +117,29 @@ pub fn python() -> Option<PathBuf> {
 }
 
 fn tools() -> bool {
-    for tool in ["python3", "g++"] {
-        if !runs(tool) {
-            assert!(std::env::var_os("CI").is_none(), "{tool} is missing: the hls4ml tests cannot run");
-            eprintln!("SKIPPED: {tool} is missing, nothing was compared with hls4ml");
-            return false;
-        }
+    has(&["python3", "g++"], "nothing was compared with hls4ml")
+}
+
+fn has(tools: &[&str], without: &str) -> bool {
+    let missing = tools.iter().find(|tool| !runs(tool));
+    if let Some(tool) = missing {
+        assert!(std::env::var_os("CI").is_none(), "{tool} is missing: {without}");
+        eprintln!("SKIPPED: {tool} is missing, {without}");
     }
-    true
+    missing.is_none()
 }
 
 /// The interpreter of an environment with these packages in the folder of the build, made on first use; `None` as for [`check`].
 pub fn environment(name: &str, requirements: &Path) -> Option<PathBuf> {
-    if !tools() {
-        return None;
-    }
+    tools().then(|| made(name, requirements, &[]))
+}
+
+/// The same for packages that need no compiler. `requirements` lists all of them: what they depend on is not looked for.
+pub fn plain_environment(name: &str, requirements: &Path, without: &str) -> Option<PathBuf> {
+    has(&["python3"], without).then(|| made(name, requirements, &["--no-deps"]))
+}
+
+fn made(name: &str, requirements: &Path, options: &[&str]) -> PathBuf {
     // beside the test binaries: target/debug/deps/<test> → target
     let target = std::env::current_exe().expect("the test's path").ancestors().nth(3).expect("target").to_path_buf();
     let env = target.join(name);
@@ -142,10 +150,10 @@ pub fn environment(name: &str, requirements: &Path) -> Option<PathBuf> {
     if fs::read_to_string(env.join("installed.txt")).ok().as_ref() != Some(&wanted) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&env));
         let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "-r"];
-        run(Command::new(&python).args(install).arg(requirements));
+        run(Command::new(&python).args(install).arg(requirements).args(options));
         fs::write(env.join("installed.txt"), wanted).expect("write");
     }
-    Some(python)
+    python
 }
 
 fn run(command: &mut Command) {

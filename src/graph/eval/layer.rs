@@ -5,7 +5,7 @@ use crate::graph::{
     op::{Dense, Op},
     window::Window,
 };
-use crate::simd::{Isa, Lane, Vectorized, dispatch};
+use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
 
 /// What a node needs for every sample and computes once.
 pub enum Prepared {
@@ -63,7 +63,7 @@ struct Products<'a> {
 impl Vectorized for Products<'_> {
     type Out = Vec<f64>;
     #[inline(always)]
-    fn run<L: Lane>(self) -> Vec<f64> {
+    fn run<L: Lane>(self, _: Has<L>) -> Vec<f64> {
         match self.window {
             None => products(self.x, self.weights, self.samples),
             Some((w, pixels)) => products_at_positions(self.x, self.weights, w, pixels, self.samples),

@@ -1,6 +1,6 @@
 //! Ranges of values over samples.
 
-use crate::simd::{Isa, LANES, Lane, Number, Vectorized, dispatch, widen};
+use crate::simd::{Has, Isa, LANES, Lane, Number, Vectorized, dispatch, widen};
 
 /// Smallest and largest value of each element.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,10 +67,10 @@ struct Take<'a, T> {
 impl<T: Number> Vectorized for Take<'_, T> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, has: Has<L>) {
         let ranges = self.to.least.iter_mut().zip(&mut self.to.most);
         for ((least, most), column) in ranges.zip(self.columns.chunks_exact(self.stride)) {
-            widen::<L, T>(least, most, &column[..self.n]);
+            widen(has, least, most, &column[..self.n]);
         }
     }
 }
@@ -84,7 +84,7 @@ struct OfRows<'a, T> {
 impl<T: Number> Vectorized for OfRows<'_, T> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for row in self.rows.chunks_exact(self.min.len().max(1)) {
             for ((min, max), &v) in self.min.iter_mut().zip(&mut *self.max).zip(row) {
                 *min = if v < *min { v } else { *min };

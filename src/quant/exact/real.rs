@@ -4,7 +4,7 @@ use super::BLOCK;
 use super::column;
 use super::program::{Layer, Program};
 use crate::quant::model::{FixedOp, FixedQuantizer};
-use crate::simd::{Isa, Lane, Number, Vectorized, dispatch, weighted_sum};
+use crate::simd::{Has, Isa, Lane, Number, Vectorized, dispatch, weighted_sum};
 
 /// The value of a node whose operands are `x`, into `to`, whatever that held.
 pub(super) fn node<T: Number>(isa: Isa, op: &FixedOp, program: &Program, x: &[&[T]], to: &mut [T]) {
@@ -25,7 +25,7 @@ struct Columns<'a, T> {
 impl<T: Number> Vectorized for Columns<'_, T> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         let Columns { op, program, x, to } = self;
         let first = x.first().copied().unwrap_or(&[]);
         let columns = to.chunks_exact_mut(BLOCK).enumerate();
@@ -55,14 +55,14 @@ struct Products<'a, T> {
 impl<T: Number> Vectorized for Products<'_, T> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, has: Has<L>) {
         let Products { layer, x, to } = self;
         let outputs = layer.bias.len();
         for (p, block) in to.chunks_exact_mut((outputs * BLOCK).max(1)).enumerate() {
             for (o, ((to, &bias), terms)) in block.chunks_exact_mut(BLOCK).zip(&layer.bias).zip(&layer.columns).enumerate() {
                 let element = layer.taps.elements(p, o);
                 let terms = terms.iter().filter_map(|&(k, w)| Some((T::of(w), column(x, element(k as usize)?))));
-                weighted_sum::<L, T>(T::of(bias), terms, to);
+                weighted_sum(has, T::of(bias), terms, to);
             }
         }
     }

@@ -7,11 +7,18 @@ use crate::quant::taps::Taps;
 /// Output grid of a layer: finest product or bias, each weight on its own grid.
 fn dense_frac(b: &Bounds, d: &FixedDense, taps: &Taps) -> i32 {
     let outputs = d.outputs.max(1);
+    let groups = d.window.as_ref().map_or(1, |w| w.groups.max(1));
+    let share = (outputs / groups).max(1);
+    // the finest grid that a row meets anywhere, the same for all outputs of a group
+    let met = |k: usize, group: usize| {
+        let read = (0..taps.positions).filter_map(|p| taps.element(p, k, group * share));
+        read.filter(|&e| b.lo[e] != 0 || b.hi[e] != 0).map(|e| b.frac[e]).max()
+    };
+    let met: Vec<Option<i32>> = (0..d.inputs * groups).map(|n| met(n / groups, n % groups)).collect();
     let finest = |(at, &w): (usize, &i64)| {
         let (k, o) = (at / outputs, at % outputs);
         let own = d.weight.frac - w.trailing_zeros() as i32;
-        let read = (0..taps.positions).filter_map(|p| taps.element(p, k, o));
-        read.filter(|&e| b.lo[e] != 0 || b.hi[e] != 0).map(|e| b.frac[e]).max().map(|f| f + own)
+        met[k * groups + (o / share).min(groups - 1)].map(|f| f + own)
     };
     let products = d.weight.ints.iter().enumerate().filter(|(_, w)| **w != 0).filter_map(finest);
     let biases = d.bias.ints.iter().filter(|v| **v != 0).map(|v| d.bias.frac - v.trailing_zeros() as i32);

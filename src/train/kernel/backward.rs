@@ -5,7 +5,7 @@
 //! the gradients to f and i follow from them once per step ([`crate::train::op::quantizer`]).
 
 use super::tile::{Tile, cover, product};
-use super::{LANES, Lane, Vectorized};
+use super::{Has, LANES, Lane, Vectorized, holds};
 
 /// Sums over the batch, one per column.
 pub struct QuantizerSums<'a> {
@@ -34,9 +34,9 @@ pub struct QuantizerBackward<'a> {
 impl QuantizerBackward<'_> {
     fn raw(&mut self, rows: usize, cols: usize) -> Columns {
         let s = &mut self.sums;
-        assert!(self.x.len() >= rows * cols && self.y.len() >= rows * cols && self.lo.len() >= cols && self.hi.len() >= cols);
+        assert!(holds(self.x.len().min(self.y.len()), rows, cols) && self.lo.len() >= cols && self.hi.len() >= cols);
         assert!(s.inside.len() >= cols && s.above.len() >= cols && s.below.len() >= cols);
-        assert!(self.dx.as_ref().is_none_or(|d| d.len() >= rows * cols));
+        assert!(self.dx.as_ref().is_none_or(|d| holds(d.len(), rows, cols)));
         Columns {
             x: self.x.as_ptr(),
             y: self.y.as_ptr(),
@@ -147,8 +147,8 @@ impl Tile for QuantizerTile {
 impl Vectorized for InputGrad<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(mut self) {
-        assert!(self.stride.is_multiple_of(LANES) && self.dy.len() >= self.rows * self.stride);
+    fn run<L: Lane>(mut self, _: Has<L>) {
+        assert!(self.stride.is_multiple_of(LANES) && holds(self.dy.len(), self.rows, self.stride));
         let tile = QuantizerTile { dy: self.dy.as_ptr(), columns: self.quantizer.raw(self.rows, self.stride) };
         // SAFETY: lengths checked above and in `raw`.
         unsafe { cover::<L, _>(&tile, self.rows, self.stride) }
@@ -200,10 +200,10 @@ impl Tile for WeightTile {
 impl Vectorized for DenseWeightGrad<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         let (rows, cols) = (self.rows, self.outputs);
-        assert!(cols.is_multiple_of(LANES) && self.inputs <= self.a_stride && self.a.len() >= rows * self.a_stride);
-        assert!(self.dz.len() >= rows * cols && self.dw.len() >= self.inputs * cols && self.db.len() >= cols);
+        assert!(cols.is_multiple_of(LANES) && self.inputs <= self.a_stride && holds(self.a.len(), rows, self.a_stride));
+        assert!(holds(self.dz.len(), rows, cols) && holds(self.dw.len(), self.inputs, cols) && self.db.len() >= cols);
         let dz = self.dz.as_ptr();
         let tile = WeightTile { a: self.a.as_ptr(), a_stride: self.a_stride, dz, outputs: cols, rows, dw: self.dw.as_mut_ptr() };
         // SAFETY: lengths checked above.
@@ -303,12 +303,12 @@ impl Tile for InputTile {
 impl Vectorized for InputGradOf<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(mut self) {
+    fn run<L: Lane>(mut self, _: Has<L>) {
         let (rows, cols) = (self.rows, self.inputs);
-        assert!(cols.is_multiple_of(LANES) && self.outputs <= self.dz_stride && self.dz.len() >= rows * self.dz_stride);
-        assert!(self.wt.len() >= self.outputs * cols);
+        assert!(cols.is_multiple_of(LANES) && self.outputs <= self.dz_stride && holds(self.dz.len(), rows, self.dz_stride));
+        assert!(holds(self.wt.len(), self.outputs, cols));
         let target = match &mut self.to {
-            DenseInputGrad::Store(da) | DenseInputGrad::Add(da) if da.len() < rows * cols => {
+            DenseInputGrad::Store(da) | DenseInputGrad::Add(da) if !holds(da.len(), rows, cols) => {
                 unreachable!("gradient buffers are as large as value buffers")
             }
             DenseInputGrad::Store(da) => Target::Plain { da: da.as_mut_ptr(), add: false },

@@ -1,6 +1,6 @@
 //! Loops over parameters, left to the compiler's vectoriser: Adam, and the quantization of weights with their bit counts.
 
-use super::{Lane, Vectorized};
+use super::{Has, Lane, Vectorized};
 
 /// Adam in TensorFlow's form on one run of parameters: `p −= c·m/(√v + ε)`, `c = lr·√(1−β2^t)/(1−β1^t)`, then clipped to `bounds`.
 pub struct Adam<'a> {
@@ -18,7 +18,7 @@ pub struct Adam<'a> {
 impl Vectorized for Adam<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         let (b1, b2, (lo, hi)) = (1.0 - self.beta1, 1.0 - self.beta2, self.bounds);
         for (((p, m), v), &g) in self.p.iter_mut().zip(self.m).zip(self.v).zip(self.g) {
             *m += b1 * (g - *m);
@@ -42,7 +42,7 @@ pub struct WeightRow<'a> {
 impl Vectorized for WeightRow<'_> {
     type Out = (f32, f32);
     #[inline(always)]
-    fn run<L: Lane>(self) -> (f32, f32) {
+    fn run<L: Lane>(self, _: Has<L>) -> (f32, f32) {
         let (mut bits, mut enclosed) = (0i32, 0i32);
         for (((&w, &f), wq), b) in self.w.iter().zip(self.f).zip(self.wq).zip(self.bits) {
             let f = f.round_ties_even();

@@ -4,7 +4,7 @@
 //! gives half up (½), half down (next above ½), floor (∞) and ceil (least positive number); unlike `⌊v + ½⌋` in f32 it is exact.
 
 use super::tile::{Tile, cover, product};
-use super::{LANES, Lane, Vectorized};
+use super::{Has, LANES, Lane, Vectorized, holds};
 
 /// How to quantize the columns of a block. All slices have one entry per (padded) column.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ impl QuantizeInto<'_> {
     fn raw(&mut self, rows: usize, cols: usize) -> Columns {
         let q = &self.how;
         assert!(q.scale.len() >= cols && q.inv.len() >= cols && q.lo.len() >= cols && q.hi.len() >= cols);
-        assert!(self.y.len() >= rows * cols && self.min.len() >= cols && self.max.len() >= cols);
+        assert!(holds(self.y.len(), rows, cols) && self.min.len() >= cols && self.max.len() >= cols);
         Columns {
             scale: q.scale.as_ptr(),
             inv: q.inv.as_ptr(),
@@ -167,10 +167,10 @@ impl Tile for DenseTile {
 impl Vectorized for DenseForward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(mut self) {
+    fn run<L: Lane>(mut self, _: Has<L>) {
         let (rows, cols) = (self.rows, self.outputs);
-        assert!(cols.is_multiple_of(LANES) && self.inputs <= self.a_stride && self.a.len() >= rows * self.a_stride);
-        assert!(self.w.len() >= self.inputs * cols && self.bias.len() >= cols && self.z.len() >= rows * cols);
+        assert!(cols.is_multiple_of(LANES) && self.inputs <= self.a_stride && holds(self.a.len(), rows, self.a_stride));
+        assert!(holds(self.w.len(), self.inputs, cols) && self.bias.len() >= cols && holds(self.z.len(), rows, cols));
         let tile = DenseTile {
             a: self.a.as_ptr(),
             a_stride: self.a_stride,
@@ -219,8 +219,8 @@ impl Tile for QuantizerTile {
 impl Vectorized for QuantizerForward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(mut self) {
-        assert!(self.stride.is_multiple_of(LANES) && self.x.len() >= self.rows * self.stride);
+    fn run<L: Lane>(mut self, _: Has<L>) {
+        assert!(self.stride.is_multiple_of(LANES) && holds(self.x.len(), self.rows, self.stride));
         let tile = QuantizerTile { x: self.x.as_ptr(), columns: self.into.raw(self.rows, self.stride) };
         // SAFETY: lengths checked above and in `raw`.
         unsafe { cover::<L, _>(&tile, self.rows, self.stride) }

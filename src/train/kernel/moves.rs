@@ -1,7 +1,7 @@
 //! Movement of runs of floats within a sample, forward as a copy and backward as a sum. Most runs are as short as a pixel has
 //! channels: they are sorted by length, so that each loop moves a fixed number of floats.
 
-use super::{Lane, Vectorized};
+use super::{Has, Lane, Vectorized, holds};
 
 /// Longer runs are cut: one cache line.
 const LONGEST: usize = 16;
@@ -45,8 +45,8 @@ impl Moves {
     }
 
     fn check(&self, samples: usize, (from, from_stride): (usize, usize), (to, to_stride): (usize, usize)) {
-        assert!(self.from_len <= from_stride && samples * from_stride <= from);
-        assert!(self.to_len <= to_stride && samples * to_stride <= to);
+        assert!(self.from_len <= from_stride && holds(from, samples, from_stride));
+        assert!(self.to_len <= to_stride && holds(to, samples, to_stride));
     }
 }
 
@@ -63,7 +63,7 @@ pub struct MoveForward<'a> {
 impl Vectorized for MoveForward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         self.moves.check(self.samples, (self.from.len(), self.from_stride), (self.to.len(), self.to_stride));
         for s in 0..self.samples {
             // SAFETY: `check` and `Moves::new`: the runs of this sample lie in the slices, which are disjoint borrows.
@@ -89,7 +89,7 @@ pub struct MoveBackward<'a> {
 impl Vectorized for MoveBackward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         self.moves.check(self.samples, (self.from.len(), self.from_stride), (self.to.len(), self.to_stride));
         for s in 0..self.samples {
             // SAFETY: as above.

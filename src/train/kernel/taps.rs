@@ -1,7 +1,7 @@
 //! Sliding windows over a channels-last block, vectorised over channels: maximum, mean, and multiply-accumulate with one weight per tap
 //! and channel. A table says which row of the sample lies under each tap of each output position.
 
-use super::{LANES, Lane, Vectorized};
+use super::{Has, LANES, Lane, Vectorized, holds};
 
 /// Marks a tap in the padding.
 const OUTSIDE: u32 = u32::MAX;
@@ -44,7 +44,8 @@ impl Taps {
 
     /// `samples` of input and output must fit these lengths.
     fn check(&self, samples: usize, x: usize, y: usize) {
-        assert!(x >= samples * self.sample && y >= samples * self.positions * self.row);
+        let rows = samples.checked_mul(self.positions);
+        assert!(holds(x, samples, self.sample) && rows.is_some_and(|rows| holds(y, rows, self.row)));
         assert!(self.at.len() == self.positions * self.taps);
     }
 
@@ -74,7 +75,7 @@ pub struct PoolForward<'a> {
 impl Vectorized for PoolForward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         self.taps.check(self.samples, self.x.len(), self.y.len());
         let (x, y, row) = (self.x.as_ptr(), self.y.as_mut_ptr(), self.taps.row);
         // SAFETY: `check` and `Taps::new`: every offset names a whole row of a sample in the slices.
@@ -108,7 +109,7 @@ pub struct PoolBackward<'a> {
 impl Vectorized for PoolBackward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         self.taps.check(self.samples, self.x.len().min(self.dx.len()), self.y.len().min(self.dy.len()));
         let (x, y, dy, dx, row) = (self.x.as_ptr(), self.y.as_ptr(), self.dy.as_ptr(), self.dx.as_mut_ptr(), self.taps.row);
         // SAFETY: as above.
@@ -147,10 +148,10 @@ pub struct TapsForward<'a> {
 impl Vectorized for TapsForward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         let row = self.taps.row;
         self.taps.check(self.samples, self.x.len(), self.z.len());
-        assert!(self.w.len() >= self.taps.taps * row && self.bias.len() >= row);
+        assert!(holds(self.w.len(), self.taps.taps, row) && self.bias.len() >= row);
         let (x, w, bias, z) = (self.x.as_ptr(), self.w.as_ptr(), self.bias.as_ptr(), self.z.as_mut_ptr());
         // SAFETY: as above, and `w`, `bias` checked.
         self.taps.rows(self.samples, |from, to, taps| unsafe {
@@ -182,12 +183,11 @@ pub struct TapsBackward<'a> {
 impl Vectorized for TapsBackward<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(mut self) {
+    fn run<L: Lane>(mut self, _: Has<L>) {
         let row = self.taps.row;
         let x_len = self.dx.as_ref().map_or(usize::MAX, |d| d.len()).min(self.x.len());
         self.taps.check(self.samples, x_len, self.dz.len());
-        let weights = self.taps.taps * row;
-        assert!(self.w.len() >= weights && self.dw.len() >= weights && self.db.len() >= row);
+        assert!(holds(self.w.len().min(self.dw.len()), self.taps.taps, row) && self.db.len() >= row);
         let (x, w, dz) = (self.x.as_ptr(), self.w.as_ptr(), self.dz.as_ptr());
         let (dw, db) = (self.dw.as_mut_ptr(), self.db.as_mut_ptr());
         let dx = self.dx.as_mut().map_or(std::ptr::null_mut(), |d| d.as_mut_ptr());

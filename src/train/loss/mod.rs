@@ -12,7 +12,7 @@ pub use head::Head;
 
 use super::data::TrainSet;
 use super::error::TrainError;
-use crate::simd::{Isa, Lane, Vectorized, dispatch};
+use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
 
 /// Kind of task loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl LossBlock<'_> {
 impl Vectorized for LossBlock<'_> {
     type Out = LossSum;
     #[inline(always)]
-    fn run<L: Lane>(mut self) -> LossSum {
+    fn run<L: Lane>(mut self, _: Has<L>) -> LossSum {
         let heads = self.heads;
         let TaskLoss { kind, temperature, .. } = self.loss;
         let all =

@@ -1,7 +1,7 @@
 //! Two tensors, element by element. Of equal operands of a maximum or minimum the first one gets the gradient.
 
 use crate::graph::Merge;
-use crate::simd::{Isa, Lane, Vectorized, dispatch};
+use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
 
 /// `y = a ∘ b` on blocks that lie alike.
 pub fn forward(isa: Isa, merge: Merge, a: &[f32], b: &[f32], y: &mut [f32]) {
@@ -39,7 +39,7 @@ struct Map<'a, F> {
 impl<F: Fn(f32, f32) -> f32> Vectorized for Map<'_, F> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for ((y, &a), &b) in self.y.iter_mut().zip(self.a).zip(self.b) {
             *y = (self.f)(a, b);
         }
@@ -62,7 +62,7 @@ struct Chain<'a, F> {
 impl<F: Fn(f32, f32) -> f32> Vectorized for Chain<'_, F> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for (((dx, &dy), &a), &b) in self.dx.iter_mut().zip(self.dy).zip(self.a).zip(self.b) {
             let before = if self.add { *dx } else { 0.0 };
             *dx = before + dy * (self.f)(a, b);

@@ -13,7 +13,7 @@ pub mod sigmoid;
 pub mod sign;
 pub mod tanh;
 
-use super::kernel::{Buffer, Isa, Lane, Vectorized, dispatch};
+use super::kernel::{Buffer, Has, Isa, Lane, Vectorized, dispatch};
 
 /// An element-wise operation without trainable numbers, where it could not be fused into a dense layer.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ struct Map<'a, F> {
 impl<F: Fn(f32) -> f32> Vectorized for Map<'_, F> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for (y, &x) in self.y.iter_mut().zip(self.x) {
             *y = (self.f)(x);
         }
@@ -84,7 +84,7 @@ struct Chain<'a, F> {
 impl<F: Fn(f32) -> f32> Vectorized for Chain<'_, F> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for ((dx, &dy), &v) in self.dx.iter_mut().zip(self.dy).zip(self.v) {
             let before = if self.keep > 0.0 { *dx } else { 0.0 };
             *dx = before + dy * (self.f)(v);

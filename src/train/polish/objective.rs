@@ -3,7 +3,7 @@
 
 use crate::quant::kif::exp2i;
 use crate::simd::math::{exp, ln};
-use crate::simd::{Isa, Lane, Vectorized, dispatch, gather};
+use crate::simd::{Has, Isa, Lane, Vectorized, dispatch, gather};
 use crate::train::{Head, LossKind, TaskLoss, TrainSet};
 
 /// The loss on some rows of a training set.
@@ -104,7 +104,7 @@ struct Losses<'a> {
 impl Vectorized for Losses<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for part in &self.objective.parts {
             part.losses(self.samples, self.work, self.losses);
         }

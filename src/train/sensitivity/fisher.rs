@@ -285,11 +285,8 @@ fn unknown(q: &Quantizer) -> Option<Widths> {
 
 /// Multiplications of one sample.
 pub(super) fn products(model: &Model) -> f64 {
-    let of = |op: &QOp| match op {
-        QOp::Dense(d) => (d.weight.len() * d.window.as_ref().map_or(1, |w| w.positions())) as f64,
-        _ => 0.0,
-    };
-    model.nodes.iter().map(|n| of(&n.op)).sum()
+    let layers = model.nodes.iter().filter_map(|n| n.op.layer());
+    layers.map(|d| (d.weight.len() * d.window.as_ref().map_or(1, |w| w.positions())) as f64).sum()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::input::floor_to_port;
 use super::step::Step;
 use super::{FixedError, Output, Outputs, Program};
-use crate::simd::{Buffer, Isa, Lane, Vectorized, dispatch};
+use crate::simd::{Buffer, Has, Isa, Lane, Vectorized, dispatch};
 use rayon::prelude::*;
 
 /// Samples per block: the tensors of a few thousand elements stay in the second-level cache.
@@ -20,7 +20,7 @@ struct Steps<'a> {
 impl Vectorized for Steps<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         for step in self.steps {
             step.run(self.tensors, self.n, self.saturations);
         }

@@ -4,7 +4,7 @@
 //! rounding are computed in f64, so that adding a half is exact. A scalar signed width of 1 is bipolar (−1, +1) as in
 //! QONNX; a width per element is two's complement {−1, 0} (see [`crate::graph::annotation`]).
 
-use crate::simd::{Isa, Lane, Vectorized, dispatch};
+use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
 use tract_onnx::{
     model::{OnnxOpRegister, ParsingContext},
     pb::NodeProto,
@@ -149,7 +149,7 @@ struct Casts<'a> {
 impl Vectorized for Casts<'_> {
     type Out = Vec<f32>;
     #[inline(always)]
-    fn run<L: Lane>(self) -> Vec<f32> {
+    fn run<L: Lane>(self, _: Has<L>) -> Vec<f32> {
         match self.mode {
             // a constant mode leaves the loop without branches
             Mode::Floor => self.with(|v| Mode::Floor.round(v)),

@@ -5,7 +5,7 @@ use super::super::program::Program;
 use super::{Block, Change, Parameter, Variants};
 use crate::graph::ValueId;
 use crate::quant::model::FixedOp;
-use crate::simd::{Lane, Vectorized, gather};
+use crate::simd::{Has, Lane, Vectorized, gather};
 
 /// No column.
 const NONE: u32 = u32::MAX;
@@ -156,7 +156,7 @@ pub(super) struct With<'a> {
 impl Vectorized for With<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
+    fn run<L: Lane>(self, _: Has<L>) {
         let With { variants, block, change, scratch } = self;
         let block = &variants.blocks[block];
         scratch.start(variants.model.values.len(), block.samples);

@@ -10,7 +10,7 @@ use super::column;
 use super::program::{Program, programs};
 use crate::graph::ValueId;
 use crate::quant::model::{FixedModel, FixedOp};
-use crate::simd::{Buffer, Isa, LANES, Lane, Vectorized, dispatch, weighted_sum};
+use crate::simd::{Buffer, Has, Isa, LANES, Lane, Vectorized, dispatch, weighted_sum};
 use changes::With;
 use rayon::prelude::*;
 
@@ -180,7 +180,7 @@ impl<'a> Variants<'a> {
     }
 
     #[inline(always)]
-    fn evaluate_block<L: Lane>(&self, block: &mut Block) {
+    fn evaluate_block<L: Lane>(&self, has: Has<L>, block: &mut Block) {
         for n in 0..self.model.nodes.len() {
             let output = self.model.nodes[n].output;
             let mut out = std::mem::take(&mut block.values[output]);
@@ -193,7 +193,7 @@ impl<'a> Variants<'a> {
                     let element = layer.taps.elements(p, o);
                     let weights = (0..layer.taps.patch).map(|k| (k, self.weights[n][k * outputs + o])).filter(|w| w.1 != 0.0);
                     let terms = weights.filter_map(|(k, w)| Some((w, block.column(input, element(k)?))));
-                    weighted_sum::<L, f64>(self.biases[n][o], terms, to);
+                    weighted_sum(has, self.biases[n][o], terms, to);
                 }
             } else {
                 let of = |v: ValueId, e: usize| block.column(v, e);
@@ -215,8 +215,8 @@ struct Anew<'a> {
 impl Vectorized for Anew<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self) {
-        self.variants.evaluate_block::<L>(self.block);
+    fn run<L: Lane>(self, has: Has<L>) {
+        self.variants.evaluate_block(has, self.block);
     }
 }
 

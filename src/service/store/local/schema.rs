@@ -73,6 +73,8 @@ pub fn open(path: &Path) -> Result<Connection, String> {
     // a job that was taken survives a power failure
     database.pragma_update(None, "synchronous", "full").map_err(fault)?;
     database.pragma_update(None, "foreign_keys", true).map_err(fault)?;
+    // no files elsewhere: only the folder of the data need be writable
+    database.pragma_update(None, "temp_store", "memory").map_err(fault)?;
     let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
     match version {
         VERSION => {}
