@@ -149,7 +149,7 @@ fn a_rotating_sample_compiles_to_the_same_bits() {
         .map(|(proxy, inputs, expected)| support::hls4ml::Job {
             proxy,
             inputs: inputs.iter().map(|x| &x[..]).collect(),
-            stream: false,
+            settings: serde_json::Value::Null,
             samples: 200,
             expected: expected.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
             port: None,

@@ -9,7 +9,7 @@ mod nets;
 #[path = "support/published.rs"]
 mod published;
 
-use hgq_onnx::proxy::{self, Form};
+use hgq_onnx::proxy::{self, Form, Target};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding};
 use judge::Case;
 use nets::{Net, Rng, all_samples};
@@ -22,7 +22,8 @@ fn judge(cases: &[(&str, FixedModel, Form)]) {
 }
 
 fn judge_on(cases: &[(&str, FixedModel, Form)], inputs: impl Fn(&FixedModel) -> Vec<Vec<f32>>) {
-    let cases: Vec<Case> = cases.iter().map(|(label, model, form)| Case { label, model, form: *form, stream: false }).collect();
+    let cases: Vec<Case> =
+        cases.iter().map(|(label, model, form)| Case { label, model, form: *form, target: Target::default() }).collect();
     judge::judge(&cases, SAMPLES, inputs);
 }
 
@@ -179,7 +180,7 @@ fn published_net() {
         let job = |bytes| hls4ml::Job {
             proxy: bytes,
             inputs: vec![&x],
-            stream: false,
+            settings: serde_json::Value::Null,
             samples: 1000,
             expected: vec![(output, y.clone())],
             port: None,

@@ -9,9 +9,11 @@ use super::curve::{Curve, CurvePoint};
 use super::elementwise::elementwise;
 use super::emit::emit_verified;
 use super::hls4ml;
+use super::interface::Interface;
 use super::memory::Peak;
 use super::report::Warning;
 use super::score::Exactly;
+use super::settings;
 use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, Step, html};
 use crate::proxy::Form;
@@ -95,6 +97,7 @@ pub fn run(
 
     clock.enter("train");
     let start = judge.judge(&built.model)?;
+    settings::check(&start.pruned, config)?;
     let start_ebops = start.score.ebops;
     let mut front = Front::default();
     let mut out_of_reach = None;
@@ -144,11 +147,11 @@ pub fn run(
         FormName::Uniform => Form::Uniform,
     };
     let calibration: Vec<&[f32]> = data.calibration.rows();
-    let channels_first = source.proxy_orders(config);
+    let interface = Interface::new(source, config);
     let judged = |m: &Model| judge.judge(m).map_err(Error::from);
     // epoch 0 is the start, made exact already
     let exactly = if point.epoch == 0 && point.score == start.score { start } else { judged(&point.payload)? };
-    let emitted = emit_verified(&exactly.pruned, form, channels_first, &calibration, data.calibration.samples, true)?;
+    let emitted = emit_verified(&exactly.pruned, form, &interface, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),
         message: message.clone(),
@@ -158,7 +161,7 @@ pub fn run(
     let mut elementwise_entry = None;
     if let Some(overflow) = config.proxy.elementwise {
         let samples = data.calibration.samples;
-        let made = elementwise(&exactly.pruned, overflow, channels_first, &calibration, samples, &mut warnings)?;
+        let made = elementwise(&exactly.pruned, overflow, &interface, &calibration, samples, &mut warnings)?;
         if let Some(made) = made {
             beside.push(("proxy_elementwise.onnx", made.bytes));
             elementwise_entry = Some(made.entry);
@@ -182,7 +185,7 @@ pub fn run(
             emit_verified(
                 &judged(&front.points()[n].payload)?.pruned,
                 form,
-                channels_first,
+                &interface,
                 &calibration,
                 data.calibration.samples,
                 false,

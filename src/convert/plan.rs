@@ -3,7 +3,7 @@
 use super::begin::{Begun, begin};
 use super::config::{LossName, Mode};
 use super::training::{batch_size, goal, steps};
-use super::{Error, Job, memory};
+use super::{Error, Job, memory, settings};
 use crate::train::LossKind;
 use crate::train::fit::Goal;
 use crate::train::schedule::Beta;
@@ -14,7 +14,9 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     let config = &job.config;
     let begun = begin(job, &mut |_| ())?;
     let judge = begun.judge(config);
-    let start = judge.judge(&begun.built.model)?.score;
+    let start = judge.judge(&begun.built.model)?;
+    settings::check(&start.pruned, config)?;
+    let start = start.score;
     let (source_metric, source_loss) = begun.source_score();
     let Begun { source, data, built, .. } = &begun;
     let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
