@@ -114,17 +114,21 @@ pub(super) fn unsupported(model: &FixedModel, e: ProxyError) -> Error {
     Error::Unsupported(e.faults.into_iter().map(fault).collect())
 }
 
-/// Ports whose names hls4ml cannot take. An output of its own name behind the source's last quantizer is nobody's surprise.
+/// Ports whose names hls4ml cannot take. An output called as the source's last quantizer is nobody's surprise.
 fn renamed(model: &FixedModel, proxy: &Proxy, ports: &Ports) -> Vec<(String, String)> {
-    let warning = |what: &str, port: &Port| {
+    let mut warnings = Vec::new();
+    let mut warn = |what: &str, port: &Port| {
         let message = format!("{what} `{}` is called `{}` in the proxy: hls4ml cannot take its name", port.source, port.name);
-        ("port_renamed".to_string(), message)
+        warnings.push(("port_renamed".into(), message));
     };
-    let inputs = ports.inputs.iter().filter(|p| p.name != p.source).map(|p| warning("input", p));
-    let own = |at: usize| model.outputs.get(at).map(|&o| model.values[o].name.as_str());
-    let outputs = ports.outputs.iter().zip(&proxy.output_order);
-    let outputs = outputs.filter(|&(_, &at)| own(at).is_some_and(|name| sanitize(name) != name));
-    inputs.chain(outputs.map(|(p, _)| warning("output", p))).collect()
+    ports.inputs.iter().filter(|p| p.name != p.source).for_each(|p| warn("input", p));
+    for (port, &at) in ports.outputs.iter().zip(&proxy.output_order) {
+        let own = model.outputs.get(at).map(|&o| model.values[o].name.as_str());
+        if own.is_some_and(|name| sanitize(name) != name) {
+            warn("output", port);
+        }
+    }
+    warnings
 }
 
 /// `n` rows of every input, from row `start` on.

@@ -31,6 +31,7 @@ mod prune;
 mod quantize;
 mod readers;
 mod reshape;
+mod taps;
 pub mod target;
 pub mod uniform;
 

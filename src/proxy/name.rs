@@ -100,6 +100,10 @@ const MACROS: &[&str] = &[
     "isfinite",
 ];
 
+/// Attributes that hls4ml 1.3.0 keeps for each layer beside its outputs: a tensor of such a name takes the attribute's place.
+const ATTRIBUTES: &[&str] =
+    &["config_cpp", "function_cpp", "include_header", "op", "quantizer", "result", "reuse_factor", "strategy", "target_cycles"];
+
 /// hls4ml 1.3.0's own layer, and variables of the functions that it writes around a model (top level, bridge to Python, test benches
 /// of Vivado, Vitis and Catapult): an input of such a name is declared twice, or hides what the line behind reads.
 const HLS4ML: &[&str] = &[
@@ -174,7 +178,8 @@ pub fn sanitize(stem: &str) -> String {
     let numbered =
         NUMBERED.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
     let made = ENDINGS.iter().any(|end| name.ends_with(end));
-    if numbered || made || macro_like(&name) || RESERVED.contains(&name.as_str()) || HLS4ML.contains(&name.as_str()) {
+    let listed = [RESERVED, HLS4ML, ATTRIBUTES].iter().any(|list| list.contains(&name.as_str()));
+    if numbered || made || listed || macro_like(&name) {
         name.push_str("_tensor");
     }
     name
@@ -202,7 +207,17 @@ mod tests {
         let renamed = ["NAN", "errno", "M_PI", "E2BIG", "I"].map(sanitize);
         assert_eq!(renamed, ["NAN_tensor", "errno_tensor", "M_PI_tensor", "E2BIG_tensor", "I_tensor"]);
         assert_eq!((sanitize("X").as_str(), sanitize("Y1x").as_str(), sanitize("_3").as_str()), ("X", "Y1x", "_3"));
+        let kept = ["input", "result", "in", "y_t", "x_ap"].map(sanitize);
+        assert_eq!(kept, ["input_tensor", "result_tensor", "in_tensor", "y_t_tensor", "x_ap_tensor"]);
+        assert_eq!(["output", "data", "x_t_1"].map(sanitize), ["output", "data", "x_t_1"]);
         let mut n = Namer::default();
         assert_eq!((n.unique("a.b"), n.unique("a/b"), n.unique("a_b")), ("a_b".into(), "a_b_2".into(), "a_b_3".into()));
+    }
+
+    #[test]
+    fn what_hls4ml_makes_of_a_name_is_left_to_it() {
+        let mut n = Namer::default();
+        let names = ["h", "h_act", "Dense_h", "clone_y", "y", "y_cpy3", "bn_z"].map(|name| n.unique(name));
+        assert_eq!(names, ["h", "h_act_2", "Dense_h_2", "clone_y", "y_2", "y_cpy3", "bn_z"]);
     }
 }

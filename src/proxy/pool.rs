@@ -3,7 +3,7 @@
 //! Pooling takes the largest of formats that stay as they are. hls4ml pads it with the pattern `100…0`: the least value of a signed
 //! type, a large one of an unsigned type, which is padded with zeros in front instead. Its reader refuses one-dimensional pooling,
 //! which is written as two-dimensional (contract, section f). In io_stream it pads nothing: signed values are lifted to 0 and more, padded
-//! with zeros and let down behind the pool.
+//! with zeros and let down behind the pool; and its windows stand side by side: others are in [`super::taps`].
 
 use super::build::ints;
 use super::constant::{covering, quant_type};
@@ -42,8 +42,8 @@ impl<'a> Lower<'a> {
         let (n, lead) = (part.elements.len(), window.output().to_vec());
         let negative = part.signed && kif.keep_negative;
         let lifted = (window.is_padded() && negative && self.target.io == Io::Stream).then(|| Span::new(1, 1, -kif.integer));
+        let raised = Kif { keep_negative: false, integer: kif.integer + 1, ..kif };
         if let Some(lift) = lifted {
-            let raised = Kif { keep_negative: false, integer: kif.integer + 1, ..kif };
             tensor = self.moved(&format!("{stem}_lifted"), tensor, &[height, width], n, lift, raised)?;
         }
         if window.is_padded() && (lifted.is_some() || !negative) {
@@ -54,9 +54,16 @@ impl<'a> Lower<'a> {
             Io::Parallel => window.stride,
             Io::Stream => strides_in_stream(window),
         };
-        let attributes = vec![ints("kernel_shape", &window.kernel), ints("strides", &strides), ints("pads", &pads)];
-        let out = self.b.name(&format!("{stem}_pool"));
-        tensor = self.b.node("MaxPool", vec![tensor], out, &shape(&lead, n), attributes);
+        if self.target.io == Io::Stream && strides != window.kernel {
+            let padded = [0, 1].map(|axis| window.input[axis] + window.pads[axis] + window.pads[axis + 2]);
+            let held = if lifted.is_some() { raised } else { kif };
+            let whole = Part { tensor, lead: padded.to_vec(), ..part.clone() };
+            tensor = self.largest_by_taps(stem, whole, window, held)?.tensor;
+        } else {
+            let attributes = vec![ints("kernel_shape", &window.kernel), ints("strides", &strides), ints("pads", &pads)];
+            let out = self.b.name(&format!("{stem}_pool"));
+            tensor = self.b.node("MaxPool", vec![tensor], out, &shape(&lead, n), attributes);
+        }
         if let Some(lift) = lifted {
             tensor = self.moved(&format!("{stem}_lowered"), tensor, &lead, n, lift.negated(), kif)?;
         }

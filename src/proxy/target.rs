@@ -165,12 +165,10 @@ impl Feature {
             (Feature::MaxPool | Feature::PaddedMaxPool | Feature::OverlappingMaxPool, Backend::Catapult, _, _) => {
                 Refused("MaxPool gives other values there; use another backend, or strides in the convolutions")
             }
-            (Feature::OverlappingMaxPool, _, Io::Stream, _) => {
-                Refused("pools have the stride of their kernel there; use io_parallel, or a kernel of the size of its stride")
-            }
+            (Feature::OverlappingMaxPool, _, Io::Stream, _) => Written("as strided `Conv`s and `Max`"),
             (Feature::PaddedConv1d, _, Io::Stream, _) => Written("padding as a `Pad`"),
             (Feature::PaddedMaxPool, _, Io::Stream, _) => Written("padding as a `Pad`"),
-            (Feature::Depthwise, Backend::Quartus, _, _) => Written(ORDINARY),
+            (Feature::Depthwise, Backend::Quartus | Backend::Catapult, _, _) => Written(ORDINARY),
             (Feature::Depthwise, _, _, Strategy::Resource) => Written(LATENCY),
             (
                 Feature::Plain

@@ -16,3 +16,4 @@ mod commands;
 mod fields;
 mod named;
 mod pages;
+mod settings;

@@ -34,6 +34,7 @@ pub struct Files {
 #[into_params(parameter_in = Query)]
 pub struct How {
     /// Layout of arrays whose shape fits both: that of the model that was converted, or the proxy's.
+    #[param(inline)]
     layout: DataLayout,
 }
 
