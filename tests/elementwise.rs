@@ -13,7 +13,7 @@ mod support;
 
 use hgq_onnx::convert::Artifacts;
 use hgq_onnx::graph::Merge;
-use hgq_onnx::proxy::{self, Form};
+use hgq_onnx::proxy::{self, Form, Target};
 use hgq_onnx::quant::{FixedModel, FixedOp, Kif, Overflow, Rounding};
 use hgq_onnx::verify::fixed::Program;
 use hgq_onnx::verify::tract;
@@ -120,8 +120,10 @@ fn the_executor_and_tract_compute_the_exact_model() {
 #[test]
 fn the_plug_in_computes_the_exact_model() {
     let models = models();
-    let cases: Vec<judge::Case> =
-        models.iter().map(|(label, model)| judge::Case { label, model, form: Form::Elementwise, stream: false }).collect();
+    let cases: Vec<judge::Case> = models
+        .iter()
+        .map(|(label, model)| judge::Case { label, model, form: Form::Elementwise, target: Target::default() })
+        .collect();
     judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
 }
 

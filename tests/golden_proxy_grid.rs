@@ -114,7 +114,14 @@ impl<'a> Net<'a> {
         let output = emitted.model.graph.as_ref().unwrap().output[0].name().to_string();
         let y = z.get(&format!("{name}|cf1.0|ag0|y_proxy_test")).to_vec();
         let expected = vec![(output.as_str(), y)];
-        let job = hls4ml::Job { proxy: &emitted.bytes, inputs: vec![&test], samples: tests, expected, port: None, stream: false };
+        let job = hls4ml::Job {
+            proxy: &emitted.bytes,
+            inputs: vec![&test],
+            samples: tests,
+            expected,
+            port: None,
+            settings: serde_json::Value::Null,
+        };
         for v in hls4ml::check(&[job]).into_iter().flatten() {
             assert_eq!((v.elements, v.mismatches), ((tests * m.len_of(m.outputs[0])) as u64, 0), "{name}: {}", v.note);
         }

@@ -9,7 +9,9 @@ mod nets;
 #[path = "support/published.rs"]
 mod published;
 
-use hgq_onnx::proxy::{self, Form};
+use hgq_onnx::graph::Merge;
+use hgq_onnx::proxy::target::{Io, Strategy};
+use hgq_onnx::proxy::{self, Form, Target};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding};
 use judge::Case;
 use nets::{Net, Rng, all_samples};
@@ -22,7 +24,8 @@ fn judge(cases: &[(&str, FixedModel, Form)]) {
 }
 
 fn judge_on(cases: &[(&str, FixedModel, Form)], inputs: impl Fn(&FixedModel) -> Vec<Vec<f32>>) {
-    let cases: Vec<Case> = cases.iter().map(|(label, model, form)| Case { label, model, form: *form, stream: false }).collect();
+    let cases: Vec<Case> =
+        cases.iter().map(|(label, model, form)| Case { label, model, form: *form, target: Target::default() }).collect();
     judge::judge(&cases, SAMPLES, inputs);
 }
 
@@ -169,6 +172,88 @@ fn whole_tables_slopes_and_names() {
     judge_on(&cases[1..2], |_| vec![(0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 128.0).collect()]);
 }
 
+/// Names that hls4ml, its attributes of layers, its passes or the code it writes have, and that users give.
+const TAKEN: [&str; 48] = [
+    "input",
+    "result",
+    "strategy",
+    "quantizer",
+    "op",
+    "reuse_factor",
+    "target_cycles",
+    "function_cpp",
+    "config_cpp",
+    "include_header",
+    "output",
+    "data",
+    "weight",
+    "bias",
+    "scale",
+    "index",
+    "name",
+    "class_name",
+    "trace",
+    "precision",
+    "accum_t",
+    "result_t",
+    "table_t",
+    "activation",
+    "inputs",
+    "outputs",
+    "n_in",
+    "n_out",
+    "size",
+    "value",
+    "axis",
+    "shift",
+    "loaded_weights",
+    "in",
+    "pr",
+    "e",
+    "i",
+    "res",
+    "h",
+    "h_act",
+    "Dense_h",
+    "clone_h",
+    "h_cpy1",
+    "bn_h",
+    "x_ap",
+    "nnet",
+    "ap_fixed",
+    "linear",
+];
+
+#[test]
+fn names_of_hls4ml_and_of_its_code() {
+    use Rounding::*;
+    let mut r = Rng::new(47);
+    let r = &mut r;
+    // a port of each name, and layers whose values have the next ones
+    let mut models = Vec::new();
+    for at in (0..TAKEN.len()).step_by(8) {
+        let mut net = Net::new(&[3]).one_format(true, 2, 3, HalfUp).dense(r, 3).relu();
+        for _ in 0..2 {
+            net = net.one_format(false, 2, 2, HalfUp);
+            let left = net.last;
+            net = net.another_input(&[3]).random_quantize(r, true, HalfUp).merge(Merge::Add, left).one_format(true, 2, 3, HalfUp);
+        }
+        let mut model = net.dense(r, 2).done();
+        for (value, n) in model.values.iter_mut().zip(at..) {
+            value.name = TAKEN[n % TAKEN.len()].to_string();
+        }
+        models.push(model);
+    }
+    let stream = Target { io: Io::Stream, strategy: Strategy::Resource, ..Target::default() };
+    let targets = [Target::default(), stream];
+    let cases: Vec<Case> = models
+        .iter()
+        .enumerate()
+        .map(|(n, model)| Case { label: "names", model, form: Form::Sums, target: targets[n % 2] })
+        .collect();
+    judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
+}
+
 #[test]
 fn published_net() {
     let Some(shared) = published::shared() else { return };
@@ -179,7 +264,7 @@ fn published_net() {
         let job = |bytes| hls4ml::Job {
             proxy: bytes,
             inputs: vec![&x],
-            stream: false,
+            settings: serde_json::Value::Null,
             samples: 1000,
             expected: vec![(output, y.clone())],
             port: None,

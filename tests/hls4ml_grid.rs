@@ -10,6 +10,7 @@ mod nets;
 
 use hgq_onnx::graph::Merge;
 use hgq_onnx::proxy::Form;
+use hgq_onnx::proxy::target::{Io, Target};
 use hgq_onnx::quant::{FixedModel, Rounding::*};
 use judge::Case;
 use nets::{Net, Rng, all_samples};
@@ -19,8 +20,12 @@ const SAMPLES: usize = 200;
 /// Judges every model in one Python process; `stream` for io_stream.
 fn judge(cases: &[(&str, FixedModel, Form, bool)]) {
     let cases: Vec<Case> =
-        cases.iter().map(|(label, model, form, stream)| Case { label, model, form: *form, stream: *stream }).collect();
+        cases.iter().map(|(label, model, form, stream)| Case { label, model, form: *form, target: target(*stream) }).collect();
     judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
+}
+
+fn target(stream: bool) -> Target {
+    Target { io: if stream { Io::Stream } else { Io::Parallel }, ..Target::default() }
 }
 
 /// Conv, pool, conv, flatten, dense, channels of several formats.

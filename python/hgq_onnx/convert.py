@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from hgq_onnx.errors import HgqError
-from hgq_onnx.settings import PORT_KEY, Settings, is_elementwise, metadata, read_settings
+from hgq_onnx.settings import PORT_KEY, Settings, is_elementwise, latency_layers, metadata, read_settings
 
 # hls4ml 1.3.0 refuses Catapult, and its project for Quartus does not compile: the casts are called but not written
 _ELEMENTWISE_BACKENDS = ('Vitis', 'Vivado')
@@ -82,6 +82,9 @@ def convert_proxy(
     for layer in config['LayerName'].values():
         if 'Strategy' in layer:
             layer['Strategy'] = settings.strategy
+    if settings.strategy.lower() != 'latency':
+        for name in latency_layers(model):
+            config['LayerName'].setdefault(name, {})['Strategy'] = 'Latency'
     if not elementwise:
         # the plug-in types the port itself, from the quantizers behind it
         for name, port in _ports(model, settings).items():

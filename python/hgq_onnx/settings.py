@@ -70,7 +70,8 @@ def _parse(file: Path, digest: str) -> Settings:
         if not str(found['schema']).startswith('hgq-onnx/hls4ml/'):
             raise KeyError('schema')
         config = found['hls_config']
-        ports = {name: layer['Precision']['result'] for name, layer in config['LayerName'].items()}
+        layers = config['LayerName'].items()
+        ports = {name: layer['Precision']['result'] for name, layer in layers if 'Precision' in layer}
         return Settings(
             backend=found['backend'],
             io_type=found['io_type'],
@@ -87,6 +88,16 @@ def metadata(model: Any) -> dict[str, str]:
     """Metadata of an ONNX model (or of qonnx's wrapper of one)."""
     proto = getattr(model, 'model', model)
     return {entry.key: entry.value for entry in getattr(proto, 'metadata_props', ())}
+
+
+def latency_layers(model: Any) -> list[str]:
+    """Layers with a filter per channel: hls4ml has them with the strategy ``Latency`` only.
+
+    Args:
+        model: A proxy, as an ONNX model.
+    """
+    groups = ((node, a.i) for node in model.graph.node if node.op_type == 'Conv' for a in node.attribute if a.name == 'group')
+    return [node.name for node, group in groups if group > 1]
 
 
 def is_elementwise(model: Any) -> bool:

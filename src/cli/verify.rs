@@ -1,7 +1,7 @@
 //! `hgq-onnx verify`: executes a proxy in integers and compares it with expected outputs.
 
 use super::{files, screen, table};
-use crate::convert::{self, Error, Verified};
+use crate::convert::{self, DataLayout, Error, Fed, Verified};
 use anyhow::Context;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,16 @@ pub struct Args {
     /// A proxy as written by `hgq-onnx convert`
     #[arg(value_name = "PROXY.onnx", value_hint = clap::ValueHint::FilePath)]
     pub proxy: PathBuf,
-    /// Inputs (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
+    /// Inputs (.npz or .npy): `x`, or one array per model input by its name in the source or in the proxy; first axis = samples
     #[arg(long, value_name = "X.npz", value_hint = clap::ValueHint::FilePath)]
     pub inputs: PathBuf,
-    /// Expected outputs (.npz or .npy): `y`, or one array per model output by its name
+    /// Expected outputs (.npz or .npy): `y`, or one array per model output by its name in the source or in the proxy
     #[arg(long, value_name = "Y.npz", value_hint = clap::ValueHint::FilePath)]
     pub expected: Option<PathBuf>,
-    /// Write the outputs here: one float64 array per model output, by its name
+    /// Layout of arrays whose shape fits both: that of the model that was converted, or the proxy's (hls4ml's)
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value = "source")]
+    pub layout: LayoutArg,
+    /// Write the outputs here: one float64 array per model output, by its name in the proxy and in the proxy's layout, flat
     #[arg(long, value_name = "OUT.npz", value_hint = clap::ValueHint::FilePath)]
     pub outputs: Option<PathBuf>,
     /// Print the result as JSON
@@ -29,9 +32,26 @@ pub struct Args {
     pub json: bool,
 }
 
+/// [`DataLayout`] on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum LayoutArg {
+    Source,
+    Proxy,
+}
+
+impl From<LayoutArg> for DataLayout {
+    fn from(layout: LayoutArg) -> DataLayout {
+        match layout {
+            LayoutArg::Source => DataLayout::Source,
+            LayoutArg::Proxy => DataLayout::Proxy,
+        }
+    }
+}
+
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let expected = args.expected.as_deref().map(files::data).transpose()?;
-    let verified = convert::verify(&files::model(&args.proxy)?, &files::data(&args.inputs)?, expected.as_ref())?;
+    let (proxy, inputs) = (files::model(&args.proxy)?, files::data(&args.inputs)?);
+    let verified = convert::verify(&proxy, &inputs, expected.as_ref(), args.layout.into())?;
     if let Some(path) = &args.outputs {
         files::write_atomically(path, &npz(&verified).with_context(|| format!("cannot write {}", path.display()))?)?;
     }
@@ -49,6 +69,12 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 fn summary(v: &Verified, outputs: Option<&Path>) -> String {
     let mut facts = vec![("samples".to_string(), v.samples.to_string())];
     let mut fact = |name: &str, value: String| facts.push((name.into(), value));
+    for fed in &v.inputs {
+        fact("input", read_from(fed));
+    }
+    for fed in &v.expected {
+        fact("expected", read_from(fed));
+    }
     fact("mismatches", v.mismatches.map_or("nothing to compare with (--expected)".into(), |n| n.to_string()));
     if let Some((name, sample, element, got, want)) = &v.first {
         fact("first", format!("output `{name}`, sample {sample}, element {element}: got {got}, expected {want}"));
@@ -62,6 +88,15 @@ fn summary(v: &Verified, outputs: Option<&Path>) -> String {
         fact("written", path.display().to_string());
     }
     table::fact_lines(&facts, screen::columns())
+}
+
+/// Where the values of a port come from.
+fn read_from(fed: &Fed) -> String {
+    let layout = match fed.layout {
+        DataLayout::Source => "the source's layout",
+        DataLayout::Proxy => "the proxy's layout",
+    };
+    format!("`{}` from array `{}`, in {layout}", fed.port, fed.array)
 }
 
 /// The outputs as an npz archive: per output a float64 array of shape (samples, width).

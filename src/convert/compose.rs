@@ -1,6 +1,7 @@
 //! The report's content from what the stages found (design section 5.4).
 
 use super::emit::{CHUNK, Emitted, run_in_file_order, slice};
+use super::interface::target;
 use super::layout::join;
 use super::metric::MetricKind;
 use super::per_output::per_output;
@@ -10,6 +11,7 @@ use super::score::Exactly;
 use super::source_check::ImportCheck;
 use super::{Error, Job};
 use crate::proxy::port;
+use crate::proxy::target::latency_layers;
 use crate::quant::exact::Exact;
 use crate::quant::{Model, ebops, interval};
 use crate::train::pareto::Front;
@@ -151,8 +153,10 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
             "io_type": c.job.config.hls4ml.io_type,
             "strategy": c.job.config.hls4ml.strategy.name(),
             "reuse_factor": c.job.config.hls4ml.reuse_factor,
+            "latency_layers": latency_layers(&c.emitted.proxy.model, target(&c.job.config.hls4ml)),
             "input_port": port::spelled(c.emitted.proxy.input_port),
         },
+        "ports": c.emitted.ports,
         "warnings": c.warnings,
     });
     if !each.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::layers::LayerConfig;
 use super::suggest::{explained, unknown_fields};
+use crate::proxy::target::Backend;
 use crate::quant::Granularity;
 use crate::quant::build::Hgq2;
 use serde::{Deserialize, Serialize};
@@ -523,6 +524,8 @@ impl JobConfig {
         need(self.threads.is_none_or(|t| (1..=MAX_THREADS).contains(&t)), "threads: 1 to 256");
         need(self.parallel_factor != Some(0), "parallel_factor: at least 1");
         need(matches!(self.hls4ml.io_type.as_str(), "io_parallel" | "io_stream"), "hls4ml.io_type: io_parallel or io_stream");
+        let backend = Backend::ALL.iter().any(|b| b.name() == self.hls4ml.backend);
+        need(backend, "hls4ml.backend: Vitis, Vivado, Quartus or Catapult; with others nothing was compared");
         need(self.hls4ml.reuse_factor >= 1, "hls4ml.reuse_factor: at least 1");
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }

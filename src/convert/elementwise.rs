@@ -3,6 +3,7 @@
 use super::Error;
 use super::config::ElementwiseName;
 use super::emit::{CHUNK, Emitted, emit_verified, run_in_file_order, slice};
+use super::interface::Interface;
 use super::report::{self, Warning};
 use crate::proxy::Form;
 use crate::quant::{FixedModel, FixedOp, Overflow};
@@ -22,12 +23,12 @@ pub struct Elementwise {
 pub fn elementwise(
     model: &FixedModel,
     overflow: ElementwiseName,
-    channels_first: &[Option<Vec<usize>>],
+    interface: &Interface,
     inputs: &[&[f32]],
     samples: usize,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Elementwise>, Error> {
-    let write = |model: &FixedModel| emit_verified(model, Form::Elementwise, channels_first, inputs, samples, true);
+    let write = |model: &FixedModel| emit_verified(model, Form::Elementwise, interface, inputs, samples, true);
     let mut emitted = match write(model) {
         Err(Error::Unsupported(faults)) => {
             let text = faults.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect::<Vec<_>>().join("; ");
@@ -39,7 +40,7 @@ pub fn elementwise(
     };
     let mut wrapping = 0;
     if overflow == ElementwiseName::Wrap {
-        let clipped = clipped(model, &emitted, channels_first, inputs, samples)?;
+        let clipped = clipped(model, &emitted, &interface.orders, inputs, samples)?;
         let mut wrapped = model.clone();
         let quantizers =
             wrapped.nodes.iter_mut().filter_map(|n| if let FixedOp::Quantize(q) = &mut n.op { Some(q) } else { None });

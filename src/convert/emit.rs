@@ -1,8 +1,10 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
-use super::{Error, report};
+use super::interface::Interface;
+use super::{Error, NodeFault, report};
 use crate::data::order::to_file;
-use crate::proxy::{Form, Proxy, emit_for};
+use crate::proxy::ports::{self, Port, Ports};
+use crate::proxy::{Form, Proxy, ProxyError, emit_for, sanitize};
 use crate::quant::FixedModel;
 use crate::quant::exact::Exact;
 use crate::quant::interval;
@@ -33,34 +35,33 @@ pub struct Verification {
 /// An emitted, verified proxy.
 pub struct Emitted {
     pub proxy: Proxy,
+    pub ports: Ports,
     pub program: Program,
     pub verification: Verification,
     pub warnings: Vec<(String, String)>,
 }
 
 /// Writes `model` and proves that the bytes written give its outputs on `samples` rows of every input.
-/// `twice` asks tract as well. Inputs with an order in `channels_first` are taken in that order, through a Transpose.
+/// `twice` asks tract as well. Inputs with an order in `interface` are taken in that order, through a Transpose.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for what hls4ml cannot express, [`Error::Verification`] for any differing element.
 pub fn emit_verified(
     model: &FixedModel,
     form: Form,
-    channels_first: &[Option<Vec<usize>>],
+    interface: &Interface,
     inputs: &[&[f32]],
     samples: usize,
     twice: bool,
 ) -> Result<Emitted, Error> {
     let reach = inputs.iter().flat_map(|x| x.iter()).fold(0f64, |m, &v| m.max(v.abs() as f64));
-    let mut proxy = emit_for(model, form, reach).map_err(|e| {
-        let op = |name: &str| model.nodes.iter().find(|n| n.name == name).map_or("graph", |n| report::kind(&n.op)).to_string();
-        let fault = |f: crate::proxy::Fault| super::NodeFault { op: op(&f.node), reason: f.reason.to_string(), name: f.node };
-        Error::Unsupported(e.faults.into_iter().map(fault).collect())
-    })?;
+    let mut proxy = emit_for(model, form, interface.target, reach).map_err(|e| unsupported(model, e))?;
+    let channels_first = &interface.orders[..];
     let turned: Vec<usize> = (0..channels_first.len()).filter(|&i| channels_first[i].is_some()).collect();
     if !turned.is_empty() {
         crate::proxy::channels_first(&mut proxy, &turned);
     }
+    let ports = ports::state(&mut proxy, &interface.inputs, &interface.outputs);
     let program = Program::from_bytes(&proxy.bytes)
         .map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
     let exact = Exact::new(model)?;
@@ -102,7 +103,32 @@ pub fn emit_verified(
     for w in &proxy.warnings {
         warnings.push((w.code.to_string(), format!("{}: {}", w.node, w.message)));
     }
-    Ok(Emitted { proxy, program, verification, warnings })
+    warnings.extend(renamed(model, &proxy, &ports));
+    Ok(Emitted { proxy, ports, program, verification, warnings })
+}
+
+/// What the proxy's writer refuses, as nodes of the model.
+pub(super) fn unsupported(model: &FixedModel, e: ProxyError) -> Error {
+    let op = |name: &str| model.nodes.iter().find(|n| n.name == name).map_or("graph", |n| report::kind(&n.op)).to_string();
+    let fault = |f: crate::proxy::Fault| NodeFault { op: op(&f.node), reason: f.reason.to_string(), name: f.node };
+    Error::Unsupported(e.faults.into_iter().map(fault).collect())
+}
+
+/// Ports whose names hls4ml cannot take. An output called as the source's last quantizer is nobody's surprise.
+fn renamed(model: &FixedModel, proxy: &Proxy, ports: &Ports) -> Vec<(String, String)> {
+    let mut warnings = Vec::new();
+    let mut warn = |what: &str, port: &Port| {
+        let message = format!("{what} `{}` is called `{}` in the proxy: hls4ml cannot take its name", port.source, port.name);
+        warnings.push(("port_renamed".into(), message));
+    };
+    ports.inputs.iter().filter(|p| p.name != p.source).for_each(|p| warn("input", p));
+    for (port, &at) in ports.outputs.iter().zip(&proxy.output_order) {
+        let own = model.outputs.get(at).map(|&o| model.values[o].name.as_str());
+        if own.is_some_and(|name| sanitize(name) != name) {
+            warn("output", port);
+        }
+    }
+    warnings
 }
 
 /// `n` rows of every input, from row `start` on.

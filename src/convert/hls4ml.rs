@@ -1,7 +1,9 @@
 //! `hls4ml_config.json`: the settings of hls4ml that belong to a proxy, in hls4ml's own words, for whoever makes the call by program.
 
+use super::interface::target;
 use super::{Error, JobConfig, report};
 use crate::onnx::proto::ModelProto;
+use crate::proxy::target::latency_layers;
 use crate::proxy::{Proxy, port};
 use serde_json::{Map, Value, json};
 
@@ -15,8 +17,10 @@ const SCHEMA: &str = "hgq-onnx/hls4ml/1";
 pub fn settings(config: &JobConfig, proxy: &Proxy) -> Result<Vec<u8>, Error> {
     let port = port::spelled(proxy.input_port);
     let precision = |name: &str| (name.to_string(), json!({ "Precision": { "result": port } }));
-    let layers: Map<String, Value> = inputs(&proxy.model).map(precision).collect();
     let hls4ml = &config.hls4ml;
+    let mut layers: Map<String, Value> = inputs(&proxy.model).map(precision).collect();
+    let latency = latency_layers(&proxy.model, target(hls4ml));
+    layers.extend(latency.into_iter().map(|name| (name, json!({ "Strategy": "Latency" }))));
     let settings = json!({
         "schema": SCHEMA,
         "proxy_sha256": report::sha256(&proxy.bytes),

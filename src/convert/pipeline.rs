@@ -10,9 +10,11 @@ use super::difference::{relative_error, start_differs};
 use super::elementwise::elementwise;
 use super::emit::emit_verified;
 use super::hls4ml;
+use super::interface::Interface;
 use super::memory::Peak;
 use super::report::Warning;
 use super::score::Exactly;
+use super::settings;
 use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, Step, html};
 use crate::proxy::Form;
@@ -96,6 +98,7 @@ pub fn run(
 
     clock.enter("train");
     let start = judge.judge(&built.model)?;
+    settings::check(&start.pruned, config)?;
     let start_ebops = start.score.ebops;
     let start_error = relative_error(&start, scales, source, domain, &on.calibration.logits)?;
     if config.epochs == 0 && config.mode == Mode::FineTune {
@@ -150,13 +153,13 @@ pub fn run(
         FormName::Uniform => Form::Uniform,
     };
     let calibration: Vec<&[f32]> = data.calibration.rows();
-    let channels_first = source.proxy_orders(config);
+    let interface = Interface::new(source, config);
     let judged = |m: &Model| Ok::<_, Error>(judge.judge(m)?.restored(scales)?);
     let is_start = point.epoch == 0 && point.score == start.score;
     let in_domain = if is_start { start.clone() } else { judge.judge(&point.payload)? };
     let differs = relative_error(&in_domain, scales, source, domain, &on.calibration.logits)?;
     let exactly = in_domain.restored(scales)?;
-    let emitted = emit_verified(&exactly.pruned, form, channels_first, &calibration, data.calibration.samples, true)?;
+    let emitted = emit_verified(&exactly.pruned, form, &interface, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),
         message: message.clone(),
@@ -166,7 +169,7 @@ pub fn run(
     let mut elementwise_entry = None;
     if let Some(overflow) = config.proxy.elementwise {
         let samples = data.calibration.samples;
-        let made = elementwise(&exactly.pruned, overflow, channels_first, &calibration, samples, &mut warnings)?;
+        let made = elementwise(&exactly.pruned, overflow, &interface, &calibration, samples, &mut warnings)?;
         if let Some(made) = made {
             beside.push(("proxy_elementwise.onnx", made.bytes));
             elementwise_entry = Some(made.entry);
@@ -190,7 +193,7 @@ pub fn run(
             emit_verified(
                 &judged(&front.points()[n].payload)?.pruned,
                 form,
-                channels_first,
+                &interface,
                 &calibration,
                 data.calibration.samples,
                 false,

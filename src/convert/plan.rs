@@ -4,7 +4,7 @@ use super::begin::{Begun, begin};
 use super::config::{LossName, Mode};
 use super::difference::{relative_error, start_differs};
 use super::training::{batch_size, goal, steps};
-use super::{Error, Job, memory};
+use super::{Error, Job, memory, settings};
 use crate::train::LossKind;
 use crate::train::fit::Goal;
 use crate::train::schedule::Beta;
@@ -16,6 +16,7 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     let begun = begin(job, &mut |_| ())?;
     let judge = begun.judge(config);
     let exactly = judge.judge(&begun.built.model)?;
+    settings::check(&exactly.restored(&begun.scales)?.pruned, config)?;
     let start = exactly.score;
     let error = relative_error(&exactly, &begun.scales, &begun.source, &begun.domain, &begun.on.calibration.logits)?;
     let mut warnings = begun.warnings.clone();

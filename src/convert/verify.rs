@@ -1,10 +1,16 @@
 //! `hgq-onnx verify`: bit-exact execution of a proxy on given inputs.
 
+use super::feed::{self, DataLayout, Fed};
 use super::prepare::lines;
 use super::{DataFile, Error, NodeFault};
-use crate::data::{Array, Arrays, DataError, DataLimits, Values, order::to_graph};
-use crate::graph::channels;
+use crate::data::{Arrays, DataLimits, Values};
+use crate::onnx::{Limits, codec};
+use crate::proxy::ports::{self, Port};
 use crate::verify::fixed::{FixedError, Program};
+
+/// Names that the array of a single input, or output, may have besides its own.
+const INPUT_NAMES: [&str; 3] = ["x", "x_test", "x_train"];
+const OUTPUT_NAMES: [&str; 3] = ["y", "y_test", "x"];
 
 /// Result of executing a proxy bit-exactly.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -18,55 +24,39 @@ pub struct Verified {
     pub saturations: u64,
     /// Samples with an input outside hls4ml's input port.
     pub port_overflow: u64,
-    /// Outputs by name: width of one sample, then all samples' values (exact in f64 up to 53 bits).
+    /// Which array each input was read from, and in which layout.
+    pub inputs: Vec<Fed>,
+    /// The same of the expected outputs; empty when none were given.
+    pub expected: Vec<Fed>,
+    /// Outputs by name: width of one sample, then all samples' values (exact in f64 up to 53 bits), in the proxy's layout.
     #[serde(skip)]
     pub outputs: Vec<(String, usize, Vec<f64>)>,
 }
 
-/// Executes a proxy in integers and compares with expected outputs if there are any.
+/// Executes a proxy in integers and compares with expected outputs if there are any. Arrays have the names of the model that was converted,
+/// or the proxy's; one whose shape fits both layouts is read in `layout`. Flat outputs are in the proxy's, as this program writes them.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> Result<Verified, Error> {
-    let program = Program::from_bytes(proxy).map_err(refused)?;
+pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>, layout: DataLayout) -> Result<Verified, Error> {
+    let model = codec::decode(proxy, &Limits::default()).map_err(|e| refused(e.into()))?;
+    let program = Program::from_model(&model).map_err(refused)?;
+    let ports = feed::ports(&program, ports::stated(&model));
     let mut faults = Vec::new();
     let arrays = read(inputs, "inputs", &mut faults);
     let expected = expected.and_then(|f| read(f, "expected", &mut faults));
     let Some(arrays) = arrays.filter(|_| faults.is_empty()) else { return Err(Error::Data(faults)) };
-    let mut rows: Vec<Vec<f32>> = Vec::new();
-    let mut samples = None;
-    for port in program.inputs() {
-        let (name, shape) = (&port.name, &port.shape);
-        let len: usize = shape.iter().product();
-        let Some(array) = pick(&arrays, name, &["x", "x_test", "x_train"], program.inputs().len() == 1) else {
-            faults.push(format!("inputs: no array `x` or `{name}`; the file has {}", names(&arrays)));
-            continue;
-        };
+    let (mut rows, mut fed, mut samples) = (Vec::new(), Vec::new(), None);
+    let names = feed::locate(&arrays, &ports.inputs, &INPUT_NAMES, "inputs", &mut faults);
+    for (port, name) in ports.inputs.iter().zip(names) {
+        let Some(array) = name.and_then(|name| arrays.get(&name)) else { continue };
         let Ok(array) = array.map_err(|e| faults.push(format!("inputs: {e}"))) else { continue };
-        let shape_given = array.shape.clone();
-        let n = shape_given.first().copied().unwrap_or(0);
-        if n == 0 {
-            faults.push(format!("inputs: array `{}` has no samples", array.name));
-            continue;
-        }
-        let sample = shape_given.get(1..).unwrap_or_default();
-        let values = array.into_f32();
-        let as_it_is = sample == shape || sample.len() < 2;
-        if values.len() != n * len || !(as_it_is || sample == channels::to_first(shape)) {
-            faults.push(format!("inputs: array of shape {shape_given:?} does not fit input `{name}`, {shape:?} per sample"));
-            continue;
-        }
-        // images as the model that was converted takes them
-        let values = if as_it_is { values } else { to_graph(&values, &channels::order(shape)) };
+        let Some((n, values, how)) = feed::input(array, port, layout, &mut faults) else { continue };
         if *samples.get_or_insert(n) != n {
-            faults.push(format!("inputs: array for `{name}` has {n} samples, another has {}", samples.unwrap_or(0)));
-            continue;
-        }
-        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            faults.push(format!("inputs: array for `{name}` is {} at index {at}", values[at]));
-            continue;
+            faults.push(format!("inputs: array `{}` has {n} samples, another has {}", how.array, samples.unwrap_or(0)));
         }
         rows.push(values);
+        fed.push(how);
     }
     if !faults.is_empty() {
         return Err(Error::Data(faults));
@@ -86,38 +76,44 @@ pub fn verify(proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> R
         first: None,
         saturations: ran.saturations.iter().map(|s| s.1).sum(),
         port_overflow: ran.port_overflow,
+        inputs: fed,
+        expected: Vec::new(),
         outputs,
     };
     if let Some(expected) = expected {
-        compare(&mut found, &expected)?;
+        compare(&mut found, &expected, &ports.outputs, layout)?;
     }
     Ok(found)
 }
 
-fn compare(found: &mut Verified, expected: &Arrays) -> Result<(), Error> {
+fn compare(found: &mut Verified, expected: &Arrays, ports: &[Port], layout: DataLayout) -> Result<(), Error> {
     let (mut mismatches, mut faults) = (0, Vec::new());
-    let single = found.outputs.len() == 1;
-    for (name, width, values) in &found.outputs {
-        let Some(array) = pick(expected, name, &["y", "y_test", "x"], single) else {
-            faults.push(format!("expected: no array `y` or `{name}`; the file has {}", names(expected)));
-            continue;
-        };
+    let names = feed::locate(expected, ports, &OUTPUT_NAMES, "expected", &mut faults);
+    for ((port, array), (name, width, values)) in ports.iter().zip(names).zip(&found.outputs) {
+        let Some(array) = array.and_then(|array| expected.get(&array)) else { continue };
         let Ok(array) = array.map_err(|e| faults.push(format!("expected: {e}"))) else { continue };
-        let wanted = to_f64(&array.values);
-        if wanted.len() != values.len() {
+        let read = match feed::layout_of(&array.shape, port, layout, DataLayout::Proxy) {
+            Ok(read) => read,
+            Err(what) => {
+                faults.push(format!("expected: array `{}` {what}", array.name));
+                continue;
+            }
+        };
+        if array.shape.iter().product::<usize>() != values.len() {
             faults.push(format!(
-                "expected: array of shape {:?} has not the {} values of output `{name}`",
-                array.shape,
-                values.len()
+                "expected: array `{}` has {} samples, the inputs have {}",
+                array.name, array.shape[0], found.samples
             ));
             continue;
         }
+        let wanted = feed::in_order(to_f64(&array.values), &array.shape, port, read);
         for (at, (&got, &want)) in values.iter().zip(&wanted).enumerate() {
             if got != want {
                 mismatches += 1;
                 found.first.get_or_insert_with(|| (name.clone(), at / width.max(&1), at % width.max(&1), got, want));
             }
         }
+        found.expected.push(Fed { port: port.name.clone(), source: port.source.clone(), array: array.name, layout: read });
     }
     if !faults.is_empty() {
         return Err(Error::Data(faults));
@@ -130,10 +126,6 @@ fn read(file: &DataFile, what: &str, faults: &mut Vec<String>) -> Option<Arrays>
     Arrays::of(file, &DataLimits::default()).map_err(|e| faults.extend(lines(&e, what))).ok()
 }
 
-fn names(arrays: &Arrays) -> String {
-    arrays.names().collect::<Vec<_>>().join(", ")
-}
-
 fn to_f64(values: &Values) -> Vec<f64> {
     match values {
         Values::F32(v) => v.iter().map(|&x| x as f64).collect(),
@@ -141,12 +133,6 @@ fn to_f64(values: &Values) -> Vec<f64> {
         Values::I64(v) => v.iter().map(|&x| x as f64).collect(),
         Values::U64(v) => v.iter().map(|&x| x as f64).collect(),
     }
-}
-
-/// The array of this name, else, for a single tensor, one of the usual names.
-fn pick(arrays: &Arrays, name: &str, usual: &[&str], single: bool) -> Option<Result<Array, DataError>> {
-    let usual = if single { usual } else { &[] };
-    std::iter::once(&name).chain(usual).find_map(|n| arrays.get(n))
 }
 
 fn refused(e: FixedError) -> Error {

@@ -3,10 +3,14 @@
 
 use super::name::Namer;
 use crate::onnx::CHANNELS_LAST;
+use crate::onnx::info;
 use crate::onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
     ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto, type_proto,
 };
+
+use crate::quant::Kif;
+use std::collections::HashMap;
 
 /// Domain of `Quant`.
 pub const QUANT_DOMAIN: &str = "qonnx.custom_op.general";
@@ -30,6 +34,8 @@ pub struct Builder {
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
     value_info: Vec<ValueInfoProto>,
+    /// Of what each `Quant` writes.
+    formats: HashMap<String, Kif>,
     names: Namer,
 }
 
@@ -94,6 +100,8 @@ impl Builder {
             int("narrow", q.narrow.into()),
             text("rounding_mode", if q.round { "ROUND" } else { "FLOOR" }),
         ];
+        let format = Kif::new(q.signed, q.bits as i32 - i32::from(q.signed) - q.frac, q.frac);
+        self.formats.insert(out.clone(), format);
         self.node("Quant", vec![input, scale, zero, bits], out, shape, attributes)
     }
 
@@ -109,6 +117,28 @@ impl Builder {
         let raw = values.iter().flat_map(|&d| (d as i64).to_le_bytes()).collect();
         self.initializer(&name, DataType::Int64, raw, &[values.len()]);
         name
+    }
+
+    /// The nodes so far, which are no longer in the graph.
+    pub(super) fn take_nodes(&mut self) -> Vec<NodeProto> {
+        std::mem::take(&mut self.nodes)
+    }
+
+    /// Puts a node back.
+    pub(super) fn push(&mut self, node: NodeProto) {
+        self.nodes.push(node);
+    }
+
+    /// What a node writes, if it is a `Quant`.
+    pub(super) fn format_of(&self, node: &NodeProto) -> Option<Kif> {
+        node.output.first().and_then(|out| self.formats.get(out)).copied()
+    }
+
+    /// The shape of what a node writes, batch included.
+    pub(super) fn shape_of(&self, tensor: &str) -> Vec<usize> {
+        let info = self.value_info.iter().find(|v| v.name() == tensor);
+        let dims = info.and_then(info::dims).unwrap_or_default();
+        dims.iter().map(|d| info::size(d).unwrap_or(1)).collect()
     }
 
     /// Position of the node that writes `tensor`.

@@ -7,6 +7,7 @@ use super::error::Reason;
 use super::interval::Span;
 use super::lower::Lower;
 use super::part::{Part, shape};
+use super::target::Io;
 use crate::graph::Window;
 
 /// Positions as a convolution takes them: at most two axes.
@@ -57,7 +58,7 @@ impl Lower<'_> {
             }
         };
         let from = usize::from(line);
-        let tensor = self.shaped(input, &window.input[from..2])?;
+        let mut tensor = self.shaped(input, &window.input[from..2])?;
         let per_group = if depthwise { 1 } else { rows };
         let kernel = &window.kernel[from..];
         // (O, kh, kw, I/g)
@@ -69,7 +70,12 @@ impl Lower<'_> {
         }
         let w = quantised(&mut self.b, &format!("{stem}_weight"), "weight", &ordered, &[&[n], kernel, &[per_group]].concat())?;
         let b = quantised(&mut self.b, &format!("{stem}_constant"), "bias", bias, &[n])?;
-        let pads: Vec<usize> = if line { vec![window.pads[1], window.pads[3]] } else { window.pads.to_vec() };
+        let mut pads: Vec<usize> = if line { vec![window.pads[1], window.pads[3]] } else { window.pads.to_vec() };
+        if line && window.is_padded() && self.target.io == Io::Stream {
+            // hls4ml puts the padding in front of another reader of the same tensor, or leaves it out
+            tensor = self.zeros_around(stem, tensor, &window.input[1..2], rows, &pads[..1], &pads[1..]);
+            pads.fill(0);
+        }
         let attributes = vec![
             ints("kernel_shape", kernel),
             ints("pads", &pads),

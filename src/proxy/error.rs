@@ -52,6 +52,8 @@ pub enum Reason {
     Positions { elements: usize, limit: usize },
     #[error("{what}: {found} elements where {wanted} are needed")]
     Shape { what: &'static str, found: usize, wanted: usize },
+    #[error("hls4ml does not compute it exactly with the settings asked for ({setting}): {why}")]
+    Setting { setting: String, why: &'static str },
     #[error("{0}")]
     Structure(String),
 }

@@ -329,7 +329,8 @@ impl<'a> Lower<'a> {
         let tensor = self.b.quant(tensor, out, &shape, q);
         let mut part = Part::new(tensor, &stage.lead, group.elements.clone(), group.negate, group.kif.keep_negative);
         for &window in &stage.pools {
-            part = self.pool(stem, part, window, group.elements.iter().any(|&e| self.spans[stage.value][e].lo < 0))?;
+            let negative = group.kif.keep_negative && group.elements.iter().any(|&e| self.spans[stage.value][e].lo < 0);
+            part = self.pool(stem, part, window, Kif { keep_negative: negative, ..group.kif })?;
         }
         if last { Ok(part) } else { self.placed(part, stage.value, group.name.clone()) }
     }

@@ -10,10 +10,11 @@ use super::interval::Span;
 use super::layout;
 use super::linear::Group;
 use super::part::{Activation, Base, Part, Stage, State, only, shape};
-use super::{Form, Warning};
+use super::target::{Io, Target};
+use super::{Form, Warning, readers};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
-use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, table};
+use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, table};
 use std::rc::Rc;
 
 /// The written graph.
@@ -28,6 +29,7 @@ pub struct Lowered {
 pub struct Lower<'a> {
     pub(super) model: &'a FixedModel,
     pub(super) form: Form,
+    pub(super) target: Target,
     /// Per value and unit (see [`layout`]).
     pub(super) spans: Vec<Vec<Span>>,
     pub(super) live: Vec<Vec<bool>>,
@@ -42,11 +44,18 @@ pub struct Lower<'a> {
     named_outputs: Vec<(ValueId, String)>,
 }
 
-/// Writes the graph. `units` are the spans per unit of `model`'s values, `live` flags per element.
+/// Writes the graph. `units` are the spans per unit of `model`'s values, `live` flags per element, `port` is that of the inputs.
 ///
 /// # Errors
 /// All faults.
-pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<bool>]) -> Result<Lowered, Vec<Fault>> {
+pub fn lower(
+    model: &FixedModel,
+    form: Form,
+    target: Target,
+    port: Kif,
+    units: Vec<Vec<Span>>,
+    live: &[Vec<bool>],
+) -> Result<Lowered, Vec<Fault>> {
     let structure = |what: &str| Err(vec![Fault { node: "(graph)".into(), reason: Reason::Structure(what.to_string()) }]);
     let twice = |list: &[ValueId]| list.iter().enumerate().any(|(at, v)| list[..at].contains(v));
     if model.inputs.is_empty() || twice(&model.inputs) {
@@ -68,7 +77,7 @@ pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<
     let named_outputs = model.outputs.iter().copied().zip(names.iter().cloned()).filter(|(v, _)| fitting(*v)).collect();
     let states = vec![None; model.values.len()];
     let mut walk =
-        Lower { model, form, spans: units, live, leads, b, faults: Vec::new(), raws: Vec::new(), states, named_outputs };
+        Lower { model, form, target, spans: units, live, leads, b, faults: Vec::new(), raws: Vec::new(), states, named_outputs };
     for (&input, name) in model.inputs.iter().zip(&input_names) {
         walk.input(input, name);
     }
@@ -81,7 +90,13 @@ pub fn lower(model: &FixedModel, form: Form, units: Vec<Vec<Span>>, live: &[Vec<
     if !walk.faults.is_empty() {
         return Err(walk.faults);
     }
-    Ok(finish(walk.b, model, input_names, names))
+    let mut b = walk.b;
+    if target.io == Io::Stream {
+        let shaped = |(name, &v): (&String, &ValueId)| (name.clone(), [&[1], &model.values[v].shape[..]].concat());
+        let inputs: Vec<_> = input_names.iter().zip(&model.inputs).map(shaped).collect();
+        readers::limit(&mut b, &inputs, &names, port).map_err(|reason| vec![Fault { node: "(graph)".into(), reason }])?;
+    }
+    Ok(finish(b, model, input_names, names))
 }
 
 /// The file of the nodes written, with the names of the model's inputs and outputs. hls4ml numbers outputs by the node that writes

@@ -26,9 +26,13 @@ pub mod pass;
 mod pieces;
 mod pool;
 pub mod port;
+pub mod ports;
 mod prune;
 mod quantize;
+mod readers;
 mod reshape;
+mod taps;
+pub mod target;
 pub mod uniform;
 
 pub use error::{Fault, ProxyError, Reason};
@@ -36,6 +40,7 @@ pub use input_layout::channels_first;
 pub use name::sanitize;
 pub use port::DEFAULT_PORT;
 pub use prune::prune;
+pub use target::Target;
 
 use crate::onnx::proto::ModelProto;
 use crate::quant::{FixedModel, Kif};
@@ -95,19 +100,23 @@ pub struct Removed {
 /// # Errors
 /// [`ProxyError`] with every node that stock hls4ml cannot compute exactly.
 pub fn emit(model: &FixedModel, form: Form) -> Result<Proxy, ProxyError> {
-    emit_for(model, form, 0.0)
+    emit_for(model, form, Target::default(), 0.0)
 }
 
-/// [`emit`] for inputs up to `reach` in magnitude: the input port that the proxy states holds them.
+/// [`emit`] for settings of hls4ml, and for inputs up to `reach` in magnitude: the input port that the proxy states holds them.
 ///
 /// # Errors
-/// As [`emit`].
-pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, ProxyError> {
+/// As [`emit`], and for every node that is not exact with these settings.
+pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> Result<Proxy, ProxyError> {
     let fail = |faults| Err(ProxyError { faults });
     if let Err(broken) = model.check() {
         return fail(vec![Fault { node: broken.node.clone(), reason: Reason::Structure(broken.to_string()) }]);
     }
     let mut model = if form == Form::Uniform { uniform::envelope(model) } else { model.clone() };
+    let faults = target::faults(&model, target);
+    if !faults.is_empty() {
+        return fail(faults);
+    }
     pass::average::run(&mut model);
     if form == Form::Elementwise {
         return emit_elementwise(&model, reach);
@@ -132,7 +141,7 @@ pub fn emit_for(model: &FixedModel, form: Form, reach: f64) -> Result<Proxy, Pro
     };
     let live = pass::live::live(&model, &units);
     let removed = removed(&model, &spans, &live);
-    let mut lowered = lower::lower(&model, form, units, &live).map_err(|faults| ProxyError { faults })?;
+    let mut lowered = lower::lower(&model, form, target, port, units, &live).map_err(|faults| ProxyError { faults })?;
     if port != DEFAULT_PORT {
         port::state(&mut lowered.model, port);
     }

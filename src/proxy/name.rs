@@ -1,5 +1,5 @@
-//! Names that survive hls4ml's code generator: `[A-Za-z_][A-Za-z0-9_]*`, no C++ keyword, no variable of the generated code,
-//! unique.
+//! Names that survive hls4ml and its code generator: `[A-Za-z_][A-Za-z0-9_]*`, no C++ keyword, no name that hls4ml keeps for itself
+//! (a layer, an attribute of layers, a variable of the generated code), unique, and none that hls4ml makes of another one.
 
 use std::collections::HashSet;
 
@@ -92,9 +92,6 @@ const RESERVED: &[&str] = &[
     "while",
     "xor",
     "xor_eq",
-    "input_t",
-    "result_t",
-    "model_default_t",
 ];
 
 /// Lower-case macros of the C library and of g++, and names that `using namespace std` brings in.
@@ -103,8 +100,45 @@ const MACROS: &[&str] = &[
     "isfinite",
 ];
 
+/// Attributes that hls4ml 1.3.0 keeps for each layer beside its outputs: a tensor of such a name takes the attribute's place.
+const ATTRIBUTES: &[&str] =
+    &["config_cpp", "function_cpp", "include_header", "op", "quantizer", "result", "reuse_factor", "strategy", "target_cycles"];
+
+/// hls4ml 1.3.0's own layer, and variables of the functions that it writes around a model (top level, bridge to Python, test benches
+/// of Vivado, Vitis and Catapult): an input of such a name is declared twice, or hides what the line behind reads.
+const HLS4ML: &[&str] = &[
+    "input",
+    "loaded_weights",
+    "in",
+    "pr",
+    "e",
+    "i",
+    "k",
+    "cstr",
+    "current",
+    "fin",
+    "fpr",
+    "fout",
+    "iline",
+    "pline",
+    "argc",
+    "argv",
+    "tb_in",
+    "tb_out",
+    "use_random",
+    "s_weights_dir",
+];
+
 /// Prefixes that the generated code numbers: `w2`, `layer3_out`.
 const NUMBERED: &[&str] = &["w", "b", "s", "layer", "config", "index"];
+
+/// Endings of names that the generated code makes: types (`x_result_t`, `input2_t`), and the ports of the bridge (`x_ap`).
+const ENDINGS: &[&str] = &["_t", "_ap"];
+
+/// What hls4ml's passes put in front of a layer's name, or behind it, for a layer of their own: one of the two would be lost.
+const PASS_PREFIXES: &[&str] =
+    &["Dense_", "Conv1D_", "Conv2D_", "DepthwiseConv1D_", "DepthwiseConv2D_", "bn_", "clone_", "repack_", "zp1d_", "zp2d_"];
+const PASS_SUFFIXES: &[&str] = &["_act", "_cpy1", "_cpy2", "_cpy3", "_cpy4", "_cpy5", "_cpy6", "_cpy7"];
 
 /// Gives out names.
 #[derive(Debug, Default)]
@@ -118,11 +152,20 @@ impl Namer {
         let base = sanitize(stem);
         let mut name = base.clone();
         let mut count = 1usize;
-        while !self.used.insert(name.clone()) {
+        while self.is_taken(&name) {
             count += 1;
             name = format!("{base}_{count}");
         }
+        self.used.insert(name.clone());
         name
+    }
+
+    /// True where somebody has the name, or a name that hls4ml makes of it or makes it of.
+    fn is_taken(&self, name: &str) -> bool {
+        let has = |n: &str| self.used.contains(n);
+        has(name)
+            || PASS_PREFIXES.iter().any(|p| name.strip_prefix(p).is_some_and(has) || has(&format!("{p}{name}")))
+            || PASS_SUFFIXES.iter().any(|s| name.strip_suffix(s).is_some_and(has) || has(&format!("{name}{s}")))
     }
 }
 
@@ -134,7 +177,9 @@ pub fn sanitize(stem: &str) -> String {
     }
     let numbered =
         NUMBERED.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
-    if numbered || macro_like(&name) || RESERVED.contains(&name.as_str()) {
+    let made = ENDINGS.iter().any(|end| name.ends_with(end));
+    let listed = [RESERVED, HLS4ML, ATTRIBUTES].iter().any(|list| list.contains(&name.as_str()));
+    if numbered || made || listed || macro_like(&name) {
         name.push_str("_tensor");
     }
     name
@@ -162,7 +207,17 @@ mod tests {
         let renamed = ["NAN", "errno", "M_PI", "E2BIG", "I"].map(sanitize);
         assert_eq!(renamed, ["NAN_tensor", "errno_tensor", "M_PI_tensor", "E2BIG_tensor", "I_tensor"]);
         assert_eq!((sanitize("X").as_str(), sanitize("Y1x").as_str(), sanitize("_3").as_str()), ("X", "Y1x", "_3"));
+        let kept = ["input", "result", "in", "y_t", "x_ap"].map(sanitize);
+        assert_eq!(kept, ["input_tensor", "result_tensor", "in_tensor", "y_t_tensor", "x_ap_tensor"]);
+        assert_eq!(["output", "data", "x_t_1"].map(sanitize), ["output", "data", "x_t_1"]);
         let mut n = Namer::default();
         assert_eq!((n.unique("a.b"), n.unique("a/b"), n.unique("a_b")), ("a_b".into(), "a_b_2".into(), "a_b_3".into()));
+    }
+
+    #[test]
+    fn what_hls4ml_makes_of_a_name_is_left_to_it() {
+        let mut n = Namer::default();
+        let names = ["h", "h_act", "Dense_h", "clone_y", "y", "y_cpy3", "bn_z"].map(|name| n.unique(name));
+        assert_eq!(names, ["h", "h_act_2", "Dense_h_2", "clone_y", "y_2", "y_cpy3", "bn_z"]);
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Lower<'a> {
             let part = &stage.parts[at];
             let whole = depthwise && elements.len() == part.elements.len() && part.elements.iter().all(|e| elements.contains(e));
             // one channel is an ordinary convolution
-            let real = whole && elements.len() > 1;
+            let real = whole && elements.len() > 1 && self.target.has_depthwise();
             let name = group.name.clone().filter(|_| alone && (!real || part.elements == group.elements));
             let elements = if real { part.elements.clone() } else { elements };
             let group = Group { name, ..restricted(group, elements) };

@@ -2,15 +2,19 @@
 //!
 //! Pooling takes the largest of formats that stay as they are. hls4ml pads it with the pattern `100…0`: the least value of a signed
 //! type, a large one of an unsigned type, which is padded with zeros in front instead. Its reader refuses one-dimensional pooling,
-//! which is written as two-dimensional (contract, section f).
+//! which is written as two-dimensional (contract, section f). In io_stream it pads nothing: signed values are lifted to 0 and more, padded
+//! with zeros and let down behind the pool; and its windows stand side by side: others are in [`super::taps`].
 
 use super::build::ints;
+use super::constant::{covering, quant_type};
 use super::error::Reason;
+use super::interval::Span;
 use super::linear::Group;
 use super::lower::Lower;
 use super::part::{Base, Part, Stage, State, only, shape};
+use super::target::Io;
 use crate::graph::{Node, ValueId, Window, moves};
-use crate::quant::FixedOp;
+use crate::quant::{FixedOp, Kif};
 
 impl<'a> Lower<'a> {
     pub(super) fn max_pool(&mut self, node: &'a Node<FixedOp>, source: ValueId, window: &'a Window) -> Result<State<'a>, Reason> {
@@ -23,31 +27,57 @@ impl<'a> Lower<'a> {
         for (at, part) in self.parts(source).into_iter().enumerate() {
             let part = self.plain(&node.name, source, part)?;
             let stem = format!("{}_p{at}", self.model.values[node.output].name);
-            let negative = part.elements.iter().any(|&e| self.spans[source][e].lo < 0);
-            let pooled = self.pool(&stem, part, window, negative)?;
+            let kif = covering(part.elements.iter().map(|&e| &self.spans[source][e]));
+            let pooled = self.pool(&stem, part, window, kif)?;
             written.push(self.placed(pooled, node.output, None)?);
         }
         Ok(State::Parts(written))
     }
 
-    /// One `MaxPool`; the result has two axes of positions. `negative`: some value may be.
-    pub(super) fn pool(&mut self, stem: &str, part: Part, window: &Window, negative: bool) -> Result<Part, Reason> {
+    /// One `MaxPool`; the result has two axes of positions. `kif` holds every value.
+    pub(super) fn pool(&mut self, stem: &str, part: Part, window: &Window, kif: Kif) -> Result<Part, Reason> {
         let [height, width] = [window.input[0], window.input[1]];
         let mut tensor = self.shaped(&part, &[height, width])?;
         let mut pads = window.pads;
-        let n = part.elements.len();
-        if window.is_padded() && !(part.signed && negative) {
+        let (n, lead) = (part.elements.len(), window.output().to_vec());
+        let negative = part.signed && kif.keep_negative;
+        let lifted = (window.is_padded() && negative && self.target.io == Io::Stream).then(|| Span::new(1, 1, -kif.integer));
+        let raised = Kif { keep_negative: false, integer: kif.integer + 1, ..kif };
+        if let Some(lift) = lifted {
+            tensor = self.moved(&format!("{stem}_lifted"), tensor, &[height, width], n, lift, raised)?;
+        }
+        if window.is_padded() && (lifted.is_some() || !negative) {
             let [top, left, bottom, right] = std::mem::take(&mut pads);
             tensor = self.zeros_around(stem, tensor, &[height, width], n, &[top, left], &[bottom, right]);
         }
-        let attributes = vec![ints("kernel_shape", &window.kernel), ints("strides", &window.stride), ints("pads", &pads)];
-        let out = self.b.name(&format!("{stem}_pool"));
-        let lead = window.output().to_vec();
-        let tensor = self.b.node("MaxPool", vec![tensor], out, &shape(&lead, n), attributes);
+        let strides = match self.target.io {
+            Io::Parallel => window.stride,
+            Io::Stream => strides_in_stream(window),
+        };
+        if self.target.io == Io::Stream && strides != window.kernel {
+            let padded = [0, 1].map(|axis| window.input[axis] + window.pads[axis] + window.pads[axis + 2]);
+            let held = if lifted.is_some() { raised } else { kif };
+            let whole = Part { tensor, lead: padded.to_vec(), ..part.clone() };
+            tensor = self.largest_by_taps(stem, whole, window, held)?.tensor;
+        } else {
+            let attributes = vec![ints("kernel_shape", &window.kernel), ints("strides", &strides), ints("pads", &pads)];
+            let out = self.b.name(&format!("{stem}_pool"));
+            tensor = self.b.node("MaxPool", vec![tensor], out, &shape(&lead, n), attributes);
+        }
+        if let Some(lift) = lifted {
+            tensor = self.moved(&format!("{stem}_lowered"), tensor, &lead, n, lift.negated(), kif)?;
+        }
         Ok(Part { tensor, lead, ..part })
     }
 
-    fn zeros_around(
+    /// `by` added to every value of a tensor, which then fits `kif`.
+    fn moved(&mut self, stem: &str, tensor: String, lead: &[usize], units: usize, by: Span, kif: Kif) -> Result<String, Reason> {
+        let tensor = self.shift(stem, tensor, lead, &vec![by; units])?;
+        let out = self.b.name(&format!("{stem}_quant"));
+        Ok(self.b.quant(tensor, out, &shape(lead, units), quant_type("the lifted value", kif, false)?))
+    }
+
+    pub(super) fn zeros_around(
         &mut self,
         stem: &str,
         tensor: String,
@@ -120,6 +150,13 @@ impl<'a> Lower<'a> {
         }
         Ok(written)
     }
+}
+
+/// Strides of a pool as io_stream takes them, which wants those of the kernel: where that gives one output as well, nothing moves.
+pub fn strides_in_stream(window: &Window) -> [usize; 2] {
+    let padded = [0, 1].map(|axis| window.input[axis] + window.pads[axis] + window.pads[axis + 2]);
+    let one = |axis: usize| window.output()[axis] == 1 && padded[axis] < 2 * window.kernel[axis];
+    [0, 1].map(|axis| if one(axis) { window.kernel[axis] } else { window.stride[axis] })
 }
 
 /// The part with other unit numbers.

@@ -1,6 +1,6 @@
 //! What the service offers over HTTP, as a trait, so that the plumbing can be tested with slow, failing and panicking work.
 
-use crate::convert::{self, Artifacts, DataFile, Error, Event, Job, Keeper, Verified};
+use crate::convert::{self, Artifacts, DataFile, DataLayout, Error, Event, Job, Keeper, Verified};
 use serde_json::Value;
 use std::sync::atomic::AtomicBool;
 
@@ -27,7 +27,8 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`Error`].
-    fn verify(&self, proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> Result<Verified, Error>;
+    fn verify(&self, proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>, layout: DataLayout)
+    -> Result<Verified, Error>;
 }
 
 /// The library itself.
@@ -48,7 +49,13 @@ impl Engine for Library {
         convert::inspect(model)
     }
 
-    fn verify(&self, proxy: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> Result<Verified, Error> {
-        convert::verify(proxy, inputs, expected)
+    fn verify(
+        &self,
+        proxy: &[u8],
+        inputs: &DataFile,
+        expected: Option<&DataFile>,
+        layout: DataLayout,
+    ) -> Result<Verified, Error> {
+        convert::verify(proxy, inputs, expected, layout)
     }
 }

@@ -8,6 +8,7 @@ mod batch;
 mod batch_norm;
 mod channels_last;
 mod conv;
+mod names;
 mod op;
 mod pool;
 mod quant;
@@ -80,6 +81,7 @@ fn run_model<S: AsRef<str>>(
     }
     let block = samples.min(BLOCK);
     channels_last::rename(&mut model);
+    names::unique(&mut model);
     let one = onnx::encode(&model);
     let mut attempts = vec![(1, one)];
     if block > 1 && batch::open(&mut model) {

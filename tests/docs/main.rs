@@ -18,3 +18,4 @@ mod commands;
 mod fields;
 mod named;
 mod pages;
+mod settings;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Event, Job, Keeper, NodeFault, ParetoProxy, Verified};
+use hgq_onnx::convert::{Artifacts, DataFile, DataLayout, Error, Event, Job, Keeper, NodeFault, ParetoProxy, Verified};
 use hgq_onnx::service::{App, Engine, Limits, LocalStore, Tokens, router};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -96,9 +96,19 @@ impl Engine for Fake {
         Ok(json!({"bytes": model.len()}))
     }
 
-    fn verify(&self, _: &[u8], inputs: &DataFile, expected: Option<&DataFile>) -> Result<Verified, Error> {
+    /// `saturations` is 1 where the proxy's layout was asked for.
+    fn verify(&self, _: &[u8], inputs: &DataFile, expected: Option<&DataFile>, layout: DataLayout) -> Result<Verified, Error> {
         let mismatches = expected.map(|e| usize::from(e.bytes().unwrap() != inputs.bytes().unwrap()));
-        Ok(Verified { samples: 1, mismatches, first: None, saturations: 0, port_overflow: 0, outputs: Vec::new() })
+        Ok(Verified {
+            samples: 1,
+            mismatches,
+            first: None,
+            saturations: u64::from(layout == DataLayout::Proxy),
+            port_overflow: 0,
+            inputs: Vec::new(),
+            expected: Vec::new(),
+            outputs: Vec::new(),
+        })
     }
 }
 

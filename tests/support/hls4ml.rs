@@ -19,8 +19,8 @@ pub struct Job<'a> {
     pub expected: Vec<(&'a str, Vec<f64>)>,
     /// `fixed<W,I>` where the proxy needs a wider input port than the default.
     pub port: Option<String>,
-    /// `io_stream` instead of `io_parallel`.
-    pub stream: bool,
+    /// As `hls4ml_config.json` has them; null for Vitis, io_parallel and hls4ml's defaults.
+    pub settings: serde_json::Value,
 }
 
 /// What hls4ml said.
@@ -59,7 +59,7 @@ pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
         }
         let job = serde_json::json!({
             "proxy": file("proxy.onnx"), "inputs": inputs, "samples": job.samples, "expected": expected, "port": job.port,
-            "io": job.stream.then_some("io_stream"),
+            "settings": job.settings,
         });
         fs::write(file("job.json"), job.to_string()).expect("write");
         command.arg(file("job.json"));

@@ -77,7 +77,7 @@ pub fn judge(cases: &[Case]) {
         .map(|c| hls4ml::Job {
             proxy: &c.proxy,
             inputs: vec![&c.x],
-            stream: false,
+            settings: serde_json::Value::Null,
             samples: c.samples,
             expected: vec![(c.output.as_str(), c.want.clone())],
             port: None,

@@ -2,23 +2,38 @@
 
 use super::hls4ml::{self, Job};
 use super::nets::reference_of;
-use hgq_onnx::proxy::{self, Form};
+use hgq_onnx::proxy::target::{Target, latency_layers};
+use hgq_onnx::proxy::{self, Form, Proxy};
 use hgq_onnx::quant::FixedModel;
 
-/// A model, the form of its proxy, and whether it is compiled for `io_stream`.
+/// A model, the form of its proxy, and the settings that it is written and compiled for.
 pub struct Case<'a> {
     pub label: &'a str,
     pub model: &'a FixedModel,
     pub form: Form,
-    pub stream: bool,
+    pub target: Target,
+}
+
+/// The settings of a proxy, as `hls4ml_config.json` has them.
+pub fn settings(emitted: &Proxy, target: Target) -> serde_json::Value {
+    let latency = serde_json::json!({ "Strategy": "Latency" });
+    let layers = latency_layers(&emitted.model, target).into_iter().map(|name| (name, latency.clone()));
+    serde_json::json!({
+        "backend": target.backend.name(),
+        "io_type": target.io.name(),
+        "hls_config": {
+            "Model": { "Strategy": target.strategy.name() },
+            "LayerName": layers.collect::<serde_json::Map<_, _>>(),
+        },
+    })
 }
 
 /// Judges every case in one Python process on `samples` rows of `inputs`; panics on any mismatch.
 pub fn judge(cases: &[Case], samples: usize, inputs: impl Fn(&FixedModel) -> Vec<Vec<f32>>) {
     let mut prepared = Vec::new();
-    for Case { label, model, form, .. } in cases {
+    for Case { label, model, form, target: settings } in cases {
         let target = if *form == Form::Uniform { proxy::uniform::envelope(model) } else { (*model).clone() };
-        let emitted = proxy::emit(model, *form).unwrap_or_else(|e| panic!("{label}: {e}"));
+        let emitted = proxy::emit_for(model, *form, *settings, 0.0).unwrap_or_else(|e| panic!("{label}: {e}"));
         let x = inputs(model);
         let rows: Vec<&[f32]> = x.iter().map(|x| &x[..]).collect();
         let want = reference_of(&target, &rows, samples, emitted.input_port.fractional);
@@ -36,16 +51,16 @@ pub fn judge(cases: &[Case], samples: usize, inputs: impl Fn(&FixedModel) -> Vec
                 samples,
                 expected: want.iter().map(|(name, values)| (name.as_str(), values.clone())).collect(),
                 port: (port != proxy::DEFAULT_PORT).then(|| format!("fixed<{},{}>", port.bits(), port.integer + 1)),
-                stream: case.stream,
+                settings: settings(emitted, case.target),
             }
         })
         .collect();
     let Some(verdicts) = hls4ml::check(&jobs) else { return };
     let mut bad = String::new();
-    for (Case { label, form, .. }, v) in cases.iter().zip(&verdicts) {
-        eprintln!("{label} {form:?}: {} of {} elements differ", v.mismatches, v.elements);
+    for (Case { label, form, target, .. }, v) in cases.iter().zip(&verdicts) {
+        eprintln!("{label} {form:?} ({target}): {} of {} elements differ", v.mismatches, v.elements);
         if v.mismatches != 0 {
-            bad += &format!("\n{label} {form:?}: {} mismatches: {}", v.mismatches, v.note);
+            bad += &format!("\n{label} {form:?} ({target}): {} mismatches: {}", v.mismatches, v.note);
         }
     }
     assert!(bad.is_empty(), "{bad}");

@@ -16,6 +16,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "Take the index of the largest logit.",
     ),
     ("output_dropped", "Two outputs have the same values.", "Read the one that is left."),
+    (
+        "port_renamed",
+        "hls4ml cannot take the name of an input or output (input, result, C++ keywords, …).",
+        "Use the name in the proxy in hls4ml; data files may have either.",
+    ),
     ("output_order", "hls4ml has the outputs in the order of their nodes.", "Take outputs by name, not by position."),
     (
         "input_not_annotated",

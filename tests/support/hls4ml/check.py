@@ -2,7 +2,8 @@
 
 usage: check.py JOB.json ...
 A job is {"proxy": file, "inputs": [raw float32 file of each graph input], "samples": n, "expected": {output name: raw float64 file}}
-and, where it is not io_parallel, "io": "io_stream", where the proxy asks for a wider input port, "port": "fixed<W,I>". One line of JSON per job goes to standard output:
+and, where they are not the defaults, "settings": the content of hls4ml_config.json, where the proxy asks for a wider input port, "port": "fixed<W,I>".
+One line of JSON per job goes to standard output:
 {"elements": n, "mismatches": m, "first": ...} or {"error": ...}.
 """
 
@@ -17,17 +18,33 @@ import traceback
 import numpy as np
 
 
+def lay(config, over):
+    for key, value in over.items():
+        if isinstance(value, dict):
+            lay(config.setdefault(key, {}), value)
+        else:
+            config[key] = value
+
+
 def predict(job, directory):
     import hls4ml
     import onnx
 
     model = onnx.load(job['proxy'])
-    config = hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='Vitis', default_precision='fixed<32,16>')
+    settings = job.get('settings') or {}
+    backend = settings.get('backend', 'Vitis')
+    config = hls4ml.utils.config_from_onnx_model(model, granularity='name', backend=backend, default_precision='fixed<32,16>')
+    lay(config, settings.get('hls_config', {}))
     if job.get('port'):
         for source in model.graph.input:
             config['LayerName'][source.name].setdefault('Precision', {})['result'] = job['port']
     converted = hls4ml.converters.convert_from_onnx_model(
-        model, output_dir=directory, project_name='proxy', backend='Vitis', io_type=job.get('io') or 'io_parallel', hls_config=config
+        model,
+        output_dir=directory,
+        project_name='proxy',
+        backend=backend,
+        io_type=settings.get('io_type', 'io_parallel'),
+        hls_config=config,
     )
     converted.write()
     # only speed: the C++ is compiled once and run on a few hundred samples
@@ -45,7 +62,8 @@ def predict(job, directory):
         data.append(np.ascontiguousarray(x, dtype=np.float64))
     # hls4ml numbers its inputs itself
     names = [source.name for source in model.graph.input]
-    order = [names.index(v.name) for v in converted.get_input_variables()] if len(data) > 1 else [0]
+    # Quartus has them in a structure: inputs.x
+    order = [names.index(v.name.split('.')[-1]) for v in converted.get_input_variables()] if len(data) > 1 else [0]
     y = converted.predict([data[n] for n in order] if len(data) > 1 else data[0])
     return [o.name for o in model.graph.output], y if isinstance(y, list) else [y]
 

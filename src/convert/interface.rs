@@ -1,0 +1,41 @@
+//! How a proxy meets the outside: its ports' names and layouts in the source, and the settings of hls4ml that it is written for.
+
+use super::config::{Hls4mlConfig, JobConfig, StrategyName};
+use super::prepare::Source;
+use crate::proxy::ports::SourcePort;
+use crate::proxy::target::{Backend, Io, Strategy, Target};
+
+/// See the module.
+pub struct Interface {
+    /// Per input: the order in which the proxy takes it, where that is not the graph's.
+    pub orders: Vec<Option<Vec<usize>>>,
+    /// The source's inputs and outputs, in the order of the graph.
+    pub inputs: Vec<SourcePort>,
+    pub outputs: Vec<SourcePort>,
+    pub target: Target,
+}
+
+impl Interface {
+    pub fn new(source: &Source, config: &JobConfig) -> Interface {
+        let orders = source.proxy_orders(config).to_vec();
+        let turned = |at: usize| orders.get(at).is_some_and(Option::is_some);
+        let inputs = source.input_shapes().into_iter().enumerate();
+        let inputs = inputs.map(|(at, i)| SourcePort { channels_first: i.order.is_some() && !turned(at), name: i.name });
+        let outputs = source.graph.outputs.iter().zip(&source.output_orders);
+        let outputs =
+            outputs.map(|(&o, order)| SourcePort { name: source.graph.values[o].name.clone(), channels_first: order.is_some() });
+        Interface { inputs: inputs.collect(), outputs: outputs.collect(), orders, target: target(&config.hls4ml) }
+    }
+}
+
+/// The settings as the proxy's writer takes them; names that there are not are faults of the configuration.
+pub fn target(config: &Hls4mlConfig) -> Target {
+    Target {
+        backend: Backend::ALL.into_iter().find(|b| b.name() == config.backend).unwrap_or_default(),
+        io: Io::ALL.into_iter().find(|io| io.name() == config.io_type).unwrap_or_default(),
+        strategy: match config.strategy {
+            StrategyName::Latency => Strategy::Latency,
+            StrategyName::Resource => Strategy::Resource,
+        },
+    }
+}

@@ -1,0 +1,258 @@
+//! What stock hls4ml 1.3.0 computes with the same bits for which of its settings.
+//!
+//! Every entry was compiled and compared, see `tests/hls4ml_settings.rs`; docs/proxy.md has the same table. What is not exact is refused
+//! by [`faults`] before anything is written; what is exact in another form is written in that form (see [`super::conv`],
+//! [`super::pool`] and [`super::readers`]).
+
+use super::error::{Fault, Reason};
+use crate::graph::Window;
+use crate::onnx::Attributes;
+use crate::onnx::proto::{ModelProto, NodeProto};
+use crate::quant::{FixedModel, FixedOp};
+use std::fmt;
+
+/// Part of hls4ml that writes the project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    #[default]
+    Vitis,
+    Vivado,
+    Quartus,
+    Catapult,
+}
+
+impl Backend {
+    /// Those that were tried.
+    pub const ALL: [Backend; 4] = [Backend::Vitis, Backend::Vivado, Backend::Quartus, Backend::Catapult];
+
+    /// As hls4ml spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Vitis => "Vitis",
+            Backend::Vivado => "Vivado",
+            Backend::Quartus => "Quartus",
+            Backend::Catapult => "Catapult",
+        }
+    }
+}
+
+/// How values come into layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Io {
+    /// All at once.
+    #[default]
+    Parallel,
+    /// Position after position, through queues.
+    Stream,
+}
+
+impl Io {
+    pub const ALL: [Io; 2] = [Io::Parallel, Io::Stream];
+
+    /// As hls4ml spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Io::Parallel => "io_parallel",
+            Io::Stream => "io_stream",
+        }
+    }
+}
+
+/// How multiplications are shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    #[default]
+    Latency,
+    Resource,
+}
+
+impl Strategy {
+    pub const ALL: [Strategy; 2] = [Strategy::Latency, Strategy::Resource];
+
+    /// As hls4ml spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Latency => "Latency",
+            Strategy::Resource => "Resource",
+        }
+    }
+}
+
+/// The settings of hls4ml that a proxy is written for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    pub backend: Backend,
+    pub io: Io,
+    pub strategy: Strategy,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}", self.backend.name(), self.io.name(), self.strategy.name())
+    }
+}
+
+/// Ways of writing a filter per channel.
+const LATENCY: &str = "strategy `Latency` for this layer";
+const ORDINARY: &str = "as an ordinary `Conv`";
+
+/// What a node needs of hls4ml, as far as its settings matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Dense layers, convolutions without padding, their quantizers, `Relu`, `LeakyRelu`, arithmetic of two tensors or with
+    /// constants, concatenation, reshaping.
+    Plain,
+    /// A convolution of one axis with padding.
+    PaddedConv1d,
+    /// A convolution of two axes with padding, or explicit padding.
+    PaddedConv2d,
+    /// A filter per channel: depthwise convolutions, averages.
+    Depthwise,
+    /// Largest values under windows side by side.
+    MaxPool,
+    /// The same over padding.
+    PaddedMaxPool,
+    /// Largest values under windows that overlap, or leave gaps.
+    OverlappingMaxPool,
+    /// Functions by table: `Sigmoid`, `Tanh`.
+    Table,
+}
+
+/// How a feature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As everywhere.
+    Exact,
+    /// In another form, which is exact.
+    Written(&'static str),
+    /// Not at all: why, and what to do.
+    Refused(&'static str),
+}
+
+impl Feature {
+    pub const ALL: [Feature; 8] = [
+        Feature::Plain,
+        Feature::PaddedConv1d,
+        Feature::PaddedConv2d,
+        Feature::Depthwise,
+        Feature::MaxPool,
+        Feature::PaddedMaxPool,
+        Feature::OverlappingMaxPool,
+        Feature::Table,
+    ];
+
+    /// As the table of docs/proxy.md calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Feature::Plain => "everything else",
+            Feature::PaddedConv1d => "padded `Conv` in one dimension",
+            Feature::PaddedConv2d => "padded `Conv` in two dimensions, `Pad`",
+            Feature::Depthwise => "depthwise `Conv`, averages",
+            Feature::MaxPool => "`MaxPool`",
+            Feature::PaddedMaxPool => "padded `MaxPool`",
+            Feature::OverlappingMaxPool => "`MaxPool` whose stride is not its kernel",
+            Feature::Table => "`Sigmoid`, `Tanh`",
+        }
+    }
+
+    /// What becomes of it: the table.
+    pub fn verdict(self, target: Target) -> Verdict {
+        use Verdict::{Exact, Refused, Written};
+        match (self, target.backend, target.io, target.strategy) {
+            (Feature::Table, Backend::Quartus | Backend::Catapult, _, _) => {
+                Refused("its tables differ by a step there; use Vitis or Vivado, or an activation without a table")
+            }
+            (Feature::MaxPool | Feature::PaddedMaxPool | Feature::OverlappingMaxPool, Backend::Catapult, _, _) => {
+                Refused("MaxPool gives other values there; use another backend, or strides in the convolutions")
+            }
+            (Feature::OverlappingMaxPool, _, Io::Stream, _) => Written("as strided `Conv`s and `Max`"),
+            (Feature::PaddedConv1d, _, Io::Stream, _) => Written("padding as a `Pad`"),
+            (Feature::PaddedMaxPool, _, Io::Stream, _) => Written("padding as a `Pad`"),
+            (Feature::Depthwise, Backend::Quartus | Backend::Catapult, _, _) => Written(ORDINARY),
+            (Feature::Depthwise, _, _, Strategy::Resource) => Written(LATENCY),
+            (
+                Feature::Plain
+                | Feature::PaddedConv1d
+                | Feature::PaddedConv2d
+                | Feature::Depthwise
+                | Feature::MaxPool
+                | Feature::PaddedMaxPool
+                | Feature::OverlappingMaxPool
+                | Feature::Table,
+                Backend::Vitis | Backend::Vivado | Backend::Quartus | Backend::Catapult,
+                Io::Parallel | Io::Stream,
+                Strategy::Latency | Strategy::Resource,
+            ) => Exact,
+        }
+    }
+}
+
+impl Target {
+    /// Whether filters per channel are written as such, not as convolutions with zeros.
+    pub fn has_depthwise(self) -> bool {
+        !matches!(Feature::Depthwise.verdict(self), Verdict::Written(ORDINARY))
+    }
+}
+
+/// What an operation needs.
+fn features(op: &FixedOp) -> Vec<Feature> {
+    match op {
+        FixedOp::Dense(d) => match &d.window {
+            Some(w) => [
+                (w.is_padded(), if w.input[0] == 1 && w.kernel[0] == 1 { Feature::PaddedConv1d } else { Feature::PaddedConv2d }),
+                (w.is_depthwise() && w.input[2] > 1, Feature::Depthwise),
+            ]
+            .into_iter()
+            .filter_map(|(has, feature)| has.then_some(feature))
+            .collect(),
+            None => Vec::new(),
+        },
+        FixedOp::AveragePool(_) => vec![Feature::Depthwise],
+        FixedOp::MaxPool(w) => max_pool(w),
+        FixedOp::Sigmoid | FixedOp::Tanh => vec![Feature::Table],
+        FixedOp::Pad { .. } => vec![Feature::PaddedConv2d],
+        FixedOp::Quantize(_)
+        | FixedOp::Affine(_)
+        | FixedOp::Relu
+        | FixedOp::LeakyRelu { .. }
+        | FixedOp::Merge(_)
+        | FixedOp::Concat { .. }
+        | FixedOp::Reshape => Vec::new(),
+    }
+}
+
+fn max_pool(w: &Window) -> Vec<Feature> {
+    let mut found = vec![Feature::MaxPool];
+    if w.is_padded() {
+        found.push(Feature::PaddedMaxPool);
+    }
+    if super::pool::strides_in_stream(w) != w.kernel {
+        found.push(Feature::OverlappingMaxPool);
+    }
+    found
+}
+
+/// Every node of `model` that is not exact with these settings.
+pub fn faults(model: &FixedModel, target: Target) -> Vec<Fault> {
+    let refusal = |feature: Feature| match feature.verdict(target) {
+        Verdict::Refused(why) => Some(why),
+        Verdict::Exact | Verdict::Written(_) => None,
+    };
+    model
+        .nodes
+        .iter()
+        .filter_map(|node| {
+            let why = features(&node.op).into_iter().find_map(refusal)?;
+            let reason = Reason::Setting { setting: target.to_string(), why };
+            Some(Fault { node: node.name.clone(), reason })
+        })
+        .collect()
+}
+
+/// Layers that need hls4ml's strategy `Latency` where the model has another one, by their names in the proxy.
+pub fn latency_layers(proxy: &ModelProto, target: Target) -> Vec<String> {
+    let latency = matches!(Feature::Depthwise.verdict(target), Verdict::Written(LATENCY));
+    let per_channel = |n: &&NodeProto| n.op_type() == "Conv" && Attributes::of(n).int("group", 1).is_ok_and(|g| g > 1);
+    let nodes = proxy.graph.iter().flat_map(|g| &g.node).filter(|_| latency);
+    nodes.filter(per_channel).map(|n| n.name().to_string()).collect()
+}
