@@ -1,6 +1,7 @@
 //! `hgq-onnx trace`: ranges and formats on calibration data, without training.
 
 use super::config::JobConfig;
+use super::declare::declare;
 use super::prepare::{self, Blocks, SourceValues};
 use super::report::{self, format_counts};
 use super::{DataFile, Error, begin};
@@ -21,7 +22,8 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let mut data = Blocks::open(&source, calibration, "calibration").map_err(Error::Data)?;
         let mut values = SourceValues::none(&source);
         data.each(|rows, n| values.add(&source, rows, n, false))?;
-        let built = begin::quantizers(&source, &config, &values.ranges)?;
+        let mut built = begin::quantizers(&source, &config, &values.ranges)?;
+        let warnings = declare(&mut built, &config, &source, &values.ranges)?;
         let tracer = Tracer::new(&built.model, &values.reach(&source))?;
         let mut ranges = tracer.nothing();
         data.each(|rows, n| {
@@ -56,6 +58,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         Ok(json!({
             "schema": "hgq-onnx/trace/1",
             "samples": data.samples(),
+            "warnings": warnings,
             "quantizers": quantizers,
             "layers": report::layers(&fixed, &bounds, &counts, &ranges),
             "ebops": ebops::ebops(&fixed, &bounds),

@@ -54,7 +54,7 @@ impl Objective {
     pub fn new(loss: &TaskLoss, set: &TrainSet, rows: &[usize]) -> Objective {
         if set.heads.is_empty() {
             let (kind, temperature, outputs) = (loss.kind, loss.temperature, set.outputs);
-            let labelled = kind == LossKind::CrossEntropy || (kind == LossKind::Bce && set.values.is_none());
+            let labelled = matches!(kind, LossKind::CrossEntropy | LossKind::Bce) && set.values.is_none();
             let all = Head { outputs, kind, temperature, labelled, class_weights: Vec::new() };
             return Objective { parts: vec![Part::new(loss, set, rows, &all, 0, (0, 1))] };
         }
