@@ -24,12 +24,10 @@ pub fn thin(job: &Job, source: &Source, data: &Data, on: &OnData, model: &Model)
     let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message, node: None });
     let samples = data.trace_samples;
     if samples < FEW {
-        let are = if samples == 1 { "is 1 sample" } else { "are few samples" };
+        let are = if samples == 1 { "is 1 sample".to_string() } else { format!("are {samples} samples") };
         warn(
             "few_samples",
-            format!(
-                "there {are} ({samples}) to take ranges from: values beyond them are clipped; give at least {FEW}, better some hundred"
-            ),
+            format!("there {are} to take ranges from: values beyond them are clipped; give at least {FEW}, better some hundred"),
         );
     }
     let (inputs, channels) = if samples > 1 { constants(job, source, on, model) } else { (Vec::new(), Vec::new()) };

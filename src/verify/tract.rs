@@ -72,7 +72,7 @@ fn run_model<S: AsRef<str>>(
     wanted: &[S],
 ) -> Result<Vec<Vec<f32>>, TractError> {
     let shapes = input_shapes(&model, inputs, samples)?;
-    let mut position = |name: &S| {
+    let position = |name: &S| {
         let name = name.as_ref();
         let graph = model.graph.as_mut();
         let found = graph.and_then(|g| match g.output.iter().position(|o| o.name() == name) {
