@@ -148,6 +148,9 @@ fn data_beyond_what_is_declared_are_said() {
         Err(Error::Config(faults)) => faults.join("\n"),
         other => panic!("{other:?}"),
     };
+    let idle =
+        convert(&job(x.clone(), None, &format!("{FINE}, \"layers\": [{{\"match\": \"fc1\", \"range\": [0, 1]}}]}}"))).unwrap();
+    assert!(warning(&idle.report, "range_unused").unwrap().contains("`fc1` has a range"));
     let text = refused(r#""inputs": {"image": "fixed<8,1>", "y": "fixed<8,1>"}"#);
     assert!(text.contains("no input `image`") && text.contains("no input `y`") && text.contains("it has `x`"), "{text}");
     let text = refused(r#""layers": [{"match": "x", "range": [[0, 0], [1, 1]]}]"#);

@@ -11,6 +11,7 @@ use super::prepare::{self, Data, OnData, Source};
 use super::purpose::Purpose;
 use super::report::Warning;
 use super::score::{Judge, training_share};
+use super::show_declared::show_declared;
 use super::source_check::{self, ImportCheck};
 use super::thin::thin;
 use super::unread::unread;
@@ -54,7 +55,7 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     }
     enter("import");
     let source = prepare::source(&job.model)?;
-    let data = prepare::data(&source, job)?;
+    let mut data = prepare::data(&source, job)?;
     let shapes = source.output_shapes();
     let (classes, _) = follows_classes(config, &shapes);
     let kind = MetricKind::choose(config.metric, data.validation.targets.as_ref(), &source.widths, classes);
@@ -66,7 +67,9 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
             return Err(Error::Config(faults));
         }
     };
-    let on = prepare::evaluate_all(&source, &data)?;
+    let mut on = prepare::evaluate_all(&source, &data)?;
+    let seen = data.trace_samples;
+    show_declared(config, &source, &mut data, &mut on.ranges)?;
     let import = source_check::check(&job.model, &source, &data.calibration);
     let mut warnings = import_warnings(&source, &import);
     warnings.extend(unread(job, &data));
@@ -84,7 +87,7 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     }
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     warnings.extend(layers::unmatched(config, &source.graph, &built.model));
-    warnings.extend(thin(job, &source, &data, &on, &built.model));
+    warnings.extend(thin(job, &source, &data, &on, &built.model, seen));
     let temperature = temperature(&on.train, source.width);
     let judged = matches!(kind, MetricKind::Accuracy | MetricKind::Auc { .. });
     let targets = data.validation.targets.as_ref().filter(|_| judged);

@@ -87,7 +87,9 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         _ => Vec::new(),
     };
     let counts = ebops::layers(pruned, bounds);
-    let config = serde_json::to_value(&c.job.config).map_err(|e| internal(e.to_string()))?;
+    // by way of text, where 0.01 in f32 stays 0.01
+    let config = serde_json::to_string(&c.job.config).and_then(|text| serde_json::from_str::<Value>(&text));
+    let config = config.map_err(|e| internal(e.to_string()))?;
     let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
     verification["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
     verification["validation_samples"] = json!(c.data.validation.samples);

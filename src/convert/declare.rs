@@ -4,10 +4,12 @@
 //! the data reach. Fractional bits are trained as elsewhere, those of an input up to its type's.
 
 use super::layers::{LayerConfig, Reach};
+use super::port_type::PortType;
 use super::prepare::Source;
 use super::report::Warning;
 use super::suggest::suggestion;
 use super::{Error, JobConfig};
+use crate::graph::ValueId;
 use crate::quant::Model;
 use crate::quant::build::{Built, matches};
 use crate::quant::exact::MinMax;
@@ -31,9 +33,14 @@ pub fn declare(built: &mut Built, config: &JobConfig, source: &Source, ranges: &
     let (mut warnings, mut faults) = (Vec::new(), unknown_inputs(config, source));
     let Built { model, .. } = built;
     for n in 0..model.nodes.len() {
-        let declared = of_input(config, source, model, n).or_else(|| of_layer(config, model, n, &mut faults));
-        let Some(declared) = declared else { continue };
-        let name = model.nodes[n].name.clone();
+        let QOp::Quantizer(q) = &model.nodes[n].op else { continue };
+        let (name, shape) = (model.nodes[n].name.clone(), &model.values[model.nodes[n].output].shape);
+        let (elements, channels) = (q.groups.elements(), shape.last().copied().unwrap_or(1));
+        let by_layer = |faults: &mut Vec<String>| {
+            let ends = of_layer(config, &name, elements, channels, faults)?;
+            Some(Declared { ends, fractional: None })
+        };
+        let Some(declared) = of_input(config, source, model, n).or_else(|| by_layer(&mut faults)) else { continue };
         let value = &model.values[model.nodes[n].inputs[0]].name;
         let range = source.graph.values.iter().position(|v| v.name == *value).map(|v| &ranges[v]);
         let QOp::Quantizer(q) = &mut model.nodes[n].op else { continue };
@@ -48,7 +55,22 @@ pub fn declare(built: &mut Built, config: &JobConfig, source: &Source, ranges: &
         }
         put(q, &declared);
     }
+    warnings.extend(idle(config, model));
+    faults.dedup();
     if faults.is_empty() { Ok(warnings) } else { Err(Error::Config(faults)) }
+}
+
+/// Entries with a range that stand for nodes without a quantizer.
+fn idle(config: &JobConfig, model: &Model) -> Vec<Warning> {
+    let quantizers = || model.nodes.iter().filter(|n| matches!(n.op, QOp::Quantizer(_))).map(|n| n.name.as_str());
+    let named = |pattern: &str, name: &str| matches(pattern, name) || matches(pattern, name.strip_suffix("_q").unwrap_or(name));
+    let unused = config.layers.iter().filter(|l| l.range.is_some() && !quantizers().any(|name| named(&l.pattern, name)));
+    let message = |l: &LayerConfig| {
+        let ends: Vec<&str> = quantizers().collect();
+        let hint = suggestion(&l.pattern, ends.iter().map(|name| name.strip_suffix("_q").unwrap_or(name)));
+        format!("layers: `{}` has a range, but no activation of that name is quantized{hint}", l.pattern)
+    };
+    unused.map(|l| Warning { code: "range_unused".into(), message: message(l), node: None }).collect()
 }
 
 /// Whether the ranges of this quantizer are declared.
@@ -68,7 +90,7 @@ fn unknown_inputs(config: &JobConfig, source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// The type of the input that quantizer `n` reads, itself or in another shape.
+/// The declaration of the input that quantizer `n` reads, itself or in another shape.
 fn of_input(config: &JobConfig, source: &Source, model: &Model, n: usize) -> Option<Declared> {
     let QOp::Quantizer(q) = &model.nodes[n].op else { return None };
     let mut value = model.nodes[n].inputs[0];
@@ -78,21 +100,37 @@ fn of_input(config: &JobConfig, source: &Source, model: &Model, n: usize) -> Opt
     if !model.inputs.contains(&value) {
         return None;
     }
-    let alone = || config.inputs.get("x").filter(|_| source.graph.inputs.len() == 1);
-    let port = config.inputs.get(&model.values[value].name).or_else(alone)?;
+    let port = port_of(config, source, &model.values[value].name)?;
     Some(Declared { ends: vec![port.range(); q.groups.elements()], fractional: Some(port.fractional()) })
 }
 
-/// The range of the last entry of `layers` that has one for quantizer `n`, by its name or that of the node it stands behind.
-fn of_layer(config: &JobConfig, model: &Model, n: usize, faults: &mut Vec<String>) -> Option<Declared> {
-    let QOp::Quantizer(q) = &model.nodes[n].op else { return None };
-    let name = &model.nodes[n].name;
-    let names = [name.as_str(), name.strip_suffix("_q").unwrap_or(name)];
-    let hit = |l: &LayerConfig| l.range.is_some() && names.iter().any(|name| matches(&l.pattern, name));
+fn port_of(config: &JobConfig, source: &Source, name: &str) -> Option<PortType> {
+    let alone = || config.inputs.get("x").filter(|_| source.graph.inputs.len() == 1);
+    config.inputs.get(name).or_else(alone).copied()
+}
+
+/// The declared range of each element of an input of the graph.
+pub fn of_graph_input(config: &JobConfig, source: &Source, input: ValueId) -> Option<Vec<(f64, f64)>> {
+    let value = &source.graph.values[input];
+    if let Some(port) = port_of(config, source, &value.name) {
+        return Some(vec![port.range(); value.len()]);
+    }
+    // what does not fit is told where the quantizer is looked for
+    of_layer(config, &value.name, value.len(), value.shape.last().copied().unwrap_or(1), &mut Vec::new())
+}
+
+/// The range of the last entry of `layers` that has one for what is called `name`, or stands behind a node that is.
+fn of_layer(
+    config: &JobConfig,
+    name: &str,
+    elements: usize,
+    channels: usize,
+    faults: &mut Vec<String>,
+) -> Option<Vec<(f64, f64)>> {
+    let (plain, quantizer) = (name.strip_suffix("_q").unwrap_or(name), format!("{name}_q"));
+    let hit = |l: &LayerConfig| l.range.is_some() && [name, plain, &quantizer].iter().any(|name| matches(&l.pattern, name));
     let (number, layer) = config.layers.iter().enumerate().rev().find(|(_, l)| hit(l))?;
     let [lo, hi] = layer.range.as_ref()?;
-    let shape = &model.values[model.nodes[n].output].shape;
-    let (elements, channels) = (q.groups.elements(), shape.last().copied().unwrap_or(1));
     let mut at = |reach: &Reach, e: usize| match reach {
         Reach::All(v) => *v,
         Reach::Each(each) if each.len() == elements => each[e],
@@ -109,7 +147,7 @@ fn of_layer(config: &JobConfig, model: &Model, n: usize, faults: &mut Vec<String
             0.0
         }
     };
-    Some(Declared { ends: (0..elements).map(|e| (at(lo, e), at(hi, e))).collect(), fractional: None })
+    Some((0..elements).map(|e| (at(lo, e), at(hi, e))).collect())
 }
 
 fn put(q: &mut Quantizer, declared: &Declared) {
@@ -134,7 +172,11 @@ fn put(q: &mut Quantizer, declared: &Declared) {
 
 /// What is said of data beyond the declared range.
 fn exceeded(declared: &Declared, range: &MinMax) -> Option<String> {
-    let beyond = |e: &usize| range.min[*e] < declared.ends[*e].0 || range.max[*e] > declared.ends[*e].1;
+    // data are f32
+    let beyond = |e: &usize| {
+        let (lo, hi) = declared.ends[*e];
+        (range.min[*e] as f32) < lo as f32 || (range.max[*e] as f32) > hi as f32
+    };
     let all: Vec<usize> = (0..declared.ends.len().min(range.min.len())).filter(beyond).collect();
     let &first = all.first()?;
     let ((lo, hi), (min, max)) = (declared.ends[first], (range.min[first], range.max[first]));

@@ -50,7 +50,11 @@ fn bounds(graph: &Graph, value: ValueId) -> (f64, f64) {
             ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
         }
         Op::Reshape | Op::Quant(_) | Op::Permute { .. } | Op::MaxPool(_) => before(),
-        Op::Dense(_) | Op::LeakyRelu { .. } | Op::AveragePool { .. } | Op::Merge(_) | Op::Concat { .. } | Op::Pad { .. } => OPEN,
+        Op::Concat { .. } => {
+            let all = node.inputs.iter().map(|&v| bounds(graph, v));
+            all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(OPEN)
+        }
+        Op::Dense(_) | Op::LeakyRelu { .. } | Op::AveragePool { .. } | Op::Merge(_) | Op::Pad { .. } => OPEN,
     }
 }
 

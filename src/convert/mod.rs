@@ -31,6 +31,7 @@ mod prepare;
 mod purpose;
 pub mod report;
 mod score;
+mod show_declared;
 mod source_check;
 mod suggest;
 mod thin;
@@ -91,8 +92,12 @@ impl Artifacts {
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
     pub fn files(&self) -> Result<Vec<ArtifactFile<'_>>, Error> {
-        let json = |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()));
-        let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]".to_vec()), json)?;
+        let json = |value: &serde_json::Value| {
+            let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()))?;
+            text.push(b'\n');
+            Ok(text)
+        };
+        let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]\n".to_vec()), json)?;
         let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];
         files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
         files.extend(self.beside.iter().map(|(name, bytes)| (name.to_string(), Cow::Borrowed(&bytes[..]))));

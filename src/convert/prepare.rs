@@ -431,7 +431,7 @@ pub fn evaluate_all(source: &Source, data: &Data) -> Result<OnData, Error> {
 }
 
 /// Widens `a` by `b`.
-fn merge_ranges(a: &mut [MinMax], b: &[MinMax]) {
+pub(super) fn merge_ranges(a: &mut [MinMax], b: &[MinMax]) {
     for (a, b) in a.iter_mut().zip(b) {
         a.merge(b);
     }

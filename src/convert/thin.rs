@@ -18,11 +18,10 @@ const MOST: usize = 8;
 /// Share of right answers from which on the source's own tell the classes of samples without labels.
 const RELIABLE: f64 = 0.8;
 
-/// Everything that ranges, and what was verified, leave out.
-pub fn thin(job: &Job, source: &Source, data: &Data, on: &OnData, model: &Model) -> Vec<Warning> {
+/// Everything that ranges, and what was verified, leave out. `samples` were traced.
+pub fn thin(job: &Job, source: &Source, data: &Data, on: &OnData, model: &Model, samples: usize) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message, node: None });
-    let samples = data.trace_samples;
     if samples < FEW {
         let are = if samples == 1 { "is 1 sample".to_string() } else { format!("are {samples} samples") };
         warn(

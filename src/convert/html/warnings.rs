@@ -125,8 +125,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     (
         "range_unused",
-        "A range was declared for a quantizer of the file that is taken over as it is.",
-        "Leave the range out, or train: then the quantizer may follow it.",
+        "A range was declared where nothing is quantized, or for a quantizer of the file that is taken over as it is.",
+        "Names of quantizers are in the report (layers); those of the file follow a range only when they are trained.",
     ),
     (
         "table_input",

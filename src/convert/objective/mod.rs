@@ -99,7 +99,10 @@ impl<'a> Objective<'a> {
                     (Some(_), Targets::Labels(_), [shape]) => {
                         objective.heads.push(head(config, shape, objective.kind, targets, &mut faults));
                     }
-                    _ => faults.push("config: class_weights: they need class labels, the training `y` are values".into()),
+                    _ => {
+                        let kind = targets.kind();
+                        faults.push(format!("config: class_weights: they need class labels, the training targets are {kind}"));
+                    }
                 }
             }
         }
