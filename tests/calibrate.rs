@@ -38,7 +38,9 @@ fn a_thousand_unlabelled_digits_are_enough() {
     let x = data.f32("x_train");
     let calibration = Samples { width: 64, x: &x[..1000 * 64], y: None };
     let since = Instant::now();
-    let done = convert(&model, &calibration, None, config(r#"{"mode": "calibrate", "target_ebops": 8000}"#)).unwrap();
+    let done =
+        convert(&model, &calibration, None, config(r#"{"mode": "calibrate", "target_ebops": 8000, "metric": "agreement"}"#))
+            .unwrap();
     let seconds = since.elapsed().as_secs_f64();
     let reached = accuracy(&outputs(&done.proxy, &data.f32("x_test")).1, &labels(&data, "y_test"));
     assert!(done.ebops <= 8000 && reached >= 0.94, "test accuracy {reached} at {} EBOPs", done.ebops);
@@ -52,7 +54,7 @@ fn the_front_holds_its_accuracy_and_hls4ml_computes_it() {
     let (train, test) = (Arrays::load(&fixture("digits/train.npz")), Arrays::load(&fixture("digits/test.npz")));
     let (x, x_test, y_test) = (train.f32("x"), test.f32("x"), labels(&test, "y"));
     let calibration = Samples { width: 64, x: &x[..800 * 64], y: None };
-    let job = r#"{"mode": "calibrate", "target_ebops": 6500, "threads": 1}"#;
+    let job = r#"{"mode": "calibrate", "target_ebops": 6500, "threads": 1, "metric": "agreement"}"#;
     let done = convert(&model, &calibration, None, config(job)).unwrap();
     let reached = accuracy(&outputs(&done.proxy, &x_test).1, &y_test);
     assert!((5500..=6500).contains(&done.ebops) && reached >= 0.93, "test accuracy {reached} at {} EBOPs", done.ebops);
@@ -77,7 +79,7 @@ fn a_convolutional_network_is_calibrated_too() {
     let calibration = Samples { width: 64, x: &x[..500 * 64], y: None };
     let eight = config(r#"{"epochs": 0, "init_bits": {"weights": 8, "activations": 8}}"#);
     let target = convert(&model, &calibration, None, eight).unwrap().ebops / 4;
-    let job = format!(r#"{{"mode": "calibrate", "target_ebops": {target}, "threads": 2}}"#);
+    let job = format!(r#"{{"mode": "calibrate", "target_ebops": {target}, "threads": 2, "metric": "agreement"}}"#);
     let done = convert(&model, &calibration, None, config(&job)).unwrap();
     let reached = accuracy(&outputs(&done.proxy, &x_test).1, &y_test);
     assert!(done.ebops <= target && reached >= 0.94, "test accuracy {reached} at {} EBOPs of {target}", done.ebops);

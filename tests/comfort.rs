@@ -200,6 +200,23 @@ fn misspelt_names_are_recognised() {
     for name in ["epochs", "target_ebops"] {
         assert!(text(&output.stderr).contains(&format!("did you mean `{name}`?")), "{}", text(&output.stderr));
     }
+    // values that do not fit are named with their fields, all of them, also negative ones on the command line
+    std::fs::write(dir.path().join("job.json"), r#"{"proxy": {"form": "foo"}, "layers": [{"match": "a", "rang": [0, 1]}]}"#)
+        .unwrap();
+    let output = hgq(dir.path(), &["convert", &model, "--calibration", &calibration, "--config", "job.json"]);
+    for said in [
+        "job.json: proxy.form: unknown variant `foo`",
+        "`uniform`",
+        "job.json: unknown field `layers[0].rang`: did you mean `range`?",
+    ] {
+        assert!(text(&output.stderr).contains(said), "{said}: {}", text(&output.stderr));
+    }
+    let wrong = ["--target-ebops", "-3", "--cover-factor", "-1.5", "--max-metric-drop", "-0.1"];
+    let output = hgq(dir.path(), &[&["convert", &model, "--calibration", &calibration], &wrong[..]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    for said in ["target_ebops: at least 1", "cover_factor: above 0", "max_metric_drop: not negative"] {
+        assert!(text(&output.stderr).contains(said), "{said}: {}", text(&output.stderr));
+    }
     let inspect: Value = serde_json::from_slice(&hgq(dir.path(), &["inspect", &model, "--json"]).stdout).unwrap();
     let layer = inspect["layers"][0]["name"].as_str().unwrap();
     let misspelt = format!("{layer}x");

@@ -70,6 +70,37 @@ fn absolute_errors_have_a_sign_as_gradient() {
     }
 }
 
+/// Targets may be probabilities of the classes: rows that add up to 1.
+#[test]
+fn a_cross_entropy_takes_probabilities() {
+    let mut r = Lcg(29);
+    for build in [recipe, v1, unfused] {
+        let model = build(&mut r);
+        let mut d = data(&model, 130, &mut r);
+        let (i, o) = lengths(&model);
+        for row in d.values.chunks_mut(o) {
+            let sum: f32 = row.iter().map(|v| v.exp()).sum();
+            row.iter_mut().for_each(|v| *v = v.exp() / sum);
+        }
+        let shares = [Head { labelled: false, ..head(LossKind::CrossEntropy, o) }];
+        for alpha in [0.0, 0.4] {
+            compare_heads(&model, &d, &shares, alpha, 130, 1);
+        }
+        // all on one class: as its label, bit for bit
+        let labels: Vec<u32> = (0..130).map(|s| (s * 7 % o) as u32).collect();
+        let hot: Vec<f32> = labels.iter().flat_map(|&l| (0..o).map(move |c| f32::from(u8::from(c as u32 == l)))).collect();
+        let rows: Vec<u32> = (0..130).collect();
+        let step = |labels: Option<&[u32]>, values: Option<&[f32]>| {
+            let set = TrainSet::new(i, o, &d.x, labels, values, Some(&d.teacher)).unwrap();
+            let mut e = Engine::new(&model, &EngineOptions::default()).unwrap();
+            let stats = e.gradients(&set, &rows, &loss(LossKind::CrossEntropy, 0.3), 1e-6, &mut |_| 0.0).unwrap();
+            let gradients: Vec<_> = model.nodes.iter().map(|n| e.gradient(&n.name, ParamKind::Weight)).collect();
+            (stats.task_loss, gradients)
+        };
+        assert_eq!(step(Some(&labels), None), step(None, Some(&hot)));
+    }
+}
+
 #[test]
 fn samples_weigh_as_their_class_says() {
     let mut r = Lcg(22);

@@ -137,7 +137,9 @@ fn distillation_without_labels_keeps_the_decisions() {
     let model = std::fs::read(fixture("import/jet_mlp_w6pc_a4_float_qonnx.onnx")).unwrap();
     let x = Arrays::load(&path).f32("x_train");
     let calibration = Samples { width: 16, x: &x, y: None };
-    let done = convert(&model, &calibration, Some(&calibration), config(r#"{"epochs": 60, "threads": 2}"#)).unwrap();
+    let done =
+        convert(&model, &calibration, Some(&calibration), config(r#"{"epochs": 60, "threads": 2, "metric": "agreement"}"#))
+            .unwrap();
     assert_eq!(done.report["metric"], "agreement");
     let (_, got) = outputs(&done.proxy, &x);
     let Some(want) = hls4ml::qonnx(&model, &x) else { return };

@@ -11,7 +11,8 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 #[derive(clap::Args, Default)]
 pub struct ConfigFile {
-    /// Job configuration as JSON; every field is optional, unknown fields are an error (fields: see README)
+    /// Job configuration as JSON, such as {"target_ebops": 5000}; every field is optional, an unknown one is an error. The
+    /// settings below are the fields that are asked for most; docs/configuration.md has all
     #[arg(long, value_name = "job.json", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
@@ -23,40 +24,41 @@ pub struct Overrides {
     #[arg(long, value_name = "MODE", value_parser = named(["fine_tune", "calibrate"]))]
     pub mode: Option<String>,
     /// Epochs in all; 0 takes an annotated model over exactly [default: 300]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub epochs: Option<usize>,
     /// Samples per step [default: a fortieth of the training samples]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub batch_size: Option<usize>,
     /// Largest exact EBOPs of the wanted model
-    #[arg(long, value_name = "EBOPS", conflicts_with_all = ["beta_start", "beta_end"])]
+    #[arg(long, allow_negative_numbers = true, value_name = "EBOPS", conflicts_with_all = ["beta_start", "beta_end"])]
     pub target_ebops: Option<f64>,
     /// Return the smallest model whose validation metric is at most this much below the source model's
-    #[arg(long, value_name = "DROP")]
+    #[arg(long, allow_negative_numbers = true, value_name = "DROP")]
     pub max_metric_drop: Option<f64>,
     /// With --mode calibrate: return the smallest model whose outputs differ from the source's by at most this share of their variance
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
     pub max_output_error: Option<f64>,
     /// Factor of EBOPs in the loss in the first epoch
-    #[arg(long, value_name = "BETA")]
+    #[arg(long, allow_negative_numbers = true, value_name = "BETA")]
     pub beta_start: Option<f32>,
     /// Factor of EBOPs in the loss in the last epoch
-    #[arg(long, value_name = "BETA")]
+    #[arg(long, allow_negative_numbers = true, value_name = "BETA")]
     pub beta_end: Option<f32>,
-    /// Loss [default: cross_entropy for integer labels, mse for float targets, distillation without targets]
+    /// Loss [default: cross_entropy for classes, mse for float targets, distillation without targets]
     #[arg(long, value_name = "NAME", value_parser = named(["cross_entropy", "mse", "mae", "bce"]))]
     pub loss: Option<String>,
     /// What a sample weighs in the loss, by its class: `balanced`, or a number for each class, separated by commas
     #[arg(long, value_name = "WEIGHTS")]
     pub class_weights: Option<String>,
-    /// What models are judged by [default: accuracy for integer labels, mse for float targets, agreement without targets]
-    #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "auc", "mse", "mae", "agreement"]))]
+    /// What models are judged by [default: accuracy for classes, mse for float targets; without targets agreement where the model ends
+    /// in Softmax or ArgMax, else relative_error]
+    #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "auc", "mse", "mae", "agreement", "relative_error"]))]
     pub metric: Option<String>,
     /// Adam's step size for weights [default: 0.01]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: Option<f32>,
     /// Adam's step size for bit widths [default: 0.02]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub bits_learning_rate: Option<f32>,
     /// Which bit widths are trained: HGQ v1's fractional ones, or HGQ2's with integer bits of weights and biases [default: hgq1]
     #[arg(long, value_name = "NAME", value_parser = named(["hgq1", "hgq2_kif", "hgq2_kbi"]))]
@@ -71,7 +73,7 @@ pub struct Overrides {
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub freeze: Vec<String>,
     /// Widens the traced ranges about their middle [default: 1]
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, allow_negative_numbers = true, value_name = "FACTOR")]
     pub cover_factor: Option<f64>,
     /// How the proxy is written [default: sums]
     #[arg(long, value_name = "FORM", value_parser = named(["sums", "concat", "uniform"]))]
@@ -83,13 +85,13 @@ pub struct Overrides {
     #[arg(long)]
     pub keep_input_layout: bool,
     /// Output positions that a convolution computes in parallel, for its EBOPs [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub parallel_factor: Option<usize>,
     /// Seed of shuffling and splitting [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub seed: Option<u64>,
     /// Worker threads; results are the same for the same seed and threads [default: all cores, at most 8]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub threads: Option<usize>,
 }
 
@@ -126,7 +128,8 @@ impl ConfigFile {
                 if bytes.len() > MAX_CONFIG_BYTES {
                     return Err(fault("larger than 1 MiB: not a job configuration".into()));
                 }
-                JobConfig::parse(&bytes).map_err(|e| fault(e.trim_start_matches("config: ").to_string()))?
+                let named = |e: String| format!("{}: {}", path.display(), e.trim_start_matches("config: "));
+                JobConfig::parse(&bytes).map_err(|faults| Error::Config(faults.into_iter().map(named).collect()))?
             }
         };
         let mut faults = Vec::new();

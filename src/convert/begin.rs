@@ -2,15 +2,22 @@
 
 use super::config::{FormName, JobConfig, Mode, RoundingName};
 use super::domain::{Domain, sharing, spreads};
+use super::declare::declare;
+use super::ends::follows_classes;
 use super::layers;
-use super::metric::{MetricKind, measure, temperature};
+use super::logits::Logits;
+use super::metric::{MetricKind, score, temperature};
 use super::objective::Objective;
 use super::prepare::{self, Data, OnData, Source};
+use super::purpose::Purpose;
 use super::report::Warning;
 use super::score::{Judge, training_share};
+use super::show_declared::show_declared;
 use super::source_check::{self, ImportCheck};
 use super::start::Start;
 use super::training;
+use super::thin::thin;
+use super::unread::unread;
 use super::{Error, Job, NodeFault};
 use crate::data::Dataset;
 use crate::proxy::uniform;
@@ -32,9 +39,13 @@ pub struct Begun {
     pub scales: Scales,
     pub built: Built,
     pub warnings: Vec<Warning>,
+    pub purpose: Purpose,
     kind: MetricKind,
     temperature: f64,
     training: (Dataset, Vec<f32>),
+    /// See [`Judge::logits`], and the source's outputs on the validation samples as they are judged.
+    logits: Logits,
+    validation_logits: Vec<f32>,
 }
 
 /// Begins a job; `enter` is told each stage.
@@ -52,24 +63,30 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     }
     enter("import");
     let source = prepare::source(&job.model)?;
-    let data = prepare::data(&source, job)?;
-    let kind = MetricKind::choose(config.metric, data.validation.targets.as_ref(), &source.widths);
-    let objective = Objective::new(config, &source.output_shapes(), data.train.targets.as_ref());
-    let kind = match (kind, objective) {
-        (Ok(kind), Ok(_)) => kind,
+    let mut data = prepare::data(&source, job)?;
+    let shapes = source.output_shapes();
+    let (classes, _) = follows_classes(config, &shapes);
+    let kind = MetricKind::choose(config.metric, data.validation.targets.as_ref(), &source.widths, classes);
+    let objective = Objective::new(config, &shapes, data.train.targets.as_ref());
+    let (kind, through, purpose) = match (kind, objective) {
+        (Ok(kind), Ok(objective)) => (kind, objective.logits.clone(), Purpose::new(config, &data, &shapes, &objective, kind)),
         (kind, objective) => {
             let faults = [kind.err(), objective.err()].into_iter().flatten().flatten().collect();
             return Err(Error::Config(faults));
         }
     };
-    let on = prepare::evaluate_all(&source, &data)?;
+    let mut on = prepare::evaluate_all(&source, &data)?;
+    let seen = data.trace_samples;
+    show_declared(config, &source, &mut data, &mut on.ranges)?;
     let import = source_check::check(&job.model, &source, &data.calibration);
     let mut warnings = import_warnings(&source, &import);
+    warnings.extend(unread(job, &data));
 
     enter("quantize");
     let spreads = spreads(&source, &data.trace.iter().map(|x| x.as_slice()).collect::<Vec<_>>(), data.trace_samples)?;
     let sharing = sharing(&source, config, data.train.targets.as_ref());
     let (mut built, scales) = quantizers(&source, config, &on.ranges, &spreads, &sharing)?;
+    warnings.extend(declare(&mut built, config, &source, &on.ranges, &scales)?);
     let domain = Domain::new(&source, &data, &scales);
     let teacher = &on.calibration.logits;
     Start { config, source: &source, data: &data, domain: &domain, teacher, scales: &scales }.find(&mut built)?;
@@ -81,14 +98,37 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
         message: n.message.clone(),
         node: Some(n.node.clone()),
     }));
+    if config.trains() && config.epochs > 0 {
+        through.widen(&mut built.model);
+    }
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     warnings.extend(layers::unmatched(config, &source.graph, &built.model));
     if config.trains() && config.epochs > 0 {
         training::check(config, &built)?;
     }
+    warnings.extend(thin(job, &source, &data, &on, &built.model, seen));
     let temperature = temperature(&on.train, source.width);
-    let training = training_share(&domain.train, &on.train);
-    Ok(Begun { source, data, domain, on, import, scales, built, warnings, kind, temperature, training })
+    let judged = matches!(kind, MetricKind::Accuracy | MetricKind::Auc { .. });
+    let targets = data.validation.targets.as_ref().filter(|_| judged);
+    let logits = Logits::of_targets(&shapes, targets);
+    let training = training_share(&domain.train, &logits.turned(&on.train));
+    let validation_logits = logits.turned(&on.validation).into_owned();
+    Ok(Begun {
+        source,
+        data,
+        domain,
+        on,
+        import,
+        scales,
+        built,
+        warnings,
+        purpose,
+        kind,
+        temperature,
+        training,
+        logits,
+        validation_logits,
+    })
 }
 
 impl Begun {
@@ -108,7 +148,11 @@ impl Begun {
             trace_samples: self.data.trace_samples,
             trace_inputs: &self.domain.trace,
             validation: &self.domain.validation,
-            source_logits: &self.on.validation,
+            source_outputs: &self.on.validation,
+            source_logits: &self.validation_logits,
+            logits: &self.logits,
+            outputs: &self.built.model.outputs,
+            classes: self.purpose.classes,
             widths: &self.source.widths,
             kind: self.kind,
             temperature: self.temperature,
@@ -119,9 +163,9 @@ impl Begun {
 
     /// Metric (larger is better) and loss of the source on the validation data.
     pub fn source_score(&self) -> (f64, f64) {
-        let logits: Vec<f64> = self.on.validation.iter().map(|&v| v as f64).collect();
+        let logits: Vec<f64> = self.validation_logits.iter().map(|&v| v as f64).collect();
         let targets = self.data.validation.targets.as_ref();
-        measure(self.kind, &logits, self.source.width, targets, &self.on.validation, self.temperature)
+        score(self.kind, &logits, &self.source.widths, targets, &self.validation_logits, self.temperature)
     }
 }
 

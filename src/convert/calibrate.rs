@@ -75,13 +75,12 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
     let Calibration { config, source, data, domain, teacher, model, judge, start, .. } = *job;
     let (widths, exponents) = (source.input_widths(), judge.scales.of_outputs());
     let x = join(&domain.calibration.rows(), &widths, data.calibration.samples);
-    let classes = source.widths.len() == 1 && source.width > 1;
     let set = CalibrationSet {
         x: &x,
         teacher,
         inputs: widths.iter().sum(),
         outputs: source.width,
-        measure: match classes {
+        measure: match judge.classes {
             true => Measure::Divergence { temperature: judge.temperature as f32 },
             false => Measure::SquaredError { variance: spread(LossKind::Mse, teacher, source.width, 0..source.width) },
         },
@@ -174,8 +173,8 @@ impl Search<'_, '_, '_> {
 /// Mean squared difference of the candidate's outputs from the source's on the validation data, divided by the mean variance of the
 /// source's outputs.
 fn output_error(job: &Calibration, exactly: &Exactly) -> Result<f64, Error> {
-    let Judge { validation, source_logits, .. } = job.judge;
-    let joined = job.judge.outputs(&Exact::new(&exactly.pruned)?, validation);
-    let sum: f64 = joined.iter().zip(*source_logits).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum();
-    Ok(sum / joined.len().max(1) as f64 / spread(LossKind::Mse, source_logits, job.source.width, 0..job.source.width))
+    let Judge { validation, source_outputs, .. } = job.judge;
+    let joined = job.judge.restored(&Exact::new(&exactly.pruned)?, validation);
+    let sum: f64 = joined.iter().zip(*source_outputs).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum();
+    Ok(sum / joined.len().max(1) as f64 / spread(LossKind::Mse, source_outputs, job.source.width, 0..job.source.width))
 }

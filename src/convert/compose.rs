@@ -3,9 +3,11 @@
 use super::emit::{CHUNK, Emitted, run_in_file_order, slice};
 use super::interface::target;
 use super::layout::join;
+use super::logits::Logits;
 use super::metric::MetricKind;
 use super::per_output::per_output;
 use super::prepare::{Data, Source, SourceValues};
+use super::purpose::Purpose;
 use super::report::{self, Warning};
 use super::score::Exactly;
 use super::source_check::ImportCheck;
@@ -24,10 +26,12 @@ pub struct Composition<'a> {
     pub data: &'a Data,
     pub import: &'a ImportCheck,
     pub kind: MetricKind,
+    pub purpose: &'a Purpose,
     pub source_score: (f64, f64),
     pub source_values: &'a SourceValues,
-    /// The source's logits on the validation samples.
+    /// The source's outputs on the validation samples as they are judged, see `logits`.
     pub source_logits: &'a [f32],
+    pub logits: &'a Logits,
     pub exactly: &'a Exactly,
     pub emitted: &'a Emitted,
     pub front: &'a Front<Model>,
@@ -78,13 +82,16 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let each = match &c.data.validation.targets {
         Some(targets) if c.source.widths.len() > 1 => {
             let judged = exact.run(&validation, c.data.validation.samples, &pruned.outputs);
-            let judged = join(&judged, &c.source.widths, c.data.validation.samples);
+            let mut judged = join(&judged, &c.source.widths, c.data.validation.samples);
+            c.logits.turn(&mut judged);
             per_output(c.kind, c.source, targets, &judged, c.source_logits)
         }
         _ => Vec::new(),
     };
     let counts = ebops::layers(pruned, bounds);
-    let config = serde_json::to_value(&c.job.config).map_err(|e| internal(e.to_string()))?;
+    // by way of text, where 0.01 in f32 stays 0.01
+    let config = serde_json::to_string(&c.job.config).and_then(|text| serde_json::from_str::<Value>(&text));
+    let config = config.map_err(|e| internal(e.to_string()))?;
     let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
     verification["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
     verification["validation_samples"] = json!(c.data.validation.samples);
@@ -132,6 +139,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         "ebops": c.exactly.score.ebops,
         "ebops_hgq2": ebops::ebops_hgq2(&c.exactly.full, &full_bounds),
         "metric": c.kind,
+        "task": c.purpose,
         "source": score(c.source_score),
         "layers": report::layers(pruned, bounds, &counts, &c.exactly.ranges),
         "target": { "met": c.unmet.is_none(), "reason": c.unmet },

@@ -1,11 +1,13 @@
 //! The job configuration (JSON). Every field is optional, an unknown field is an error; defaults are the measured recipe.
 
+use super::config_faults::faults;
 use super::layers::LayerConfig;
-use super::suggest::{explained, unknown_fields};
+use super::port_type::PortType;
 use crate::proxy::target::Backend;
 use crate::quant::Granularity;
 use crate::quant::build::Hgq2;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a job does. `JobConfig::default()` is the recipe of `docs/training.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,11 +39,12 @@ pub struct JobConfig {
     /// by the variance of the source's outputs (the mean over the outputs of the variance over the samples): 0 is exact, 1 is no better than a
     /// constant. With `target_ebops` or `max_metric_drop` as well, the candidates beyond it are left out.
     pub max_output_error: Option<f64>,
-    /// Default: cross entropy for integer labels, mean squared error for float targets, distillation without targets.
+    /// Default: cross entropy for classes, mean squared error for float targets, distillation without targets.
     pub loss: Option<LossName>,
     /// What a sample weighs in the loss, by its class; scaled to a mean of 1 over the training samples.
     pub class_weights: Option<ClassWeights>,
-    /// Default: accuracy for integer labels, mean squared error for float targets, agreement with the source without targets.
+    /// Default: accuracy for classes, mean squared error for float targets; without targets agreement with the source where the file ends
+    /// in Softmax or ArgMax, else the relative error.
     pub metric: Option<MetricName>,
     /// Weight of the source model's outputs as targets, 0…1; 1 when there are no labels.
     pub teacher_weight: f32,
@@ -73,6 +76,8 @@ pub struct JobConfig {
     pub freeze: Vec<String>,
     /// Settings of single layers, by the names of nodes.
     pub layers: Vec<LayerConfig>,
+    /// Types of model inputs by name (`fixed<16,6>`): what they may be, whatever the data show.
+    pub inputs: BTreeMap<String, PortType>,
     pub proxy: ProxyConfig,
     pub hls4ml: Hls4mlConfig,
 }
@@ -112,6 +117,7 @@ impl Default for JobConfig {
             parallel_factor: None,
             freeze: Vec::new(),
             layers: Vec::new(),
+            inputs: BTreeMap::new(),
             proxy: ProxyConfig::default(),
             hls4ml: Hls4mlConfig::default(),
         }
@@ -239,6 +245,8 @@ pub enum MetricName {
     Mae,
     /// With the source model.
     Agreement,
+    /// Against the source model, of the spread of its outputs.
+    RelativeError,
 }
 
 /// Which parameters are trained.
@@ -394,11 +402,7 @@ impl JobConfig {
     /// # Errors
     /// Every fault found, one line each.
     pub fn from_json(text: &[u8]) -> Result<JobConfig, Vec<String>> {
-        // serde would take an array for a struct, field by field
-        if text.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
-            return Err(vec!["config: a JSON object is needed, {\"field\": value, …}".into()]);
-        }
-        let config = JobConfig::parse(text).map_err(|e| vec![e])?;
+        let config = JobConfig::parse(text)?;
         config.check()?;
         Ok(config)
     }
@@ -406,16 +410,15 @@ impl JobConfig {
     /// Reads a configuration without checking ranges.
     ///
     /// # Errors
-    /// What is no JSON or has unknown fields or wrong types.
-    pub fn parse(text: &[u8]) -> Result<JobConfig, String> {
-        serde_json::from_slice(text).map_err(|e| {
-            // serde stops at the first
-            let given = serde_json::from_slice(text).unwrap_or_default();
-            let known = serde_json::to_value(JobConfig::default()).unwrap_or_default();
-            let unknown = known.as_object().map_or_else(Vec::new, |known| unknown_fields(&given, known));
-            let found = if unknown.len() > 1 { unknown.join(", ") } else { explained(&e.to_string()) };
-            format!("config: {found}")
-        })
+    /// All unknown fields and values that do not fit, one line each; what is no JSON.
+    pub fn parse(text: &[u8]) -> Result<JobConfig, Vec<String>> {
+        let read = serde_json::from_slice::<JobConfig>(text);
+        match read {
+            // an array would be taken for the fields in their order
+            Ok(config) if text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') => Ok(config),
+            Ok(_) => Err(vec!["config: a JSON object is needed, {\"field\": value, …}".into()]),
+            Err(e) => Err(faults(text, &e)),
+        }
     }
 
     /// Checks ranges.

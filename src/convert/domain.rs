@@ -1,5 +1,6 @@
 //! The data of a job in the domain of training ([`crate::quant::scale`]), and how far the source's values spread on them.
 
+use super::declare::typed_inputs;
 use super::prepare::{Data, Source};
 use super::{Error, JobConfig};
 use crate::data::{Dataset, Targets};
@@ -108,7 +109,10 @@ pub fn sharing(source: &Source, config: &JobConfig, targets: Option<&Targets>) -
     Sharing {
         alike: source.logits.iter().copied().filter(|_| classes).collect(),
         uniform: (0..graph.values.len()).filter(tensor).collect(),
-        // the plug-in's form has no place for a constant in front of a quantizer
-        offsets: config.proxy.elementwise.is_none(),
+        fixed: typed_inputs(config, source),
+        // the plug-in's form has no place for a constant in front of a quantizer; declared ranges are those of the input as it is
+        offsets: config.proxy.elementwise.is_none()
+            && config.inputs.is_empty()
+            && config.layers.iter().all(|l| l.range.is_none()),
     }
 }

@@ -6,11 +6,14 @@ mod checkpoint;
 mod choice;
 mod compose;
 pub mod config;
+mod config_faults;
 mod curve;
+mod declare;
 mod difference;
 mod domain;
 mod elementwise;
 pub mod emit;
+pub(crate) mod ends;
 pub mod error;
 mod feed;
 mod hls4ml;
@@ -19,6 +22,7 @@ mod inspect;
 mod interface;
 mod layers;
 mod layout;
+mod logits;
 mod memory;
 pub mod metric;
 mod objective;
@@ -26,15 +30,20 @@ mod per_output;
 mod pipeline;
 mod plan;
 mod polish;
+mod port_type;
 mod prepare;
+mod purpose;
 pub mod report;
 mod score;
 mod settings;
+mod show_declared;
 mod source_check;
 mod start;
 mod suggest;
+mod thin;
 mod trace;
 mod training;
+mod unread;
 mod verify;
 
 pub use config::JobConfig;
@@ -90,8 +99,12 @@ impl Artifacts {
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
     pub fn files(&self) -> Result<Vec<ArtifactFile<'_>>, Error> {
-        let json = |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()));
-        let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]".to_vec()), json)?;
+        let json = |value: &serde_json::Value| {
+            let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()))?;
+            text.push(b'\n');
+            Ok(text)
+        };
+        let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]\n".to_vec()), json)?;
         let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];
         files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
         files.extend(self.beside.iter().map(|(name, bytes)| (name.to_string(), Cow::Borrowed(&bytes[..]))));

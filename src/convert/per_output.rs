@@ -20,10 +20,10 @@ pub fn per_output(kind: MetricKind, source: &Source, targets: &Targets, proxy: &
             Targets::Values { width, values } => {
                 Some(Targets::Values { width: shape.len, values: cut(values, *width, &columns) })
             }
-            Targets::Labels(_) => None,
+            Targets::Labels(_) | Targets::Shares { .. } | Targets::Sides { .. } => None,
         };
         let Some(own) = own else { continue };
-        let metric = if matches!(own, Targets::Labels(_)) { MetricKind::Accuracy } else { error };
+        let metric = if own.are_classes() { MetricKind::Accuracy } else { error };
         let of = |outputs: &[f64]| {
             metric.shown(measure(metric, &cut(outputs, source.width, &columns), shape.len, Some(&own), &[], 1.0).0)
         };

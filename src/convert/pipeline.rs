@@ -98,7 +98,7 @@ pub fn run(
 
     clock.enter("train");
     let start = judge.judge(&built.model)?;
-    settings::check(&start.pruned, config)?;
+    settings::check(&start.restored(scales)?.pruned, config)?;
     let start_ebops = start.score.ebops;
     let start_error = relative_error(&start, scales, source, domain, &on.calibration.logits)?;
     if config.epochs == 0 && config.mode == Mode::FineTune {
@@ -214,9 +214,11 @@ pub fn run(
         data,
         import,
         kind,
+        purpose: &begun.purpose,
         source_score: (source_metric, source_loss),
         source_values: &on.calibration,
-        source_logits: &on.validation,
+        source_logits: judge.source_logits,
+        logits: judge.logits,
         exactly: &exactly,
         emitted: &emitted,
         front: &front,

@@ -1,11 +1,11 @@
 //! What a job would do: `convert --dry-run`.
 
 use super::begin::{Begun, begin};
-use super::config::{LossName, Mode};
+use super::config::Mode;
 use super::difference::{relative_error, start_differs};
+use super::purpose::spelled;
 use super::training::{batch_size, goal, steps};
 use super::{Error, Job, memory, settings};
-use crate::train::LossKind;
 use crate::train::fit::Goal;
 use crate::train::schedule::Beta;
 use serde_json::{Value, json};
@@ -48,6 +48,7 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
         "start": { "ebops": start.ebops, "metric": judge.kind.shown(start.metric), "loss": start.loss, "relative_error": error },
         "source": { "metric": judge.kind.shown(source_metric), "loss": source_loss },
         "metric": judge.kind.name(),
+        "task": begun.purpose,
         "choice": choice(job),
         "memory_estimate_bytes": memory,
         "threads": config.thread_count(),
@@ -64,24 +65,13 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
                 "epochs": config.epochs,
                 "batch_size": batch_size(config, rows),
                 "steps": steps(config, rows),
-                "loss": if objective.unlabelled() { "distillation" } else { loss(objective.kind) },
+                "loss": if objective.unlabelled() { "distillation" } else { spelled(objective.kind) },
                 "teacher_weight": if objective.unlabelled() { 1.0 } else { config.teacher_weight },
                 "steers": aimed(&aim),
             })
         }
     };
     Ok(plan)
-}
-
-/// As the configuration spells it.
-fn loss(kind: LossKind) -> &'static str {
-    match kind {
-        LossKind::CrossEntropy => LossName::CrossEntropy.name(),
-        LossKind::Mse => LossName::Mse.name(),
-        LossKind::Mae => LossName::Mae.name(),
-        LossKind::Bce => LossName::Bce.name(),
-        LossKind::Upstream => "given by the caller",
-    }
 }
 
 /// What β follows.

@@ -97,7 +97,7 @@ fn down_to(
         let Ok(bounds) = interval::bounds(&exactly.full) else { break };
         // new weights may widen what is behind them; the way back must not do so again
         let room = Room { ebops: exactly.score.ebops as f64, budget: aim, grows: pass == 0 };
-        let polished = polish(&model, &exactly.full, &bounds, how, room, cancel);
+        let polished = polish(&model, &(how.trained)(&exactly.full), &bounds, how, room, cancel);
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
         }

@@ -1,6 +1,7 @@
 //! From uploaded bytes to a checked graph and checked data. Every fault of model, data and configuration is found here.
 
 use super::config::Mode;
+use super::ends;
 use super::layout::join;
 use super::{DataFile, Error, Job, JobConfig, NodeFault};
 use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Samples, Targets, order::to_graph, split};
@@ -35,6 +36,8 @@ pub struct Source {
     /// See [`crate::graph::import::Imported::input_orders`].
     pub input_orders: Vec<Option<Vec<usize>>>,
     pub output_orders: Vec<Option<Vec<usize>>>,
+    /// Per output, whether the file decodes class labels from it.
+    pub decoded: Vec<bool>,
 }
 
 impl Source {
@@ -50,12 +53,11 @@ impl Source {
 
     /// What the outputs give, by the names of the file.
     pub fn output_shapes(&self) -> Vec<OutputShape> {
-        let of = |((&value, &len), &output): ((&ValueId, &usize), &ValueId)| {
-            // behind a Sigmoid zeros and ones are values to reach
-            let sigmoid = self.graph.producer(value).is_some_and(|n| matches!(self.graph.nodes[n].op, Op::Sigmoid));
-            OutputShape { name: self.graph.values[output].name.clone(), len, logit: len == 1 && !sigmoid }
+        let of = |((&len, &output), &decoded): ((&usize, &ValueId), &bool)| OutputShape {
+            ends: ends::of(&self.graph, output, decoded),
+            ..OutputShape::new(self.graph.values[output].name.clone(), len)
         };
-        self.logits.iter().zip(&self.widths).zip(&self.graph.outputs).map(of).collect()
+        self.widths.iter().zip(&self.graph.outputs).zip(&self.decoded).map(of).collect()
     }
 
     /// What the inputs take, by name.
@@ -99,13 +101,15 @@ pub fn source(bytes: &[u8]) -> Result<Source, Error> {
     }
     graph.outputs = kept.iter().map(|&at| graph.outputs[at]).collect();
     output_orders = kept.iter().map(|&at| output_orders.get(at).cloned().flatten()).collect();
+    let decoded = kept.iter().map(|&at| imported.decoded.get(at).copied().unwrap_or(false)).collect();
     if graph.inputs.is_empty() || logits.is_empty() || graph.nodes.iter().all(|n| !matches!(n.op, Op::Dense(_))) {
         let reason = "there is no Gemm, MatMul or Conv in it: nothing to quantize".into();
         return Err(Error::Unsupported(vec![NodeFault { name: graph.name.clone(), op: "graph".into(), reason }]));
     }
     let widths: Vec<usize> = logits.iter().map(|&v| graph.len_of(v)).collect();
     let width = widths.iter().sum();
-    Ok(Source { notes, logits, has_softmax, widths, width, input_orders: imported.input_orders, output_orders, graph })
+    let input_orders = imported.input_orders;
+    Ok(Source { notes, logits, has_softmax, widths, width, input_orders, output_orders, decoded, graph })
 }
 
 /// All data of a job.
@@ -135,7 +139,8 @@ pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
         Mode::FineTune => (config.validation_fraction, "training samples"),
     };
     let mut faults = Vec::new();
-    let outputs = source.output_shapes();
+    let asked = ends::asked(config);
+    let outputs: Vec<OutputShape> = source.output_shapes().into_iter().map(|output| OutputShape { asked, ..output }).collect();
     let mut read = |file: &DataFile, what: &str, outputs: &[OutputShape]| {
         dataset(source, file, what, outputs).map_err(|e| faults.extend(e)).ok()
     };
@@ -280,7 +285,11 @@ fn order_targets(source: &Source, targets: &mut Targets) {
     };
     let whole = parts.len() == 1;
     for (at, part) in parts.iter_mut().enumerate() {
-        let Targets::Values { width, values } = part else { continue };
+        let (Targets::Values { width, values } | Targets::Shares { width, values } | Targets::Sides { width, values, .. }) =
+            &mut **part
+        else {
+            continue;
+        };
         let outputs = if whole { 0..source.widths.len() } else { at..at + 1 };
         for row in values.chunks_exact_mut((*width).max(1)) {
             let mut rest = row;
@@ -432,7 +441,7 @@ pub fn evaluate_all(source: &Source, data: &Data) -> Result<OnData, Error> {
 }
 
 /// Widens `a` by `b`.
-fn merge_ranges(a: &mut [MinMax], b: &[MinMax]) {
+pub(super) fn merge_ranges(a: &mut [MinMax], b: &[MinMax]) {
     for (a, b) in a.iter_mut().zip(b) {
         a.merge(b);
     }

@@ -1,7 +1,8 @@
 //! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
 
 use super::layout::join;
-use super::metric::{MetricKind, measure, predicted};
+use super::logits::Logits;
+use super::metric::{MetricKind, predicted, score};
 use crate::data::Dataset;
 use crate::proxy::prune;
 use crate::quant::exact::Exact;
@@ -30,8 +31,16 @@ pub struct Judge<'a> {
     pub trace_inputs: &'a [Arc<Vec<f32>>],
     pub trace_samples: usize,
     pub validation: &'a Dataset,
-    /// The source's logits on the validation samples.
+    /// The source's outputs on the validation samples …
+    pub source_outputs: &'a [f32],
+    /// … and as they are judged, see `logits`.
     pub source_logits: &'a [f32],
+    /// Outputs that are judged as logits.
+    pub logits: &'a Logits,
+    /// The outputs of the model that is judged, where others of it are trained.
+    pub outputs: &'a [usize],
+    /// Whether a single output is scores of classes, of which one is the answer.
+    pub classes: bool,
     /// Some of the training samples with the source's logits, for what is settled.
     pub training: &'a (Dataset, Vec<f32>),
     /// Values per sample of each output.
@@ -85,6 +94,13 @@ impl Judge<'_> {
     /// # Errors
     /// See [`TraceError`].
     pub fn judged(&self, model: &Model, settled: bool) -> Result<Exactly, TraceError> {
+        let judged;
+        let model = if model.outputs == self.outputs {
+            model
+        } else {
+            judged = Model { outputs: self.outputs.to_vec(), ..model.clone() };
+            &judged
+        };
         let traced: Vec<&[f32]> = self.trace_inputs.iter().map(|v| v.as_slice()).collect();
         let ranges = trace_minmax(model, &traced, self.trace_samples)?;
         let full = (self.finish)(&fix(model, &ranges, &self.formats)?);
@@ -111,7 +127,7 @@ impl Judge<'_> {
     }
 
     /// Outputs on `data`, in the user's units, joined.
-    pub fn outputs(&self, exact: &Exact, data: &Dataset) -> Vec<f64> {
+    pub fn restored(&self, exact: &Exact, data: &Dataset) -> Vec<f64> {
         let each = exact.run(&data.rows(), data.samples, &exact.model().outputs);
         let mut outputs = join(&each, self.widths, data.samples);
         self.scales.outputs_restored(&mut outputs);
@@ -120,9 +136,9 @@ impl Judge<'_> {
 
     /// Outputs, metric and loss on `data`.
     fn measured(&self, exact: &Exact, data: &Dataset, logits: &[f32]) -> (Vec<f64>, f64, f64) {
-        let outputs = self.outputs(exact, data);
-        let width = self.widths.iter().sum();
-        let (metric, loss) = measure(self.kind, &outputs, width, data.targets.as_ref(), logits, self.temperature);
+        let mut outputs = self.restored(exact, data);
+        self.logits.turn(&mut outputs);
+        let (metric, loss) = score(self.kind, &outputs, self.widths, data.targets.as_ref(), logits, self.temperature);
         (outputs, metric, loss)
     }
 }

@@ -1,7 +1,5 @@
 //! What a misspelt name may have meant.
 
-use serde_json::{Map, Value};
-
 /// How alike names must be (Jaro-Winkler, 0 to 1): one or two letters of a word.
 const ALIKE: f64 = 0.8;
 
@@ -23,12 +21,6 @@ pub fn explained(message: &str) -> String {
         },
         _ => message.to_string(),
     }
-}
-
-/// A message for each field of `given` that `known` has not.
-pub fn unknown_fields(given: &Map<String, Value>, known: &Map<String, Value>) -> Vec<String> {
-    let unknown = given.keys().filter(|k| !known.contains_key(*k));
-    unknown.map(|k| format!("unknown field `{k}`{}", suggestion(k, known.keys().map(String::as_str)))).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `hgq-onnx trace`: ranges and formats on calibration data, without training.
 
 use super::config::JobConfig;
+use super::declare::declare;
 use super::prepare::{self, Blocks, SourceValues};
 use super::report::{self, format_counts};
 use super::{DataFile, Error, begin, domain};
@@ -26,9 +27,11 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let mut values = SourceValues::none(&source);
         data.each(|rows, n| values.add(&source, rows, n, false))?;
         let some = data.first(SPREAD_SAMPLES)?;
-        let spreads = domain::spreads(&source, &some.iter().map(Vec::as_slice).collect::<Vec<_>>(), data.samples().min(SPREAD_SAMPLES))?;
+        let some: Vec<&[f32]> = some.iter().map(Vec::as_slice).collect();
+        let spreads = domain::spreads(&source, &some, data.samples().min(SPREAD_SAMPLES))?;
         let sharing = domain::sharing(&source, &config, None);
-        let (built, scales) = begin::quantizers(&source, &config, &values.ranges, &spreads, &sharing)?;
+        let (mut built, scales) = begin::quantizers(&source, &config, &values.ranges, &spreads, &sharing)?;
+        let warnings = declare(&mut built, &config, &source, &values.ranges, &scales)?;
         let inputs = || built.model.inputs.iter().enumerate();
         let reach: Vec<MinMax> =
             inputs().zip(values.reach(&source)).map(|((n, &v), range)| scales.range(n, v, &range)).collect();
@@ -68,6 +71,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         Ok(json!({
             "schema": "hgq-onnx/trace/1",
             "samples": data.samples(),
+            "warnings": warnings,
             "quantizers": quantizers,
             "layers": report::layers(&fixed, &bounds, &counts, &ranges),
             "ebops": ebops::ebops(&fixed, &bounds),

@@ -102,6 +102,9 @@ pub struct Training<'a> {
 /// [`Error::Data`], [`Error::Config`] for what does not fit, [`Error::Canceled`], [`Error::Internal`].
 pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
     let Training { job, source, domain, teacher, mut objective, built, judge, start, source_metric } = t;
+    let logits = objective.logits.clone();
+    let teacher = &logits.turned(teacher)[..];
+    let model = logits.trained(&built.model);
     objective.sharpen(teacher, source.width);
     let config = &job.config;
     let exponents = judge.scales.of_outputs();
@@ -144,7 +147,7 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
     let resume = checkpoints.load(clock);
     let last_metric = clock.curve.last_metric().unwrap_or_else(|| judge.kind.shown(start.score.metric));
     let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric };
-    let mut fitted = fit(&built.model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
+    let mut fitted = fit(&model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
         FitError::Canceled => Error::Canceled,
         FitError::Diverged => Error::Data(vec![e.to_string()]),
         FitError::Train(e) => training_error(e),
@@ -161,6 +164,7 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             loss: &options.loss,
             layers: &options.engine.layers,
             output_exponents: &exponents,
+            trained: &|full| logits.trained_exactly(full),
         };
         let mut begins = |step| watch.clock.step(step);
         polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, &mut begins, cancel)?;

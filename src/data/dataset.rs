@@ -1,7 +1,7 @@
 //! Samples in the form the graph takes them, checked against the model.
 
 use super::{
-    DataError, OutputShape, Targets,
+    DataError, OutputShape, Taken, Targets,
     arrays::{Array, Arrays},
     order::to_graph,
     targets,
@@ -39,6 +39,10 @@ pub struct Dataset {
     pub inputs: Vec<Arc<Vec<f32>>>,
     pub samples: usize,
     pub targets: Option<Targets>,
+    /// What the targets were taken for.
+    pub taken: Vec<Taken>,
+    /// Arrays of the file that are neither inputs nor targets.
+    pub unread: Vec<String>,
 }
 
 impl Dataset {
@@ -65,15 +69,22 @@ impl Dataset {
                 data.push(Arc::new(values));
             }
         }
-        let order = if from_train { ["y_train", "y"] } else { ["y", "y_train"] };
-        // an input that is called `y` is no target
-        let taken: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-        let targets = targets::find_targets(arrays, outputs, order, &taken, &mut counts, &mut faults);
+        let found = find_targets(arrays, inputs, outputs, from_train, &mut counts, &mut faults);
         let count = common(&counts, &mut faults);
         if !faults.is_empty() {
             return Err(DataError::Faults { file: arrays.file.clone(), what: what.to_string(), faults });
         }
-        Ok(Dataset { inputs: data, samples: count, targets })
+        let unread = arrays.names().filter(|name| !counts.iter().any(|(read, _)| read == name)).map(String::from).collect();
+        let (targets, taken) = found.map_or((None, Vec::new()), |found| (Some(found.targets), found.taken));
+        Ok(Dataset { inputs: data, samples: count, targets, taken, unread })
+    }
+
+    /// The targets in a file whose targets are not needed; `None` where there are none that fit.
+    pub fn targets_beside(arrays: &Arrays, inputs: &[InputShape], outputs: &[OutputShape]) -> Option<Targets> {
+        let (mut counts, mut faults) = (Vec::new(), Vec::new());
+        let from_train = !arrays.contains("x") && arrays.contains("x_train");
+        let found = find_targets(arrays, inputs, outputs, from_train, &mut counts, &mut faults);
+        found.filter(|_| faults.is_empty()).map(|found| found.targets)
     }
 
     /// The inputs as slices.
@@ -91,8 +102,25 @@ impl Dataset {
             inputs: self.inputs.iter().map(pick).collect(),
             samples: indices.len(),
             targets: self.targets.as_ref().map(|t| t.select(indices)),
+            taken: self.taken.clone(),
+            unread: self.unread.clone(),
         }
     }
+}
+
+/// `from_train`: the samples are those of `x_train`.
+fn find_targets(
+    arrays: &Arrays,
+    inputs: &[InputShape],
+    outputs: &[OutputShape],
+    from_train: bool,
+    counts: &mut Vec<(String, usize)>,
+    faults: &mut Vec<String>,
+) -> Option<targets::Found> {
+    // an input that is called `y` is no target
+    let taken: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    let ys = if from_train { ["y_train", "y"] } else { ["y", "y_train"] };
+    targets::find_targets(arrays, outputs, &targets::Names { ys, taken: &taken }, counts, faults)
 }
 
 /// The first array that exists; `Some(None)` where it is not usable, which is noted.

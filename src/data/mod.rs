@@ -23,4 +23,4 @@ pub use npy::Values;
 pub use rng::Rng;
 pub use samples::Samples;
 pub use split::split;
-pub use targets::{OutputShape, OutputTargets, Targets};
+pub use targets::{Asked, Ends, OutputShape, OutputTargets, Taken, Targets};

@@ -66,8 +66,7 @@ pub fn header(bytes: &[u8], max_elements: usize) -> Result<Header, String> {
     let shape = field(text, "shape").and_then(tuple).ok_or("its header has no readable shape")?;
     let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= max_elements);
     let len = len.ok_or_else(|| format!("its shape {shape:?} has more than {max_elements} elements"))?;
-    let (kind, width, big_endian) =
-        number_type(descr).ok_or_else(|| format!("its type `{descr}` is not supported; use float32"))?;
+    let (kind, width, big_endian) = number_type(descr).ok_or_else(|| unknown_type(descr))?;
     Ok(Header { kind, width, big_endian, fortran, shape, len, start: at + size })
 }
 
@@ -100,6 +99,15 @@ fn number_type(descr: &str) -> Option<(u8, usize, bool)> {
         _ => false,
     };
     (valid && matches!(order, b'<' | b'>' | b'|' | b'=')).then_some((kind, width, order == b'>'))
+}
+
+/// What is said of a type that is no number.
+fn unknown_type(descr: &str) -> String {
+    match descr.as_bytes().get(1) {
+        Some(b'U' | b'S' | b'a') => format!("its type `{descr}` is text"),
+        Some(b'O') => format!("its type `{descr}` is not a plain number (Python objects)"),
+        _ => format!("its type `{descr}` is not supported; use float32"),
+    }
 }
 
 impl Header {

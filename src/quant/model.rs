@@ -65,7 +65,9 @@ pub enum Range {
     Traced,
     /// HGQ2 SAT / SAT_SYM: clips at trainable integer bits (spec B1.1). One entry per group.
     Saturating { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
-    /// The same in HGQ2's other parametrisation: `b` bits without the sign and `i` are trained, `f = b − i` (spec B1.1).
+    /// Clips at integer bits that were declared: neither trained nor lowered to what the data reach. One entry per group.
+    Declared { keep_negative: Vec<bool>, i: Vec<f32> },
+    /// [`Range::Saturating`] in HGQ2's other parametrisation: `b` bits without the sign and `i` are trained, `f = b − i` (spec B1.1).
     SaturatingKbi { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
     /// HGQ2 WRAP: unlimited in training, where `i` follows the largest magnitude of each batch and decays (spec B1.2); traced
     /// afterwards. One entry per group.

@@ -37,6 +37,7 @@ impl Quantizer {
     pub fn saturation(&self) -> Option<Saturation<'_>> {
         match &self.range {
             Range::Traced | Range::Tracked { .. } => None,
+            Range::Declared { keep_negative, i } => Some(Saturation { keep_negative, i, symmetric: false, kbi: false }),
             Range::Saturating { keep_negative, i, symmetric } => {
                 Some(Saturation { keep_negative, i, symmetric: *symmetric, kbi: false })
             }
@@ -95,7 +96,7 @@ impl Quantizer {
         }
         let f = fractional_bits(value);
         let (first, integer) = match &mut self.range {
-            Range::Traced | Range::Tracked { .. } => return,
+            Range::Traced | Range::Tracked { .. } | Range::Declared { .. } => return,
             Range::Saturating { keep_negative, i, symmetric } | Range::SaturatingKbi { keep_negative, i, symmetric } => {
                 let integer = integer_bits(value, f, *symmetric);
                 if let (Some(keep), Some(i)) = (keep_negative.get_mut(g), i.get_mut(g)) {

@@ -125,6 +125,7 @@ fn quantizer_formats(model: &Model, node: usize, q: &Quantizer, range: &MinMax, 
             let (min, max) = formats::cover(min[g], max[g], f[g], options.cover_factor);
             match &q.range {
                 Range::Traced | Range::Tracked { .. } => formats::traced(min, max, f[g], relu),
+                Range::Declared { .. } => formats::legal(trained[g]),
                 _ if q.annotated && !options.lower_annotated => trained[g],
                 Range::Saturating { symmetric, .. } | Range::SaturatingKbi { symmetric, .. } => {
                     formats::lowered(formats::legal(trained[g]), min, max, *symmetric)

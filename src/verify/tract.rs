@@ -22,7 +22,10 @@ use std::{
 use thiserror::Error;
 use tract_onnx::{prelude::*, tract_core::internal::bail};
 
-use crate::onnx::{self, Limits, info, proto::ModelProto};
+use crate::onnx::{
+    self, Limits, info,
+    proto::{ModelProto, ValueInfoProto},
+};
 
 /// Samples per call, where the graph takes any batch. A prime, so that an axis mistaken for the batch does not fit.
 const BLOCK: usize = 251;
@@ -72,7 +75,15 @@ fn run_model<S: AsRef<str>>(
     let shapes = input_shapes(&model, inputs, samples)?;
     let position = |name: &S| {
         let name = name.as_ref();
-        let found = model.graph.iter().flat_map(|g| &g.output).position(|o| o.name() == name);
+        let graph = model.graph.as_mut();
+        let found = graph.and_then(|g| match g.output.iter().position(|o| o.name() == name) {
+            // scores that the file decodes labels from are no output of it
+            None if g.node.iter().any(|n| n.output.iter().any(|o| o == name)) => {
+                g.output.push(ValueInfoProto { name: Some(name.to_string()), ..Default::default() });
+                Some(g.output.len() - 1)
+            }
+            position => position,
+        });
         found.ok_or_else(|| TractError::Tract(format!("the file has no output `{name}`")))
     };
     let outputs: Vec<usize> = wanted.iter().map(position).collect::<Result<_, _>>()?;

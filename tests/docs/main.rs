@@ -12,7 +12,10 @@
 mod common;
 #[path = "../support/hls4ml.rs"]
 mod hls4ml;
+#[path = "../support/server.rs"]
+mod server;
 
+mod ci;
 mod codes;
 mod commands;
 mod fields;

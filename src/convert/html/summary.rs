@@ -79,6 +79,18 @@ pub fn what(report: Doc) -> String {
     came += &fact("training", format!("{} samples", count("/data/train_samples")));
     let validation = format!("{} samples ({})", count("/data/validation_samples"), escape(report.text("/data/validation")));
     came += &fact("validation", validation);
+    for targets in report.list("/task/targets") {
+        let array = match targets.text("/array") {
+            "" => "none".to_string(),
+            array => format!("<code>{}</code>", escape(array)),
+        };
+        let text = format!("{array}, taken as {}: {}", escape(targets.text("/taken_as")), escape(targets.text("/because")));
+        came += &fact("targets", text);
+    }
+    if report.has("/task/metric_because") {
+        let why = message(report.text("/task/metric_because"));
+        came += &fact("metric", format!("{}: {why}", escape(report.text("/metric"))));
+    }
     if report.has("/import/max_abs_diff_vs_source") {
         let moved = maybe(report.number("/import/max_abs_diff_vs_source"));
         let on = count("/import/samples");

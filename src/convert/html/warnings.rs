@@ -12,7 +12,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     (
         "label-output-dropped",
-        "The file has an output of labels, which is ArgMax of another one.",
+        "The file has an output of labels (ArgMax or TopK): the scores they are decoded from are the output.",
         "Take the index of the largest logit.",
     ),
     ("output_dropped", "Two outputs have the same values.", "Read the one that is left."),
@@ -98,6 +98,46 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("freeze_unmatched", "No node has this name.", "Names are those of the file: see inspect."),
     ("layers_unmatched", "No node has this name, or it does not multiply.", "Names are those of the file: see inspect."),
     ("elementwise_left_out", "The element-wise form cannot hold these nodes.", "Use proxy.onnx: it needs no plug-in."),
+    (
+        "array_unread",
+        "A data file has an array that is no input and no target of the model.",
+        "Targets are called y (or by the name of the output): rename the array, or leave it out.",
+    ),
+    (
+        "few_samples",
+        "Ranges are taken from so few samples that others will be beyond them.",
+        "Give some hundred calibration samples, or declare ranges (inputs, layers with range).",
+    ),
+    (
+        "constant_inputs",
+        "Some inputs never change in the data: the proxy keeps only what was seen.",
+        "Give data in which they change, or declare their range (inputs, layers with range).",
+    ),
+    (
+        "constant_channels",
+        "Some channels never change in the data: the proxy has constants in their place.",
+        "Nothing where the network does not use them; else give data in which they change, or declare their range.",
+    ),
+    (
+        "unseen_classes",
+        "Calibration shows no sample of some classes.",
+        "Give calibration data of every class: verification covers what it shows.",
+    ),
+    (
+        "range_exceeded",
+        "The data go beyond a range or type that was declared.",
+        "Declare a wider one, or check the scale of the data: values beyond are clipped.",
+    ),
+    (
+        "range_unused",
+        "A range was declared where nothing is quantized, or for a quantizer of the file that is taken over as it is.",
+        "Names of quantizers are in the report (layers); those of the file follow a range only when they are trained.",
+    ),
+    (
+        "table_input",
+        "More bits were asked for in front of a Sigmoid or Tanh than hls4ml’s table takes.",
+        "Nothing, or fewer init_bits for this node (layers).",
+    ),
     ("diverged", "The loss or a weight was not finite.", "Lower learning_rate, or scale the inputs."),
     ("collapsed", "Too few bits are left for more than one answer.", "Give larger budgets, a larger target or a lower beta."),
 ];

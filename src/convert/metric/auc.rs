@@ -6,6 +6,8 @@ use crate::data::Targets;
 pub fn classes(targets: &Targets) -> Option<Vec<bool>> {
     match targets {
         Targets::Labels(labels) => labels.iter().map(|&l| (l < 2).then_some(l == 1)).collect(),
+        Targets::Sides { width: 1, values, .. } => Some(values.iter().map(|&v| v > 0.0).collect()),
+        Targets::Shares { width: 2, values } => Some(values.chunks_exact(2).map(|row| row[1] > row[0]).collect()),
         Targets::Values { width: 1, values } => values.iter().map(|&v| (v == 0.0 || v == 1.0).then_some(v == 1.0)).collect(),
         _ => None,
     }

@@ -16,6 +16,8 @@ pub enum MetricKind {
     Mse,
     /// Mean absolute error against float targets.
     Mae,
+    /// Root mean square difference from the source model's outputs, against their spread: see [`super::relative_error`].
+    RelativeError,
     /// Share of samples whose largest output is that of the source model.
     Agreement,
     /// Mean squared error against the source model's outputs (a single value or several outputs, no targets).
@@ -36,18 +38,25 @@ pub fn less_is_better(name: &str) -> bool {
 }
 
 impl MetricKind {
-    /// The kind that was asked for, or the one that fits the validation targets at hand. `widths`: values per sample of each output.
+    /// The kind that was asked for, or the one that fits the validation targets at hand. `widths`: values per sample of each output;
+    /// `classes`: without targets, whether the outputs are scores of classes.
     ///
     /// # Errors
     /// All reasons why the metric asked for does not fit, one line each.
-    pub fn choose(asked: Option<MetricName>, targets: Option<&Targets>, widths: &[usize]) -> Result<MetricKind, Vec<String>> {
-        let Some(asked) = asked else { return Ok(MetricKind::of(targets, widths)) };
+    pub fn choose(
+        asked: Option<MetricName>,
+        targets: Option<&Targets>,
+        widths: &[usize],
+        classes: bool,
+    ) -> Result<MetricKind, Vec<String>> {
+        let Some(asked) = asked else { return Ok(MetricKind::of(targets, classes)) };
         let (labels, values) = match targets {
             None => (false, false),
-            Some(Targets::Labels(_)) => (true, false),
+            Some(Targets::Labels(_) | Targets::Shares { .. }) => (true, false),
+            Some(Targets::Sides { logit, .. }) => (true, !logit),
             Some(Targets::Values { .. }) => (false, true),
             Some(Targets::Outputs(parts)) => {
-                let labelled = |labels: bool| parts.iter().any(|p| matches!(p.targets, Targets::Labels(_)) == labels);
+                let labelled = |labels: bool| parts.iter().any(|p| p.targets.are_classes() == labels);
                 (labelled(true), labelled(false))
             }
         };
@@ -91,6 +100,7 @@ impl MetricKind {
                 need(values, format!("mae: {floats}"));
                 MetricKind::Mae
             }
+            MetricName::RelativeError => MetricKind::RelativeError,
             MetricName::Agreement => {
                 need(widths.len() == 1, format!("agreement is of one output, the model has {}: use mse or mae", widths.len()));
                 MetricKind::Agreement
@@ -100,13 +110,13 @@ impl MetricKind {
     }
 
     /// The kind that fits the targets at hand.
-    pub fn of(targets: Option<&Targets>, widths: &[usize]) -> MetricKind {
+    pub fn of(targets: Option<&Targets>, classes: bool) -> MetricKind {
         match targets {
-            // where some outputs have labels, those of the others count in the loss
-            Some(Targets::Labels(_) | Targets::Outputs(_)) => MetricKind::Accuracy,
-            Some(Targets::Values { .. }) => MetricKind::Mse,
-            None if matches!(widths, [width] if *width > 1) => MetricKind::Agreement,
-            None => MetricKind::SourceMse,
+            // where some outputs have classes, the values of the others count in the loss
+            Some(targets) if targets.are_classes() => MetricKind::Accuracy,
+            Some(_) => MetricKind::Mse,
+            None if classes => MetricKind::Agreement,
+            None => MetricKind::RelativeError,
         }
     }
 
@@ -117,6 +127,7 @@ impl MetricKind {
             MetricKind::Auc { .. } => "auc",
             MetricKind::Mse => "mse",
             MetricKind::Mae => "mae",
+            MetricKind::RelativeError => "relative_error",
             MetricKind::Agreement => "agreement",
             MetricKind::SourceMse => "source_mse",
             MetricKind::SourceMae => "source_mae",
@@ -128,7 +139,8 @@ impl MetricKind {
         MetricKind::ALL_ERRORS.contains(&self)
     }
 
-    const ALL_ERRORS: [MetricKind; 4] = [MetricKind::Mse, MetricKind::Mae, MetricKind::SourceMse, MetricKind::SourceMae];
+    const ALL_ERRORS: [MetricKind; 5] =
+        [MetricKind::Mse, MetricKind::Mae, MetricKind::RelativeError, MetricKind::SourceMse, MetricKind::SourceMae];
 
     /// The value as a user reads it, from "larger is better".
     pub fn shown(self, goodness: f64) -> f64 {
@@ -146,9 +158,16 @@ impl MetricKind {
         }
     }
 
-    /// Loss of the metric that is accepted when a job names neither a target nor a drop: one point of a share, 5 % of an error.
+    /// Loss of the metric that is accepted when a job names neither a target nor a drop: one point of a share or of a relative error, 5 % of
+    /// another error.
     pub fn default_drop(self, source: f64) -> f64 {
-        if self.is_error() { 0.05 * source.abs() } else { 0.01 }
+        if self == MetricKind::RelativeError {
+            0.01
+        } else if self.is_error() {
+            0.05 * source.abs()
+        } else {
+            0.01
+        }
     }
 }
 
@@ -160,7 +179,7 @@ mod tests {
     #[test]
     fn metrics_that_do_not_fit_say_all_reasons() {
         let labels = Targets::Labels(vec![1, 1, 1]);
-        let choose = MetricKind::choose;
+        let choose = |asked, targets, widths: &[usize]| MetricKind::choose(asked, targets, widths, false);
         let faults = choose(Some(MetricName::Auc), Some(&labels), &[10]).unwrap_err();
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].contains("10 values") && faults[1].contains("of class 1"), "{faults:?}");

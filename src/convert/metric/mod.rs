@@ -2,10 +2,14 @@
 
 mod auc;
 mod kind;
+mod relative;
+mod sides;
 
 pub use kind::{MetricKind, less_is_better};
 
 use crate::data::Targets;
+pub use relative::relative_error;
+pub use sides::sides;
 
 /// Metric (larger is better) and loss of `outputs`, `samples × width`, against targets or the source's outputs. The loss is the sum over
 /// the outputs of a cross entropy (labels) or an error (values); samples count alike, whatever their class weighs in training.
@@ -40,6 +44,19 @@ pub fn measure(
             (-mean, mean)
         }
     }
+}
+
+/// [`measure`] of all outputs, of `widths` values per sample each.
+pub fn score(
+    kind: MetricKind,
+    outputs: &[f64],
+    widths: &[usize],
+    targets: Option<&Targets>,
+    source: &[f32],
+    temperature: f64,
+) -> (f64, f64) {
+    let (metric, loss) = measure(kind, outputs, widths.iter().sum(), targets, source, temperature);
+    if kind == MetricKind::RelativeError { (-relative_error(outputs, source, widths), loss) } else { (metric, loss) }
 }
 
 /// Sums over one output or several.
@@ -83,6 +100,23 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
                 sums.values += values.len();
                 sums.loss += sum / values.len().max(1) as f64;
             }
+            Targets::Shares { values, .. } => {
+                let mut loss = 0.0;
+                for (row, shares) in rows.zip(values.chunks_exact(len.max(1))) {
+                    sums.right += (predicted(row) == most_likely(shares)) as usize;
+                    let mean: f64 = row.iter().zip(shares).map(|(z, &share)| z * f64::from(share)).sum();
+                    loss += log_sum_exp(row) - mean;
+                }
+                let samples = values.len() / len.max(1);
+                sums.labelled += samples;
+                sums.loss += loss / samples.max(1) as f64;
+            }
+            Targets::Sides { values, one_hot, logit, .. } => {
+                let (right, of, loss) = sides(rows, values, len, *one_hot, *logit);
+                sums.right += right;
+                sums.labelled += of;
+                sums.loss += loss;
+            }
             // never one within another
             Targets::Outputs(_) => {}
         }
@@ -102,6 +136,11 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
 fn error(kind: MetricKind, a: f64, b: f32) -> f64 {
     let distance = (a - b as f64).abs();
     if matches!(kind, MetricKind::Mae | MetricKind::SourceMae) { distance } else { distance * distance }
+}
+
+/// Index of the largest share, the first of equals.
+fn most_likely(shares: &[f32]) -> usize {
+    (1..shares.len()).fold(0, |best, c| if shares[c] > shares[best] { c } else { best })
 }
 
 /// Index of the largest value, the first of equals; for one output 0 or 1 by its sign.

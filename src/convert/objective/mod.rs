@@ -1,13 +1,17 @@
 //! What training minimises besides EBOPs: the loss of every output, its targets, and what a sample weighs.
 
 mod class_weights;
+mod columns;
 mod spread;
 
 use super::config::{JobConfig, LossName};
+use super::ends::follows_classes;
+use super::logits::Logits;
 use super::metric::temperature;
-use crate::data::{OutputShape, Targets};
+use crate::data::{Ends, OutputShape, Targets};
 use crate::train::{Head, LossKind, TrainError, TrainSet};
 use class_weights::weights_of;
+use columns::{columns, sides};
 pub(super) use spread::spread;
 use std::borrow::Cow;
 
@@ -20,6 +24,8 @@ pub struct Objective<'a> {
     heads: Vec<Head>,
     labels: Option<Cow<'a, [u32]>>,
     values: Option<Cow<'a, [f32]>>,
+    /// Outputs that are trained on what is in front of their Sigmoid.
+    pub logits: Logits,
 }
 
 impl<'a> Objective<'a> {
@@ -28,12 +34,16 @@ impl<'a> Objective<'a> {
     /// # Errors
     /// Every fault, one line each.
     pub fn new(config: &JobConfig, outputs: &[OutputShape], targets: Option<&'a Targets>) -> Result<Objective<'a>, Vec<String>> {
-        let width: usize = outputs.iter().map(|o| o.len).sum();
         let mut faults = Vec::new();
-        let mut objective = Objective { kind: LossKind::Mse, heads: Vec::new(), labels: None, values: None };
+        let logits = Logits::default();
+        let mut objective = Objective { kind: LossKind::Mse, heads: Vec::new(), labels: None, values: None, logits };
         match targets {
             None => {
-                objective.kind = config.loss.map_or(usual(None, width, outputs.len()), kind);
+                let usual = if follows_classes(config, outputs).0 { LossKind::CrossEntropy } else { LossKind::Mse };
+                objective.kind = config.loss.map_or(usual, kind);
+                if objective.kind == LossKind::Bce {
+                    faults.extend(outputs.iter().filter(|o| o.ends == Ends::Bounded).map(no_logits));
+                }
                 if objective.kind == LossKind::CrossEntropy && outputs.len() > 1 {
                     // each follows the source by itself; a single value as a probability
                     let of = |o: &OutputShape| if o.len > 1 { LossKind::CrossEntropy } else { LossKind::Bce };
@@ -44,30 +54,43 @@ impl<'a> Objective<'a> {
                 }
             }
             Some(Targets::Outputs(parts)) => {
-                let loss_fits = |p: &crate::data::OutputTargets| config.loss.is_some_and(|l| fits(kind(l), &p.targets, p.width));
-                if let (Some(loss), false) = (config.loss, parts.iter().any(loss_fits)) {
-                    faults.push(format!("config: loss: {} fits no output's targets", loss.name()));
-                }
+                let mut used = false;
                 for (part, shape) in parts.iter().zip(outputs) {
-                    let loss = config.loss.filter(|_| loss_fits(part));
-                    let kind = loss.map_or(usual(Some(&part.targets), part.width, 1), kind);
+                    let loss = config.loss.filter(|&l| fits(kind(l), &part.targets, shape));
+                    used |= loss.is_some();
+                    let kind = loss.map_or(usual(&part.targets, part.width), kind);
                     objective.heads.push(head(config, shape, kind, &part.targets, &mut faults));
+                }
+                if let (Some(loss), false) = (config.loss, used) {
+                    faults.push(format!("config: loss: {} fits no output's targets", loss.name()));
                 }
                 let (labels, values) = columns(parts.iter().map(|p| (p.width, &p.targets)));
                 (objective.labels, objective.values) = (Some(Cow::Owned(labels)), values.map(Cow::Owned));
             }
             Some(targets) => {
-                objective.kind = config.loss.map_or(usual(Some(targets), width, outputs.len()), kind);
-                if !fits(objective.kind, targets, width) {
+                let width: usize = outputs.iter().map(|o| o.len).sum();
+                // floats of several outputs in one array have one loss
+                let several = OutputShape::new("", width);
+                let shape = if let [one] = outputs { one } else { &several };
+                objective.kind = config.loss.map_or(usual(targets, width), kind);
+                if !fits(objective.kind, targets, shape) {
                     let needs = match objective.kind {
-                        LossKind::CrossEntropy => "needs integer `y`, the class of each sample, and an output per class",
-                        LossKind::Bce => "needs float `y` or an output of one value with the classes 0 and 1",
-                        _ => "needs float `y`, not classes",
+                        LossKind::CrossEntropy => {
+                            "needs the class of each sample (integers or one-hot rows) or rows of probabilities, and an output per class"
+                        }
+                        LossKind::Bce if shape.ends == Ends::Bounded => "needs logits or a Sigmoid at the end of the model",
+                        LossKind::Bce => {
+                            "needs `y` from 0 to 1, as many as the output has values, or an output of one value with the classes 0 and 1"
+                        }
+                        LossKind::Mse | LossKind::Mae | LossKind::Upstream => "needs float `y`, not classes",
                     };
                     faults.push(format!("config: loss: {} {needs}", config.loss.map_or("the default", LossName::name)));
                 }
                 match targets {
-                    Targets::Values { values, .. } => objective.values = Some(Cow::Borrowed(values)),
+                    Targets::Values { values, .. } | Targets::Shares { values, .. } => {
+                        objective.values = Some(Cow::Borrowed(values));
+                    }
+                    Targets::Sides { values, logit, .. } => objective.values = Some(sides(values, *logit)),
                     Targets::Labels(labels) => objective.labels = Some(Cow::Borrowed(labels)),
                     Targets::Outputs(_) => {}
                 }
@@ -76,11 +99,21 @@ impl<'a> Objective<'a> {
                     (Some(_), Targets::Labels(_), [shape]) => {
                         objective.heads.push(head(config, shape, objective.kind, targets, &mut faults));
                     }
-                    _ => faults.push("config: class_weights: they need class labels, the training `y` are values".into()),
+                    _ => {
+                        let kind = targets.kind();
+                        faults.push(format!("config: class_weights: they need class labels, the training targets are {kind}"));
+                    }
                 }
             }
         }
+        let kinds: Vec<LossKind> = objective.kinds(outputs.len());
+        objective.logits = Logits::where_(outputs, |at| kinds.get(at) == Some(&LossKind::Bce));
         if faults.is_empty() { Ok(objective) } else { Err(faults) }
+    }
+
+    /// The loss of each of `outputs` outputs.
+    pub fn kinds(&self, outputs: usize) -> Vec<LossKind> {
+        if self.heads.is_empty() { vec![self.kind; outputs] } else { self.heads.iter().map(|h| h.kind).collect() }
     }
 
     /// Whether there are only the source model's outputs to follow.
@@ -140,23 +173,37 @@ fn kind(name: LossName) -> LossKind {
 }
 
 /// The loss that nobody asked for: by the targets and the output's values per sample.
-fn usual(targets: Option<&Targets>, width: usize, outputs: usize) -> LossKind {
+fn usual(targets: &Targets, width: usize) -> LossKind {
     match targets {
-        Some(Targets::Values { .. }) => LossKind::Mse,
-        _ if outputs > 1 => LossKind::Mse,
-        _ if width > 1 => LossKind::CrossEntropy,
-        Some(_) => LossKind::Bce,
-        None => LossKind::Mse,
+        Targets::Labels(_) if width == 1 => LossKind::Bce,
+        Targets::Labels(_) | Targets::Shares { .. } => LossKind::CrossEntropy,
+        Targets::Sides { logit: true, .. } => LossKind::Bce,
+        Targets::Sides { logit: false, .. } | Targets::Values { .. } | Targets::Outputs(_) => LossKind::Mse,
     }
 }
 
-fn fits(kind: LossKind, targets: &Targets, width: usize) -> bool {
-    let labels = matches!(targets, Targets::Labels(_));
-    match kind {
-        LossKind::CrossEntropy => labels && width > 1,
-        LossKind::Bce => !labels || width == 1,
-        LossKind::Mse | LossKind::Mae | LossKind::Upstream => !labels,
+fn fits(kind: LossKind, targets: &Targets, shape: &OutputShape) -> bool {
+    match (kind, targets) {
+        (LossKind::CrossEntropy, Targets::Labels(_)) => shape.len > 1,
+        (LossKind::CrossEntropy, Targets::Shares { .. }) => true,
+        (LossKind::CrossEntropy, _) => false,
+        (LossKind::Bce, Targets::Labels(_)) => shape.len == 1,
+        (LossKind::Bce, Targets::Sides { logit, .. }) => *logit,
+        (LossKind::Bce, Targets::Values { values, .. }) => {
+            shape.ends != Ends::Bounded && values.iter().all(|v| (0.0..=1.0).contains(v))
+        }
+        (LossKind::Bce, Targets::Shares { .. } | Targets::Outputs(_)) => false,
+        (LossKind::Mse | LossKind::Mae | LossKind::Upstream, Targets::Values { .. }) => true,
+        (LossKind::Mse | LossKind::Mae | LossKind::Upstream, Targets::Sides { logit, .. }) => !logit,
+        (LossKind::Mse | LossKind::Mae | LossKind::Upstream, _) => false,
     }
+}
+
+fn no_logits(output: &OutputShape) -> String {
+    format!(
+        "config: loss: bce: output `{}` has bounds and is no logit: take mse, or end the model in Sigmoid or its logits",
+        output.name
+    )
 }
 
 fn head(config: &JobConfig, shape: &OutputShape, kind: LossKind, targets: &Targets, faults: &mut Vec<String>) -> Head {
@@ -172,33 +219,6 @@ fn head(config: &JobConfig, shape: &OutputShape, kind: LossKind, targets: &Targe
 
 fn unlabelled(shape: &OutputShape, kind: LossKind) -> Head {
     Head { outputs: shape.len, kind, temperature: 1.0, labelled: false, class_weights: Vec::new() }
-}
-
-/// Labels, samples × outputs that have them, and values, samples × all columns (0 in those of labels).
-fn columns<'t>(parts: impl Iterator<Item = (usize, &'t Targets)> + Clone) -> (Vec<u32>, Option<Vec<f32>>) {
-    let samples = |(width, targets): (usize, &Targets)| match targets {
-        Targets::Labels(labels) => labels.len(),
-        Targets::Values { values, .. } => values.len() / width.max(1),
-        Targets::Outputs(_) => 0,
-    };
-    let samples = parts.clone().map(samples).min().unwrap_or(0);
-    let (mut labels, mut values, mut floats) = (Vec::new(), Vec::new(), false);
-    for s in 0..samples {
-        for (width, targets) in parts.clone() {
-            match targets {
-                Targets::Values { values: own, .. } => {
-                    floats = true;
-                    values.extend_from_slice(&own[s * width..(s + 1) * width]);
-                }
-                Targets::Labels(own) => {
-                    labels.push(own[s]);
-                    values.resize(values.len() + width, 0.0);
-                }
-                Targets::Outputs(_) => {}
-            }
-        }
-    }
-    (labels, floats.then_some(values))
 }
 
 #[cfg(test)]

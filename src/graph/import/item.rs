@@ -63,8 +63,8 @@ pub enum Item {
     },
     /// See [`Integers`].
     Integers(Integers),
-    /// Class labels decoded from the scores: outside of the circuit.
-    Label,
+    /// Class labels decoded from these scores: outside of the circuit.
+    Label(ValueId),
     /// Output of a refused node; `constant` when no input of the node depends on the data.
     Refused {
         constant: bool,

@@ -8,6 +8,7 @@
 
 mod broadcast;
 mod context;
+mod decoded;
 mod error;
 mod functions;
 mod item;
@@ -42,6 +43,8 @@ pub struct Imported {
     pub input_orders: Vec<Option<Vec<usize>>>,
     /// The same per graph output.
     pub output_orders: Vec<Option<Vec<usize>>>,
+    /// Per graph output, whether the file decodes class labels from it.
+    pub decoded: Vec<bool>,
     pub notes: Vec<Note>,
 }
 
@@ -64,7 +67,8 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     for (proto, _) in file.node.iter().zip(&live.nodes).filter(|(_, live)| **live) {
         node(&mut context, &NodeView::of(proto));
     }
-    signature::outputs(file, &mut context);
+    let scores = signature::outputs(file, &mut context);
+    let decoded = context.graph.outputs.iter().map(|o| scores.contains(o)).collect();
     let Context { mut graph, notes, mut refusals, .. } = context;
     refusals.extend(signature::misplaced_softmax(&graph));
     if !refusals.is_empty() {
@@ -76,7 +80,7 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
         return Err(ImportError::Unsupported { nodes });
     }
     let notes = layout_notes(&graph, &orders, notes);
-    Ok(Imported { graph, input_orders: orders.inputs, output_orders: orders.outputs, notes })
+    Ok(Imported { graph, input_orders: orders.inputs, output_orders: orders.outputs, decoded, notes })
 }
 
 /// Tells which inputs and outputs have their channels last now.
@@ -112,7 +116,8 @@ fn node<'m>(context: &mut Context<'m>, node: &NodeView<'m>) {
         Item::Refused { constant }
     });
     for (index, output) in node.proto.output.iter().enumerate().filter(|(_, o)| !o.is_empty()) {
-        let item = if index == 0 { item.clone() } else { Item::Refused { constant } };
+        let all_alike = matches!(item, Item::Label(_));
+        let item = if index == 0 || all_alike { item.clone() } else { Item::Refused { constant } };
         if context.items.insert(output, item).is_some() {
             let reason = format!("tensor `{output}` is computed twice; every tensor needs a name of its own");
             context.refusals.push(Refusal { name: node.name.clone(), op: node.proto.op_type().to_string(), reason });
@@ -135,10 +140,11 @@ fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
         }
         return Ok(Item::Refused { constant: inputs.iter().all(|i| constant(&i)) });
     }
-    if inputs.iter().any(|item| matches!(item, Some(Item::Label))) {
-        return op::label::follow(node);
+    if let Some(scores) = inputs.iter().find_map(|item| if let Some(Item::Label(scores)) = item { Some(*scores) } else { None }) {
+        return op::label::follow(node, scores);
     }
-    if let Some(extra) = node.proto.output.iter().skip(1).find(|o| context.uses.contains_key(o.as_str())) {
+    let decodes = node.proto.op_type() == "TopK";
+    if let Some(extra) = node.proto.output.iter().skip(1).find(|o| !decodes && context.uses.contains_key(o.as_str())) {
         return Err(Fault::new(format!("its output `{extra}` is used; only the first output is supported")));
     }
     context.read(node)?;

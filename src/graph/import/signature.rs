@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use super::{
     OPSETS,
-    context::{Context, MAX_SAMPLE, Note},
+    context::{Context, MAX_SAMPLE},
+    decoded::{self, Decoded},
     error::Refusal,
     item::{Constant, Item},
 };
 use crate::{
-    graph::{Graph, Node, op::Op},
+    graph::{Graph, Node, ValueId, op::Op},
     onnx::{
         Tensor, info,
         limits::MAX_RANK,
@@ -108,8 +109,10 @@ fn sample_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
     }
 }
 
-pub fn outputs(file: &GraphProto, context: &mut Context<'_>) {
+/// The graph's outputs; returns those that the file decodes class labels from.
+pub fn outputs(file: &GraphProto, context: &mut Context<'_>) -> Vec<ValueId> {
     let mut seen = HashSet::new();
+    let mut labels = Vec::new();
     for info in &file.output {
         let name = info.name();
         if !seen.insert(name) {
@@ -127,10 +130,7 @@ pub fn outputs(file: &GraphProto, context: &mut Context<'_>) {
                     context.graph.values[value].name = name.to_string();
                 }
             }
-            Some(Item::Label) => {
-                let message = format!("output `{name}` decodes class labels; it is left out, the scores stay");
-                context.notes.push(Note { code: "label-output-dropped", message, node: Some(name.to_string()) });
-            }
+            Some(&Item::Label(scores)) => labels.push(Decoded { name, position: context.graph.outputs.len(), scores }),
             Some(Item::Refused { .. }) => {}
             Some(Item::Const(_) | Item::Dims { .. }) => refuse(context, "output", name, "it does not depend on the input"),
             Some(Item::Integers(_)) => {
@@ -144,9 +144,11 @@ pub fn outputs(file: &GraphProto, context: &mut Context<'_>) {
             None => refuse(context, "output", name, "no node computes it"),
         }
     }
+    let scores = decoded::leave_out(context, &labels);
     if context.graph.outputs.is_empty() && context.refusals.is_empty() {
         refuse(context, "output", file.name(), "no output is a tensor of scores; make the tensor before ArgMax an output");
     }
+    scores
 }
 
 /// Softmax is supported only where it can be left off the circuit.

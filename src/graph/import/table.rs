@@ -71,6 +71,7 @@ fn standard(op: &str) -> Option<Handler> {
         "PRelu" => op::activation::prelu,
         "HardSigmoid" => op::clip::hard_sigmoid,
         "ArgMax" => op::label::argmax,
+        "TopK" => op::label::top_k,
         "QuantizeLinear" => op::qdq::quantize,
         "DequantizeLinear" => op::qdq::dequantize,
         "Clip" => op::clip::clip,

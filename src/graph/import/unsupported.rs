@@ -27,7 +27,7 @@ pub fn reason(domain: &str, op: &str) -> String {
         "MultiThreshold" => "thresholds of FINN are not supported; convert the QONNX file from before FINN's streamlining",
         "Slice" | "Split" | "GatherElements" | "GatherND" => "hls4ml takes no part of a tensor; use separate inputs or layers",
         "Einsum" | "MultiHeadAttention" | "Attention" => "attention multiplies two tensors, which is not supported",
-        "TopK" | "NonMaxSuppression" => "it sorts data; end the model at the scores",
+        "NonMaxSuppression" => "it sorts data; end the model at the scores",
         "If" | "Loop" | "Scan" => "control flow is not supported; export a model with a static graph",
         "LSTM" | "GRU" | "RNN" => "recurrent layers are not supported; use one-dimensional convolutions over time",
         "LogSoftmax" => "not supported; end the model at the logits",
@@ -45,6 +45,11 @@ pub fn reason(domain: &str, op: &str) -> String {
         known.to_string()
     } else if matches!(domain, "" | "ai.onnx") || super::table::QONNX.contains(&domain) {
         "the operator is not supported".to_string()
+    } else if domain.starts_with("com.microsoft") || domain.starts_with("com.ms.") {
+        format!(
+            "the operator domain `{domain}` is what ONNX Runtime's optimiser writes; give the file from before the optimisation, or \
+             optimise with ORT_ENABLE_BASIC"
+        )
     } else if domain.starts_with("finn.custom_op.fpgadataflow") {
         "FINN's hardware layers are no network any more; convert the QONNX file that they were made from".to_string()
     } else {

@@ -187,9 +187,16 @@ impl Builder<'_> {
         let value = node.inputs[0];
         let current = self.current[value];
         let before = self.model.nodes.iter().rposition(|n| n.output == current);
+        let asked = self.settings(&node.name).init_activation_f;
+        if asked > limit && !self.annotated {
+            let message = format!(
+                "its input starts with {limit} fractional bits, not {asked} as init_bits says: hls4ml's table takes no more"
+            );
+            self.note("table_input", node, message);
+        }
         if let Some(QOp::Quantizer(q)) = before.map(|b| &mut self.model.nodes[b].op) {
             let over = q.f.iter().any(|&f| f.round_ties_even() > limit);
-            if over && !self.options.training {
+            if over && q.annotated && !self.options.training {
                 self.fault(
                     node,
                     format!("its input has more than {limit} fractional bits; hls4ml's table takes at most {limit}"),

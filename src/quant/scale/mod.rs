@@ -48,6 +48,8 @@ pub struct Sharing {
     pub alike: Vec<ValueId>,
     /// Values with one format for all of their elements.
     pub uniform: Vec<ValueId>,
+    /// Values whose grids are those of the user.
+    pub fixed: Vec<ValueId>,
     /// Whether inputs may get offsets.
     pub offsets: bool,
 }

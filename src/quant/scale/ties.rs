@@ -89,6 +89,7 @@ pub(super) fn classes(graph: &Graph, sharing: &Sharing) -> Classes {
     let parent = (0..count as u32).collect();
     let mut c = Classes { first, units, parent, fixed: vec![false; count], products: Vec::new() };
     sharing.uniform.iter().chain(&sharing.alike).for_each(|&v| c.join_all(v));
+    sharing.fixed.iter().for_each(|&v| c.fix(v));
     for node in &graph.nodes {
         tie(&mut c, graph, &node.op, &node.inputs, node.output);
     }

@@ -8,7 +8,7 @@ use crate::service::problem::Problem;
 use crate::service::store::{NewJob, Store, Submitted};
 use crate::service::upload::{Received, Upload};
 use axum::http::{HeaderMap, StatusCode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Header by which a client that asks again gets the job of the first time.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -26,7 +26,7 @@ pub fn memory(files: &BTreeMap<&'static str, Upload>) -> u64 {
 /// [`Error::Config`] with every fault.
 pub fn config(given: Option<&[u8]>, limits: &Limits) -> Result<JobConfig, Error> {
     let config = given.map_or_else(|| Ok(JobConfig::default()), JobConfig::parse);
-    let mut config = config.map_err(|e| Error::Config(vec![e]))?;
+    let mut config = config.map_err(Error::Config)?;
     let mut faults = config.check().err().unwrap_or_default();
     if config.trains() && config.epochs > limits.epochs {
         faults.push(format!("config: epochs: at most {} on this service", limits.epochs));
@@ -72,8 +72,9 @@ pub async fn sweep(
     let configs = sweep::combinations(text("config"), text("sweep").unwrap_or_default()).map_err(Error::Config)?;
     let configs: Vec<Result<JobConfig, Error>> = configs.iter().map(|c| config(Some(c), limits)).collect();
     let faults = configs.iter().filter_map(|c| if let Err(Error::Config(faults)) = c { Some(faults.clone()) } else { None });
-    let mut faults: Vec<String> = faults.flatten().collect();
-    faults.dedup();
+    // what all combinations have is said once
+    let mut said = BTreeSet::new();
+    let faults: Vec<String> = faults.flatten().filter(|fault| said.insert(fault.clone())).collect();
     if !faults.is_empty() {
         return Err(Error::Config(faults).into());
     }

@@ -115,7 +115,9 @@ fn quantizer(q: &Quantizer, x: usize, fail: &mut impl FnMut(String)) {
     }
     let (signs, i) = match &q.range {
         Range::Traced => return,
-        Range::Saturating { keep_negative, i, .. } | Range::SaturatingKbi { keep_negative, i, .. } => (keep_negative.len(), i),
+        Range::Saturating { keep_negative, i, .. }
+        | Range::SaturatingKbi { keep_negative, i, .. }
+        | Range::Declared { keep_negative, i } => (keep_negative.len(), i),
         Range::Tracked { i } => (count, i),
     };
     if signs != count || i.len() != count {

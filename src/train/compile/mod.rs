@@ -153,8 +153,10 @@ impl Compiler<'_> {
             Range::Saturating { i, .. } | Range::SaturatingKbi { i, .. } => {
                 Some(self.segment(index, ParamKind::ActI, (1, count), q.trainable, BITS, i))
             }
-            // moved by the data, not by a gradient
-            Range::Tracked { i } => Some(self.segment(index, ParamKind::ActI, (1, count), false, BITS, i)),
+            // moved by the data or by nothing, not by a gradient
+            Range::Tracked { i } | Range::Declared { i, .. } => {
+                Some(self.segment(index, ParamKind::ActI, (1, count), false, BITS, i))
+            }
         };
         self.quantizer_of[index] = Some(self.plan.quantizers.len());
         let trainable = q.trainable && self.trainable.bits;

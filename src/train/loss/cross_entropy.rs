@@ -1,4 +1,4 @@
-//! Softmax cross-entropy to labels and to a teacher.
+//! Softmax cross-entropy to labels, to probabilities of the classes, and to a teacher.
 
 use super::{LossBlock, LossSum, Part};
 
@@ -35,6 +35,15 @@ impl LossBlock<'_> {
                 let scale = (1.0 - alpha) * per_row;
                 add_scaled(dz, p, scale / total);
                 dz[label] -= scale;
+            }
+            if let (None, true, Some(shares)) = (label, alpha < 1.0, part.shares(self.targets, row, self.outputs)) {
+                // shares add up to 1
+                let total = softmax(z, z[best], 1.0, outputs, p);
+                let mean: f32 = shares.iter().zip(z).map(|(share, z)| share * z).sum();
+                sum.loss += f64::from(1.0 - alpha) * f64::from(total.ln() + z[best] - mean);
+                let scale = (1.0 - alpha) * per_row;
+                add_scaled(dz, p, scale / total);
+                add_scaled(dz, shares, -scale);
             }
             if alpha > 0.0 {
                 let teacher = &self.targets.teacher[row * self.outputs + column..][..outputs];

@@ -17,7 +17,7 @@ use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
 /// Kind of task loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossKind {
-    /// Softmax cross-entropy on logits, integer labels.
+    /// Softmax cross-entropy on logits; integer labels, or `values`: probabilities of the classes, which add up to 1.
     CrossEntropy,
     /// Mean squared error to `values`.
     Mse,
@@ -66,7 +66,7 @@ impl TaskLoss {
         }
         if !set.heads.is_empty() {
             // their labels were checked with them
-            let lacks = |h: &&Head| !h.labelled && (h.kind == LossKind::CrossEntropy || set.values.is_none());
+            let lacks = |h: &&Head| !h.labelled && set.values.is_none();
             return match set.heads.iter().find(lacks) {
                 Some(head) if self.teacher_weight < 1.0 => missing(head.kind, "targets for each output"),
                 _ => Ok(()),
@@ -74,7 +74,9 @@ impl TaskLoss {
         }
         if self.teacher_weight < 1.0 {
             match self.kind {
-                LossKind::CrossEntropy if set.labels.is_none() => return missing(self.kind, "labels"),
+                LossKind::CrossEntropy if set.labels.is_none() && set.values.is_none() => {
+                    return missing(self.kind, "labels, or probabilities of the classes");
+                }
                 LossKind::Mse | LossKind::Mae | LossKind::Upstream if set.values.is_none() => {
                     return missing(self.kind, "target values");
                 }
@@ -149,6 +151,12 @@ impl Part<'_> {
     #[inline(always)]
     fn label(&self, targets: &Targets, row: usize) -> Option<usize> {
         if self.labelled { targets.labels.get(row * self.labels + self.label).map(|&l| l as usize) } else { None }
+    }
+
+    /// Probabilities of the classes in row `row` of `outputs` columns, where there are no labels but values.
+    #[inline(always)]
+    fn shares<'t>(&self, targets: &'t Targets, row: usize, outputs: usize) -> Option<&'t [f32]> {
+        targets.values.get(row * outputs + self.column..)?.get(..self.outputs)
     }
 
     /// What a sample with `label` counts.

@@ -18,6 +18,7 @@ use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedModel, Model, QOp, fractional_bits};
 use objective::Objective;
 use search::Search;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use view::View;
 
@@ -56,6 +57,8 @@ pub struct Polishing<'a> {
     pub layers: &'a [LayerOptions],
     /// See [`super::EngineOptions::output_exponents`].
     pub output_exponents: &'a [i32],
+    /// The exact model whose outputs the loss is of, where it is not of those that are emitted.
+    pub trained: &'a dyn Fn(&FixedModel) -> Cow<'_, FixedModel>,
 }
 
 /// How large one model is and may be.

@@ -61,7 +61,7 @@ impl Objective {
         let factors = if plain { Vec::new() } else { exponents.iter().map(|&e| exp2i(e)).collect() };
         if set.heads.is_empty() {
             let (kind, temperature, outputs) = (loss.kind, loss.temperature, set.outputs);
-            let labelled = kind == LossKind::CrossEntropy || (kind == LossKind::Bce && set.values.is_none());
+            let labelled = matches!(kind, LossKind::CrossEntropy | LossKind::Bce) && set.values.is_none();
             let all = Head { outputs, kind, temperature, labelled, class_weights: Vec::new() };
             return Objective { parts: vec![Part::new(loss, set, rows, &all, 0, (0, 1))], factors };
         }

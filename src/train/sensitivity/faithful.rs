@@ -230,7 +230,7 @@ fn layer_of(model: &Model, given: &[Given], plan: &crate::train::plan::DensePlan
 
 fn widths_of(model: &Model, given: &[Given], node: usize, grids: &[Option<Vec<i32>>]) -> Option<Widths> {
     let QOp::Quantizer(q) = &model.nodes[node].op else { return None };
-    let Range::Saturating { i, .. } = &q.range else { return None };
+    let (Range::Saturating { i, .. } | Range::Declared { i, .. }) = &q.range else { return None };
     if q.annotated || given[node].activations {
         return None;
     }

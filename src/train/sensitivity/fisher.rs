@@ -265,7 +265,7 @@ fn class(z: &[f32], temperature: f32, uniform: f64) -> usize {
 
 /// A trainable saturating quantizer before anything is measured.
 fn unknown(q: &Quantizer) -> Option<Widths> {
-    let Range::Saturating { keep_negative, i, .. } = &q.range else { return None };
+    let (Range::Saturating { keep_negative, i, .. } | Range::Declared { keep_negative, i }) = &q.range else { return None };
     if !q.trainable {
         return None;
     }

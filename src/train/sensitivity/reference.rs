@@ -24,6 +24,11 @@ pub(super) fn reference(model: &Model) -> Model {
                         *i += HEADROOM;
                     }
                 }
+                Range::Declared { i, .. } => {
+                    for (f, i) in q.f.iter_mut().zip(i) {
+                        *f = (FINE_BITS as f32 - i.round_ties_even()).min(q.max_f);
+                    }
+                }
                 Range::Traced => q.f.iter_mut().for_each(|f| *f = (*f + FINE_BITS as f32 / 2.0).min(q.max_f)),
                 // those of HGQ2, which this mode does not start from
                 Range::SaturatingKbi { .. } | Range::Tracked { .. } => {}

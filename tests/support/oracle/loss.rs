@@ -62,7 +62,8 @@ pub fn head_loss(
             let pt = softmax(z.iter().map(|z| z / t).collect());
             let q = softmax((0..n).map(|c| teacher(c) / t).collect());
             for c in 0..n {
-                let hit = (label == Some(c)) as u8 as f64;
+                // a class, or the shares of all of them
+                let hit = label.map_or_else(|| value(c), |l| (l == c) as u8 as f64);
                 if a < 1.0 {
                     l -= (1.0 - a) * hit * p[c].ln();
                     d[c] += (1.0 - a) * (p[c] - hit);

@@ -1,5 +1,5 @@
-//! Class labels decoded from the scores (`ArgMax` and what follows it, as scikit-learn's exporter writes it). They are
-//! outside of the circuit: an output that is a label is left out, with a note.
+//! Class labels decoded from the scores (`ArgMax`, `TopK` of one value, and what follows them, as scikit-learn's exporter writes it). They
+//! are outside of the circuit: an output that is a label is left out, with a note; the scores it was decoded from stay.
 
 use super::super::{
     context::{Context, Fault, NodeView},
@@ -7,15 +7,44 @@ use super::super::{
 };
 
 pub fn argmax<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    context.data(node, 0)?;
-    Ok(Item::Label)
+    let scores = context.data(node, 0)?;
+    check_axis(context, scores, node.attributes().int("axis", 0)?)?;
+    Ok(Item::Label(scores))
 }
 
-/// Operators that only rearrange labels.
-pub fn follow(node: &NodeView<'_>) -> Result<Item, Fault> {
+/// The largest score and its index: both outputs are left out.
+pub fn top_k<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    const K_IS_AN_INPUT: i64 = 10;
+    let scores = context.data(node, 0)?;
+    let k = if context.opset < K_IS_AN_INPUT {
+        node.attributes().int("k", 0)? as f64
+    } else {
+        context.constant(node, 1, "k")?.resolved().to_f64().first().copied().unwrap_or_default()
+    };
+    if k != 1.0 || node.attributes().int("largest", 1)? != 1 {
+        return Err(Fault::new("it sorts data; only the largest value (k = 1) is a class: end the model at the scores"));
+    }
+    check_axis(context, scores, node.attributes().int("axis", -1)?)?;
+    Ok(Item::Label(scores))
+}
+
+/// Over the samples of a batch there are no classes.
+fn check_axis(context: &Context<'_>, scores: usize, axis: i64) -> Result<(), Fault> {
+    let rank = context.shape(scores).len() as i64 + 1;
+    if axis == 0 || axis == -rank {
+        return Err(Fault::new("it is over axis 0, the batch; classes are along another axis (axis = 1 or -1)"));
+    }
+    if !(-rank..rank).contains(&axis) {
+        return Err(Fault::new(format!("its axis {axis} is none of the {rank} of its input")));
+    }
+    Ok(())
+}
+
+/// Operators that only rearrange labels, here those of `scores`.
+pub fn follow(node: &NodeView<'_>, scores: usize) -> Result<Item, Fault> {
     match node.proto.op_type() {
         "ArrayFeatureExtractor" | "Gather" | "Cast" | "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
-            Ok(Item::Label)
+            Ok(Item::Label(scores))
         }
         _ => Err(Fault::new("it computes with class labels (ArgMax); end the model at the scores")),
     }

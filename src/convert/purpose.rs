@@ -1,0 +1,102 @@
+//! What a job trains for and is judged by, as it was understood: for the report and `--dry-run`.
+
+use super::config::{JobConfig, LossName};
+use super::ends::follows_classes;
+use super::metric::MetricKind;
+use super::objective::Objective;
+use super::prepare::Data;
+use crate::data::{OutputShape, Taken, Targets};
+use crate::train::LossKind;
+use serde::Serialize;
+
+/// See the module.
+#[derive(Clone, Debug, Serialize)]
+pub struct Purpose {
+    /// What the targets of each array were taken for; without targets one entry for all outputs.
+    pub targets: Vec<Purposed>,
+    /// Why this metric.
+    pub metric_because: String,
+    /// Whether a single output is scores of classes, of which one is the answer.
+    #[serde(skip)]
+    pub classes: bool,
+}
+
+/// The targets of some outputs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Purposed {
+    pub outputs: Vec<String>,
+    /// Name in the data file; null: the model sent is the teacher.
+    pub array: Option<String>,
+    /// `classes`, `probabilities`, `yes_or_no`, `values`, or `source` without an array.
+    pub taken_as: &'static str,
+    pub because: String,
+    /// As the configuration spells it; `mode` calibrate trains for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<&'static str>,
+}
+
+impl Purpose {
+    pub fn new(config: &JobConfig, data: &Data, outputs: &[OutputShape], objective: &Objective, metric: MetricKind) -> Purpose {
+        let (follows, why) = follows_classes(config, outputs);
+        let kinds = objective.kinds(outputs.len());
+        let trains = config.trains() && config.epochs > 0;
+        let loss = |name: &str| {
+            let at = outputs.iter().position(|o| o.name == name).unwrap_or(0);
+            kinds.get(at).map(|&kind| spelled(kind)).filter(|_| trains)
+        };
+        // where nothing is trained there may be targets to judge by
+        let taken = if data.train.taken.is_empty() { &data.validation.taken } else { &data.train.taken };
+        let mut targets: Vec<Purposed> = taken.iter().map(|t| purposed(t, &loss)).collect();
+        if targets.is_empty() {
+            let first = outputs.first().map_or("", |o| &o.name);
+            targets.push(Purposed {
+                outputs: outputs.iter().map(|o| o.name.clone()).collect(),
+                array: None,
+                taken_as: "source",
+                because: why.into(),
+                loss: loss(first),
+            });
+        }
+        let judged_by = data.validation.targets.as_ref();
+        let metric_because = match (config.metric, judged_by) {
+            (Some(_), _) => format!("{} is asked for", metric.name()),
+            (None, None) => why.to_string(),
+            (None, Some(targets)) => because(targets),
+        };
+        let classes = match judged_by {
+            Some(Targets::Labels(_) | Targets::Shares { .. }) => matches!(outputs, [output] if output.len > 1),
+            Some(Targets::Sides { .. } | Targets::Values { .. } | Targets::Outputs(_)) => false,
+            None => follows,
+        };
+        Purpose { targets, metric_because, classes }
+    }
+}
+
+fn purposed(taken: &Taken, loss: &dyn Fn(&str) -> Option<&'static str>) -> Purposed {
+    let Taken { outputs, array, taken_as, because } = taken.clone();
+    let loss = outputs.first().and_then(|name| loss(name));
+    Purposed { outputs, array: Some(array), taken_as, because, loss }
+}
+
+fn because(targets: &Targets) -> String {
+    let text = match targets {
+        Targets::Labels(_) => "the validation targets are classes",
+        Targets::Shares { .. } => "the validation targets are probabilities of classes: the most likely one is right",
+        Targets::Sides { one_hot: true, .. } => "the validation targets are classes",
+        Targets::Sides { .. } => "the validation targets are yes or no: the side on which an output is counts",
+        Targets::Values { .. } => "the validation targets are values",
+        Targets::Outputs(_) => "some of the validation targets are classes: those of the other outputs count in the loss",
+    };
+    text.into()
+}
+
+/// As the configuration spells it.
+pub fn spelled(kind: LossKind) -> &'static str {
+    match kind {
+        LossKind::CrossEntropy => LossName::CrossEntropy.name(),
+        LossKind::Mse => LossName::Mse.name(),
+        LossKind::Mae => LossName::Mae.name(),
+        LossKind::Bce => LossName::Bce.name(),
+        LossKind::Upstream => "given by the caller",
+    }
+}

@@ -1,0 +1,53 @@
+//! Outputs of the file that are class labels: the scores that they were decoded from are the outputs in their place.
+
+use super::context::{Context, Note};
+use crate::graph::{Graph, ValueId, op::Op};
+
+/// An output of labels.
+pub struct Decoded<'m> {
+    pub name: &'m str,
+    /// Outputs of the graph in front of it.
+    pub position: usize,
+    pub scores: ValueId,
+}
+
+/// Leaves the label outputs out. Scores that are no output yet become one, and Softmax that only labels were behind goes.
+pub fn leave_out(context: &mut Context<'_>, labels: &[Decoded<'_>]) -> Vec<ValueId> {
+    let mut scores_of_labels = Vec::new();
+    let mut added = 0;
+    for label in labels {
+        let graph = &mut context.graph;
+        let logits = in_front_of_softmax(graph, label.scores);
+        let same = |&&o: &&ValueId| in_front_of_softmax(graph, o) == logits;
+        let there = graph.outputs.iter().find(same).copied();
+        // what a Softmax gives has the same largest one as what it reads
+        let output = there.unwrap_or(label.scores);
+        let scores = graph.values[output].name.clone();
+        let message = if there.is_some() {
+            format!("output `{}` decodes class labels; it is left out, the scores `{scores}` stay", label.name)
+        } else if graph.inputs.contains(&output) {
+            continue;
+        } else {
+            graph.outputs.insert(label.position + added, output);
+            added += 1;
+            format!("output `{}` decodes class labels; the scores `{scores}` are the output in its place", label.name)
+        };
+        scores_of_labels.push(output);
+        context.notes.push(Note { code: "label-output-dropped", message, node: Some(label.name.to_string()) });
+    }
+    let graph = &mut context.graph;
+    let unread = |n: &usize| {
+        let node = &graph.nodes[*n];
+        matches!(node.op, Op::Softmax) && !graph.outputs.contains(&node.output) && graph.consumers(node.output).is_empty()
+    };
+    let unread: Vec<usize> = (0..graph.nodes.len()).filter(unread).collect();
+    unread.into_iter().rev().for_each(|n| drop(graph.nodes.remove(n)));
+    scores_of_labels
+}
+
+fn in_front_of_softmax(graph: &Graph, value: ValueId) -> ValueId {
+    match graph.producer(value).map(|n| &graph.nodes[n]) {
+        Some(node) if matches!(node.op, Op::Softmax) => node.inputs[0],
+        _ => value,
+    }
+}
