@@ -49,8 +49,8 @@ pub struct Overrides {
     /// What a sample weighs in the loss, by its class: `balanced`, or a number for each class, separated by commas
     #[arg(long, value_name = "WEIGHTS")]
     pub class_weights: Option<String>,
-    /// What models are judged by [default: accuracy for integer labels, mse for float targets, agreement without targets]
-    #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "auc", "mse", "mae", "agreement"]))]
+    /// What models are judged by [default: accuracy for integer labels, balanced_accuracy where one class is nearly all of them, mse for float targets, agreement without targets]
+    #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "balanced_accuracy", "auc", "mse", "mae", "agreement"]))]
     pub metric: Option<String>,
     /// Adam's step size for weights [default: 0.01]
     #[arg(long, value_name = "RATE")]

@@ -1,15 +1,16 @@
 //! Everything before the first step of training: job and data checked, model imported and executed, quantizers placed.
 
 use super::config::{FormName, JobConfig, Mode, RoundingName};
+use super::judged::{Judged, Measured};
 use super::layers;
-use super::metric::{MetricKind, measure, temperature};
+use super::metric::{MetricKind, temperature};
 use super::objective::Objective;
 use super::prepare::{self, Data, OnData, Source};
 use super::report::Warning;
-use super::score::{Judge, training_share};
+use super::score::Judge;
+use super::seen;
 use super::source_check::{self, ImportCheck};
 use super::{Error, Job, NodeFault};
-use crate::data::Dataset;
 use crate::proxy::uniform;
 use crate::quant::build::{BuildOptions, Built, build};
 use crate::quant::exact::MinMax;
@@ -24,9 +25,9 @@ pub struct Begun {
     pub import: ImportCheck,
     pub built: Built,
     pub warnings: Vec<Warning>,
-    kind: MetricKind,
+    /// What candidates are judged on and by.
+    pub judged: Judged,
     temperature: f64,
-    training: (Dataset, Vec<f32>),
 }
 
 /// Begins a job; `enter` is told each stage.
@@ -68,8 +69,10 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     warnings.extend(settle_input_rounding(&mut built.model, &data));
     warnings.extend(layers::unmatched(config, &source.graph, &built.model));
     let temperature = temperature(&on.train, source.width);
-    let training = training_share(&data.train, &on.train);
-    Ok(Begun { source, data, on, import, built, warnings, kind, temperature, training })
+    let judged = Judged::new(config, &source, &data, &on, temperature, kind);
+    warnings.extend(judged.warnings.iter().cloned());
+    warnings.extend(seen::before(job, &source, &data, &on, &judged, temperature));
+    Ok(Begun { source, data, on, import, built, warnings, judged, temperature })
 }
 
 impl Begun {
@@ -83,25 +86,29 @@ impl Begun {
 
     /// What candidates are scored by.
     pub fn judge(&self, config: &JobConfig) -> Judge<'_> {
+        let (validation, source_logits) = self.judged.rows(&self.data, &self.on);
         Judge {
-            training: &self.training,
+            training: &self.judged.training,
             trace_samples: self.data.trace_samples,
             trace_inputs: &self.data.trace,
-            validation: &self.data.validation,
-            source_logits: &self.on.validation,
+            validation,
+            source_logits,
             widths: &self.source.widths,
-            kind: self.kind,
+            kind: self.judged.kind,
             temperature: self.temperature,
             formats: FormatOptions { cover_factor: config.cover_factor, lower_annotated: config.epochs > 0 },
             finish: if config.proxy.form == FormName::Uniform { uniform::envelope } else { FixedModel::clone },
         }
     }
 
-    /// Metric (larger is better) and loss of the source on the validation data.
-    pub fn source_score(&self) -> (f64, f64) {
-        let logits: Vec<f64> = self.on.validation.iter().map(|&v| v as f64).collect();
-        let targets = self.data.validation.targets.as_ref();
-        measure(self.kind, &logits, self.source.width, targets, &self.on.validation, self.temperature)
+    /// The source on the rows that candidates are judged on.
+    pub fn source_score(&self) -> Measured {
+        self.judged.source(&self.source, &self.data, &self.on, self.temperature)
+    }
+
+    /// The source on the validation rows alone.
+    pub fn source_on_validation(&self) -> Measured {
+        self.judged.on_validation(&self.source, &self.data, &self.on, self.temperature)
     }
 }
 

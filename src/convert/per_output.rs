@@ -23,7 +23,11 @@ pub fn per_output(kind: MetricKind, source: &Source, targets: &Targets, proxy: &
             Targets::Labels(_) => None,
         };
         let Some(own) = own else { continue };
-        let metric = if matches!(own, Targets::Labels(_)) { MetricKind::Accuracy } else { error };
+        let metric = match (&own, kind) {
+            (Targets::Labels(_), MetricKind::BalancedAccuracy { .. }) => kind.on(Some(&own)),
+            (Targets::Labels(_), _) => MetricKind::Accuracy,
+            (Targets::Values { .. } | Targets::Outputs(_), _) => error,
+        };
         let of = |outputs: &[f64]| {
             metric.shown(measure(metric, &cut(outputs, source.width, &columns), shape.len, Some(&own), &[], 1.0).0)
         };

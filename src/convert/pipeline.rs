@@ -2,7 +2,7 @@
 
 use super::begin::{Begun, begin};
 use super::calibrate::{Calibrated, Calibration, calibrate};
-use super::choice::{Choice, choose};
+use super::choice::{Choice, Chooser};
 use super::compose::{Composition, compose};
 use super::config::{FormName, Mode};
 use super::curve::{Curve, CurvePoint};
@@ -12,6 +12,7 @@ use super::hls4ml;
 use super::memory::Peak;
 use super::report::Warning;
 use super::score::Exactly;
+use super::seen;
 use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, Step, html};
 use crate::proxy::Form;
@@ -89,8 +90,9 @@ pub fn run(
     let told = warnings.len();
     let judge = begun.judge(config);
     let kind = judge.kind;
-    let Begun { source, data, on, import, built, .. } = &begun;
-    let (source_metric, source_loss) = begun.source_score();
+    let Begun { source, data, on, import, built, judged, .. } = &begun;
+    let source_score = begun.source_score();
+    let source_metric = source_score.metric;
     let uniform = config.proxy.form == FormName::Uniform;
 
     clock.enter("train");
@@ -128,12 +130,11 @@ pub fn run(
     } else {
         front.insert(Point { epoch: 0, score: start.score, payload: built.model.clone() });
     }
-    let bounded = config.max_output_error.is_some() && config.target_ebops.is_none() && config.max_metric_drop.is_none();
-    let Choice { point: chosen, unmet } = match out_of_reach {
-        // within `max_output_error` are all of them: the smallest one
-        None if bounded => Choice { point: 0, unmet: None },
-        None => choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?,
-        Some(why) => Choice { point: 0, unmet: Some(why) },
+    let samples = judge.validation.samples;
+    let chooser = Chooser { config, front: &front, kind, samples, source: source_metric };
+    let Choice { point: chosen, why, unmet } = match out_of_reach {
+        None => chooser.choose(&mut warnings)?,
+        Some(unmet) => Choice { point: 0, why: "the smallest output error found".into(), unmet: Some(unmet) },
     };
     let point = &front.points()[chosen];
 
@@ -145,9 +146,9 @@ pub fn run(
     };
     let calibration: Vec<&[f32]> = data.calibration.rows();
     let channels_first = source.proxy_orders(config);
-    let judged = |m: &Model| judge.judge(m).map_err(Error::from);
+    let exact = |m: &Model| judge.judge(m).map_err(Error::from);
     // epoch 0 is the start, made exact already
-    let exactly = if point.epoch == 0 && point.score == start.score { start } else { judged(&point.payload)? };
+    let exactly = if point.epoch == 0 && point.score == start.score { start } else { exact(&point.payload)? };
     let emitted = emit_verified(&exactly.pruned, form, channels_first, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
         code: code.clone(),
@@ -165,7 +166,7 @@ pub fn run(
         }
     }
     // the front as users read it, EBOPs against metric, the choice within each budget, and the chosen point
-    let error = |metric: f64| kind.standard_error(metric, data.validation.samples);
+    let error = |metric: f64| kind.standard_error(metric, samples);
     let within: Vec<(f64, Option<usize>)> = config.budgets.iter().flatten().map(|&b| (b, front.best_within(b, error))).collect();
     let mut shown = front.steps();
     shown.extend(within.iter().filter_map(|w| w.1).chain([chosen]));
@@ -180,7 +181,7 @@ pub fn run(
             emitted.proxy.bytes.clone()
         } else {
             emit_verified(
-                &judged(&front.points()[n].payload)?.pruned,
+                &exact(&front.points()[n].payload)?.pruned,
                 form,
                 channels_first,
                 &calibration,
@@ -193,6 +194,11 @@ pub fn run(
         pareto.push(ParetoProxy { number, proxy });
     }
 
+    if let Some(found) = seen::after(config, &judge, judged, (source, source_score), data, &exactly.pruned) {
+        // what looks like a loss is none
+        warnings.retain(|w| w.code != "metric_drop");
+        warnings.push(found);
+    }
     warnings.extend(doubts(&exactly, uniform, built.annotated));
     clock.tell(&warnings[told..]);
 
@@ -202,8 +208,10 @@ pub fn run(
         source,
         data,
         import,
-        kind,
-        source_score: (source_metric, source_loss),
+        judge: &judge,
+        judged,
+        source_score,
+        source_alone: begun.source_on_validation(),
         source_values: &on.calibration,
         source_logits: &on.validation,
         exactly: &exactly,
@@ -212,6 +220,7 @@ pub fn run(
         shown: &shown,
         within: &within,
         chosen,
+        why: &why,
         unmet: unmet.as_deref(),
         warnings: &warnings,
     })?;
@@ -247,10 +256,13 @@ fn troubles(fitted: &Fitted) -> Vec<Warning> {
 /// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.
 fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if exactly.score.ebops == 0 {
-        let message =
-            "every output is constant: the network has no live connection left; give a larger target or more init_bits".into();
-        warnings.push(Warning { code: "dead_model".into(), message, node: None });
+    if exactly.score.collapsed || exactly.score.ebops == 0 {
+        let message = match (exactly.score.collapsed, exactly.score.ebops) {
+            (true, 0) => "every output is constant, and no model found has more than one answer",
+            (true, _) => "the proxy gives one answer for everything, and no model found has more than one",
+            (false, _) => "the proxy multiplies nothing: its layers have no live connection left",
+        };
+        warnings.push(Warning { code: "dead_model".into(), message: message.into(), node: None });
     }
     if uniform && annotated {
         let message = "form uniform gives every layer the envelope of its formats: where the file's differ within a layer, the numbers are not the file's".into();

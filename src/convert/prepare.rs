@@ -116,6 +116,8 @@ pub struct Data {
     pub validation: Dataset,
     /// How the validation samples came about, for the report.
     pub validation_origin: &'static str,
+    /// Whether the validation samples are others than those trained on.
+    pub held_out: bool,
     /// Inputs that ranges are traced on: the calibration data, and the training data if they are others.
     pub trace: Vec<Arc<Vec<f32>>>,
     pub trace_samples: usize,
@@ -145,6 +147,7 @@ pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
     let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
     let train = train.flatten();
     let (trace, trace_samples) = trace_inputs(&calibration, train.as_ref());
+    let given = job.validation.is_some();
     let own = train.is_some() || validation.is_some();
     let train = train.unwrap_or_else(|| calibration.clone());
     let mut parts = None;
@@ -152,7 +155,7 @@ pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
         Some(v) => (train, v, "given"),
         None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, all),
         None => {
-            let (mut fit, held) = split(train.samples, fraction, config.seed);
+            let (mut fit, held) = split(train.samples, train.targets.as_ref(), fraction, config.seed);
             if config.epochs == 0 {
                 let step = fit.len().div_ceil(MOST_UNTRAINED).max(1);
                 fit = fit.into_iter().step_by(step).collect();
@@ -180,7 +183,8 @@ pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
     if train.targets.is_some() && validation.targets.is_none() {
         return Err(Error::Data(vec!["validation: `y` is missing, the training data have one".into()]));
     }
-    Ok(Data { calibration, train, validation, validation_origin, trace, trace_samples, parts })
+    let held_out = given || validation_origin != all;
+    Ok(Data { calibration, train, validation, validation_origin, held_out, trace, trace_samples, parts })
 }
 
 fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> (Vec<Arc<Vec<f32>>>, usize) {

@@ -1,7 +1,8 @@
 //! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
 
+use super::judged::Measured;
 use super::layout::join;
-use super::metric::{MetricKind, measure, predicted};
+use super::metric::{MetricKind, measure, metric_error, predicted};
 use crate::data::Dataset;
 use crate::proxy::prune;
 use crate::quant::exact::Exact;
@@ -26,10 +27,11 @@ pub struct Judge<'a> {
     /// Inputs that ranges are traced on.
     pub trace_inputs: &'a [Arc<Vec<f32>>],
     pub trace_samples: usize,
+    /// The rows that decide: validation samples, and training samples where those are few ([`super::judged`]).
     pub validation: &'a Dataset,
-    /// The source's logits on the validation samples.
+    /// The source's logits on them.
     pub source_logits: &'a [f32],
-    /// Some of the training samples with the source's logits, for what is settled.
+    /// Some of the training samples with the source's logits, for what is settled; none where they are among the rows that decide.
     pub training: &'a (Dataset, Vec<f32>),
     /// Values per sample of each output.
     pub widths: &'a [usize],
@@ -74,30 +76,60 @@ impl Judge<'_> {
         let ebops = ebops::ebops(&pruned, exact.bounds());
         // as the file's layers are declared: what pruning drops has no width there either
         let ebops_hgq2 = ebops::ebops_hgq2(&full, &interval::bounds(&full)?);
-        let width = self.widths.iter().sum();
-        let (joined, metric, loss) = self.measured(&exact, &pruned, self.validation, self.source_logits);
-        let classes = self.widths.len() == 1 && matches!(self.kind, MetricKind::Accuracy | MetricKind::Agreement);
-        let one_answer = is_one_answer(&joined, width, classes);
-        let collapsed = one_answer && !is_one_answer(self.source_logits, width, classes);
-        let loss_of_all = if settled {
-            let (rows, logits) = self.training;
-            let (_, _, on_training) = self.measured(&exact, &pruned, rows, logits);
-            let (trained, held_out) = (rows.samples as f64, self.validation.samples as f64);
-            (trained * on_training + held_out * loss) / (trained + held_out).max(1.0)
-        } else {
-            f64::INFINITY
-        };
-        let score = Score { ebops, ebops_hgq2, metric, loss, collapsed, settled, loss_of_all };
+        let (joined, found) = self.measured(&exact, &pruned, self.validation, self.source_logits);
+        let collapsed = self.is_collapsed(&joined);
+        let Measured { metric, error, loss } = found;
+        let loss_of_all = if settled { self.loss_of_all(&exact, &pruned, loss) } else { f64::INFINITY };
+        let score = Score { ebops, ebops_hgq2, metric, metric_error: error, loss, collapsed, settled, loss_of_all };
         Ok(Exactly { full, pruned, ranges, score })
     }
 
-    /// Outputs, metric and loss on `data`.
-    fn measured(&self, exact: &Exact, pruned: &FixedModel, data: &Dataset, logits: &[f32]) -> (Vec<f64>, f64, f64) {
+    /// Whether `outputs` are one answer for everything where the source has several: one class, or the same values.
+    fn is_collapsed(&self, outputs: &[f64]) -> bool {
+        let width = self.widths.iter().sum();
+        let by_class = match self.kind {
+            MetricKind::Accuracy | MetricKind::BalancedAccuracy { .. } | MetricKind::Agreement => self.widths.len() == 1,
+            // a score has no threshold
+            MetricKind::Auc { .. } => false,
+            MetricKind::Mse | MetricKind::Mae | MetricKind::SourceMse | MetricKind::SourceMae => false,
+        };
+        let one = |classes| is_one_answer(outputs, width, classes) && !is_one_answer(self.source_logits, width, classes);
+        (by_class && one(true)) || one(false)
+    }
+
+    /// Loss on the rows that decide, where it is `loss`, and on those of the training together.
+    fn loss_of_all(&self, exact: &Exact, pruned: &FixedModel, loss: f64) -> f64 {
+        let (rows, logits) = self.training;
+        if rows.samples == 0 {
+            return loss;
+        }
+        let on_training = self.measured(exact, pruned, rows, logits).1.loss;
+        let (trained, held_out) = (rows.samples as f64, self.validation.samples as f64);
+        (trained * on_training + held_out * loss) / (trained + held_out).max(1.0)
+    }
+
+    /// Outputs on `data`, and how good they are.
+    fn measured(&self, exact: &Exact, pruned: &FixedModel, data: &Dataset, logits: &[f32]) -> (Vec<f64>, Measured) {
         let inputs: Vec<&[f32]> = data.rows();
         let outputs = join(&exact.run(&inputs, data.samples, &pruned.outputs), self.widths, data.samples);
-        let width = self.widths.iter().sum();
-        let (metric, loss) = measure(self.kind, &outputs, width, data.targets.as_ref(), logits, self.temperature);
-        (outputs, metric, loss)
+        let found = self.measure(self.kind, &outputs, data, logits);
+        (outputs, found)
+    }
+
+    fn measure(&self, kind: MetricKind, outputs: &[f64], data: &Dataset, logits: &[f32]) -> Measured {
+        let (width, targets) = (self.widths.iter().sum(), data.targets.as_ref());
+        let (metric, loss) = measure(kind, outputs, width, targets, logits, self.temperature);
+        Measured { metric, loss, error: metric_error(kind, metric, outputs, width, targets, logits) }
+    }
+
+    /// How good a candidate is on other rows, by `kind`, with the source's `logits` there.
+    ///
+    /// # Errors
+    /// Sums beyond what is computed exactly.
+    pub fn on(&self, model: &FixedModel, kind: MetricKind, data: &Dataset, logits: &[f32]) -> Result<Measured, TraceError> {
+        let exact = Exact::new(model)?;
+        let outputs = join(&exact.run(&data.rows(), data.samples, &model.outputs), self.widths, data.samples);
+        Ok(self.measure(kind, &outputs, data, logits))
     }
 }
 

@@ -1,9 +1,12 @@
 //! Metrics and losses of exact outputs, on validation data.
 
 mod auc;
+pub mod balanced;
 mod kind;
+mod uncertainty;
 
 pub use kind::{MetricKind, less_is_better};
+pub use uncertainty::{metric_error, share_error};
 
 use crate::data::Targets;
 
@@ -20,9 +23,14 @@ pub fn measure(
 ) -> (f64, f64) {
     let samples = (outputs.len() / width.max(1)).max(1) as f64;
     match (kind, targets) {
-        (MetricKind::Accuracy | MetricKind::Auc { .. } | MetricKind::Mse | MetricKind::Mae, Some(targets)) => {
-            against_targets(kind, outputs, width, targets)
-        }
+        (
+            MetricKind::Accuracy
+            | MetricKind::BalancedAccuracy { .. }
+            | MetricKind::Auc { .. }
+            | MetricKind::Mse
+            | MetricKind::Mae,
+            Some(targets),
+        ) => against_targets(kind, outputs, width, targets),
         (MetricKind::Agreement, _) => {
             let (mut same, mut loss) = (0usize, 0.0);
             for (row, teacher) in outputs.chunks_exact(width).zip(source.chunks_exact(width)) {
@@ -47,6 +55,9 @@ pub fn measure(
 struct Sums {
     right: usize,
     labelled: usize,
+    /// Mean recalls of the outputs with labels, and how many these are.
+    recall: f64,
+    outputs: usize,
     error: f64,
     values: usize,
     loss: f64,
@@ -74,6 +85,11 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
                         (row, logit) => log_sum_exp(row) - logit.copied().unwrap_or(f64::NEG_INFINITY),
                     };
                 }
+                let answers = outputs.chunks_exact(width.max(1)).map(|row| predicted(row.get(own.clone()).unwrap_or(&[])));
+                if let Some(recall) = balanced::mean_recall(answers, labels) {
+                    sums.recall += recall;
+                    sums.outputs += 1;
+                }
                 sums.labelled += labels.len();
                 sums.loss += loss / labels.len().max(1) as f64;
             }
@@ -93,6 +109,7 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
             let scores: Vec<f64> = outputs.chunks_exact(width.max(1)).map(score).collect();
             auc::auc(&scores, &auc::classes(targets).unwrap_or_default())
         }
+        MetricKind::BalancedAccuracy { .. } => sums.recall / sums.outputs.max(1) as f64,
         MetricKind::Mse | MetricKind::Mae => -sums.error / sums.values.max(1) as f64,
         _ => sums.right as f64 / sums.labelled.max(1) as f64,
     };
@@ -162,6 +179,20 @@ mod tests {
     fn binary_labels_use_the_sign() {
         let labels = Targets::Labels(vec![1, 0, 1]);
         assert_eq!(measure(MetricKind::Accuracy, &[0.5, -0.5, -1.0], 1, Some(&labels), &[], 1.0).0, 2.0 / 3.0);
+    }
+
+    #[test]
+    fn balanced_accuracy_of_rare_classes() {
+        use crate::data::OutputTargets;
+        let rare = Targets::Labels(vec![0, 0, 0, 1]);
+        let kind = MetricKind::BalancedAccuracy { telling: 3 };
+        let never = [1.0, 0.0].repeat(4);
+        assert_eq!(measure(kind, &never, 2, Some(&rare), &[], 1.0).0, 0.5);
+        assert_eq!(measure(MetricKind::Accuracy, &never, 2, Some(&rare), &[], 1.0).0, 0.75);
+        let part = |targets: &Targets| OutputTargets { width: 1, targets: targets.clone() };
+        let both = Targets::Outputs(vec![part(&rare), part(&Targets::Labels(vec![1, 1, 0, 0]))]);
+        let outputs = [-1.0, 1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0];
+        assert_eq!(measure(kind, &outputs, 2, Some(&both), &[], 1.0).0, (1.0 / 3.0 + 1.0) / 2.0);
     }
 
     #[test]
