@@ -90,7 +90,7 @@ fn goals_are_checked_without_epochs() {
     assert_eq!(at(start.ebops, ""), None);
     let why = at(start.ebops - 1, "").unwrap();
     assert!(why.contains(&format!("the smallest candidate has {} EBOPs; train", start.ebops)), "{why}");
-    let low = r#", "init_bits": {"weights": 0, "activations": 0}"#;
+    let low = r#", "init_bits": {"weights": 1, "activations": 2}"#;
     let why = unmet(&format!(r#"{{"epochs": 0, "threads": 1, "max_metric_drop": 0{low}}}"#)).unwrap();
     assert!(why.contains("max_metric_drop"), "{why}");
     assert!(at(100_000, &format!(r#", "max_metric_drop": 0{low}"#)).unwrap().contains("max_metric_drop"));

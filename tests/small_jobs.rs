@@ -240,12 +240,14 @@ impl Small {
         }
     }
 
-    /// Whether all samples get one answer.
-    fn is_constant(&self, name: &str, out: &[f64]) -> bool {
+    /// Whether all samples get one answer where the source has several: one class, or the same values.
+    fn is_constant(&self, name: &str, out: &[f64], source: &[f64]) -> bool {
         let width = self.task.width();
-        let same = |key: &dyn Fn(&[f64]) -> Vec<f64>| out.chunks(width).all(|row| key(row) == key(&out[..width]));
-        let by_class = name != "mse" && same(&|row| vec![predicted(row) as f64]);
-        by_class || same(&|row| row.to_vec())
+        let class = |row: &[f64]| vec![predicted(row) as f64];
+        let values = |row: &[f64]| row.to_vec();
+        let same = |key: &dyn Fn(&[f64]) -> Vec<f64>, out: &[f64]| out.chunks(width).all(|row| key(row) == key(&out[..width]));
+        let lost = |key: &dyn Fn(&[f64]) -> Vec<f64>| same(key, out) && !same(key, source);
+        (name != "mse" && lost(&class)) || lost(&values)
     }
 }
 
@@ -273,8 +275,8 @@ fn faults(small: &Small, done: &Artifacts) -> Vec<String> {
     let by_layer: f64 = report["layers"].as_array().unwrap().iter().filter_map(|l| l["ebops"].as_f64()).sum();
     need(by_layer == done.ebops as f64, format!("{} EBOPs, by layer {by_layer}", done.ebops));
     need(report["target"]["met"] == done.unmet.is_none(), "met or not met".into());
-    let constant = small.is_constant(name, &out) && !small.is_constant(name, &from);
-    let others = || done.pareto.iter().filter(|p| !small.is_constant(name, &outputs(&p.proxy, &rows)));
+    let constant = small.is_constant(name, &out, &from);
+    let others = || done.pareto.iter().filter(|p| !small.is_constant(name, &outputs(&p.proxy, &rows), &from));
     need(!constant || done.unmet.is_some(), "one answer for everything, and called met".into());
     need(!constant || others().next().is_none(), "one answer for everything, and the front has another".into());
     let goal = |field: &str| small.config[field].as_f64();

@@ -135,16 +135,18 @@ impl Chooser<'_> {
         let tolerance = point_of.max(error);
         let point = self.smallest_reaching(reference - tolerance).unwrap_or(best);
         let (name, shown) = (self.kind.name(), self.kind.shown(reference - tolerance));
-        let of = if self.score(best).metric <= self.source {
+        let of = if self.score(best).metric > self.source {
+            format!("that of the model sent, {:.4}", self.kind.shown(self.source))
+        } else if self.front.most_accurate(|_| true) == Some(best) {
             format!("that of the best one, {}", self.told(best))
         } else {
-            format!("that of the model sent, {:.4}", self.kind.shown(self.source))
+            format!("that of {}, which has the lowest loss of those about as good as the best", self.told(best))
         };
         let less = if error > point_of { "one standard error" } else { self.kind.default_drop_name() };
         let why = format!("the smallest model whose {name} is {shown:.4} or better: {of}, but for {tolerance:.4} ({less})");
         let metric = self.score(point).metric;
         // the formats of an untrained model are those of the file
-        if self.config.epochs > 0 && metric < self.source - self.kind.default_drop(self.source) {
+        if self.config.epochs > 0 && metric < self.source - self.kind.default_drop(self.source).max(self.error(self.source)) {
             let (got, was) = (self.kind.shown(metric), self.kind.shown(self.source));
             let message = format!(
                 "the source's metric is {was:.4}, the proxy's {got:.4}; give max_metric_drop or target_ebops to choose another trade"
@@ -156,14 +158,23 @@ impl Chooser<'_> {
 
     /// Every point has one answer for everything.
     fn dead(&self) -> Choice {
-        let point =
-            self.front.points().iter().enumerate().min_by(|a, b| a.1.score.loss.total_cmp(&b.1.score.loss)).map_or(0, |p| p.0);
+        let worth = |n: usize| (self.score(n).metric, -self.score(n).loss);
+        let point = (0..self.front.points().len()).fold(0, |best, n| if worth(n) > worth(best) { n } else { best });
         let cure = match self.config.epochs {
             0 => "give more init_bits, or train for some epochs",
             _ => "give more epochs, larger budgets or a lower beta",
         };
-        let unmet = format!("every model found has one answer for everything, where the one sent has several; {cure}");
-        Choice { point, why: "the lowest loss of models with one answer for everything".into(), unmet: Some(unmet) }
+        let config = self.config;
+        let asked = [
+            ("target_ebops", config.target_ebops.is_some()),
+            ("max_metric_drop", config.max_metric_drop.is_some()),
+            ("max_output_error", config.max_output_error.is_some()),
+        ];
+        let asked: Vec<&str> = asked.into_iter().filter(|a| a.1).map(|a| a.0).collect();
+        let not = if asked.is_empty() { String::new() } else { format!(", which is not what {} ask for", asked.join(" and ")) };
+        let unmet = format!("every model found has one answer for everything, where the one sent has several{not}; {cure}");
+        let why = format!("the best {} of models with one answer for everything", self.kind.name());
+        Choice { point, why, unmet: Some(unmet) }
     }
 
     /// Of a front of one there was nothing to choose.

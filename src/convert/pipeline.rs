@@ -12,7 +12,7 @@ use super::hls4ml;
 use super::memory::Peak;
 use super::report::Warning;
 use super::score::Exactly;
-use super::seen;
+use super::seen::ByHeart;
 use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, Step, html};
 use crate::proxy::Form;
@@ -172,33 +172,30 @@ pub fn run(
     shown.extend(within.iter().filter_map(|w| w.1).chain([chosen]));
     shown.sort_unstable();
     shown.dedup();
-    let mut pareto = Vec::new();
+    let by_heart = ByHeart::new(config, &judge, judged, (source, source_score), data);
+    let (mut pareto, mut seen) = (Vec::new(), None);
     for (number, &n) in shown.iter().enumerate().take(MAX_PARETO_PROXIES) {
         if cancel.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::Canceled);
         }
-        let proxy = if n == chosen {
+        let other = if n == chosen { None } else { Some(exact(&front.points()[n].payload)?) };
+        let model = other.as_ref().map_or(&exactly.pruned, |e| &e.pruned);
+        if let (Some(by_heart), None) = (&by_heart, &seen) {
+            seen = by_heart.shown_by(model, &front.points()[n].score);
+        }
+        let proxy = if other.is_none() {
             emitted.proxy.bytes.clone()
         } else {
-            emit_verified(
-                &exact(&front.points()[n].payload)?.pruned,
-                form,
-                channels_first,
-                &calibration,
-                data.calibration.samples,
-                false,
-            )?
-            .proxy
-            .bytes
+            emit_verified(model, form, channels_first, &calibration, data.calibration.samples, false)?.proxy.bytes
         };
         pareto.push(ParetoProxy { number, proxy });
     }
-
-    if let Some(found) = seen::after(config, &judge, judged, (source, source_score), data, &exactly.pruned) {
+    if let Some(found) = seen {
         // what looks like a loss is none
         warnings.retain(|w| w.code != "metric_drop");
         warnings.push(found);
     }
+
     warnings.extend(doubts(&exactly, uniform, built.annotated));
     clock.tell(&warnings[told..]);
 

@@ -4,20 +4,24 @@
 use super::Job;
 use super::config::{JobConfig, Mode};
 use super::judged::{Judged, Measured, score};
-use super::metric::MetricKind;
+use super::metric::{MetricKind, share_error};
 use super::prepare::{self, Data, OnData, Source};
 use super::report::Warning;
 use super::score::Judge;
 use crate::data::Dataset;
 use crate::quant::FixedModel;
+use crate::train::pareto::Score;
 use std::collections::HashSet;
 
-/// Standard errors of a difference beyond which it is no chance (one in a thousand).
-const NO_CHANCE: f64 = 3.0;
+/// Standard errors of a difference that chance exceeds once in a hundred times …
+const UNLIKELY: f64 = 2.33;
+/// … and less than once in a thousand times, where several models are looked at.
+const NO_CHANCE: f64 = 3.1;
 /// Labelled calibration rows that are worth a comparison, at least.
 const LEAST_ROWS: usize = 20;
-/// A source with fewer errors than this on training and validation rows alike may have learned both by heart.
-const BY_HEART: f64 = 0.01;
+/// A source with no more errors than this on training and validation rows alike may have learned both by heart: on data that it has not
+/// seen hardly any model is that good.
+const BY_HEART: f64 = 0.002;
 /// Share of the validation rows that may be training rows, too: few values per input give equal rows by chance.
 const EQUAL_ROWS: f64 = 0.1;
 
@@ -54,7 +58,9 @@ fn better_than_on_calibration(
     if !same(&labelled) {
         return None;
     }
-    let known: HashSet<u64> = hashes(&data.train).chain(hashes(&data.validation)).collect();
+    // without a training file the calibration rows are those trained on
+    let trained = job.train.as_ref().map(|_| hashes(&data.train));
+    let known: HashSet<u64> = trained.into_iter().flatten().chain(hashes(&data.validation)).collect();
     let rows: Vec<usize> = hashes(&labelled).enumerate().filter(|(_, h)| !known.contains(h)).map(|(n, _)| n).collect();
     if rows.len() < LEAST_ROWS {
         return None;
@@ -65,7 +71,8 @@ fn better_than_on_calibration(
     let kind = judged.kind_of(&other);
     let there = score(kind, &other, &logits, source.width, temperature);
     let here = judged.on_validation(source, data, on, temperature);
-    is_beyond_chance(here.metric - there.metric, &here, &there).then(|| {
+    let (a, b) = ((&here, data.validation.samples), (&there, rows.len()));
+    (errors_apart(kind, a, b) > UNLIKELY).then(|| {
         format!(
             "the model sent has {} {:.4} ± {:.4} on the {} validation rows, but {:.4} ± {:.4} on the {} calibration rows with labels that \
              are in neither file of labels: it was probably trained on the validation rows; {CURE}",
@@ -80,8 +87,23 @@ fn better_than_on_calibration(
     })
 }
 
-fn is_beyond_chance(difference: f64, a: &Measured, b: &Measured) -> bool {
-    difference > NO_CHANCE * a.error.hypot(b.error)
+/// By how many standard errors of the difference `a` is better than `b`, each a metric on a number of rows. For accuracies that of one and the same
+/// share on both, which few errors do not make exact.
+fn errors_apart(kind: MetricKind, (a, rows_a): (&Measured, usize), (b, rows_b): (&Measured, usize)) -> f64 {
+    let (n, m) = (rows_a as f64, rows_b as f64);
+    let error = match kind {
+        MetricKind::Accuracy | MetricKind::Agreement => {
+            let both = (n * a.metric + m * b.metric) / (n + m);
+            share_error(both, n + m) * (n + m).sqrt() * (1.0 / n + 1.0 / m).sqrt()
+        }
+        MetricKind::BalancedAccuracy { .. }
+        | MetricKind::Auc { .. }
+        | MetricKind::Mse
+        | MetricKind::Mae
+        | MetricKind::SourceMse
+        | MetricKind::SourceMae => a.error.hypot(b.error),
+    };
+    (a.metric - b.metric) / error
 }
 
 /// Validation rows that are trained on.
@@ -112,35 +134,73 @@ fn hashes(data: &Dataset) -> impl Iterator<Item = u64> {
     })
 }
 
-/// What the chosen `model` shows: a source that errs nowhere, while a model that was trained on the training rows alone is clearly worse on the
-/// validation rows than on those.
-pub fn after(
-    config: &JobConfig,
-    judge: &Judge,
-    judged: &Judged,
-    (source, held): (&Source, Measured),
-    data: &Data,
-    model: &FixedModel,
-) -> Option<Warning> {
-    let (rows, logits) = &judged.training;
-    let shares = matches!(judged.kind, MetricKind::Accuracy | MetricKind::BalancedAccuracy { .. });
-    let labelled = rows.targets.is_some() && data.validation.targets.is_some();
-    let trained = config.epochs > 0 && config.mode == Mode::FineTune && data.held_out;
-    if !(shares && labelled && trained) || judged.is_pooled() || rows.samples == 0 {
-        return None;
+/// What trained models show: a source that errs nowhere, while one of them is clearly worse on the validation rows than on those it was
+/// trained on.
+pub struct ByHeart<'a> {
+    judge: &'a Judge<'a>,
+    judged: &'a Judged,
+    /// The source on training and validation rows.
+    known: Measured,
+    held: Measured,
+}
+
+impl<'a> ByHeart<'a> {
+    /// `held`: the source on the rows that candidates are judged on. `None` where nothing can show: without labels or training, where
+    /// training rows are judged on, or the source errs.
+    pub fn new(
+        config: &JobConfig,
+        judge: &'a Judge<'a>,
+        judged: &'a Judged,
+        (source, held): (&Source, Measured),
+        data: &Data,
+    ) -> Option<ByHeart<'a>> {
+        let (rows, logits) = &judged.training;
+        let classes = matches!(judged.kind, MetricKind::Accuracy | MetricKind::BalancedAccuracy { .. });
+        let labelled = rows.targets.is_some() && data.validation.targets.is_some();
+        let trained = config.epochs > 0 && config.mode == Mode::FineTune && data.held_out;
+        if !(classes && labelled && trained) || rows.samples == 0 {
+            return None;
+        }
+        let known = score(judged.kind_of(rows), rows, logits, source.width, judge.temperature);
+        let by_heart = |m: &Measured| m.metric >= 1.0 - BY_HEART;
+        (by_heart(&known) && by_heart(&held)).then_some(ByHeart { judge, judged, known, held })
     }
-    let kind = judged.kind_of(rows);
-    let known = score(kind, rows, logits, source.width, judge.temperature);
-    let by_heart = known.metric >= 1.0 - BY_HEART && held.metric >= 1.0 - BY_HEART;
-    let proxy = judge.on(model, kind, rows, logits).ok()?;
-    let on_held = judge.on(model, judged.kind, judge.validation, judge.source_logits).ok()?;
-    (by_heart && is_beyond_chance(proxy.metric - on_held.metric, &proxy, &on_held)).then(|| {
-        let (n, name) = (judge.validation.samples, kind.name());
-        warning(format!(
-            "the proxy has {name} {:.4} on rows that it was trained on and {:.4} ± {:.4} on the {n} validation rows, the model sent {:.4} and {:.4}: \
-             it was probably trained on the validation rows, too (or the labels are its own answers), and the difference there is no loss of \
-             the proxy; {CURE}",
-            proxy.metric, on_held.metric, on_held.error, known.metric, held.metric
-        ))
-    })
+
+    /// What a candidate shows.
+    pub fn shown_by(&self, model: &FixedModel, candidate: &Score) -> Option<Warning> {
+        let (rows, logits) = &self.judged.training;
+        let kind = self.judged.kind_of(rows);
+        let trained = self.judge.on(model, kind, rows, logits).ok()?;
+        let n = self.judge.validation.samples;
+        let held = Measured { metric: candidate.metric, error: candidate.metric_error, loss: candidate.loss };
+        (errors_apart(kind, (&trained, rows.samples), (&held, n)) > NO_CHANCE).then(|| {
+            let name = kind.name();
+            warning(format!(
+                "a model found, of {} EBOPs, has {name} {:.4} on rows that it was trained on and {:.4} ± {:.4} on the {n} validation rows, the \
+                 model sent {:.4} and {:.4}: it was probably trained on the validation rows, too (or the labels are its own answers), and \
+                 what a proxy seems to lose against it there is no loss; {CURE}",
+                candidate.ebops, trained.metric, held.metric, held.error, self.known.metric, self.held.metric
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_errors_are_no_proof_and_many_are() {
+        let of = |right: usize, rows: usize| {
+            let metric = right as f64 / rows as f64;
+            Measured { metric, error: share_error(metric, rows as f64), loss: 0.0 }
+        };
+        let apart =
+            |a: (usize, usize), b: (usize, usize)| errors_apart(MetricKind::Accuracy, (&of(a.0, a.1), a.1), (&of(b.0, b.1), b.1));
+        // chances by the hypergeometric distribution: 0.1, 0.006 and 5e-6
+        assert!(apart((1293, 1293), (143, 144)) < NO_CHANCE);
+        assert!((UNLIKELY..NO_CHANCE).contains(&apart((144, 144), (345, 360))));
+        assert!(apart((1293, 1293), (139, 144)) > NO_CHANCE);
+        assert!(apart((139, 144), (144, 144)) < 0.0);
+    }
 }
