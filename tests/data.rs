@@ -253,7 +253,7 @@ fn splits_are_deterministic_and_complete() {
     let labels: Vec<i64> = (0..samples).map(|v| v % 3).collect();
     let data = dataset(&[("x", f32s("(100, 2)", &values)), ("y", i64s("(100,)", &labels))]).unwrap();
     let split = |seed| {
-        let (train, validation) = split(data.samples, 0.2, seed);
+        let (train, validation) = split(data.samples, data.targets.as_ref(), 0.2, seed);
         (data.select(&train), data.select(&validation))
     };
     let (train, validation) = split(7);

@@ -75,6 +75,111 @@ fn what_cannot_be_reached_is_said() {
     assert_eq!(done.report["proxy"]["metric"], best);
 }
 
+/// Without training, too: a gate over a model whose bits are fixed is such a job.
+#[test]
+fn goals_are_checked_without_epochs() {
+    let d = digits();
+    let unmet = |json: &str| {
+        let done = d.convert(json).unwrap();
+        assert_eq!(done.report["target"], serde_json::json!({"met": done.unmet.is_none(), "reason": done.unmet}), "{json}");
+        done.unmet
+    };
+    let start = d.convert(r#"{"epochs": 0, "threads": 1}"#).unwrap();
+    assert_eq!((start.unmet.as_deref(), &start.report["target"]["met"]), (None, &true.into()));
+    let at = |target: u64, more: &str| unmet(&format!(r#"{{"epochs": 0, "threads": 1, "target_ebops": {target}{more}}}"#));
+    assert_eq!(at(start.ebops, ""), None);
+    let why = at(start.ebops - 1, "").unwrap();
+    assert!(why.contains(&format!("the smallest candidate has {} EBOPs; train", start.ebops)), "{why}");
+    let low = r#", "init_bits": {"weights": 1, "activations": 2}"#;
+    let why = unmet(&format!(r#"{{"epochs": 0, "threads": 1, "max_metric_drop": 0{low}}}"#)).unwrap();
+    assert!(why.contains("max_metric_drop"), "{why}");
+    assert!(at(100_000, &format!(r#", "max_metric_drop": 0{low}"#)).unwrap().contains("max_metric_drop"));
+    assert_eq!(unmet(r#"{"epochs": 0, "threads": 1, "max_metric_drop": 1}"#), None);
+    // one answer for everything is nothing that was asked for
+    let why = unmet(r#"{"epochs": 0, "threads": 1, "init_bits": {"weights": -8, "activations": -8}}"#).unwrap();
+    assert!(why.contains("one answer for everything"), "{why}");
+}
+
+#[test]
+fn goals_are_checked_in_mode_calibrate() {
+    let d = digits();
+    let data = Samples { width: 64, x: &d.x[..300 * 64], y: None };
+    let job = |goal: &str| {
+        convert(&d.model, &data, None, config(&format!(r#"{{"mode": "calibrate", "threads": 1, {goal}}}"#))).unwrap()
+    };
+    let done = job(r#""target_ebops": 1"#);
+    assert!(done.unmet.as_ref().is_some_and(|why| why.contains("target_ebops 1 was not reached")), "{:?}", done.unmet);
+    let answers = |proxy: &[u8]| {
+        let out = jobs::outputs(proxy, data.x).1;
+        out.chunks(10).map(hgq_onnx::convert::metric::predicted).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert!(answers(&done.proxy) > 1 && done.ebops > 1, "a constant network");
+    // worse than a constant may be: the smallest is still none
+    let done = job(r#""max_output_error": 5"#);
+    assert!(done.unmet.is_none() && answers(&done.proxy) > 1, "{} EBOPs, {:?}", done.ebops, done.unmet);
+    let done = job(r#""max_output_error": 0"#);
+    assert!(done.unmet.as_ref().is_some_and(|why| why.contains("max_output_error 0")), "{:?}", done.unmet);
+    let done = job(r#""max_metric_drop": 0.02"#);
+    assert!(done.unmet.is_none() && done.report["proxy"]["metric"].as_f64().unwrap() >= 0.98);
+}
+
+/// Where nearly nothing fits, models are given up, and the search ends.
+#[test]
+fn polishing_near_no_ebops_ends() {
+    let train = DataFile::new("train.npz", common::read("polish_endless/train.npz"));
+    let job = Job {
+        model: common::read("polish_endless/model.onnx"),
+        calibration: train.clone(),
+        train: Some(train),
+        validation: None,
+        config: config(r#"{"threads": 1, "epochs": 60, "batch_size": 64}"#),
+    };
+    let (ended, cancel) = (AtomicBool::new(false), AtomicBool::new(false));
+    let done = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let since = std::time::Instant::now();
+            while !ended.load(Ordering::Relaxed) && since.elapsed().as_secs() < 120 {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            cancel.store(true, Ordering::Relaxed);
+        });
+        let done = run(&job, &mut |_| {}, &cancel);
+        ended.store(true, Ordering::Relaxed);
+        done
+    });
+    assert!(done.is_ok(), "{:?}", done.err());
+}
+
+/// The sentence names figures that the table beside it has, and by them no smaller model would do.
+#[test]
+fn the_choice_is_explained_by_its_table() {
+    let d = digits();
+    let done = d.convert(r#"{"epochs": 40, "threads": 1}"#).unwrap();
+    let why = done.report["choice"]["why"].as_str().unwrap();
+    let bound: f64 =
+        why.strip_prefix("the smallest model whose accuracy is ").unwrap().split(' ').next().unwrap().parse().unwrap();
+    let points = done.report["pareto"].as_array().unwrap();
+    let (metric, ebops) = (|p: &Value| p["metric"].as_f64().unwrap(), |p: &Value| p["ebops"].as_u64().unwrap());
+    let chosen = points.iter().find(|p| p["chosen"] == true).unwrap();
+    assert!(metric(chosen) >= bound - 5e-5, "{why}: {chosen}");
+    assert!(points.iter().filter(|p| ebops(p) < ebops(chosen)).all(|p| metric(p) < bound), "{why}: {points:#?}");
+    let inner = d.convert(r#"{"epochs": 40, "threads": 1, "target_ebops": 6000}"#).unwrap();
+    let why = inner.report["choice"]["why"].as_str().unwrap();
+    let points = inner.report["pareto"].as_array().unwrap();
+    let inside = || points.iter().filter(|p| ebops(p) <= 6000);
+    let best = inside().map(metric).fold(0.0, f64::max);
+    assert!(why.starts_with(&format!("of the models of at most 6000 EBOPs the best accuracy is {best:.4} (")), "{why}");
+    let chosen = points.iter().find(|p| p["chosen"] == true).unwrap();
+    assert!(why.contains(&format!("{:.4} ({} EBOPs)", metric(chosen), ebops(chosen))), "{why}: {chosen}");
+    // what is off the front is not drawn on it
+    for p in points {
+        let beaten = points.iter().any(|q| ebops(q) <= ebops(p) && metric(q) >= metric(p) && q["number"] != p["number"]);
+        assert_eq!(p["on_front"], !beaten, "{p}");
+        let error = p["metric_error"].as_f64().unwrap();
+        assert!(error > 0.0 && error < 0.1, "{p}");
+    }
+}
+
 #[test]
 fn shared_widths_and_frozen_layers() {
     let d = digits();

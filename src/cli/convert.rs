@@ -195,13 +195,18 @@ fn cancel_on_signal() -> std::io::Result<Arc<AtomicBool>> {
 
 /// What a person wants to know of the report.
 fn summary(report: &Value, out: &Path) -> String {
-    const SHOWN: [&str; 9] =
-        ["ebops", "ebops_hgq2", "source", "proxy", "outputs", "verification", "layers", "pareto", "warnings"];
+    const SHOWN: [&str; 11] =
+        ["ebops", "ebops_hgq2", "metric", "source", "proxy", "outputs", "verification", "layers", "pareto", "choice", "warnings"];
+    // what would not fit beside the rest; report.html has it
+    const BEYOND: [&str; 3] = ["loss_of_all", "settled", "on_front"];
     let mut shown = Map::new();
     for key in SHOWN {
         if let Some(value) = report.get(key) {
             shown.insert(key.into(), value.clone());
         }
+    }
+    for point in shown.get_mut("pareto").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+        point.retain(|key, _| !BEYOND.contains(&key.as_str()));
     }
     format!("{}\nwritten to {}\n", table::render(&Value::Object(shown), screen::columns()), out.display())
 }

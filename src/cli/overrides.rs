@@ -50,9 +50,9 @@ pub struct Overrides {
     /// What a sample weighs in the loss, by its class: `balanced`, or a number for each class, separated by commas
     #[arg(long, value_name = "WEIGHTS")]
     pub class_weights: Option<String>,
-    /// What models are judged by [default: accuracy for classes, mse for float targets; without targets agreement where the model ends
-    /// in Softmax or ArgMax, else relative_error]
-    #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "auc", "mse", "mae", "agreement", "relative_error"]))]
+    /// What models are judged by [default: accuracy for classes, balanced_accuracy where one class is nearly all of them, mse for float
+    /// targets; without targets agreement where the model ends in Softmax or ArgMax, else relative_error]
+    #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "balanced_accuracy", "auc", "mse", "mae", "agreement", "relative_error"]))]
     pub metric: Option<String>,
     /// Adam's step size for weights [default: 0.01]
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]

@@ -1,17 +1,19 @@
 //! Everything before the first step of training: job and data checked, model imported and executed, quantizers placed.
 
 use super::config::{FormName, JobConfig, Mode, RoundingName};
-use super::domain::{Domain, sharing, spreads};
 use super::declare::declare;
+use super::domain::{sharing, spreads, to_domain};
 use super::ends::follows_classes;
+use super::judged::{Judged, Measured};
 use super::layers;
 use super::logits::Logits;
-use super::metric::{MetricKind, score, temperature};
+use super::metric::{MetricKind, temperature};
 use super::objective::Objective;
 use super::prepare::{self, Data, OnData, Source};
 use super::purpose::Purpose;
 use super::report::Warning;
-use super::score::{Judge, training_share};
+use super::score::Judge;
+use super::seen;
 use super::show_declared::show_declared;
 use super::source_check::{self, ImportCheck};
 use super::start::Start;
@@ -19,7 +21,6 @@ use super::training;
 use super::thin::thin;
 use super::unread::unread;
 use super::{Error, Job, NodeFault};
-use crate::data::Dataset;
 use crate::proxy::uniform;
 use crate::graph::Graph;
 use crate::quant::build::{self, BuildOptions, Built, build};
@@ -33,19 +34,19 @@ pub struct Begun {
     pub source: Source,
     pub data: Data,
     /// The data as training sees them.
-    pub domain: Domain,
+    pub domain: Data,
     pub on: OnData,
     pub import: ImportCheck,
     pub scales: Scales,
     pub built: Built,
     pub warnings: Vec<Warning>,
     pub purpose: Purpose,
-    kind: MetricKind,
-    temperature: f64,
-    training: (Dataset, Vec<f32>),
-    /// See [`Judge::logits`], and the source's outputs on the validation samples as they are judged.
+    /// What candidates are judged on and by.
+    pub judged: Judged,
+    /// The source's outputs as they are judged, see [`Judge::logits`].
+    pub answers: OnData,
     logits: Logits,
-    validation_logits: Vec<f32>,
+    temperature: f64,
 }
 
 /// Begins a job; `enter` is told each stage.
@@ -87,7 +88,7 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     let sharing = sharing(&source, config, data.train.targets.as_ref());
     let (mut built, scales) = quantizers(&source, config, &on.ranges, &spreads, &sharing)?;
     warnings.extend(declare(&mut built, config, &source, &on.ranges, &scales)?);
-    let domain = Domain::new(&source, &data, &scales);
+    let domain = to_domain(&source, &data, &scales);
     let teacher = &on.calibration.logits;
     Start { config, source: &source, data: &data, domain: &domain, teacher, scales: &scales }.find(&mut built)?;
     if let Some(how) = config.hgq2() {
@@ -108,27 +109,13 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     }
     warnings.extend(thin(job, &source, &data, &on, &built.model, seen));
     let temperature = temperature(&on.train, source.width);
-    let judged = matches!(kind, MetricKind::Accuracy | MetricKind::Auc { .. });
-    let targets = data.validation.targets.as_ref().filter(|_| judged);
-    let logits = Logits::of_targets(&shapes, targets);
-    let training = training_share(&domain.train, &logits.turned(&on.train));
-    let validation_logits = logits.turned(&on.validation).into_owned();
-    Ok(Begun {
-        source,
-        data,
-        domain,
-        on,
-        import,
-        scales,
-        built,
-        warnings,
-        purpose,
-        kind,
-        temperature,
-        training,
-        logits,
-        validation_logits,
-    })
+    let by_class = matches!(kind, MetricKind::Accuracy | MetricKind::BalancedAccuracy { .. } | MetricKind::Auc { .. });
+    let logits = Logits::of_targets(&shapes, data.validation.targets.as_ref().filter(|_| by_class));
+    let answers = on.turned(&logits);
+    let judged = Judged::new(config, &source, &domain, &answers, temperature, kind);
+    warnings.extend(judged.warnings.iter().cloned());
+    warnings.extend(seen::before(job, &source, &data, &answers, &judged, temperature));
+    Ok(Begun { source, data, domain, on, import, scales, built, warnings, purpose, judged, answers, logits, temperature })
 }
 
 impl Begun {
@@ -142,30 +129,34 @@ impl Begun {
 
     /// What candidates are scored by.
     pub fn judge(&self, config: &JobConfig) -> Judge<'_> {
+        let (validation, source_logits) = self.judged.rows(&self.domain, &self.answers);
         Judge {
             scales: &self.scales,
-            training: &self.training,
+            training: &self.judged.training,
             trace_samples: self.data.trace_samples,
             trace_inputs: &self.domain.trace,
-            validation: &self.domain.validation,
+            validation,
             source_outputs: &self.on.validation,
-            source_logits: &self.validation_logits,
+            source_logits,
             logits: &self.logits,
             outputs: &self.built.model.outputs,
             classes: self.purpose.classes,
             widths: &self.source.widths,
-            kind: self.kind,
+            kind: self.judged.kind,
             temperature: self.temperature,
             formats: FormatOptions { cover_factor: config.cover_factor, lower_annotated: config.epochs > 0 },
             finish: if config.proxy.form == FormName::Uniform { uniform::envelope } else { FixedModel::clone },
         }
     }
 
-    /// Metric (larger is better) and loss of the source on the validation data.
-    pub fn source_score(&self) -> (f64, f64) {
-        let logits: Vec<f64> = self.validation_logits.iter().map(|&v| v as f64).collect();
-        let targets = self.data.validation.targets.as_ref();
-        score(self.kind, &logits, &self.source.widths, targets, &self.validation_logits, self.temperature)
+    /// The source on the rows that candidates are judged on.
+    pub fn source_score(&self) -> Measured {
+        self.judged.source(&self.source, &self.domain, &self.answers, self.temperature)
+    }
+
+    /// The source on the validation rows alone.
+    pub fn source_on_validation(&self) -> Measured {
+        self.judged.on_validation(&self.source, &self.domain, &self.answers, self.temperature)
     }
 }
 

@@ -3,7 +3,6 @@
 //! The prices are spread over everything from nearly exact to nearly empty; where the job has a target, more of them close in on it.
 
 use super::curve::CurvePoint;
-use super::domain::Domain;
 use super::layout::join;
 use super::objective::spread;
 use super::pipeline::Clock;
@@ -38,7 +37,7 @@ pub struct Calibration<'a> {
     pub config: &'a JobConfig,
     pub source: &'a Source,
     pub data: &'a Data,
-    pub domain: &'a Domain,
+    pub domain: &'a Data,
     /// The source's logits on the calibration samples.
     pub teacher: &'a [f32],
     pub model: &'a Model,
@@ -144,16 +143,19 @@ impl Search<'_, '_, '_> {
         // sums beyond 62 bits: no candidate, and smaller ones will do
         let Ok(exactly) = self.job.judge.judge(&model) else { return Ok(true) };
         let error = self.enter(self.tried, &exactly, model)?;
-        let Score { ebops, metric, loss, .. } = exactly.score;
+        let Score { ebops, metric, loss, collapsed, .. } = exactly.score;
         let metric_shown = self.job.judge.kind.shown(metric);
         let point = CurvePoint { epoch: self.tried as u64, loss, metric: metric_shown, ebops: ebops as f64, beta: price };
         self.clock.epoch(point, self.total);
         let config = self.job.config;
+        // one answer for everything is no candidate, however good its metric
         Ok(match (config.target_ebops, config.max_output_error, config.max_metric_drop) {
             (Some(target), _, _) => ebops as f64 > target,
-            (None, Some(bound), _) => error <= bound,
-            (None, None, Some(drop)) => metric >= self.job.source_metric - drop,
-            (None, None, None) => metric >= self.job.source_metric - self.job.judge.kind.default_drop(self.job.source_metric),
+            (None, Some(bound), _) => !collapsed && error <= bound,
+            (None, None, Some(drop)) => !collapsed && metric >= self.job.source_metric - drop,
+            (None, None, None) => {
+                !collapsed && metric >= self.job.source_metric - self.job.judge.kind.default_drop(self.job.source_metric)
+            }
         })
     }
 

@@ -2,14 +2,14 @@
 
 use super::emit::{CHUNK, Emitted, run_in_file_order, slice};
 use super::interface::target;
+use super::judged::{Judged, Measured};
 use super::layout::join;
 use super::logits::Logits;
-use super::metric::MetricKind;
 use super::per_output::per_output;
 use super::prepare::{Data, Source, SourceValues};
 use super::purpose::Purpose;
 use super::report::{self, Warning};
-use super::score::Exactly;
+use super::score::{Exactly, Judge};
 use super::source_check::ImportCheck;
 use super::{Error, Job};
 use crate::proxy::port;
@@ -25,9 +25,15 @@ pub struct Composition<'a> {
     pub source: &'a Source,
     pub data: &'a Data,
     pub import: &'a ImportCheck,
-    pub kind: MetricKind,
+    pub judge: &'a Judge<'a>,
+    pub judged: &'a Judged,
+    /// Data and chosen model in the domain of training.
+    pub domain: &'a Data,
+    pub in_domain: &'a Exactly,
     pub purpose: &'a Purpose,
-    pub source_score: (f64, f64),
+    /// The source on the rows that candidates are judged on, and on the validation samples alone.
+    pub source_score: Measured,
+    pub source_alone: Measured,
     pub source_values: &'a SourceValues,
     /// The source's outputs on the validation samples as they are judged, see `logits`.
     pub source_logits: &'a [f32],
@@ -40,6 +46,8 @@ pub struct Composition<'a> {
     /// The job's budgets, and the point chosen within each.
     pub within: &'a [(f64, Option<usize>)],
     pub chosen: usize,
+    /// The rule by which it was.
+    pub why: &'a str,
     /// See [`super::choice::Choice`].
     pub unmet: Option<&'a str>,
     pub warnings: &'a [Warning],
@@ -64,6 +72,34 @@ fn moved(c: &Composition, exact: &Exact) -> (f32, usize) {
     (most, differing)
 }
 
+fn told(c: &Composition, found: &Measured) -> Value {
+    json!({ "metric": c.judge.kind.shown(found.metric), "metric_error": found.error, "loss": found.loss })
+}
+
+/// The front as users read it, and what was chosen off it.
+fn pareto(c: &Composition) -> Vec<Value> {
+    let steps = c.front.steps();
+    let entry = |(number, &n): (usize, &usize)| {
+        let p = &c.front.points()[n];
+        let budgets: Vec<f64> = c.within.iter().filter(|w| w.1 == Some(n)).map(|w| w.0).collect();
+        json!({
+            "number": number,
+            "epoch": p.epoch,
+            "ebops": p.score.ebops,
+            "ebops_hgq2": p.score.ebops_hgq2,
+            "metric": c.judge.kind.shown(p.score.metric),
+            "metric_error": p.score.metric_error,
+            "loss": p.score.loss,
+            "loss_of_all": Some(p.score.loss_of_all).filter(|l| l.is_finite()),
+            "settled": p.score.settled,
+            "on_front": steps.contains(&n),
+            "chosen": n == c.chosen,
+            "chosen_within": budgets,
+        })
+    };
+    c.shown.iter().enumerate().map(entry).collect()
+}
+
 /// The report, without timing.
 ///
 /// # Errors
@@ -79,12 +115,13 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let ran = run_in_file_order(&c.emitted.program, channels_first, &validation, c.data.validation.samples)
         .map_err(|e| Error::Verification(e.to_string()))?;
     let (moved, differing) = moved(c, &exact);
+    let kind = c.judge.kind;
     let each = match &c.data.validation.targets {
         Some(targets) if c.source.widths.len() > 1 => {
             let judged = exact.run(&validation, c.data.validation.samples, &pruned.outputs);
             let mut judged = join(&judged, &c.source.widths, c.data.validation.samples);
             c.logits.turn(&mut judged);
-            per_output(c.kind, c.source, targets, &judged, c.source_logits)
+            per_output(kind, c.source, targets, &judged, c.source_logits)
         }
         _ => Vec::new(),
     };
@@ -95,26 +132,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
     let mut verification = serde_json::to_value(&c.emitted.verification).map_err(|e| internal(e.to_string()))?;
     verification["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
     verification["validation_samples"] = json!(c.data.validation.samples);
-    let score = |(metric, loss): (f64, f64)| json!({ "metric": c.kind.shown(metric), "loss": loss });
-    let pareto: Vec<Value> = c
-        .shown
-        .iter()
-        .enumerate()
-        .map(|(number, &n)| {
-            let p = &c.front.points()[n];
-            let budgets: Vec<f64> = c.within.iter().filter(|w| w.1 == Some(n)).map(|w| w.0).collect();
-            json!({
-                "number": number,
-                "epoch": p.epoch,
-                "ebops": p.score.ebops,
-                "ebops_hgq2": p.score.ebops_hgq2,
-                "metric": c.kind.shown(p.score.metric),
-                "loss": p.score.loss,
-                "chosen": n == c.chosen,
-                "chosen_within": budgets,
-            })
-        })
-        .collect();
+    let pareto = pareto(c);
     let mut report = json!({
         "schema": report::SCHEMA,
         "tool": { "name": "hgq-onnx", "version": env!("CARGO_PKG_VERSION") },
@@ -130,7 +148,8 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
             "bytes": c.emitted.proxy.bytes.len(),
             "form": c.job.config.proxy.form,
             "nodes": c.emitted.proxy.model.graph.as_ref().map_or(0, |g| g.node.len()),
-            "metric": c.kind.shown(c.exactly.score.metric),
+            "metric": kind.shown(c.exactly.score.metric),
+            "metric_error": c.exactly.score.metric_error,
             "loss": c.exactly.score.loss,
             "max_abs_diff_vs_source": moved,
             "elements_differing_from_source": differing,
@@ -138,11 +157,17 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         },
         "ebops": c.exactly.score.ebops,
         "ebops_hgq2": ebops::ebops_hgq2(&c.exactly.full, &full_bounds),
-        "metric": c.kind,
+        "metric": kind,
         "task": c.purpose,
-        "source": score(c.source_score),
+        "source": told(c, &c.source_score),
         "layers": report::layers(pruned, bounds, &counts, &c.exactly.ranges),
         "target": { "met": c.unmet.is_none(), "reason": c.unmet },
+        "choice": {
+            "why": c.why,
+            "judged_on": c.judged.name(),
+            "samples": c.judge.validation.samples,
+            "metric_because": c.judged.why,
+        },
         "pareto": pareto,
         "verification": verification,
         "import": c.import,
@@ -151,6 +176,7 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
             "train_samples": c.data.train.samples,
             "validation_samples": c.data.validation.samples,
             "validation": c.data.validation_origin,
+            "one_answer": c.judged.majority.map(|m| json!({ "accuracy": m.share, "class": m.class })),
         },
         "hls4ml": {
             "config": format!(
@@ -167,6 +193,15 @@ pub fn compose(c: &Composition) -> Result<Value, Error> {
         "ports": c.emitted.ports,
         "warnings": c.warnings,
     });
+    if c.judged.is_pooled() {
+        let alone = c.judged.kind_of(&c.data.validation);
+        let proxy = c.judge.on(&c.in_domain.pruned, alone, &c.domain.validation, c.source_logits)?;
+        report["validation_alone"] = json!({
+            "samples": c.data.validation.samples,
+            "source": told(c, &c.source_alone),
+            "proxy": told(c, &proxy),
+        });
+    }
     if !each.is_empty() {
         report["outputs"] = json!(each);
     }

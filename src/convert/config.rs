@@ -43,8 +43,8 @@ pub struct JobConfig {
     pub loss: Option<LossName>,
     /// What a sample weighs in the loss, by its class; scaled to a mean of 1 over the training samples.
     pub class_weights: Option<ClassWeights>,
-    /// Default: accuracy for classes, mean squared error for float targets; without targets agreement with the source where the file ends
-    /// in Softmax or ArgMax, else the relative error.
+    /// Default: accuracy for classes (balanced accuracy where one class makes up nearly all of them), mean squared error for float targets;
+    /// without targets agreement with the source where the file ends in Softmax or ArgMax, else the relative error.
     pub metric: Option<MetricName>,
     /// Weight of the source model's outputs as targets, 0…1; 1 when there are no labels.
     pub teacher_weight: f32,
@@ -239,6 +239,8 @@ pub enum Balanced {
 #[serde(rename_all = "snake_case")]
 pub enum MetricName {
     Accuracy,
+    /// Every class counts alike, however rare.
+    BalancedAccuracy,
     /// Of a binary classifier.
     Auc,
     Mse,

@@ -1,10 +1,9 @@
 //! How far a model's outputs are from the source's, in units that mean something: by their spread, over all calibration samples.
 
-use super::domain::Domain;
 use super::emit::CHUNK;
 use super::layout::join;
 use super::objective::spread;
-use super::prepare::Source;
+use super::prepare::{Data, Source};
 use super::report::Warning;
 use super::score::Exactly;
 use super::start::{MOST_ERROR, squared_error};
@@ -23,7 +22,7 @@ pub fn relative_error(
     exactly: &Exactly,
     scales: &Scales,
     source: &Source,
-    domain: &Domain,
+    domain: &Data,
     teacher: &[f32],
 ) -> Result<f64, IntervalError> {
     let Dataset { inputs, samples, .. } = &domain.calibration;

@@ -21,34 +21,23 @@ const BLOCK: usize = 64;
 /// Blocks measured side by side: bounds what is held.
 const SIDE_BY_SIDE: usize = 8;
 
-/// Inputs of a job in the domain.
-pub struct Domain {
-    pub calibration: Dataset,
-    pub train: Dataset,
-    pub validation: Dataset,
-    pub trace: Vec<Arc<Vec<f32>>>,
-}
-
-impl Domain {
-    /// `data` by `scales`; what has no factors is shared.
-    pub fn new(source: &Source, data: &Data, scales: &Scales) -> Domain {
-        let of = |inputs: &[Arc<Vec<f32>>]| -> Vec<Arc<Vec<f32>>> {
-            let each = inputs.iter().zip(&source.graph.inputs).enumerate();
-            each.map(|(n, (x, &input))| match scales.rows(n, input, x) {
-                Cow::Borrowed(_) => Arc::clone(x),
-                Cow::Owned(scaled) => Arc::new(scaled),
-            })
-            .collect()
-        };
-        let set = |data: &Dataset| Dataset { inputs: of(&data.inputs), ..data.clone() };
-        let same = |a: &Dataset, b: &Dataset| a.inputs.iter().zip(&b.inputs).all(|(a, b)| Arc::ptr_eq(a, b));
-        let calibration = set(&data.calibration);
-        let train = set(&data.train);
-        let validation = if same(&data.train, &data.validation) { train.clone() } else { set(&data.validation) };
-        let traced = data.trace.iter().zip(&data.calibration.inputs).all(|(a, b)| Arc::ptr_eq(a, b));
-        let trace = if traced { calibration.inputs.clone() } else { of(&data.trace) };
-        Domain { calibration, train, validation, trace }
-    }
+/// `data` with inputs in the domain; what has no factors is shared.
+pub fn to_domain(source: &Source, data: &Data, scales: &Scales) -> Data {
+    let of = |inputs: &[Arc<Vec<f32>>]| -> Vec<Arc<Vec<f32>>> {
+        let each = inputs.iter().zip(&source.graph.inputs).enumerate();
+        each.map(|(n, (x, &input))| match scales.rows(n, input, x) {
+            Cow::Borrowed(_) => Arc::clone(x),
+            Cow::Owned(scaled) => Arc::new(scaled),
+        })
+        .collect()
+    };
+    let same = |a: &[Arc<Vec<f32>>], b: &[Arc<Vec<f32>>]| a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b));
+    let set = |data: &Dataset| Dataset { inputs: of(&data.inputs), ..data.clone() };
+    let (calibration, train) = (set(&data.calibration), set(&data.train));
+    let shared = same(&data.train.inputs, &data.validation.inputs);
+    let validation = if shared { Dataset { inputs: train.inputs.clone(), ..data.validation.clone() } } else { set(&data.validation) };
+    let trace = if same(&data.trace, &data.calibration.inputs) { calibration.inputs.clone() } else { of(&data.trace) };
+    Data { calibration, train, validation, trace, ..data.clone() }
 }
 
 /// How far every value of the source graph spreads over some of the `samples` rows of every input.

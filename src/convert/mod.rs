@@ -20,6 +20,7 @@ mod hls4ml;
 pub mod html;
 mod inspect;
 mod interface;
+mod judged;
 mod layers;
 mod layout;
 mod logits;
@@ -35,6 +36,7 @@ mod prepare;
 mod purpose;
 pub mod report;
 mod score;
+mod seen;
 mod settings;
 mod show_declared;
 mod source_check;
@@ -102,7 +104,7 @@ impl Artifacts {
         let json = |value: &serde_json::Value| {
             let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()))?;
             text.push(b'\n');
-            Ok(text)
+            Ok::<_, Error>(text)
         };
         let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]\n".to_vec()), json)?;
         let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];

@@ -23,7 +23,11 @@ pub fn per_output(kind: MetricKind, source: &Source, targets: &Targets, proxy: &
             Targets::Labels(_) | Targets::Shares { .. } | Targets::Sides { .. } => None,
         };
         let Some(own) = own else { continue };
-        let metric = if own.are_classes() { MetricKind::Accuracy } else { error };
+        let metric = match kind {
+            MetricKind::BalancedAccuracy { .. } if matches!(own, Targets::Labels(_)) => kind.on(Some(&own)),
+            _ if own.are_classes() => MetricKind::Accuracy,
+            _ => error,
+        };
         let of = |outputs: &[f64]| {
             metric.shown(measure(metric, &cut(outputs, source.width, &columns), shape.len, Some(&own), &[], 1.0).0)
         };

@@ -2,7 +2,7 @@
 
 use super::begin::{Begun, begin};
 use super::calibrate::{Calibrated, Calibration, calibrate};
-use super::choice::{Choice, choose};
+use super::choice::{Choice, Chooser};
 use super::compose::{Composition, compose};
 use super::config::{FormName, Mode};
 use super::curve::{Curve, CurvePoint};
@@ -14,6 +14,7 @@ use super::interface::Interface;
 use super::memory::Peak;
 use super::report::Warning;
 use super::score::Exactly;
+use super::seen::ByHeart;
 use super::settings;
 use super::training::{Training, train};
 use super::{Artifacts, Error, Event, Job, Keeper, ParetoProxy, Step, html};
@@ -92,8 +93,9 @@ pub fn run(
     let told = warnings.len();
     let judge = begun.judge(config);
     let kind = judge.kind;
-    let Begun { source, data, domain, on, import, scales, built, .. } = &begun;
-    let (source_metric, source_loss) = begun.source_score();
+    let Begun { source, data, domain, on, import, scales, built, judged, .. } = &begun;
+    let source_score = begun.source_score();
+    let source_metric = source_score.metric;
     let uniform = config.proxy.form == FormName::Uniform;
 
     clock.enter("train");
@@ -137,12 +139,11 @@ pub fn run(
     } else {
         front.insert(Point { epoch: 0, score: start.score, payload: built.model.clone() });
     }
-    let bounded = config.max_output_error.is_some() && config.target_ebops.is_none() && config.max_metric_drop.is_none();
-    let Choice { point: chosen, unmet } = match out_of_reach {
-        // within `max_output_error` are all of them: the smallest one
-        None if bounded => Choice { point: 0, unmet: None },
-        None => choose(config, &front, kind, data.validation.samples, source_metric, &mut warnings)?,
-        Some(why) => Choice { point: 0, unmet: Some(why) },
+    let samples = judge.validation.samples;
+    let chooser = Chooser { config, front: &front, kind, samples, source: source_metric };
+    let Choice { point: chosen, why, unmet } = match out_of_reach {
+        None => chooser.choose(&mut warnings)?,
+        Some(unmet) => Choice { point: 0, why: "the smallest output error found".into(), unmet: Some(unmet) },
     };
     let point = &front.points()[chosen];
 
@@ -154,9 +155,10 @@ pub fn run(
     };
     let calibration: Vec<&[f32]> = data.calibration.rows();
     let interface = Interface::new(source, config);
-    let judged = |m: &Model| Ok::<_, Error>(judge.judge(m)?.restored(scales)?);
+    let exact = |m: &Model| judge.judge(m).map_err(Error::from);
+    // epoch 0 is the start, made exact already
     let is_start = point.epoch == 0 && point.score == start.score;
-    let in_domain = if is_start { start.clone() } else { judge.judge(&point.payload)? };
+    let in_domain = if is_start { start.clone() } else { exact(&point.payload)? };
     let differs = relative_error(&in_domain, scales, source, domain, &on.calibration.logits)?;
     let exactly = in_domain.restored(scales)?;
     let emitted = emit_verified(&exactly.pruned, form, &interface, &calibration, data.calibration.samples, true)?;
@@ -176,32 +178,35 @@ pub fn run(
         }
     }
     // the front as users read it, EBOPs against metric, the choice within each budget, and the chosen point
-    let error = |metric: f64| kind.standard_error(metric, data.validation.samples);
+    let error = |metric: f64| kind.standard_error(metric, samples);
     let within: Vec<(f64, Option<usize>)> = config.budgets.iter().flatten().map(|&b| (b, front.best_within(b, error))).collect();
     let mut shown = front.steps();
     shown.extend(within.iter().filter_map(|w| w.1).chain([chosen]));
     shown.sort_unstable();
     shown.dedup();
-    let mut pareto = Vec::new();
+    let by_heart = ByHeart::new(config, &judge, judged, (source, source_score), domain);
+    let (mut pareto, mut seen) = (Vec::new(), None);
     for (number, &n) in shown.iter().enumerate().take(MAX_PARETO_PROXIES) {
         if cancel.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::Canceled);
         }
-        let proxy = if n == chosen {
+        let other = if n == chosen { None } else { Some(exact(&front.points()[n].payload)?) };
+        let model = other.as_ref().map_or(&in_domain.pruned, |e| &e.pruned);
+        if let (Some(by_heart), None) = (&by_heart, &seen) {
+            seen = by_heart.shown_by(model, &front.points()[n].score);
+        }
+        let proxy = if other.is_none() {
             emitted.proxy.bytes.clone()
         } else {
-            emit_verified(
-                &judged(&front.points()[n].payload)?.pruned,
-                form,
-                &interface,
-                &calibration,
-                data.calibration.samples,
-                false,
-            )?
-            .proxy
-            .bytes
+            let model = &scales.restore(model)?;
+            emit_verified(model, form, &interface, &calibration, data.calibration.samples, false)?.proxy.bytes
         };
         pareto.push(ParetoProxy { number, proxy });
+    }
+    if let Some(found) = seen {
+        // what looks like a loss is none
+        warnings.retain(|w| w.code != "metric_drop");
+        warnings.push(found);
     }
 
     warnings.extend(doubts(&exactly, uniform, built.annotated));
@@ -213,11 +218,15 @@ pub fn run(
         source,
         data,
         import,
-        kind,
+        judge: &judge,
+        judged,
+        domain,
+        in_domain: &in_domain,
         purpose: &begun.purpose,
-        source_score: (source_metric, source_loss),
+        source_score,
+        source_alone: begun.source_on_validation(),
         source_values: &on.calibration,
-        source_logits: judge.source_logits,
+        source_logits: &begun.answers.validation,
         logits: judge.logits,
         exactly: &exactly,
         emitted: &emitted,
@@ -225,6 +234,7 @@ pub fn run(
         shown: &shown,
         within: &within,
         chosen,
+        why: &why,
         unmet: unmet.as_deref(),
         warnings: &warnings,
     })?;
@@ -262,10 +272,13 @@ fn troubles(fitted: &Fitted) -> Vec<Warning> {
 /// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.
 fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if exactly.score.ebops == 0 {
-        let message =
-            "every output is constant: the network has no live connection left; give a larger target or more init_bits".into();
-        warnings.push(Warning { code: "dead_model".into(), message, node: None });
+    if exactly.score.collapsed || exactly.score.ebops == 0 {
+        let message = match (exactly.score.collapsed, exactly.score.ebops) {
+            (true, 0) => "every output is constant, and no model found has more than one answer",
+            (true, _) => "the proxy gives one answer for everything, and no model found has more than one",
+            (false, _) => "the proxy multiplies nothing: its layers have no live connection left",
+        };
+        warnings.push(Warning { code: "dead_model".into(), message: message.into(), node: None });
     }
     if uniform && annotated {
         let message = "form uniform gives every layer the envelope of its formats: where the file's differ within a layer, the numbers are not the file's".into();

@@ -10,6 +10,10 @@ use crate::train::fit::Goal;
 use crate::train::schedule::Beta;
 use serde_json::{Value, json};
 
+/// The rule where nothing is asked for.
+const DEFAULT: &str = "the smallest one whose metric is within a point (of an error: 5 %), or one standard error if that is more, of the \
+                       best one's or of the source's, whichever is worse";
+
 /// See [`super::plan`].
 pub fn plan(job: &Job) -> Result<Value, Error> {
     let config = &job.config;
@@ -21,8 +25,9 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     let error = relative_error(&exactly, &begun.scales, &begun.source, &begun.domain, &begun.on.calibration.logits)?;
     let mut warnings = begun.warnings.clone();
     warnings.extend(start_differs(error));
-    let (source_metric, source_loss) = begun.source_score();
-    let Begun { source, data, built, .. } = &begun;
+    let from = begun.source_score();
+    let source_metric = from.metric;
+    let Begun { source, data, built, judged, .. } = &begun;
     let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
     let files = [
         Some((&job.calibration, data.calibration.samples)),
@@ -44,10 +49,20 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
             "training_samples": data.train.samples,
             "validation_samples": data.validation.samples,
             "validation": data.validation_origin,
+            "judged_on": judged.name(),
+            "judged_samples": judge.validation.samples,
+            "one_answer_accuracy": judged.majority.map(|m| m.share),
         },
-        "start": { "ebops": start.ebops, "metric": judge.kind.shown(start.metric), "loss": start.loss, "relative_error": error },
-        "source": { "metric": judge.kind.shown(source_metric), "loss": source_loss },
+        "start": {
+            "ebops": start.ebops,
+            "metric": judge.kind.shown(start.metric),
+            "metric_error": start.metric_error,
+            "loss": start.loss,
+            "relative_error": error,
+        },
+        "source": { "metric": judge.kind.shown(source_metric), "metric_error": from.error, "loss": from.loss },
         "metric": judge.kind.name(),
+        "metric_because": judged.why,
         "task": begun.purpose,
         "choice": choice(job),
         "memory_estimate_bytes": memory,
@@ -88,16 +103,18 @@ fn aimed(goal: &Goal) -> Value {
 /// Which of the models found is returned.
 fn choice(job: &Job) -> String {
     let config = &job.config;
-    if config.epochs == 0 {
-        return "the model as it is".into();
-    }
-    match (config.target_ebops, config.max_metric_drop, config.max_output_error) {
-        (Some(target), None, _) => format!("the best one of at most {target} EBOPs"),
-        (None, Some(drop), _) => format!("the smallest one whose metric is at most {drop} below the source's"),
-        (Some(target), Some(drop), _) => format!("of at most {target} EBOPs, and at most {drop} below the source's metric"),
-        (None, None, Some(error)) => format!("the smallest one whose output error is at most {error}"),
-        (None, None, None) => {
-            "the smallest one that is as good as the best, up to a point or what the validation data can tell".into()
+    let metric = |drop: f64| format!("whose metric is at most {drop} below the source's");
+    match (config.epochs, config.target_ebops, config.max_metric_drop, config.max_output_error) {
+        (0, None, None, _) => "the model as it is".into(),
+        (0, Some(target), None, _) => format!("the model as it is; the target is met if it has at most {target} EBOPs"),
+        (0, None, Some(drop), _) => format!("the model as it is; the target is met by one {}", metric(drop)),
+        (0, Some(target), Some(drop), _) => {
+            format!("the model as it is; the target is met by one of at most {target} EBOPs {}", metric(drop))
         }
+        (_, Some(target), None, _) => format!("the best one of at most {target} EBOPs"),
+        (_, None, Some(drop), _) => format!("the smallest one {}", metric(drop)),
+        (_, Some(target), Some(drop), _) => format!("the best one of at most {target} EBOPs {}", metric(drop)),
+        (_, None, None, Some(error)) => format!("the smallest one whose output error is at most {error}"),
+        (_, None, None, None) => DEFAULT.into(),
     }
 }

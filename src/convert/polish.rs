@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For a budget, a model of the next larger one is polished down to it, too, if that is at most this multiple.
 const DESCENT: f64 = 4.0;
-/// Passes over a model until it is within its budget again, at most.
+/// Passes over a model until it is within its budget again, at most; behind them the budget is given up.
 const PASSES: usize = 4;
+/// What a pass aims at, at least, as a share of what the last one aimed at: below nothing there is nothing to aim at.
+const LEAST_AIM: f64 = 0.5;
 /// Members of the front that are polished where no budgets say which, at most.
 const MOST: usize = 12;
 /// Budgets in a row at which it did not help, behind which no larger one is tried.
@@ -112,7 +114,7 @@ fn down_to(
             break;
         }
         // formats that follow the new ranges may cost as much again behind the next pass
-        aim -= beyond;
+        aim = (aim - beyond).max(LEAST_AIM * aim);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::config::Mode;
 use super::ends;
 use super::layout::join;
+use super::logits::Logits;
 use super::{DataFile, Error, Job, JobConfig, NodeFault};
 use crate::data::{Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, Samples, Targets, order::to_graph, split};
 use crate::graph::eval;
@@ -113,6 +114,7 @@ pub fn source(bytes: &[u8]) -> Result<Source, Error> {
 }
 
 /// All data of a job.
+#[derive(Clone)]
 pub struct Data {
     pub calibration: Dataset,
     /// What is trained on; from the calibration inputs when there are no training data.
@@ -120,11 +122,13 @@ pub struct Data {
     pub validation: Dataset,
     /// How the validation samples came about, for the report.
     pub validation_origin: &'static str,
+    /// Whether the validation samples are others than those trained on.
+    pub held_out: bool,
     /// Inputs that ranges are traced on: the calibration data, and the training data if they are others.
     pub trace: Vec<Arc<Vec<f32>>>,
     pub trace_samples: usize,
     /// Where they all are calibration samples: which of them are trained on and which validated with.
-    parts: Option<(Vec<usize>, Vec<usize>)>,
+    pub(super) parts: Option<(Vec<usize>, Vec<usize>)>,
 }
 
 /// Reads and checks the data files.
@@ -150,6 +154,7 @@ pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
     let (Some(calibration), true) = (calibration, faults.is_empty()) else { return Err(Error::Data(faults)) };
     let train = train.flatten();
     let (trace, trace_samples) = trace_inputs(&calibration, train.as_ref());
+    let given = job.validation.is_some();
     let own = train.is_some() || validation.is_some();
     let train = train.unwrap_or_else(|| calibration.clone());
     let mut parts = None;
@@ -157,7 +162,7 @@ pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
         Some(v) => (train, v, "given"),
         None if fraction == 0.0 || train.samples < 2 => (train.clone(), train, all),
         None => {
-            let (mut fit, held) = split(train.samples, fraction, config.seed);
+            let (mut fit, held) = split(train.samples, train.targets.as_ref(), fraction, config.seed);
             if config.epochs == 0 {
                 let step = fit.len().div_ceil(MOST_UNTRAINED).max(1);
                 fit = fit.into_iter().step_by(step).collect();
@@ -185,7 +190,8 @@ pub fn data(source: &Source, job: &Job) -> Result<Data, Error> {
     if train.targets.is_some() && validation.targets.is_none() {
         return Err(Error::Data(vec!["validation: `y` is missing, the training data have one".into()]));
     }
-    Ok(Data { calibration, train, validation, validation_origin, trace, trace_samples, parts })
+    let held_out = given || validation_origin != all;
+    Ok(Data { calibration, train, validation, validation_origin, held_out, trace, trace_samples, parts })
 }
 
 fn trace_inputs(calibration: &Dataset, train: Option<&Dataset>) -> (Vec<Arc<Vec<f32>>>, usize) {
@@ -416,6 +422,19 @@ pub struct OnData {
     pub validation: Vec<f32>,
     /// Ranges over calibration and training data.
     pub ranges: Vec<MinMax>,
+}
+
+impl OnData {
+    /// The outputs as they are judged, without ranges.
+    pub fn turned(&self, logits: &Logits) -> OnData {
+        let of = |outputs: &[f32]| logits.turned(outputs).into_owned();
+        OnData {
+            calibration: SourceValues { logits: of(&self.calibration.logits), ranges: Vec::new() },
+            train: of(&self.train),
+            validation: of(&self.validation),
+            ranges: Vec::new(),
+        }
+    }
 }
 
 /// Evaluates the source graph on all data, on each sample once.

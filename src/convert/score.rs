@@ -1,8 +1,9 @@
 //! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
 
+use super::judged::Measured;
 use super::layout::join;
 use super::logits::Logits;
-use super::metric::{MetricKind, predicted, score};
+use super::metric::{MetricKind, metric_error, predicted, score};
 use crate::data::Dataset;
 use crate::proxy::prune;
 use crate::quant::exact::Exact;
@@ -30,10 +31,11 @@ pub struct Judge<'a> {
     /// Inputs that ranges are traced on.
     pub trace_inputs: &'a [Arc<Vec<f32>>],
     pub trace_samples: usize,
+    /// The rows that decide: validation samples, and training samples where those are few ([`super::judged`]).
     pub validation: &'a Dataset,
     /// The source's outputs on the validation samples …
     pub source_outputs: &'a [f32],
-    /// … and as they are judged, see `logits`.
+    /// … and on the rows that decide, as they are judged: see `logits`.
     pub source_logits: &'a [f32],
     /// Outputs that are judged as logits.
     pub logits: &'a Logits,
@@ -41,7 +43,7 @@ pub struct Judge<'a> {
     pub outputs: &'a [usize],
     /// Whether a single output is scores of classes, of which one is the answer.
     pub classes: bool,
-    /// Some of the training samples with the source's logits, for what is settled.
+    /// Some of the training samples with the source's logits, for what is settled; none where they are among the rows that decide.
     pub training: &'a (Dataset, Vec<f32>),
     /// Values per sample of each output.
     pub widths: &'a [usize],
@@ -109,20 +111,11 @@ impl Judge<'_> {
         let ebops = ebops::ebops(&pruned, exact.bounds());
         // as the file's layers are declared: what pruning drops has no width there either
         let ebops_hgq2 = ebops::ebops_hgq2(&full, &interval::bounds(&full)?);
-        let width = self.widths.iter().sum();
-        let (joined, metric, loss) = self.measured(&exact, self.validation, self.source_logits);
-        let classes = self.widths.len() == 1 && matches!(self.kind, MetricKind::Accuracy | MetricKind::Agreement);
-        let one_answer = is_one_answer(&joined, width, classes);
-        let collapsed = one_answer && !is_one_answer(self.source_logits, width, classes);
-        let loss_of_all = if settled {
-            let (rows, logits) = self.training;
-            let (_, _, on_training) = self.measured(&exact, rows, logits);
-            let (trained, held_out) = (rows.samples as f64, self.validation.samples as f64);
-            (trained * on_training + held_out * loss) / (trained + held_out).max(1.0)
-        } else {
-            f64::INFINITY
-        };
-        let score = Score { ebops, ebops_hgq2, metric, loss, collapsed, settled, loss_of_all };
+        let (joined, found) = self.measured(&exact, self.validation, self.source_logits);
+        let collapsed = self.is_collapsed(&joined);
+        let Measured { metric, error, loss } = found;
+        let loss_of_all = if settled { self.loss_of_all(&exact, loss) } else { f64::INFINITY };
+        let score = Score { ebops, ebops_hgq2, metric, metric_error: error, loss, collapsed, settled, loss_of_all };
         Ok(Exactly { full, pruned, ranges, score })
     }
 
@@ -134,12 +127,59 @@ impl Judge<'_> {
         outputs
     }
 
-    /// Outputs, metric and loss on `data`.
-    fn measured(&self, exact: &Exact, data: &Dataset, logits: &[f32]) -> (Vec<f64>, f64, f64) {
+    /// Whether `outputs` are one answer for everything where the source has several: one class, or the same values.
+    fn is_collapsed(&self, outputs: &[f64]) -> bool {
+        let width = self.widths.iter().sum();
+        let by_class = match self.kind {
+            MetricKind::Accuracy | MetricKind::BalancedAccuracy { .. } | MetricKind::Agreement => {
+                self.classes || self.widths == [1]
+            }
+            // a score has no threshold
+            MetricKind::Auc { .. } => false,
+            MetricKind::Mse
+            | MetricKind::Mae
+            | MetricKind::RelativeError
+            | MetricKind::SourceMse
+            | MetricKind::SourceMae => false,
+        };
+        let one = |classes| is_one_answer(outputs, width, classes) && !is_one_answer(self.source_logits, width, classes);
+        (by_class && one(true)) || one(false)
+    }
+
+    /// Loss on the rows that decide, where it is `loss`, and on those of the training together.
+    fn loss_of_all(&self, exact: &Exact, loss: f64) -> f64 {
+        let (rows, logits) = self.training;
+        if rows.samples == 0 {
+            return loss;
+        }
+        let on_training = self.measured(exact, rows, logits).1.loss;
+        let (trained, held_out) = (rows.samples as f64, self.validation.samples as f64);
+        (trained * on_training + held_out * loss) / (trained + held_out).max(1.0)
+    }
+
+    /// Outputs on `data` as they are judged, and how good they are.
+    fn measured(&self, exact: &Exact, data: &Dataset, logits: &[f32]) -> (Vec<f64>, Measured) {
         let mut outputs = self.restored(exact, data);
         self.logits.turn(&mut outputs);
-        let (metric, loss) = score(self.kind, &outputs, self.widths, data.targets.as_ref(), logits, self.temperature);
-        (outputs, metric, loss)
+        let found = self.measure(self.kind, &outputs, data, logits);
+        (outputs, found)
+    }
+
+    fn measure(&self, kind: MetricKind, outputs: &[f64], data: &Dataset, logits: &[f32]) -> Measured {
+        let (width, targets) = (self.widths.iter().sum(), data.targets.as_ref());
+        let (metric, loss) = score(kind, outputs, self.widths, targets, logits, self.temperature);
+        Measured { metric, loss, error: metric_error(kind, metric, outputs, width, targets, logits) }
+    }
+
+    /// How good a candidate is on other rows of the domain, by `kind`, with the source's `logits` there.
+    ///
+    /// # Errors
+    /// Sums beyond what is computed exactly.
+    pub fn on(&self, model: &FixedModel, kind: MetricKind, data: &Dataset, logits: &[f32]) -> Result<Measured, TraceError> {
+        let exact = Exact::new(model)?;
+        let mut outputs = self.restored(&exact, data);
+        self.logits.turn(&mut outputs);
+        Ok(self.measure(kind, &outputs, data, logits))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Where float tensors start: the fewest bits with which the outputs follow the source's (docs/training.md, "Start").
 
-use super::domain::Domain;
 use super::layout::join;
 use super::objective::spread;
 use super::prepare::{Data, Source};
@@ -38,7 +37,7 @@ pub struct Start<'a> {
     pub config: &'a JobConfig,
     pub source: &'a Source,
     pub data: &'a Data,
-    pub domain: &'a Domain,
+    pub domain: &'a Data,
     /// The source's outputs on the calibration samples, in the user's units.
     pub teacher: &'a [f32],
     pub scales: &'a Scales,

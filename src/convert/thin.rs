@@ -120,12 +120,12 @@ fn unseen(job: &Job, source: &Source, data: &Data, on: &OnData) -> Option<String
         (None, Some(_)) => ("validation", &data.validation, &on.validation),
         (None, None) => return None,
     };
-    let labels = classes(set.targets.as_ref()?)?;
+    let labels = set.targets.as_ref()?.classes()?;
     let shapes = source.output_shapes();
     let beside = Arrays::of(&job.calibration, &DataLimits::default())
         .ok()
         .and_then(|arrays| Dataset::targets_beside(&arrays, &source.input_shapes(), &shapes));
-    let (shown, by) = match beside.as_ref().and_then(classes) {
+    let (shown, by) = match beside.as_ref().and_then(Targets::classes) {
         Some(shown) => (shown, "its `y`"),
         None => {
             let logits = Logits::of_targets(&shapes, set.targets.as_ref());
@@ -152,18 +152,6 @@ fn unseen(job: &Job, source: &Source, data: &Data, on: &OnData) -> Option<String
         "no calibration sample is of class {} by {by}: ranges without training data, and what is verified, do not cover it; give calibration data of every class",
         listed(&names, ", ")
     ))
-}
-
-/// The class of each sample, where each has one.
-fn classes(targets: &Targets) -> Option<Vec<u32>> {
-    let largest = |row: &[f32]| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best }) as u32;
-    match targets {
-        Targets::Labels(labels) => Some(labels.clone()),
-        Targets::Shares { width, values } | Targets::Sides { width, values, one_hot: true, .. } => {
-            Some(values.chunks_exact((*width).max(1)).map(largest).collect())
-        }
-        Targets::Sides { .. } | Targets::Values { .. } | Targets::Outputs(_) => None,
-    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,12 @@
 use super::checkpoint::Checkpoints;
 use super::config::{BetaSchedule, JobConfig, RateSchedule};
 use super::curve::CurvePoint;
-use super::domain::Domain;
 use super::layout::join;
 use super::metric::MetricKind;
 use super::objective::Objective;
 use super::pipeline::Clock;
 use super::polish::polish_front;
-use super::prepare::Source;
+use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
 use super::{Error, Job, Keeper};
 use crate::quant::build::{Built, Learns};
@@ -85,7 +84,7 @@ impl Observer for Watch<'_, '_, '_> {
 pub struct Training<'a> {
     pub job: &'a Job,
     pub source: &'a Source,
-    pub domain: &'a Domain,
+    pub domain: &'a Data,
     /// The source's logits on the training samples.
     pub teacher: &'a [f32],
     pub objective: Objective<'a>,

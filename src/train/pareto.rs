@@ -13,11 +13,13 @@ pub struct Score {
     pub ebops: u64,
     /// The same model in HGQ2's count.
     pub ebops_hgq2: u64,
-    /// Validation metric, larger is better (accuracy, agreement, or the negated error).
+    /// Metric on the rows that models are judged on, larger is better (accuracy, agreement, or the negated error).
     pub metric: f64,
+    /// Standard error of the metric, for whoever reads it.
+    pub metric_error: f64,
     /// Validation loss; decides between equal metrics.
     pub loss: f64,
-    /// One answer for all samples, where the source has several: nothing to go on with.
+    /// One answer for all samples, where the source has several: nothing to go on with, and chosen only where there is nothing else.
     pub collapsed: bool,
     /// Annealed at a budget: its learning rates had come down. Validation data often were training data of the source; then what is
     /// still close to the source looks better on them than it is, and what is settled is the better choice.
@@ -33,19 +35,22 @@ impl Score {
         ebops: u64::MAX,
         ebops_hgq2: u64::MAX,
         metric: f64::NEG_INFINITY,
+        metric_error: 0.0,
         loss: f64::INFINITY,
         collapsed: false,
         settled: false,
         loss_of_all: f64::INFINITY,
     };
 
-    /// At least as good in EBOPs, metric and losses, and settled if the other one is.
+    /// At least as good in EBOPs, metric and losses, settled if the other one is, and alive if it is: a constant answer may have a better
+    /// metric than a model that knows something, and is no substitute for it.
     fn covers(&self, other: &Score) -> bool {
         self.ebops <= other.ebops
             && self.metric >= other.metric
             && self.loss <= other.loss
             && self.loss_of_all <= other.loss_of_all
             && self.settled >= other.settled
+            && self.collapsed <= other.collapsed
     }
 }
 
@@ -90,11 +95,22 @@ impl<T> Front<T> {
         &self.points
     }
 
-    /// Indices of the points that no other beats in EBOPs and metric alone.
+    /// Whether a point has more than one answer.
+    pub fn is_alive(&self) -> bool {
+        self.points.iter().any(|p| !p.score.collapsed)
+    }
+
+    /// The points with more than one answer, with their indices.
+    fn alive(&self) -> impl Iterator<Item = (usize, &Point<T>)> {
+        self.points.iter().enumerate().filter(|(_, p)| !p.score.collapsed)
+    }
+
+    /// Indices of the points that no other beats in EBOPs and metric alone; without those of one answer where there are others.
     pub fn steps(&self) -> Vec<usize> {
+        let only_dead = !self.is_alive();
         let mut best = f64::NEG_INFINITY;
         let mut steps: Vec<usize> = Vec::new();
-        for (i, p) in self.points.iter().enumerate() {
+        for (i, p) in self.points.iter().enumerate().filter(|(_, p)| only_dead || !p.score.collapsed) {
             let same_size = steps.last().is_some_and(|&l| self.points[l].score.ebops == p.score.ebops);
             if p.score.metric > best {
                 if same_size {
@@ -109,8 +125,14 @@ impl<T> Front<T> {
 
     /// Index of the most trustworthy point of at most `ebops`: a settled one whose metric is within two of its `error`s of the best
     /// one's; else one within one. Among several the one with the lowest loss: on all data if they are settled, else on validation data.
+    /// None of one answer.
     pub fn best_within(&self, ebops: f64, error: impl Fn(f64) -> f64) -> Option<usize> {
-        let within = || self.points.iter().enumerate().filter(|(_, p)| p.score.ebops as f64 <= ebops);
+        self.best_of(|s| s.ebops as f64 <= ebops, error)
+    }
+
+    /// The same among the points that `fits` says.
+    pub fn best_of(&self, fits: impl Fn(&Score) -> bool, error: impl Fn(f64) -> f64) -> Option<usize> {
+        let within = || self.alive().filter(|(_, p)| fits(&p.score));
         let best = within().map(|(_, p)| p.score.metric).fold(f64::NEG_INFINITY, f64::max);
         let enough = |s: &Score| best - s.metric <= error(s.metric) * if s.settled { SETTLED_ERRORS } else { 1.0 };
         within()
@@ -121,15 +143,21 @@ impl<T> Front<T> {
             .map(|(i, _)| i)
     }
 
+    /// Index of the point of the best metric among those that `fits` says, the smaller of equals; none of one answer.
+    pub fn most_accurate(&self, fits: impl Fn(&Score) -> bool) -> Option<usize> {
+        let within = self.alive().filter(|(_, p)| fits(&p.score));
+        within.reduce(|a, b| if b.1.score.metric > a.1.score.metric { b } else { a }).map(|(i, _)| i)
+    }
+
     /// The lowest loss of a point of at most `ebops`; infinite if there is none.
     pub fn lowest_loss(&self, ebops: f64) -> f64 {
         let within = self.points.iter().filter(|p| p.score.ebops as f64 <= ebops);
         within.map(|p| p.score.loss).fold(f64::INFINITY, f64::min)
     }
 
-    /// Index of the smallest point whose metric is at least `metric`.
+    /// Index of the smallest point whose metric is at least `metric`; none of one answer.
     pub fn smallest_reaching(&self, metric: f64) -> Option<usize> {
-        self.points.iter().position(|p| p.score.metric >= metric)
+        self.alive().find(|(_, p)| p.score.metric >= metric).map(|(i, _)| i)
     }
 }
 
@@ -174,6 +202,34 @@ mod tests {
         assert_eq!((chosen(0.011), chosen(0.009), chosen(0.011 / 1.2)), (Some(90), Some(80), Some(80)));
         assert!(!f.insert(settled(90, 0.95, 0.3, 0.21)));
         assert!(f.insert(settled(60, 0.97, 0.01, 0.1)));
+        assert_eq!(f.points().len(), 1);
+    }
+
+    #[test]
+    fn one_answer_for_everything_neither_wins_nor_hides_a_model() {
+        let dead = |ebops, metric, loss| {
+            let mut p = point(ebops, metric, loss);
+            p.score.collapsed = true;
+            p
+        };
+        let mut f = Front::default();
+        assert!(f.insert(dead(0, 0.99, 0.05)));
+        assert_eq!(
+            (f.steps(), f.is_alive(), f.best_within(9.0, |_| 0.0), f.smallest_reaching(0.5)),
+            (vec![0], false, None, None)
+        );
+        // worse in everything that is counted, and more than the constant
+        assert!(f.insert(point(9, 0.98, 0.1)));
+        assert!(f.insert(point(20, 1.0, 0.01)));
+        assert!(!f.insert(dead(3, 0.99, 0.05)));
+        assert_eq!((f.points().len(), f.steps(), f.is_alive()), (3, vec![1, 2], true));
+        assert_eq!(
+            (f.best_within(8.0, |_| 0.0), f.best_within(9.0, |_| 0.0), f.smallest_reaching(0.9)),
+            (None, Some(1), Some(1))
+        );
+        assert_eq!((f.most_accurate(|_| true), f.most_accurate(|s| s.ebops < 10)), (Some(2), Some(1)));
+        // what is alive takes the place of a constant answer
+        assert!(f.insert(point(0, 1.0, 0.01)));
         assert_eq!(f.points().len(), 1);
     }
 

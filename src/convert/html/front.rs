@@ -3,7 +3,7 @@
 use super::doc::Doc;
 use super::plot::{Axis, Chart, area, label, line};
 use super::summary::metric;
-use super::text::{escape, maybe, number, px};
+use super::text::{escape, maybe, message, number, px};
 
 const HEIGHT: f64 = 250.0;
 /// Half the size of the mark of the chosen point.
@@ -25,18 +25,22 @@ pub fn section(report: Doc) -> String {
     }
     let metric = metric(report);
     let mut out =
-        "<h2 id=\"pareto\">Pareto front</h2><p>Every trade-off found: no other model of the run is at least as good in both. \
-                   The proxy of point N is <code>pareto/N/proxy.onnx</code>.</p>"
+        "<h2 id=\"pareto\">Pareto front</h2><p>Every trade-off found between EBOPs and the metric, joined by a line, and models off it \
+                   that are the choice by the rule below. The proxy of point N is <code>pareto/N/proxy.onnx</code>.</p>"
             .to_string();
     out += &format!(
-        "<figure>{}<figcaption>EBOPs against {} on the validation data. Diamond: the proxy.",
+        "<figure>{}<figcaption>EBOPs against {} on the {}. Diamond: the proxy.",
         chart(report, &points, &metric),
-        escape(&metric)
+        escape(&metric),
+        escape(report.text("/choice/judged_on"))
     );
     if report.has("/source/metric") {
         out += " Dashed line: the model sent.";
     }
     out += "</figcaption></figure>";
+    if report.has("/choice/why") {
+        out += &format!("<p>The proxy is {}.</p>", message(report.text("/choice/why")));
+    }
     out + &table(&points, &metric)
 }
 
@@ -56,7 +60,7 @@ fn chart(report: Doc, points: &[Doc], metric: &str) -> String {
         );
     }
     let at = |p: &Doc| Some((x.at(p.number("/ebops")?), y.at(p.number("/metric")?)));
-    marks += &format!("<path class=\"line c1\" d=\"{}\"/>", line(points.iter().map(at)));
+    marks += &format!("<path class=\"line c1\" d=\"{}\"/>", line(points.iter().filter(|p| p.flag("/on_front")).map(at)));
     for p in points {
         let Some((px_, py)) = at(p) else { continue };
         let told = format!(
@@ -72,7 +76,7 @@ fn chart(report: Doc, points: &[Doc], metric: &str) -> String {
             let (l, r, t, b) = (px(px_ - MARK), px(px_ + MARK), px(py - MARK), px(py + MARK));
             let (mx, my) = (px(px_), px(py));
             marks += &format!("<path class=\"chosen\" d=\"M{l} {my}L{mx} {t}L{r} {my}L{mx} {b}Z\">{title}</path>");
-            let path: Vec<Place> = points.iter().filter_map(at).collect();
+            let path: Vec<Place> = points.iter().filter(|p| p.flag("/on_front")).filter_map(at).collect();
             let (x, y, anchor) = beside((px_, py), &path, source.map(|s| y.at(s)), [left, right, top, bottom]);
             marks += &label(x, y, anchor, "proxy");
         } else {
@@ -114,17 +118,22 @@ fn table(points: &[Doc], metric: &str) -> String {
     for p in points {
         let chosen = p.flag("/chosen");
         rows += &format!(
-            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             if chosen { " class=\"mine\"" } else { "" },
             p.count("/number"),
             number(p.count("/ebops") as f64),
             maybe(p.number("/metric")),
+            maybe(p.number("/metric_error")),
             maybe(p.number("/loss")),
+            maybe(p.number("/loss_of_all")),
+            if p.flag("/settled") { "yes" } else { "" },
             p.count("/epoch"),
             if chosen { "the proxy" } else { "" }
         );
     }
-    super::table("Points of the front", &["point", "EBOPs", &escape(metric), "loss", "epoch", "chosen"], &rows)
+    let columns =
+        ["point", "EBOPs", &escape(metric), "± (standard error)", "loss", "loss on all rows", "settled", "epoch", "chosen"];
+    super::table("Points of the front", &columns, &rows)
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ pub fn head(report: Doc, title: &str) -> String {
         (Some(b), Some(a)) if b > 0.0 => format!("{} of the {} at the start", percent(a, b), number(b)),
         _ => String::new(),
     };
-    let source = maybe(report.number("/source/metric"));
+    let source = plus_minus(report, "/source");
     let metric = escape(&metric(report));
     let samples = number(report.count("/verification/samples") as f64);
     let mut figures = figure("EBOPs", &maybe(after), &saved);
-    figures += &figure(&metric, &maybe(report.number("/proxy/metric")), &format!("model sent: {source}"));
+    figures += &figure(&metric, &plus_minus(report, "/proxy"), &format!("model sent: {source}"));
     figures +=
         &figure("loss", &maybe(report.number("/proxy/loss")), &format!("model sent: {}", maybe(report.number("/source/loss"))));
     figures += &figure("mismatches", &number(report.count("/verification/mismatches") as f64), &format!("on {samples} samples"));
@@ -38,6 +38,15 @@ fn figure(what: &str, value: &str, beside: &str) -> String {
     format!("<div><dt>{what}</dt><dd><strong>{value}</strong> <span>{beside}</span></dd></div>")
 }
 
+/// The metric of `who`, and its standard error.
+fn plus_minus(report: Doc, who: &str) -> String {
+    let at = |what: &str| report.number(&format!("{who}/{what}"));
+    match at("metric_error") {
+        Some(error) => format!("{} ± {}", maybe(at("metric")), number(error)),
+        None => maybe(at("metric")),
+    }
+}
+
 /// The metric's name, and which way is better.
 pub fn metric(report: Doc) -> String {
     let name = report.text("/metric");
@@ -52,21 +61,38 @@ pub fn before_and_after(report: Doc) -> String {
     };
     let at = |path: &str| report.number(path);
     let mut rows = row(&escape(&metric(report)), [at("/source/metric"), None, at("/proxy/metric")]);
+    rows += &row("its standard error", [at("/source/metric_error"), None, at("/proxy/metric_error")]);
     rows += &row("loss", [at("/source/loss"), None, at("/proxy/loss")]);
     rows += &row("EBOPs (HGQ v1)", [None, at("/start_ebops"), at("/ebops")]);
     rows += &row("EBOPs (HGQ2’s count)", [None, None, at("/ebops_hgq2")]);
+    if report.has("/validation_alone") {
+        let alone =
+            |what: &str| [at(&format!("/validation_alone/source/{what}")), None, at(&format!("/validation_alone/proxy/{what}"))];
+        rows += &row("metric on the validation rows alone", alone("metric"));
+        rows += &row("its standard error", alone("metric_error"));
+    }
     for output in report.list("/outputs") {
         let what = format!("{} of {}", escape(output.text("/metric")), name(output.text("/name")));
         rows += &row(&what, [output.number("/source"), None, output.number("/proxy")]);
     }
     format!(
-        "<h2 id=\"before\">Before and after</h2>{}<p>Metric and loss are of the validation data ({} samples, {}). EBOPs, effective \
-         bit \
+        "<h2 id=\"before\">Before and after</h2>{}<p>Metric and loss are of {} {} (validation: {} samples, {}).{} EBOPs, effective bit \
          operations, estimate the circuit’s area; the two counts are different quantities and do not compare.</p>",
         super::table("Before and after", &["", "model sent", "quantized, untrained", "proxy"], &rows),
+        number(report.count("/choice/samples") as f64),
+        escape(report.text("/choice/judged_on")),
         number(report.count("/data/validation_samples") as f64),
-        escape(report.text("/data/validation"))
+        escape(report.text("/data/validation")),
+        one_answer(report)
     )
+}
+
+/// What the most frequent class alone would score.
+fn one_answer(report: Doc) -> String {
+    let share = report.number("/data/one_answer/accuracy");
+    share.map_or_else(String::new, |share| {
+        format!(" One answer for everything would be right for {} of them.", percent(share, 1.0))
+    })
 }
 
 /// What came in and what was done.

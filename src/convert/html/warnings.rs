@@ -83,7 +83,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("second_opinion", "tract could not execute the proxy.", "Nothing: the integer execution was compared."),
     (
         "metric_drop",
-        "The smallest model that is as good as the best one found is worse than the source.",
+        "The best model found, up to a point or one standard error, is worse than the source.",
         "Give more epochs or data, or ask with target_ebops or max_metric_drop for another trade.",
     ),
     (
@@ -93,7 +93,26 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("cast-ignored", "A Cast to another float type changes nothing in fixed point.", "Nothing."),
     ("double-rounded", "Weights in double precision are read as float32.", "Nothing, or export in float32."),
-    ("dead_model", "No input reaches an output.", "Give a larger target, more init_bits or a lower beta."),
+    (
+        "dead_model",
+        "The proxy gives one answer for everything: no model found has more, or the one sent has no more either.",
+        "With a target: a larger one. Without epochs: more init_bits, or train. Else more epochs, and for rare classes class_weights.",
+    ),
+    (
+        "balanced_metric",
+        "One class is so frequent that always giving it is about as accurate as the model sent.",
+        "Nothing: rare classes count alike. metric accuracy judges by accuracy nevertheless; class_weights lets training count them, too.",
+    ),
+    (
+        "few_validation_rows",
+        "So few rows cannot tell which of two models is better.",
+        "Give more rows with --validation, or a larger validation_fraction; else read every metric with its standard error.",
+    ),
+    (
+        "validation_seen",
+        "The model sent, or training, knows the validation rows: metrics on them are too good.",
+        "Give rows with --validation that neither was trained on.",
+    ),
     ("uniform_formats", "One format per layer widens what the file has.", "Use the form sums to keep the file’s formats."),
     ("freeze_unmatched", "No node has this name.", "Names are those of the file: see inspect."),
     ("layers_unmatched", "No node has this name, or it does not multiply.", "Names are those of the file: see inspect."),

@@ -1,6 +1,6 @@
 //! What a model is judged by: which metric fits which targets, how it is read, and how exact it is.
 
-use super::auc;
+use super::{auc, balanced, share_error};
 use crate::convert::config::MetricName;
 use crate::data::Targets;
 use serde::{Serialize, Serializer};
@@ -10,6 +10,9 @@ use serde::{Serialize, Serializer};
 pub enum MetricKind {
     /// Share of samples whose largest output (or sign, for one output) is the label; of several outputs with labels the mean.
     Accuracy,
+    /// Mean over the classes of the share of their samples that is found; of several outputs with labels the mean. `telling`: samples
+    /// whose accuracy would be as exact.
+    BalancedAccuracy { telling: usize },
     /// Area under the receiver operating characteristic of a binary classifier; `positive`: samples of class 1.
     Auc { positive: usize },
     /// Mean squared error against float targets.
@@ -73,6 +76,13 @@ impl MetricKind {
                 need(targets.is_some(), "accuracy needs `y` with class labels: without it use agreement".into());
                 MetricKind::Accuracy
             }
+            MetricName::BalancedAccuracy => {
+                need(
+                    labels,
+                    "balanced_accuracy needs `y` with class labels: use mse or mae for values, agreement without `y`".into(),
+                );
+                MetricKind::balanced(targets)
+            }
             MetricName::Auc => {
                 need(widths.len() == 1, format!("auc is of one output, the model has {}: use accuracy", widths.len()));
                 let width: usize = widths.iter().sum();
@@ -109,6 +119,29 @@ impl MetricKind {
         if faults.is_empty() { Ok(kind) } else { Err(faults) }
     }
 
+    /// Balanced accuracy on these targets.
+    pub fn balanced(targets: Option<&Targets>) -> MetricKind {
+        MetricKind::BalancedAccuracy { telling: targets.and_then(balanced::telling).unwrap_or(0.0).round() as usize }
+    }
+
+    /// The same metric on rows with these targets.
+    pub fn on(self, targets: Option<&Targets>) -> MetricKind {
+        match self {
+            MetricKind::BalancedAccuracy { .. } => MetricKind::balanced(targets),
+            MetricKind::Auc { .. } => {
+                let classes = targets.and_then(auc::classes).unwrap_or_default();
+                MetricKind::Auc { positive: classes.into_iter().filter(|&c| c).count() }
+            }
+            MetricKind::Accuracy
+            | MetricKind::Agreement
+            | MetricKind::Mse
+            | MetricKind::Mae
+            | MetricKind::RelativeError
+            | MetricKind::SourceMse
+            | MetricKind::SourceMae => self,
+        }
+    }
+
     /// The kind that fits the targets at hand.
     pub fn of(targets: Option<&Targets>, classes: bool) -> MetricKind {
         match targets {
@@ -124,6 +157,7 @@ impl MetricKind {
     pub fn name(self) -> &'static str {
         match self {
             MetricKind::Accuracy => "accuracy",
+            MetricKind::BalancedAccuracy { .. } => "balanced_accuracy",
             MetricKind::Auc { .. } => "auc",
             MetricKind::Mse => "mse",
             MetricKind::Mae => "mae",
@@ -147,14 +181,37 @@ impl MetricKind {
         if self.is_error() { -goodness } else { goodness }
     }
 
-    /// Standard error of a share estimated on `samples` samples, of an AUC by Hanley and McNeil (1982); 0 for errors, which have no steps.
+    /// Standard error of a share estimated on `samples` samples, of an AUC by Hanley and McNeil (1982). 0 for errors, where it decides
+    /// nothing: all models share the spread of the targets, and their differences are far more exact than each of them.
     pub fn standard_error(self, metric: f64, samples: usize) -> f64 {
         match self {
-            MetricKind::Accuracy | MetricKind::Agreement => {
-                (metric * (1.0 - metric)).max(0.0).sqrt() / (samples.max(1) as f64).sqrt()
+            MetricKind::Accuracy | MetricKind::Agreement | MetricKind::BalancedAccuracy { .. } => {
+                share_error(metric, self.telling(samples) as f64)
             }
             MetricKind::Auc { positive } => auc::standard_error(metric, positive, samples.saturating_sub(positive)),
-            _ => 0.0,
+            MetricKind::Mse
+            | MetricKind::Mae
+            | MetricKind::RelativeError
+            | MetricKind::SourceMse
+            | MetricKind::SourceMae => 0.0,
+        }
+    }
+
+    /// How many of `samples` tell models apart: less than all where some classes are rare.
+    pub fn telling(self, samples: usize) -> usize {
+        match self {
+            MetricKind::BalancedAccuracy { telling } => telling,
+            MetricKind::Auc { positive } => {
+                let (p, n) = (positive as f64, samples.saturating_sub(positive) as f64);
+                if p * n > 0.0 { (4.0 * p * n / (p + n)).round() as usize } else { 0 }
+            }
+            MetricKind::Accuracy
+            | MetricKind::Agreement
+            | MetricKind::Mse
+            | MetricKind::Mae
+            | MetricKind::RelativeError
+            | MetricKind::SourceMse
+            | MetricKind::SourceMae => samples,
         }
     }
 
@@ -168,6 +225,11 @@ impl MetricKind {
         } else {
             0.01
         }
+    }
+
+    /// The same in words.
+    pub fn default_drop_name(self) -> &'static str {
+        if self.is_error() { "5 %" } else { "a point" }
     }
 }
 

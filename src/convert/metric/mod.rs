@@ -1,11 +1,14 @@
 //! Metrics and losses of exact outputs, on validation data.
 
 mod auc;
+pub mod balanced;
 mod kind;
 mod relative;
 mod sides;
+mod uncertainty;
 
 pub use kind::{MetricKind, less_is_better};
+pub use uncertainty::{metric_error, share_error};
 
 use crate::data::Targets;
 pub use relative::relative_error;
@@ -24,9 +27,14 @@ pub fn measure(
 ) -> (f64, f64) {
     let samples = (outputs.len() / width.max(1)).max(1) as f64;
     match (kind, targets) {
-        (MetricKind::Accuracy | MetricKind::Auc { .. } | MetricKind::Mse | MetricKind::Mae, Some(targets)) => {
-            against_targets(kind, outputs, width, targets)
-        }
+        (
+            MetricKind::Accuracy
+            | MetricKind::BalancedAccuracy { .. }
+            | MetricKind::Auc { .. }
+            | MetricKind::Mse
+            | MetricKind::Mae,
+            Some(targets),
+        ) => against_targets(kind, outputs, width, targets),
         (MetricKind::Agreement, _) => {
             let (mut same, mut loss) = (0usize, 0.0);
             for (row, teacher) in outputs.chunks_exact(width).zip(source.chunks_exact(width)) {
@@ -64,6 +72,9 @@ pub fn score(
 struct Sums {
     right: usize,
     labelled: usize,
+    /// Mean recalls of the outputs with labels, and how many these are.
+    recall: f64,
+    outputs: usize,
     error: f64,
     values: usize,
     loss: f64,
@@ -81,6 +92,11 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
         let own = column..column + len;
         column = own.end;
         let rows = outputs.chunks_exact(width.max(1)).map(|row| row.get(own.clone()).unwrap_or(&[]));
+        let recall = targets.classes().and_then(|classes| balanced::mean_recall(rows.clone().map(|row| side(row, targets)), &classes));
+        if let Some(recall) = recall {
+            sums.recall += recall;
+            sums.outputs += 1;
+        }
         match targets {
             Targets::Labels(labels) => {
                 let mut loss = 0.0;
@@ -127,6 +143,7 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
             let scores: Vec<f64> = outputs.chunks_exact(width.max(1)).map(score).collect();
             auc::auc(&scores, &auc::classes(targets).unwrap_or_default())
         }
+        MetricKind::BalancedAccuracy { .. } => sums.recall / sums.outputs.max(1) as f64,
         MetricKind::Mse | MetricKind::Mae => -sums.error / sums.values.max(1) as f64,
         _ => sums.right as f64 / sums.labelled.max(1) as f64,
     };
@@ -136,6 +153,14 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
 fn error(kind: MetricKind, a: f64, b: f32) -> f64 {
     let distance = (a - b as f64).abs();
     if matches!(kind, MetricKind::Mae | MetricKind::SourceMae) { distance } else { distance * distance }
+}
+
+/// The class that a row answers with: of a single output behind a Sigmoid or a Tanh by the middle of its two sides.
+fn side(row: &[f64], targets: &Targets) -> usize {
+    match (row, targets) {
+        ([v], Targets::Sides { values, logit: false, .. }) if !values.iter().any(|&v| v < 0.0) => usize::from(*v > 0.5),
+        _ => predicted(row),
+    }
 }
 
 /// Index of the largest share, the first of equals.
@@ -201,6 +226,20 @@ mod tests {
     fn binary_labels_use_the_sign() {
         let labels = Targets::Labels(vec![1, 0, 1]);
         assert_eq!(measure(MetricKind::Accuracy, &[0.5, -0.5, -1.0], 1, Some(&labels), &[], 1.0).0, 2.0 / 3.0);
+    }
+
+    #[test]
+    fn balanced_accuracy_of_rare_classes() {
+        use crate::data::OutputTargets;
+        let rare = Targets::Labels(vec![0, 0, 0, 1]);
+        let kind = MetricKind::BalancedAccuracy { telling: 3 };
+        let never = [1.0, 0.0].repeat(4);
+        assert_eq!(measure(kind, &never, 2, Some(&rare), &[], 1.0).0, 0.5);
+        assert_eq!(measure(MetricKind::Accuracy, &never, 2, Some(&rare), &[], 1.0).0, 0.75);
+        let part = |targets: &Targets| OutputTargets { width: 1, targets: targets.clone() };
+        let both = Targets::Outputs(vec![part(&rare), part(&Targets::Labels(vec![1, 1, 0, 0]))]);
+        let outputs = [-1.0, 1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0];
+        assert_eq!(measure(kind, &outputs, 2, Some(&both), &[], 1.0).0, (1.0 / 3.0 + 1.0) / 2.0);
     }
 
     #[test]

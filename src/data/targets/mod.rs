@@ -103,6 +103,33 @@ impl Targets {
         }
     }
 
+    /// The class of a sample, where there is one: the most likely of several, 1 for a yes of a single output.
+    pub fn class(&self, sample: usize) -> Option<u32> {
+        let row = |values: &'_ [f32], width: usize| values.get(sample * width..(sample + 1) * width).map(<[f32]>::to_vec);
+        let largest = |row: Vec<f32>| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best }) as u32;
+        match self {
+            Targets::Labels(labels) => labels.get(sample).copied(),
+            Targets::Shares { width, values } | Targets::Sides { width, values, one_hot: true, .. } => {
+                row(values, *width).map(largest)
+            }
+            // no is 0 or −1
+            Targets::Sides { width: 1, values, .. } => values.get(sample).map(|&v| u32::from(v > 0.0)),
+            Targets::Sides { .. } | Targets::Values { .. } | Targets::Outputs(_) => None,
+        }
+    }
+
+    /// The class of each sample, where each has one.
+    pub fn classes(&self) -> Option<Vec<u32>> {
+        let samples = match self {
+            Targets::Labels(labels) => labels.len(),
+            Targets::Shares { width, values } | Targets::Sides { width, values, .. } | Targets::Values { width, values } => {
+                values.len() / (*width).max(1)
+            }
+            Targets::Outputs(_) => return None,
+        };
+        (0..samples).map(|sample| self.class(sample)).collect()
+    }
+
     /// Whether they say which class a sample has, or which side each value is on.
     pub fn are_classes(&self) -> bool {
         match self {

@@ -187,8 +187,8 @@ impl Builder<'_> {
         let value = node.inputs[0];
         let current = self.current[value];
         let before = self.model.nodes.iter().rposition(|n| n.output == current);
-        let asked = self.settings(&node.name).init_activation_f;
-        if asked > limit && !self.annotated {
+        let asked = self.settings(&node.name).init_activation_f.filter(|&asked| asked > limit && !self.annotated);
+        if let Some(asked) = asked {
             let message = format!(
                 "its input starts with {limit} fractional bits, not {asked} as init_bits says: hls4ml's table takes no more"
             );

@@ -101,7 +101,8 @@ export function front(points, metric, source, selected, pick) {
       s("path", { class: "reference", d: `M${LEFT} ${y.at(source)}H${RIGHT}` }, s("title", {}, `model sent: ${number(source)}`)),
     );
   }
-  svg.append(s("path", { class: "line c1", d: path(points.map((p) => [x.at(p.ebops), y.at(p.metric)])) }));
+  const joined = points.filter((p) => p.on_front !== false);
+  svg.append(s("path", { class: "line c1", d: path(joined.map((p) => [x.at(p.ebops), y.at(p.metric)])) }));
   for (const p of points) {
     const [cx, cy] = [x.at(p.ebops), y.at(p.metric)];
     const shape =

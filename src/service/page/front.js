@@ -41,15 +41,21 @@ export function frontOf(path, report, fail) {
       number(p.ebops),
       percent(p.ebops, report.start_ebops),
       number(p.metric),
+      number(p.metric_error),
       Number.isFinite(source) ? number(p.metric - source) : "–",
       number(p.loss),
       number(p.epoch),
     ];
   };
-  const columns = ["point", "EBOPs", "of the start", metric, "against the source", "loss", "epoch"];
+  const columns = ["point", "EBOPs", "of the start", metric, "± (standard error)", "against the source", "loss", "epoch"];
   box.append(
     h("h3", {}, "Pareto front"),
-    h("p", {}, "Every trade-off found. Pick a point in the table or in the drawing; dashed: the model sent."),
+    h(
+      "p",
+      {},
+      "Every trade-off found, joined by a line. Pick a point in the table or in the drawing; dashed: the model sent. ",
+      report.choice?.why ? `Chosen: ${report.choice.why}.` : "",
+    ),
     picture,
     table("Points of the front", columns, points.map(row)),
     h("p", {}, button),

@@ -5,7 +5,7 @@
 use prost::Message;
 
 /// Raised when the meaning of a field or the way of training changes: older checkpoints are then ignored.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A model worth going back to.
 #[derive(Clone, PartialEq, Message)]
@@ -39,6 +39,10 @@ pub struct Candidate {
     pub settled: bool,
     #[prost(double, tag = "8")]
     pub loss_of_all: f64,
+    #[prost(bool, tag = "9")]
+    pub collapsed: bool,
+    #[prost(double, tag = "10")]
+    pub metric_error: f64,
 }
 
 /// See the module.

@@ -159,8 +159,8 @@ impl<'a> Run<'a> {
             Goal::Metric { floor, .. } => floor,
             _ => f64::INFINITY,
         };
-        let points = self.front.points();
-        let reached = |b: f64| points.iter().any(|p| p.score.ebops as f64 <= b && p.score.metric >= floor);
+        let reached =
+            |b: f64| self.front.smallest_reaching(floor).is_some_and(|n| self.front.points()[n].score.ebops as f64 <= b);
         let begun = self.branches.len().min(self.stage.saturating_sub(1));
         // a stage under way stays what it is, whatever the front holds by now
         let under_way = self.branches.get(begun).copied();
@@ -302,6 +302,8 @@ impl<'a> Run<'a> {
             loss: p.score.loss,
             settled: p.score.settled,
             loss_of_all: p.score.loss_of_all,
+            collapsed: p.score.collapsed,
+            metric_error: p.score.metric_error,
             parameters: p.payload.clone(),
         };
         State {
@@ -353,8 +355,8 @@ impl<'a> Run<'a> {
             ranges: self.engine.state().ranges,
         })?;
         for c in &state.front {
-            let Candidate { ebops, ebops_hgq2, metric, loss, settled, loss_of_all, .. } = *c;
-            let score = Score { ebops, ebops_hgq2, metric, loss, settled, loss_of_all, collapsed: false };
+            let Candidate { ebops, ebops_hgq2, metric, metric_error, loss, settled, loss_of_all, collapsed, .. } = *c;
+            let score = Score { ebops, ebops_hgq2, metric, metric_error, loss, settled, loss_of_all, collapsed };
             self.front.insert(Point { epoch: c.epoch as usize, score, payload: c.parameters.clone() });
         }
         (self.stage, self.epoch, self.done) = (state.stage as usize, state.epoch as usize, state.done as usize);

@@ -32,6 +32,8 @@ const CYCLES: usize = 30;
 const GROWTH: f64 = 1.08;
 /// Share of the EBOPs that goes at once where a model comes down to its budget …
 const STEP_DOWN: f64 = 0.04;
+/// … but at least so many: a bit of one product. Shares of what is left alone would take ever smaller steps without an end …
+const LEAST_STEP: f64 = 1.0;
 /// … and rounds behind each such step.
 const STEP_ROUNDS: usize = 3;
 /// Cycles without a gain behind which it ends.
@@ -91,8 +93,8 @@ pub fn polish(
     let few = (samples / FEW).max(LEAST_FEW).min(samples);
     let mut search = Search::new(&layers, on(samples), on(few));
     let goes_on = || !cancel.load(Ordering::Relaxed);
-    // EBOPs against those of the start, as the search counts
-    let budget = room.budget - room.ebops;
+    // EBOPs against those of the start, as the search counts; there is no model of less than none
+    let budget = room.budget.max(0.0) - room.ebops;
     descend(&mut search, budget, room.ebops, &goes_on);
     let limit = if room.grows { budget } else { search.ebops().min(budget) };
     rounds(&mut search, ROUNDS, limit, &goes_on);
@@ -112,15 +114,22 @@ fn rounds(search: &mut Search, most: usize, budget: f64, goes_on: &dyn Fn() -> b
     }
 }
 
-/// Down to `budget` in steps: what is left makes up for what went before more goes. `start`: EBOPs at the start of the search.
+/// Down to `budget` in steps: what is left makes up for what went before more goes. `start`: EBOPs at the start of the search. It ends
+/// behind the first step that leaves the model as large as it was, or larger than the step asked for.
 fn descend(search: &mut Search, budget: f64, start: f64, goes_on: &dyn Fn() -> bool) {
     while search.ebops() > budget && goes_on() {
-        let step = (search.ebops() - STEP_DOWN * (start + search.ebops())).max(budget);
-        if !search.shrink(step) {
+        let before = search.ebops();
+        let step = next_step(start + before) - start;
+        if !search.shrink(step.max(budget)) || search.ebops() >= before {
             break;
         }
-        rounds(search, STEP_ROUNDS, step, goes_on);
+        rounds(search, STEP_ROUNDS, step.max(budget), goes_on);
     }
+}
+
+/// EBOPs that a model of `whole` comes down to in one step.
+fn next_step(whole: f64) -> f64 {
+    (whole - (STEP_DOWN * whole).max(LEAST_STEP)).max(0.0)
 }
 
 /// Grows beyond `budget`, which is `whole` in all, and shrinks back, to the best state found.
@@ -188,4 +197,26 @@ fn with_changes(model: &Model, changes: &[Change]) -> Model {
         }
     }
     model
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_down_reach_nothing_in_a_bounded_number() {
+        for whole in [1e9, 25.0, 3.0, 0.5, 1e-9] {
+            let mut left: f64 = whole;
+            // 4 % at a time down to 25, then one by one
+            let most = (whole.max(25.0) / 25.0).ln() / (1.0 / (1.0 - STEP_DOWN)).ln() + 27.0;
+            let mut steps = 0;
+            while left > 0.0 {
+                let next = next_step(left);
+                assert!(next < left, "{left}");
+                (left, steps) = (next, steps + 1);
+                assert!(f64::from(steps) <= most, "{steps} steps from {whole}");
+            }
+        }
+        assert_eq!((next_step(1000.0), next_step(10.0)), (960.0, 9.0));
+    }
 }
