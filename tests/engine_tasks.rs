@@ -231,8 +231,10 @@ fn what_does_not_fit_is_refused() {
         vec![layer("d0", 1.0), layer("d0", 2.0)],
     ] {
         let what = format!("{layers:?}");
-        let made = Engine::new(&model, &EngineOptions { layers, ..EngineOptions::default() });
-        assert!(matches!(made, Err(TrainError::Option { option: "layers", .. })), "{what}");
+        let options = EngineOptions { layers, ..EngineOptions::default() };
+        for refused in [Engine::new(&model, &options).map(drop), Engine::accepts(&model, &options)] {
+            assert!(matches!(refused, Err(TrainError::Option { option: "layers", .. })), "{what}");
+        }
     }
     let (x, values) = ([0.0; 6], [0.0; 10]);
     let set = TrainSet::new(3, 5, &x, None, Some(&values), None).unwrap();

@@ -84,7 +84,13 @@ impl Build<'_> {
 
     fn run(&self, commands: &str) -> Result<(), String> {
         let commands = commands.replace(" /out/", &format!(" {}/out/", self.dir.display()));
-        let output = Command::new("sh")
+        let mut command = Command::new("sh");
+        // what Cargo tells these tests of their package would pass for what it has to find out of the copied one
+        let of_this = |name: &str| name == "OUT_DIR" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| of_this(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
+        let output = command
             .args(["-c", &format!("set -e\n{}\n{commands}", self.functions)])
             .current_dir(&self.dir)
             .env("CARGO", std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()))
@@ -217,7 +223,17 @@ fn the_program_of_the_image_has_neither_symbols_nor_debug_information() {
     let target = dir.join("target");
     Build { context: context.path(), dockerfile: &text(), dir: dir.clone(), functions: BUILT, target }.follow().unwrap();
     let program = fs::read(dir.join("out/hgq-onnx")).unwrap();
-    for section in [".symtab", ".debug_info", ".debug_line"] {
-        assert!(!program.windows(section.len()).any(|w| w == section.as_bytes()), "the program has a section {section}");
-    }
+    let sections = sections(&program);
+    assert!(sections.iter().any(|s| s == ".text"), "{sections:?}");
+    assert!(!sections.iter().any(|s| s == ".symtab" || s.starts_with(".debug")), "{sections:?}");
+}
+
+/// Names of the sections of a 64-bit ELF file.
+fn sections(program: &[u8]) -> Vec<String> {
+    let number = |at: usize, bytes: usize| program[at..][..bytes].iter().rev().fold(0, |n, &b| n << 8 | usize::from(b));
+    // e_shoff, e_shentsize, e_shnum, e_shstrndx; of a section sh_name and sh_offset
+    let (table, size, count, names) = (number(0x28, 8), number(0x3a, 2), number(0x3c, 2), number(0x3e, 2));
+    let names = number(table + names * size + 0x18, 8);
+    let name = |n: usize| program[names + number(table + n * size, 4)..].iter().take_while(|&&b| b != 0).copied().collect();
+    (0..count).map(|n| String::from_utf8(name(n)).unwrap()).collect()
 }
