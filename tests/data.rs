@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use hgq_onnx::data::{
-    Arrays, DataError, DataLimits, Dataset, InputShape, OutputShape, OutputTargets, Samples, Targets, Values, split,
+    Arrays, DataError, DataLimits, Dataset, Ends, InputShape, OutputShape, OutputTargets, Samples, Targets, Values, split,
 };
 use hgq_onnx::graph::channels;
 use npyz::WriterBuilder;
@@ -143,14 +143,22 @@ fn targets_in_every_form() {
     let values = Targets::Values { width: 3, values: vec![0.5; 6] };
     assert_eq!(targets(f32s("(2, 3)", &[0.5; 6])), values);
     let binary = read(&npz(&[x(), ("y", i64s("(2,)", &[1, 0]))])).unwrap();
-    let binary = Dataset::from_arrays(&binary, &[InputShape::new("image", vec![2])], &output(1), "training").unwrap();
-    assert_eq!(binary.targets, Some(Targets::Values { width: 1, values: vec![1.0, 0.0] }));
+    let of = |ends| {
+        let output = [OutputShape { ends, ..OutputShape::new("out", 1) }];
+        let data = Dataset::from_arrays(&binary, &[InputShape::new("image", vec![2])], &output, "training").unwrap();
+        assert_eq!((data.taken[0].array.as_str(), data.taken[0].outputs[0].as_str()), ("y", "out"));
+        data.targets.unwrap()
+    };
+    assert_eq!((of(Ends::Open), of(Ends::Sigmoid)), (Targets::Labels(vec![1, 0]), Targets::Labels(vec![1, 0])));
+    // what has bounds is no logit
+    let reached = Targets::Sides { width: 1, values: vec![1.0, 0.0], one_hot: false, logit: false };
+    assert_eq!(of(Ends::Bounded), reached);
 }
 
 #[test]
 fn several_outputs_have_their_targets_by_name() {
     let x = || ("x", f32s("(2, 2)", &[1.0, 2.0, 3.0, 4.0]));
-    let outputs = [OutputShape::new("a", 3), OutputShape { logit: true, ..OutputShape::new("b", 1) }, OutputShape::new("y", 2)];
+    let outputs = [OutputShape::new("a", 3), OutputShape::new("b", 1), OutputShape::new("y", 2)];
     let load = |members: &[(&str, Vec<u8>)]| {
         Dataset::from_arrays(&read(&npz(members)).unwrap(), &[InputShape::new("x", vec![2])], &outputs, "training")
     };
@@ -203,8 +211,13 @@ fn every_fault_is_named_at_once() {
     assert!(faults(&[x(), ("y", f32s("(2,)", &[0.0, 1.0]))])[0].contains("integer type"));
     assert!(faults(&[x(), ("y", f32s("(2, 3)", &[f32::NAN; 6]))])[0].contains("`y`"));
     assert!(faults(&[("x", npy("<U3", false, "(2,)", &[0; 24]))])[0].contains("<U3"));
-    // an array nobody asks for may be of any type
-    assert!(dataset(&[x(), ("classes", npy("<U3", false, "(2,)", &[0; 24]))]).is_ok());
+    for text in [npy("<U3", false, "(2,)", &[0; 24]), npy("|O", false, "(2,)", &[0; 16])] {
+        let fault = &faults(&[x(), ("y", text)])[0];
+        assert!(fault.contains("targets are numbers") && fault.contains("return_inverse"), "{fault}");
+    }
+    // an array nobody asks for may be of any type, and is named
+    let beside = dataset(&[x(), ("classes", npy("<U3", false, "(2,)", &[0; 24]))]).unwrap();
+    assert_eq!(beside.unread, ["classes"]);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_declared_type_covers_what_the_data_do_not_show() {
     let with = |declared: &str| convert(&job(x.clone(), None, &format!("{FINE}, {declared}}}"))).unwrap();
     for declared in [
         r#""inputs": {"x": "fixed<16,4>"}"#,
-        r#""inputs": {"x": "ap_fixed<11,1>"}"#,
+        r#""inputs": {"x": "ap_fixed<12,2>"}"#,
         r#""layers": [{"match": "x", "range": [-1, 1]}]"#,
         r#""layers": [{"match": "x*", "range": [[-1, -1, -1, -1, -1, -1], [1, 1, 1, 2, 1, 1]]}]"#,
     ] {

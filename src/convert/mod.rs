@@ -101,7 +101,7 @@ impl Artifacts {
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
     pub fn files(&self) -> Result<Vec<ArtifactFile<'_>>, Error> {
-        let json = |value: &serde_json::Value| {
+        let json = |value: &serde_json::Value| -> Result<Vec<u8>, Error> {
             let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()))?;
             text.push(b'\n');
             Ok::<_, Error>(text)
