@@ -160,7 +160,7 @@ fn few_rows_do_not_choose_alone() {
     assert!(warning(&none, "few_validation_rows").is_none());
 }
 
-/// The digits model was trained on all of `train.npz`: 1.000 there, .958 on the test data.
+/// The digits model was trained on all of `train.npz`: .997 there, 1.000 on the rows of it that are held out, .958 on the test data.
 #[test]
 fn a_source_that_errs_nowhere_is_suspected_when_its_proxies_do() {
     let data = |name: &str| common::read(&format!("digits/{name}.npz"));
@@ -170,14 +170,15 @@ fn a_source_that_errs_nowhere_is_suspected_when_its_proxies_do() {
         train: data("train"),
         validation: None,
     };
-    let report = digits.convert(r#"{"threads": 1, "epochs": 40}"#).report;
+    let json = r#"{"threads": 1, "epochs": 300, "target_ebops": 5000}"#;
+    let report = digits.convert(json).report;
     let text = warning(&report, "validation_seen").unwrap_or_else(|| panic!("{:#}", report["pareto"]));
-    for part in ["the model sent 1.0000 and 1.0000", "144 validation rows", "no loss; give rows"] {
+    for part in ["and 1.0000: it was probably trained on the validation rows", "144 validation rows", "no loss; give rows"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(warning(&report, "metric_drop").is_none());
     let given = Files { validation: Some(data("test")), ..digits };
-    assert!(warning(&given.convert(r#"{"threads": 1, "epochs": 40}"#).report, "validation_seen").is_none());
+    assert!(warning(&given.convert(json).report, "validation_seen").is_none());
 }
 
 #[test]

@@ -176,7 +176,8 @@ fn powers_of_two_change_nothing() {
             x.extend((0..len).map(|e| 2.0 * rng.unit() as f32 - 1.0 + offset(e)));
         }
         let y: Vec<f32> = x.iter().enumerate().map(|(at, v)| v * scaled.input[channel(at % len)]).collect();
-        let labels: Vec<i64> = x.chunks(len).map(|row| i64::from(row[0] > row[1] - offset(1)) + i64::from(row[1] > offset(1))).collect();
+        let labels: Vec<i64> =
+            x.chunks(len).map(|row| i64::from(row[0] > row[1] - offset(1)) + i64::from(row[1] > offset(1))).collect();
         let epochs = if seed % 2 == 0 { 0 } else { 6 };
         let a = job(kind, &kind.net(seed, len, &plain), &x, &labels, epochs);
         let b = job(kind, &kind.net(seed, len, &scaled), &y, &labels, epochs);

@@ -35,7 +35,8 @@ pub fn to_domain(source: &Source, data: &Data, scales: &Scales) -> Data {
     let set = |data: &Dataset| Dataset { inputs: of(&data.inputs), ..data.clone() };
     let (calibration, train) = (set(&data.calibration), set(&data.train));
     let shared = same(&data.train.inputs, &data.validation.inputs);
-    let validation = if shared { Dataset { inputs: train.inputs.clone(), ..data.validation.clone() } } else { set(&data.validation) };
+    let validation =
+        if shared { Dataset { inputs: train.inputs.clone(), ..data.validation.clone() } } else { set(&data.validation) };
     let trace = if same(&data.trace, &data.calibration.inputs) { calibration.inputs.clone() } else { of(&data.trace) };
     Data { calibration, train, validation, trace, ..data.clone() }
 }

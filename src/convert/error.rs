@@ -1,7 +1,7 @@
 //! Why a job ended without a proxy: one stable code, one exit status, every fault at once.
 
-use crate::quant::scale::TooFarApart;
 use crate::quant::interval::IntervalError;
+use crate::quant::scale::TooFarApart;
 use crate::trace::TraceError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -136,11 +136,9 @@ impl Judge<'_> {
             }
             // a score has no threshold
             MetricKind::Auc { .. } => false,
-            MetricKind::Mse
-            | MetricKind::Mae
-            | MetricKind::RelativeError
-            | MetricKind::SourceMse
-            | MetricKind::SourceMae => false,
+            MetricKind::Mse | MetricKind::Mae | MetricKind::RelativeError | MetricKind::SourceMse | MetricKind::SourceMae => {
+                false
+            }
         };
         let one = |classes| is_one_answer(outputs, width, classes) && !is_one_answer(self.source_logits, width, classes);
         (by_class && one(true)) || one(false)

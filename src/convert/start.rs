@@ -147,7 +147,13 @@ fn search(tried: &mut dyn FnMut(f64) -> (Model, f64)) -> Model {
         // in proportion to the error, but never beyond what is known
         let next = price * (0.8 * limit / error.max(1e-3 * limit)).clamp(1e-3, 1e3);
         let between = if low > 0.0 { (low * high).sqrt() } else { high / 8.0 };
-        price = if next > low && next < high { next } else if high.is_finite() { between } else { price * 8.0 };
+        price = if next > low && next < high {
+            next
+        } else if high.is_finite() {
+            between
+        } else {
+            price * 8.0
+        };
     }
     found.unwrap_or_else(|| tried(CHEAPEST)).0
 }

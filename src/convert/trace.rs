@@ -33,8 +33,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let (mut built, scales) = begin::quantizers(&source, &config, &values.ranges, &spreads, &sharing)?;
         let warnings = declare(&mut built, &config, &source, &values.ranges, &scales)?;
         let inputs = || built.model.inputs.iter().enumerate();
-        let reach: Vec<MinMax> =
-            inputs().zip(values.reach(&source)).map(|((n, &v), range)| scales.range(n, v, &range)).collect();
+        let reach: Vec<MinMax> = inputs().zip(values.reach(&source)).map(|((n, &v), range)| scales.range(n, v, &range)).collect();
         let tracer = Tracer::new(&built.model, &reach)?;
         let mut ranges = tracer.nothing();
         data.each(|rows, n| {

@@ -36,11 +36,7 @@ fn both(a: &Targets, b: &Targets) -> Option<Targets> {
             a.iter().zip(b).map(of).collect::<Option<Vec<_>>>().map(Targets::Outputs)
         }
         (
-            Targets::Labels(_)
-            | Targets::Shares { .. }
-            | Targets::Sides { .. }
-            | Targets::Values { .. }
-            | Targets::Outputs(_),
+            Targets::Labels(_) | Targets::Shares { .. } | Targets::Sides { .. } | Targets::Values { .. } | Targets::Outputs(_),
             _,
         ) => None,
     }

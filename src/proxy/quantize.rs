@@ -39,7 +39,12 @@ impl<'a> Lower<'a> {
                 }
                 // the value in front of the quantizer has the same shape
                 let lead = self.leads[source].clone();
-                Stage { base: Base::Copy, lead, offset: q.offset.clone().map(Rc::new), ..self.selection(&node.name, source, parts) }
+                Stage {
+                    base: Base::Copy,
+                    lead,
+                    offset: q.offset.clone().map(Rc::new),
+                    ..self.selection(&node.name, source, parts)
+                }
             }
         };
         self.check_table(&stage, q, &elements)?;

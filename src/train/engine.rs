@@ -45,7 +45,16 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { threads: 1, group_norm: true, isa: None, train_weights: true, train_bits: true, layers: Vec::new(), output_exponents: Vec::new(), loss_exponent: 0 }
+        EngineOptions {
+            threads: 1,
+            group_norm: true,
+            isa: None,
+            train_weights: true,
+            train_bits: true,
+            layers: Vec::new(),
+            output_exponents: Vec::new(),
+            loss_exponent: 0,
+        }
     }
 }
 

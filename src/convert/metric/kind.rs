@@ -189,11 +189,7 @@ impl MetricKind {
                 share_error(metric, self.telling(samples) as f64)
             }
             MetricKind::Auc { positive } => auc::standard_error(metric, positive, samples.saturating_sub(positive)),
-            MetricKind::Mse
-            | MetricKind::Mae
-            | MetricKind::RelativeError
-            | MetricKind::SourceMse
-            | MetricKind::SourceMae => 0.0,
+            MetricKind::Mse | MetricKind::Mae | MetricKind::RelativeError | MetricKind::SourceMse | MetricKind::SourceMae => 0.0,
         }
     }
 

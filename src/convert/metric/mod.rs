@@ -92,7 +92,8 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
         let own = column..column + len;
         column = own.end;
         let rows = outputs.chunks_exact(width.max(1)).map(|row| row.get(own.clone()).unwrap_or(&[]));
-        let recall = targets.classes().and_then(|classes| balanced::mean_recall(rows.clone().map(|row| side(row, targets)), &classes));
+        let recall =
+            targets.classes().and_then(|classes| balanced::mean_recall(rows.clone().map(|row| side(row, targets)), &classes));
         if let Some(recall) = recall {
             sums.recall += recall;
             sums.outputs += 1;

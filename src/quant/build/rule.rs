@@ -108,7 +108,10 @@ mod tests {
             Rule { beta_scale: Some(2.0), ..Rule::new("*2") },
         ];
         let of = |name| settings(&rules, &[name]);
-        assert_eq!((of("conv2").init_weight_f, of("conv2").beta_scale, of("conv2").activations), (Some(6.0), 2.0, Granularity::Tensor));
+        assert_eq!(
+            (of("conv2").init_weight_f, of("conv2").beta_scale, of("conv2").activations),
+            (Some(6.0), 2.0, Granularity::Tensor)
+        );
         assert_eq!((of("conv1").init_weight_f, of("conv1").beta_scale), (Some(6.0), 0.5));
         assert_eq!((of("fc").init_weight_f, of("fc").beta_scale, of("fc").init_activation_f), (Some(3.0), 1.0, None));
         assert_eq!(settings(&rules, &["fc", "fc2"]).beta_scale, 2.0);

@@ -64,8 +64,7 @@ pub(super) fn offset(graph: &mut Graph, input: ValueId, offsets: &[f64]) {
             Op::Dense(d) => {
                 for o in 0..d.outputs {
                     let taken = |row: usize| d.window.as_ref().map_or(row, |w| w.channel(row, o, d.outputs));
-                    let sum: f64 =
-                        (0..d.inputs).map(|row| f64::from(d.weight[row * d.outputs + o]) * offsets[taken(row)]).sum();
+                    let sum: f64 = (0..d.inputs).map(|row| f64::from(d.weight[row * d.outputs + o]) * offsets[taken(row)]).sum();
                     d.bias[o] = (f64::from(d.bias[o]) + sum) as f32;
                 }
             }

@@ -28,9 +28,12 @@ impl Scales {
         for row in rows.chunks_exact(factors.len().max(1)) {
             match offsets {
                 None => scaled.extend(row.iter().zip(&factors).map(|(v, f)| v * f)),
-                Some(offsets) => scaled.extend(row.iter().zip(&factors).zip(offsets).map(|((&v, &f), &c)| {
-                    if c == 0.0 { v * f } else { shifted(f64::from(v) * f64::from(f), c) }
-                })),
+                Some(offsets) => scaled.extend(
+                    row.iter()
+                        .zip(&factors)
+                        .zip(offsets)
+                        .map(|((&v, &f), &c)| if c == 0.0 { v * f } else { shifted(f64::from(v) * f64::from(f), c) }),
+                ),
             }
         }
         Cow::Owned(scaled)

@@ -24,7 +24,8 @@ pub(super) fn find(graph: &Graph, input: ValueId, spread: &Spread, exponents: &[
         let at = || (c..spread.len()).step_by(channels.max(1));
         let low = at().map(|e| range.min[e]).fold(f64::INFINITY, f64::min);
         let high = at().map(|e| range.max[e]).fold(f64::NEG_INFINITY, f64::max);
-        let mean = at().map(|e| spread.mean(e) * crate::quant::kif::exp2i(-exponents[e])).sum::<f64>() / at().count().max(1) as f64;
+        let mean =
+            at().map(|e| spread.mean(e) * crate::quant::kif::exp2i(-exponents[e])).sum::<f64>() / at().count().max(1) as f64;
         let best = best_of(low, high, mean);
         at().for_each(|e| offsets[e] = best);
     }
@@ -61,7 +62,9 @@ fn only_layers_read(graph: &Graph, value: ValueId) -> bool {
     !readers.is_empty()
         && !graph.outputs.contains(&value)
         && readers.iter().all(|&n| match &graph.nodes[n].op {
-            Op::Dense(d) => d.weight_quant.is_none() && d.bias_quant.is_none() && d.window.as_ref().is_none_or(|w| !w.is_padded()),
+            Op::Dense(d) => {
+                d.weight_quant.is_none() && d.bias_quant.is_none() && d.window.as_ref().is_none_or(|w| !w.is_padded())
+            }
             Op::Reshape => only_layers_read(graph, graph.nodes[n].output),
             _ => false,
         })

@@ -96,7 +96,8 @@ fn quantizer(q: &mut FixedQuantizer, exponents: &[i32], offsets: Option<&Vec<f64
         format.fractional -= e;
     }
     let offsets = offsets.filter(|c| !c.is_empty());
-    q.offset = offsets.and_then(|c| FixedTensor::from_f64(&c.iter().zip(exponents).map(|(c, &e)| c * exp2i(e)).collect::<Vec<_>>()));
+    q.offset =
+        offsets.and_then(|c| FixedTensor::from_f64(&c.iter().zip(exponents).map(|(c, &e)| c * exp2i(e)).collect::<Vec<_>>()));
 }
 
 fn dense(d: &mut FixedDense, from: &[i32], to: &[i32]) -> Result<(), &'static str> {

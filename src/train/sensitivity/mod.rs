@@ -71,7 +71,8 @@ impl<'m> Sensitivity<'m> {
     /// See [`Engine::new`] and [`Engine::gradients`].
     pub fn measure(model: &'m Model, set: &CalibrationSet, cancel: &AtomicBool) -> Result<Option<Self>, TrainError> {
         let reference = reference(model);
-        let options = EngineOptions { group_norm: false, output_exponents: set.output_exponents.to_vec(), ..EngineOptions::default() };
+        let options =
+            EngineOptions { group_norm: false, output_exponents: set.output_exponents.to_vec(), ..EngineOptions::default() };
         let mut engine = Engine::new(&reference, &options)?;
         let mut layers: Vec<Layer> = engine.plan().dense.iter().map(|d| Layer::new(model, &engine, d)).collect();
         if fisher::weights(&mut engine, set, &mut layers, cancel)?.is_none() {

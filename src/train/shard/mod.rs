@@ -96,7 +96,8 @@ impl Shard {
         let mut z = &self.values[plan.output.buffer][..];
         if !self.factors.is_empty() {
             self.scaled.clear();
-            let scaled = z[..rows * stride].chunks_exact(stride).flat_map(|row| row.iter().zip(&self.factors).map(|(z, f)| z * f));
+            let scaled =
+                z[..rows * stride].chunks_exact(stride).flat_map(|row| row.iter().zip(&self.factors).map(|(z, f)| z * f));
             self.scaled.extend(scaled);
             z = &self.scaled;
         }
