@@ -7,6 +7,7 @@
 mod nets;
 
 use hgq_onnx::convert::emit::emit_verified;
+use hgq_onnx::convert::interface::Interface;
 use hgq_onnx::proxy::{Form, prune};
 use hgq_onnx::trace::{FormatOptions, fix, trace_minmax};
 use hgq_onnx::verify::fixed::Program;
@@ -39,7 +40,7 @@ fn main() {
         let first: Vec<&[f32]> = rows.iter().zip(&model.inputs).map(|(x, &i)| &x[..few * model.len_of(i)]).collect();
         let ranges = trace_minmax(&model, &first, few).expect("ranges");
         let fixed = fix(&model, &ranges, &FormatOptions { cover_factor: 1.0, lower_annotated: true }).expect("formats");
-        let emitted = emit_verified(&prune(&fixed), Form::Sums, &[], &first, few, true).expect("a proxy");
+        let emitted = emit_verified(&prune(&fixed), Form::Sums, &Interface::default(), &first, few, true).expect("a proxy");
         let program = Program::from_bytes(&emitted.proxy.bytes).expect("our own proxy");
         let rows = rows.clone();
         Box::new(move || drop(std::hint::black_box(program.run(&rows, samples).expect("outputs"))))

@@ -35,7 +35,9 @@ fn pass(isa: Isa, q: &Quantizer, x: &[f32], g: &[f32]) -> Pass {
     let (mut state, mut sums) = (op.new_state(), op.new_sums());
     let i = match &q.range {
         Range::Traced => None,
-        Range::Saturating { i, .. } | Range::SaturatingKbi { i, .. } | Range::Tracked { i } => Some(&i[..]),
+        Range::Saturating { i, .. } | Range::SaturatingKbi { i, .. } | Range::Declared { i, .. } | Range::Tracked { i } => {
+            Some(&i[..])
+        }
     };
     op.prepare(&q.f, i, &mut state);
     let (x, g) = (spread(x), spread(g));

@@ -165,7 +165,7 @@ fn from_file(file: &str, rng: &mut Lcg) -> Model {
             ranges[v].merge(&MinMax { min: row.to_vec(), max: row.to_vec() });
         }
     }
-    let options = BuildOptions { training: true, rounding: Rounding::HalfUp, parallel_factor: None, rules: vec![], hgq2: None };
+    let options = BuildOptions { training: true, rounding: Rounding::HalfUp, parallel_factor: None, rules: vec![] };
     build(&graph, &ranges, &options).expect("quantizers").model
 }
 

@@ -88,7 +88,7 @@ pub fn is_declared(q: &Quantizer) -> bool {
 
 fn unknown_inputs(config: &JobConfig, source: &Source) -> Vec<String> {
     let names: Vec<&str> = source.graph.inputs.iter().map(|&i| source.graph.values[i].name.as_str()).collect();
-    let unknown = config.inputs.keys().filter(|key| !names.contains(&key.as_str()) && !(names.len() == 1 && *key == "x"));
+    let unknown = config.inputs.keys().filter(|key| !(names.contains(&key.as_str()) || names.len() == 1 && *key == "x"));
     let listed = || names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
     unknown
         .map(|key| {

@@ -5,7 +5,8 @@ use super::prepare::Source;
 use crate::proxy::ports::SourcePort;
 use crate::proxy::target::{Backend, Io, Strategy, Target};
 
-/// See the module.
+/// See the module. By default ports have no names of a source, and the settings are hls4ml's.
+#[derive(Default)]
 pub struct Interface {
     /// Per input: the order in which the proxy takes it, where that is not the graph's.
     pub orders: Vec<Option<Vec<usize>>>,

@@ -19,7 +19,7 @@ mod feed;
 mod hls4ml;
 pub mod html;
 mod inspect;
-mod interface;
+pub mod interface;
 mod judged;
 mod layers;
 mod layout;

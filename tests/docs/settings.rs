@@ -28,7 +28,7 @@ fn the_table_of_settings_is_that_of_the_code() {
         for backend in Backend::ALL {
             for io in Io::ALL {
                 let named = |c: &&str| c.contains(backend.name()) && c.contains(io.name());
-                let at = columns.iter().position(|c| named(&c)).unwrap_or_else(|| panic!("no column of {backend:?}, {io:?}"));
+                let at = columns.iter().position(named).unwrap_or_else(|| panic!("no column of {backend:?}, {io:?}"));
                 assert_eq!(row[at + 1], cell(feature, backend, io), "{}, {backend:?}, {io:?}", feature.name());
                 compared += 1;
             }

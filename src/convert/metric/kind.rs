@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn metrics_that_do_not_fit_say_all_reasons() {
         let labels = Targets::Labels(vec![1, 1, 1]);
-        let choose = |asked, targets, widths: &[usize]| MetricKind::choose(asked, targets, widths, false);
+        let choose = |asked, targets: Option<&Targets>, widths: &[usize]| MetricKind::choose(asked, targets, widths, false);
         let faults = choose(Some(MetricName::Auc), Some(&labels), &[10]).unwrap_err();
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].contains("10 values") && faults[1].contains("of class 1"), "{faults:?}");

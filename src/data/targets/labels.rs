@@ -32,7 +32,7 @@ pub fn no_two_classes(name: &str, values: &[f32], output: &OutputShape) -> Optio
     let (least, most) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
     let two = values.len() >= ENOUGH && least < most && values.iter().all(|&v| v == least || v == most);
     let outside = least < -ROUNDING || most > 1.0 + ROUNDING;
-    if !two && !(output.ends == Ends::Sigmoid && outside) {
+    if !(two || output.ends == Ends::Sigmoid && outside) {
         return None;
     }
     let what =

@@ -297,7 +297,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                         f + (keep_negative[a] && !relu) as u8 as f64
                     }
                 }
-                Range::Saturating { keep_negative, i, .. } => {
+                Range::Saturating { keep_negative, i, .. } | Range::Declared { keep_negative, i } => {
                     if max <= 0.0 && (relu || min >= 0.0) {
                         0.0
                     } else {

@@ -27,6 +27,11 @@ pub fn quantize(q: &Quantizer, e: usize, x: f64) -> (f64, f64, f64, f64) {
             let (y, dx, df, di) = quantize(&Quantizer { f, range, ..q.clone() }, e, x);
             (y, dx, df, di - df)
         }
+        Range::Declared { keep_negative, i } => {
+            let range = Range::Saturating { keep_negative: keep_negative.clone(), i: i.clone(), symmetric: false };
+            let (y, dx, df, _) = quantize(&Quantizer { range, ..q.clone() }, e, x);
+            (y, dx, df, 0.0)
+        }
         Range::Saturating { keep_negative, i, symmetric } => {
             let k = if keep_negative[g] { 1.0 } else { 0.0 };
             let ie = rhe(i[g]).max(-f);
