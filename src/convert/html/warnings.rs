@@ -91,6 +91,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "A Gemm with alpha or beta scales a weight or bias that has a quantizer.",
         "Export without alpha and beta (PyTorch and Brevitas do) to keep its bits.",
     ),
+    (
+        "start_differs",
+        "Tables, slopes or reciprocals keep the quantized start from following the source.",
+        "Train, or give more init_bits; else read the metric of the proxy, not of the source.",
+    ),
     ("cast-ignored", "A Cast to another float type changes nothing in fixed point.", "Nothing."),
     ("double-rounded", "Weights in double precision are read as float32.", "Nothing, or export in float32."),
     (
