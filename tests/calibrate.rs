@@ -193,7 +193,9 @@ fn annotations_are_upper_limits() {
     let x: Vec<f32> = (0..500 * 16).map(|_| normal(&mut rng) as f32).collect();
     let calibration = Samples { width: 16, x: &x, y: None };
     let whole = convert(&model, &calibration, None, config(r#"{"epochs": 0}"#)).unwrap().ebops;
-    let done = convert(&model, &calibration, None, config(r#"{"mode": "calibrate", "max_metric_drop": 0.05}"#)).unwrap();
+    let done =
+        convert(&model, &calibration, None, config(r#"{"mode": "calibrate", "max_metric_drop": 0.05, "metric": "agreement"}"#))
+            .unwrap();
     assert!(done.ebops < whole, "{} EBOPs of {whole}", done.ebops);
     // with all prices the largest candidate is no larger than the file itself
     let points = front(&done);

@@ -11,8 +11,8 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 #[derive(clap::Args, Default)]
 pub struct ConfigFile {
-    /// Job configuration as JSON, such as {"target_ebops": 5000}; every field is optional, an unknown one is an error. The
-    /// settings below are the fields that are asked for most; docs/configuration.md has all
+    /// Job configuration as JSON, such as {"target_ebops": 5000}; every field is optional, an unknown one is an error
+    /// (all fields: docs/configuration.md)
     #[arg(long, value_name = "job.json", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }

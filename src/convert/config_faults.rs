@@ -57,9 +57,20 @@ fn part(path: &str, value: &Value, wrap: &dyn Fn(Value) -> Value, found: &mut Ve
         }
         Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-    if found.len() == before || error.starts_with("missing field") {
+    let missing = missing(value, wrap);
+    if missing.is_none() && found.len() == before {
         found.push(said(path, &error));
     }
+    found.extend(missing.map(|error| said(path, &error)));
+}
+
+/// That an object lacks a field, whatever else is wrong with it.
+fn missing(value: &Value, wrap: &dyn Fn(Value) -> Value) -> Option<String> {
+    let Value::Object(fields) = value else { return None };
+    // the one field that is needed anywhere
+    let needed = fields.get("match").filter(|m| m.is_string()).map(|m| ("match".to_string(), m.clone()));
+    let error = serde_json::from_value::<JobConfig>(wrap(Value::Object(needed.into_iter().collect()))).err()?.to_string();
+    error.starts_with("missing field").then_some(error)
 }
 
 /// The fault at `path`.

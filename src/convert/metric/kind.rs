@@ -225,7 +225,8 @@ impl MetricKind {
 
     /// The same in words.
     pub fn default_drop_name(self) -> &'static str {
-        if self.is_error() { "5 %" } else { "a point" }
+        let error = self.is_error() && self != MetricKind::RelativeError;
+        if error { "5 %" } else { "a point" }
     }
 }
 

@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(measure(MetricKind::Accuracy, &never, 2, Some(&rare), &[], 1.0).0, 0.75);
         let part = |targets: &Targets| OutputTargets { width: 1, targets: targets.clone() };
         let both = Targets::Outputs(vec![part(&rare), part(&Targets::Labels(vec![1, 1, 0, 0]))]);
-        let outputs = [-1.0, 1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0];
+        let outputs = [-1.0, 1.0, -1.0, 1.0, 1.0, -1.0, -1.0, -1.0];
         assert_eq!(measure(kind, &outputs, 2, Some(&both), &[], 1.0).0, (1.0 / 3.0 + 1.0) / 2.0);
     }
 
