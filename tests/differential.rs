@@ -47,12 +47,10 @@ fn archive(net: &RandomNet, data: &[Vec<f32>]) -> DataFile {
 
 /// Settings of hls4ml that differ from number to number: all combinations that a build farm uses.
 fn settings(number: u64) -> Value {
-    json!({
-        "backend": ["Vitis", "Vivado"][(number & 1) as usize],
-        "io_type": ["io_stream", "io_parallel"][(number >> 1 & 1) as usize],
-        "strategy": ["latency", "resource"][(number >> 2 & 1) as usize],
-        "reuse_factor": [1, 4][(number >> 3 & 1) as usize],
-    })
+    let bit = |at: u64| (number >> at & 1) as usize;
+    let (backend, io) = (["Vitis", "Vivado"][bit(0)], ["io_stream", "io_parallel"][bit(1)]);
+    let (strategy, reuse) = (["latency", "resource"][bit(2)], [1, 4][bit(3)]);
+    json!({ "backend": backend, "io_type": io, "strategy": strategy, "reuse_factor": reuse })
 }
 
 /// A configuration that differs from seed to seed.
