@@ -11,7 +11,7 @@ mod nets;
 use hgq_onnx::graph::Merge;
 use hgq_onnx::proxy::target::{Backend, Feature, Io, Strategy, Target, Verdict};
 use hgq_onnx::proxy::{Form, Reason, emit_for};
-use hgq_onnx::quant::{FixedModel, Rounding::*};
+use hgq_onnx::quant::{FixedModel, Kif, Rounding::*};
 use judge::Case;
 use nets::{Net, Rng, all_samples};
 
@@ -94,7 +94,16 @@ fn net(seed: u64, has: &dyn Fn(Feature) -> bool) -> FixedModel {
     let left = net.last;
     net = net.at(wide).dense(r, 6).relu().random_quantize(r, false, HalfUp);
     for merge in [Merge::Add, Merge::Max, Merge::Sub, Merge::Min, Merge::Mul] {
-        net = net.merge(merge, left).one_format(true, 3, 3, HalfUp);
+        if has(Feature::Extreme) || !matches!(merge, Merge::Max | Merge::Min) {
+            net = net.merge(merge, left).one_format(true, 3, 3, HalfUp);
+        }
+    }
+    if has(Feature::OneBit) {
+        // below, within and beyond what one bit holds; the signed one is written as its negative
+        let one = |k, i, f| Kif::new(k, i, f);
+        let formats =
+            vec![one(false, 1, 0), one(false, 2, -1), one(true, 1, -1), one(false, 0, 1), one(true, 0, 0), one(false, 3, 1)];
+        net = net.quantize(formats, HalfUp);
     }
     net = net.dense(r, 3).one_format(true, 3, 5, HalfUp);
     if has(Feature::Table) {

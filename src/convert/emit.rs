@@ -117,15 +117,15 @@ pub(super) fn unsupported(model: &FixedModel, e: ProxyError) -> Error {
 /// Ports whose names hls4ml cannot take. An output called as the source's last quantizer is nobody's surprise.
 fn renamed(model: &FixedModel, proxy: &Proxy, ports: &Ports) -> Vec<(String, String)> {
     let mut warnings = Vec::new();
-    let mut warn = |what: &str, port: &Port| {
+    let mut tell = |what: &str, port: &Port| {
         let message = format!("{what} `{}` is called `{}` in the proxy: hls4ml cannot take its name", port.source, port.name);
         warnings.push(("port_renamed".into(), message));
     };
-    ports.inputs.iter().filter(|p| p.name != p.source).for_each(|p| warn("input", p));
+    ports.inputs.iter().filter(|p| p.name != p.source).for_each(|p| tell("input", p));
     for (port, &at) in ports.outputs.iter().zip(&proxy.output_order) {
         let own = model.outputs.get(at).map(|&o| model.values[o].name.as_str());
         if own.is_some_and(|name| sanitize(name) != name) {
-            warn("output", port);
+            tell("output", port);
         }
     }
     warnings

@@ -326,7 +326,7 @@ impl<'a> Lower<'a> {
         let out = group.name.clone().filter(|_| last).unwrap_or_else(|| self.b.name(&format!("{stem}_quant")));
         let q = quant_type("the quantizer", group.kif, group.rounding == Rounding::HalfEven)?;
         let q = QuantType { narrow: group.narrow, ..q };
-        let tensor = self.b.quant(tensor, out, &shape, q);
+        let tensor = self.cast(stem, stage, group, q, tensor, out)?;
         let mut part = Part::new(tensor, &stage.lead, group.elements.clone(), group.negate, group.kif.keep_negative);
         for &window in &stage.pools {
             let negative = group.kif.keep_negative && group.elements.iter().any(|&e| self.spans[stage.value][e].lo < 0);

@@ -20,6 +20,7 @@ pub mod lower;
 mod merge;
 mod name;
 mod offset;
+mod one_bit;
 mod output;
 pub mod part;
 pub mod pass;

@@ -71,7 +71,15 @@ impl<'a> Lower<'a> {
     }
 
     /// `by` added to every value of a tensor, which then fits `kif`.
-    fn moved(&mut self, stem: &str, tensor: String, lead: &[usize], units: usize, by: Span, kif: Kif) -> Result<String, Reason> {
+    pub(super) fn moved(
+        &mut self,
+        stem: &str,
+        tensor: String,
+        lead: &[usize],
+        units: usize,
+        by: Span,
+        kif: Kif,
+    ) -> Result<String, Reason> {
         let tensor = self.shift(stem, tensor, lead, &vec![by; units])?;
         let out = self.b.name(&format!("{stem}_quant"));
         Ok(self.b.quant(tensor, out, &shape(lead, units), quant_type("the lifted value", kif, false)?))

@@ -5,7 +5,7 @@
 //! [`super::pool`] and [`super::readers`]).
 
 use super::error::{Fault, Reason};
-use crate::graph::Window;
+use crate::graph::{Merge, Window};
 use crate::onnx::Attributes;
 use crate::onnx::proto::{ModelProto, NodeProto};
 use crate::quant::{FixedModel, FixedOp};
@@ -24,6 +24,14 @@ pub enum Backend {
 impl Backend {
     /// Those that were tried.
     pub const ALL: [Backend; 4] = [Backend::Vitis, Backend::Vivado, Backend::Quartus, Backend::Catapult];
+
+    /// Whether its type of one bit is one (see [`super::one_bit`]).
+    pub fn has_one_bit(self) -> bool {
+        match self {
+            Backend::Vitis | Backend::Vivado => true,
+            Backend::Quartus | Backend::Catapult => false,
+        }
+    }
 
     /// As hls4ml spells it.
     pub fn name(self) -> &'static str {
@@ -114,8 +122,12 @@ pub enum Feature {
     PaddedMaxPool,
     /// Largest values under windows that overlap, or leave gaps.
     OverlappingMaxPool,
+    /// The larger or smaller of two tensors.
+    Extreme,
     /// Functions by table: `Sigmoid`, `Tanh`.
     Table,
+    /// Activations of one bit.
+    OneBit,
 }
 
 /// How a feature is written.
@@ -130,7 +142,7 @@ pub enum Verdict {
 }
 
 impl Feature {
-    pub const ALL: [Feature; 8] = [
+    pub const ALL: [Feature; 10] = [
         Feature::Plain,
         Feature::PaddedConv1d,
         Feature::PaddedConv2d,
@@ -138,7 +150,9 @@ impl Feature {
         Feature::MaxPool,
         Feature::PaddedMaxPool,
         Feature::OverlappingMaxPool,
+        Feature::Extreme,
         Feature::Table,
+        Feature::OneBit,
     ];
 
     /// As the table of docs/proxy.md calls it.
@@ -151,7 +165,9 @@ impl Feature {
             Feature::MaxPool => "`MaxPool`",
             Feature::PaddedMaxPool => "padded `MaxPool`",
             Feature::OverlappingMaxPool => "`MaxPool` whose stride is not its kernel",
+            Feature::Extreme => "`Max`, `Min`",
             Feature::Table => "`Sigmoid`, `Tanh`",
+            Feature::OneBit => "activations of one bit",
         }
     }
 
@@ -165,6 +181,10 @@ impl Feature {
             (Feature::MaxPool | Feature::PaddedMaxPool | Feature::OverlappingMaxPool, Backend::Catapult, _, _) => {
                 Refused("MaxPool gives other values there; use another backend, or strides in the convolutions")
             }
+            (Feature::Extreme, Backend::Catapult, Io::Stream, _) => {
+                Refused("its C++ of Max and Min does not compile there; use io_parallel or another backend")
+            }
+            (Feature::OneBit, Backend::Quartus | Backend::Catapult, _, _) => Written("with two bits"),
             (Feature::OverlappingMaxPool, _, Io::Stream, _) => Written("as strided `Conv`s and `Max`"),
             (Feature::PaddedConv1d, _, Io::Stream, _) => Written("padding as a `Pad`"),
             (Feature::PaddedMaxPool, _, Io::Stream, _) => Written("padding as a `Pad`"),
@@ -178,7 +198,9 @@ impl Feature {
                 | Feature::MaxPool
                 | Feature::PaddedMaxPool
                 | Feature::OverlappingMaxPool
-                | Feature::Table,
+                | Feature::Extreme
+                | Feature::Table
+                | Feature::OneBit,
                 Backend::Vitis | Backend::Vivado | Backend::Quartus | Backend::Catapult,
                 Io::Parallel | Io::Stream,
                 Strategy::Latency | Strategy::Resource,
@@ -211,11 +233,12 @@ fn features(op: &FixedOp) -> Vec<Feature> {
         FixedOp::MaxPool(w) => max_pool(w),
         FixedOp::Sigmoid | FixedOp::Tanh => vec![Feature::Table],
         FixedOp::Pad { .. } => vec![Feature::PaddedConv2d],
-        FixedOp::Quantize(_)
-        | FixedOp::Affine(_)
+        FixedOp::Merge(Merge::Max | Merge::Min) => vec![Feature::Extreme],
+        FixedOp::Quantize(q) => q.formats.iter().any(|k| k.bits() == 1).then_some(Feature::OneBit).into_iter().collect(),
+        FixedOp::Affine(_)
         | FixedOp::Relu
         | FixedOp::LeakyRelu { .. }
-        | FixedOp::Merge(_)
+        | FixedOp::Merge(Merge::Add | Merge::Sub | Merge::Mul)
         | FixedOp::Concat { .. }
         | FixedOp::Reshape => Vec::new(),
     }
