@@ -132,6 +132,29 @@ fn what_is_not_refused_is_exact() {
     judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
 }
 
+/// Two grids, flattened and read by a quantizer, another one, a sum and a product, not by dense layers alone.
+fn flattened() -> FixedModel {
+    let mut r = Rng::new(11);
+    let grid = |net: Net| net.one_format(true, 2, 3, HalfUp).reshape(&[24]);
+    let net = grid(Net::new(&[3, 4, 2]));
+    let first = net.last;
+    let net = net.another_input(&[4, 3, 2]).reshape(&[24]).one_format(true, 2, 4, Floor);
+    let net = net.merge(Merge::Sub, first).one_format(true, 3, 2, HalfUp);
+    let sum = net.last;
+    let net = net.at(first).relu().one_format(false, 1, 2, HalfUp).merge(Merge::Mul, sum).one_format(true, 3, 2, Floor);
+    let product = net.last;
+    net.at(first).affine(&mut r, 4, 3).one_format(true, 3, 3, HalfUp).merge(Merge::Add, product).dense(&mut r, 3).done()
+}
+
+#[test]
+fn flattened_grids_are_read_whole() {
+    let model = flattened();
+    let of = |backend| Target { backend, io: Io::Stream, strategy: Strategy::Latency };
+    let case = |backend| Case { label: "flattened grids", model: &model, form: Form::Sums, target: of(backend) };
+    let cases = Backend::ALL.map(case);
+    judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(12), SAMPLES));
+}
+
 #[test]
 fn what_is_refused_is_refused_by_node() {
     let mut refused = 0;

@@ -11,7 +11,7 @@ use super::layout;
 use super::linear::Group;
 use super::part::{Activation, Base, Part, Stage, State, only, shape};
 use super::target::{Io, Target};
-use super::{Form, Warning, readers};
+use super::{Form, Warning, readers, repack};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
 use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, table};
@@ -95,6 +95,7 @@ pub fn lower(
         let shaped = |(name, &v): (&String, &ValueId)| (name.clone(), [&[1], &model.values[v].shape[..]].concat());
         let inputs: Vec<_> = input_names.iter().zip(&model.inputs).map(shaped).collect();
         readers::limit(&mut b, &inputs, &names, port).map_err(|reason| vec![Fault { node: "(graph)".into(), reason }])?;
+        repack::flattened(&mut b);
     }
     Ok(finish(b, model, input_names, names))
 }

@@ -31,6 +31,7 @@ pub mod ports;
 mod prune;
 mod quantize;
 mod readers;
+mod repack;
 mod reshape;
 mod taps;
 pub mod target;
