@@ -54,10 +54,17 @@ fn biases(rng: &mut Rng, to: &[f32]) -> Vec<f32> {
 }
 
 fn gemm(net: &mut Net, rng: &mut Rng, name: &str, from: &[f32], to: &[f32]) {
+    centred(net, rng, name, from, to, 0.0);
+}
+
+/// A `Gemm` whose bias takes `offset` away from every second input, so that what is behind it depends on the data.
+fn centred(net: &mut Net, rng: &mut Rng, name: &str, from: &[f32], to: &[f32], offset: f32) {
     let (w, b) = (format!("{name}_w"), format!("{name}_b"));
     let values = weights(rng, from, to, 2.0);
+    let moved = |o: usize| (1..from.len()).step_by(2).map(|i| values[i * to.len() + o] * from[i] * offset).sum::<f32>();
+    let moved: Vec<f32> = (0..to.len()).map(moved).collect();
     net.constant(&w, Tensor::f32(vec![from.len(), to.len()], values));
-    let values = biases(rng, to);
+    let values = biases(rng, to).iter().zip(moved).map(|(b, m)| b - m).collect();
     net.constant(&b, Tensor::f32(vec![to.len()], values));
     net.node("Gemm", &["@", &w, &b], name, &[]);
 }
@@ -92,22 +99,22 @@ impl Kind {
         }
     }
 
-    /// The net with these factors; the same random weights for a seed.
-    fn net(self, seed: u64, x: usize, f: &Factors) -> Vec<u8> {
+    /// The net with these factors, for data with that offset; the same random weights for a seed.
+    fn net(self, seed: u64, x: usize, f: &Factors, offset: f32) -> Vec<u8> {
         let rng = &mut Rng::new(seed ^ 0x5ca1e);
         let one = vec![1.0; 3];
         let shape: &[i64] = if self == Kind::Conv { &[1, 2, 4, 4] } else { &[1, x as i64] };
         let net = &mut Net::new(13, shape);
         match self {
             Kind::Mlp => {
-                gemm(net, rng, "a", &f.input, &f.hidden[0]);
+                centred(net, rng, "a", &f.input, &f.hidden[0], offset);
                 net.node("Relu", &["@"], "ar", &[]);
                 gemm(net, rng, "b", &f.hidden[0], &f.hidden[1]);
                 net.node("Relu", &["@"], "br", &[]);
                 gemm(net, rng, "c", &f.hidden[1], &one);
             }
             Kind::Residual => {
-                gemm(net, rng, "a", &f.input, &f.hidden[0]);
+                centred(net, rng, "a", &f.input, &f.hidden[0], offset);
                 net.node("Relu", &["@"], "ar", &[]);
                 gemm(net, rng, "b", &f.hidden[0], &f.hidden[0]);
                 net.node("Add", &["@", "ar"], "sum", &[]).node("Relu", &["@"], "br", &[]);
@@ -115,7 +122,7 @@ impl Kind {
             }
             Kind::BatchNorm => {
                 let h = &f.hidden[0];
-                gemm(net, rng, "a", &f.input, &vec![1.0; h.len()]);
+                centred(net, rng, "a", &f.input, &vec![1.0; h.len()], offset);
                 let values = |rng: &mut Rng, low: f32, by: Option<&[f32]>| {
                     let of = |(n, _): (usize, &f32)| (low + rng.unit() as f32) * by.map_or(1.0, |by| by[n]);
                     Tensor::f32(vec![h.len()], h.iter().enumerate().map(of).collect())
@@ -134,8 +141,13 @@ impl Kind {
                         w.extend((0..9).map(|_| (2.0 * rng.unit() as f32 - 1.0) * 0.5 * o / i));
                     }
                 }
+                // every second element has the offset: half of it in the mean of a window
+                let moved = |o: usize| {
+                    let kernels = w[o * f.input.len() * 9..].chunks(9).zip(&f.input);
+                    kernels.map(|(k, i)| k.iter().sum::<f32>() * i * offset / 2.0).sum::<f32>()
+                };
+                let b = biases(rng, h).iter().enumerate().map(|(o, b)| b - moved(o)).collect();
                 net.constant("kw", Tensor::f32(vec![h.len(), 2, 3, 3], w));
-                let b = biases(rng, h);
                 net.constant("kb", Tensor::f32(vec![h.len()], b));
                 net.node("Conv", &["@", "kw", "kb"], "conv", &[("pads", Attr::Is(&[1, 1, 1, 1]))]);
                 net.node("Relu", &["@"], "cr", &[]);
@@ -170,17 +182,18 @@ fn powers_of_two_change_nothing() {
         let (len, channels, hidden) = kind.sizes(rng);
         let (plain, scaled) = (Factors::plain(channels, &hidden), Factors::random(rng, channels, &hidden));
         let channel = |e: usize| if kind == Kind::Conv { e / 16 } else { e };
-        let offset = |e: usize| if seed % 3 == 0 { 40.0 * (e % 2) as f32 } else { 0.0 };
+        let offset = if seed % 3 == 0 { 40.0 } else { 0.0 };
+        let offset_of = |e: usize| offset * (e % 2) as f32;
         let mut x = Vec::new();
         for _ in 0..SAMPLES {
-            x.extend((0..len).map(|e| 2.0 * rng.unit() as f32 - 1.0 + offset(e)));
+            x.extend((0..len).map(|e| 2.0 * rng.unit() as f32 - 1.0 + offset_of(e)));
         }
         let y: Vec<f32> = x.iter().enumerate().map(|(at, v)| v * scaled.input[channel(at % len)]).collect();
         let labels: Vec<i64> =
-            x.chunks(len).map(|row| i64::from(row[0] > row[1] - offset(1)) + i64::from(row[1] > offset(1))).collect();
+            x.chunks(len).map(|row| i64::from(row[0] > row[1] - offset_of(1)) + i64::from(row[1] > offset_of(1))).collect();
         let epochs = if seed % 2 == 0 { 0 } else { 6 };
-        let a = job(kind, &kind.net(seed, len, &plain), &x, &labels, epochs);
-        let b = job(kind, &kind.net(seed, len, &scaled), &y, &labels, epochs);
+        let a = job(kind, &kind.net(seed, len, &plain, offset), &x, &labels, epochs);
+        let b = job(kind, &kind.net(seed, len, &scaled, offset), &y, &labels, epochs);
         assert!(a.0.iter().any(|p| p.0 > 0), "{seed}: {kind:?}");
         assert_eq!(a.0, b.0, "{seed}: {kind:?}: fronts");
         assert_eq!(a.1, b.1, "{seed}: {kind:?}: outputs");

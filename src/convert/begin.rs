@@ -43,8 +43,8 @@ pub struct Begun {
     pub purpose: Purpose,
     /// What candidates are judged on and by.
     pub judged: Judged,
-    /// The source's outputs as they are judged, see [`Judge::logits`].
-    pub answers: OnData,
+    /// The source's outputs as they are judged where they are others, see [`Judge::logits`].
+    answers: Option<OnData>,
     logits: Logits,
     temperature: f64,
 }
@@ -90,7 +90,7 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     warnings.extend(declare(&mut built, config, &source, &on.ranges, &scales)?);
     let domain = to_domain(&source, &data, &scales);
     let teacher = &on.calibration.logits;
-    Start { config, source: &source, data: &data, domain: &domain, teacher, scales: &scales }.find(&mut built)?;
+    Start { config, source: &source, domain: &domain, teacher, scales: &scales }.find(&mut built)?;
     if let Some(how) = config.hgq2() {
         build::with_hgq2(&mut built, how);
     }
@@ -111,10 +111,11 @@ pub fn begin(job: &Job, enter: &mut dyn FnMut(&'static str)) -> Result<Begun, Er
     let temperature = temperature(&on.train, source.width);
     let by_class = matches!(kind, MetricKind::Accuracy | MetricKind::BalancedAccuracy { .. } | MetricKind::Auc { .. });
     let logits = Logits::of_targets(&shapes, data.validation.targets.as_ref().filter(|_| by_class));
-    let answers = on.turned(&logits);
-    let judged = Judged::new(config, &source, &domain, &answers, temperature, kind);
+    let answers = (!logits.is_empty()).then(|| on.turned(&logits));
+    let told = answers.as_ref().unwrap_or(&on);
+    let judged = Judged::new(config, &source, &domain, told, temperature, kind);
     warnings.extend(judged.warnings.iter().cloned());
-    warnings.extend(seen::before(job, &source, &data, &answers, &judged, temperature));
+    warnings.extend(seen::before(job, &source, &data, told, &judged, temperature));
     Ok(Begun { source, data, domain, on, import, scales, built, warnings, purpose, judged, answers, logits, temperature })
 }
 
@@ -127,9 +128,14 @@ impl Begun {
         Objective::new(config, &self.source.output_shapes(), self.data.train.targets.as_ref()).map_err(Error::Config)
     }
 
+    /// The source's outputs as they are judged.
+    pub fn answers(&self) -> &OnData {
+        self.answers.as_ref().unwrap_or(&self.on)
+    }
+
     /// What candidates are scored by.
     pub fn judge(&self, config: &JobConfig) -> Judge<'_> {
-        let (validation, source_logits) = self.judged.rows(&self.domain, &self.answers);
+        let (validation, source_logits) = self.judged.rows(&self.domain, self.answers());
         Judge {
             scales: &self.scales,
             training: &self.judged.training,
@@ -151,12 +157,12 @@ impl Begun {
 
     /// The source on the rows that candidates are judged on.
     pub fn source_score(&self) -> Measured {
-        self.judged.source(&self.source, &self.domain, &self.answers, self.temperature)
+        self.judged.source(&self.source, &self.domain, self.answers(), self.temperature)
     }
 
     /// The source on the validation rows alone.
     pub fn source_on_validation(&self) -> Measured {
-        self.judged.on_validation(&self.source, &self.domain, &self.answers, self.temperature)
+        self.judged.on_validation(&self.source, &self.domain, self.answers(), self.temperature)
     }
 }
 

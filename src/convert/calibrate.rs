@@ -4,7 +4,7 @@
 
 use super::curve::CurvePoint;
 use super::layout::join;
-use super::objective::spread;
+use super::objective::{spread, squared_error};
 use super::pipeline::Clock;
 use super::prepare::{Data, Source};
 use super::score::{Exactly, Judge};
@@ -36,7 +36,6 @@ const SMALLEST_START: f64 = 100.0;
 pub struct Calibration<'a> {
     pub config: &'a JobConfig,
     pub source: &'a Source,
-    pub data: &'a Data,
     pub domain: &'a Data,
     /// The source's logits on the calibration samples.
     pub teacher: &'a [f32],
@@ -71,9 +70,9 @@ pub struct Calibrated {
 /// # Errors
 /// [`Error::Canceled`], [`Error::Internal`].
 pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> Result<Calibrated, Error> {
-    let Calibration { config, source, data, domain, teacher, model, judge, start, .. } = *job;
+    let Calibration { config, source, domain, teacher, model, judge, start, .. } = *job;
     let (widths, exponents) = (source.input_widths(), judge.scales.of_outputs());
-    let x = join(&domain.calibration.rows(), &widths, data.calibration.samples);
+    let x = join(&domain.calibration.rows(), &widths, domain.calibration.samples);
     let set = CalibrationSet {
         x: &x,
         teacher,
@@ -87,7 +86,7 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
         output_exponents: &exponents,
     };
     let sensitivity = Sensitivity::measure(model, &set, cancel).map_err(training_error)?.ok_or(Error::Canceled)?;
-    let heavy = sensitivity.products() as usize >= HEAVY / data.validation.samples.max(1);
+    let heavy = sensitivity.products() as usize >= HEAVY / domain.validation.samples.max(1);
     let shares = if heavy { &WIDTH_SHARES[1..] } else { &WIDTH_SHARES[..] };
     let mut search = Search {
         job,
@@ -177,6 +176,5 @@ impl Search<'_, '_, '_> {
 fn output_error(job: &Calibration, exactly: &Exactly) -> Result<f64, Error> {
     let Judge { validation, source_outputs, .. } = job.judge;
     let joined = job.judge.restored(&Exact::new(&exactly.pruned)?, validation);
-    let sum: f64 = joined.iter().zip(*source_outputs).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum();
-    Ok(sum / joined.len().max(1) as f64 / spread(LossKind::Mse, source_outputs, job.source.width, 0..job.source.width))
+    Ok(squared_error(&joined, source_outputs) / spread(LossKind::Mse, source_outputs, job.source.width, 0..job.source.width))
 }

@@ -153,7 +153,7 @@ pub struct LearningRate {
 
 impl Default for LearningRate {
     fn default() -> Self {
-        LearningRate { weights: 1e-2, bits: 2e-2, schedule: RateSchedule::Recipe, warm_up: 0.0, cycles: 1, end: 0.01 }
+        LearningRate { weights: 5e-3, bits: 2e-2, schedule: RateSchedule::Recipe, warm_up: 0.0, cycles: 1, end: 0.01 }
     }
 }
 

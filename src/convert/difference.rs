@@ -1,12 +1,12 @@
 //! How far a model's outputs are from the source's, in units that mean something: by their spread, over all calibration samples.
 
 use super::emit::CHUNK;
-use super::layout::join;
-use super::objective::spread;
+use super::layout::outputs;
+use super::objective::{spread, squared_error};
 use super::prepare::{Data, Source};
 use super::report::Warning;
 use super::score::Exactly;
-use super::start::{MOST_ERROR, squared_error};
+use super::start::MOST_ERROR;
 use crate::data::Dataset;
 use crate::quant::exact::Exact;
 use crate::quant::interval::IntervalError;
@@ -32,9 +32,8 @@ pub fn relative_error(
         let n = CHUNK.min(samples - start);
         let lens = exactly.pruned.inputs.iter().map(|&i| exactly.pruned.len_of(i));
         let rows: Vec<&[f32]> = inputs.iter().zip(lens).map(|(x, len)| &x[start * len..(start + n) * len]).collect();
-        let mut outputs = join(&exact.run(&rows, n, &exactly.pruned.outputs), &source.widths, n);
-        scales.outputs_restored(&mut outputs);
-        sum += squared_error(&outputs, &teacher[start * source.width..(start + n) * source.width]) * n as f64;
+        let found = outputs(&exact, &rows, n, &source.widths, scales);
+        sum += squared_error(&found, &teacher[start * source.width..(start + n) * source.width]) * n as f64;
     }
     let variance = spread(LossKind::Mse, teacher, source.width, 0..source.width);
     Ok((sum / (*samples).max(1) as f64 / variance).sqrt())

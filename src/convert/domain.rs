@@ -78,11 +78,8 @@ pub fn spreads(source: &Source, inputs: &[&[f32]], samples: usize) -> Result<Vec
 
 /// Multiplications of one sample.
 fn products(source: &Source) -> usize {
-    let of = |op: &Op| match op {
-        Op::Dense(d) => d.weight.len() * d.window.as_ref().map_or(1, |w| w.positions()),
-        _ => 0,
-    };
-    source.graph.nodes.iter().map(|n| of(&n.op)).sum()
+    let layers = source.graph.nodes.iter().filter_map(|n| if let Op::Dense(d) = &n.op { Some(d) } else { None });
+    layers.map(|d| d.weight.len() * d.window.as_ref().map_or(1, |w| w.positions())).sum()
 }
 
 /// What must share factors besides what the operations of the graph tie together.

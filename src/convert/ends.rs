@@ -7,24 +7,23 @@ use crate::graph::{Graph, Op, ValueId};
 /// What graph output `output` ends in; `decoded`: the file decodes class labels from it.
 pub fn of(graph: &Graph, output: ValueId, decoded: bool) -> Ends {
     let Some(last) = last(graph, output) else { return Ends::Open };
-    match &graph.nodes[last].op {
-        _ if decoded => Ends::Classes,
-        Op::Softmax => Ends::Classes,
-        Op::Sigmoid => Ends::Sigmoid,
-        _ => {
-            let (lo, hi) = bounds(graph, output);
-            if lo >= 0.0 || (lo.is_finite() && hi.is_finite()) { Ends::Bounded } else { Ends::Open }
-        }
+    let last = &graph.nodes[last].op;
+    if decoded || matches!(last, Op::Softmax) {
+        return Ends::Classes;
     }
+    if matches!(last, Op::Sigmoid) {
+        return Ends::Sigmoid;
+    }
+    let (lo, hi) = bounds(graph, output);
+    if lo >= 0.0 || (lo.is_finite() && hi.is_finite()) { Ends::Bounded } else { Ends::Open }
 }
 
 /// The node that makes `value`, through what changes no number but by rounding.
 fn last(graph: &Graph, value: ValueId) -> Option<usize> {
     let node = graph.producer(value)?;
-    match graph.nodes[node].op {
-        Op::Reshape | Op::Quant(_) | Op::Permute { .. } => last(graph, graph.nodes[node].inputs[0]).or(Some(node)),
-        _ => Some(node),
-    }
+    let through = matches!(graph.nodes[node].op, Op::Reshape | Op::Quant(_) | Op::Permute { .. });
+    let before = if through { last(graph, graph.nodes[node].inputs[0]) } else { None };
+    before.or(Some(node))
 }
 
 /// Bounds of all elements of `value`, whatever the input is.

@@ -5,6 +5,7 @@
 //! probabilities become logits again, in an order that stays.
 
 use crate::data::{Ends, OutputShape, Targets};
+use crate::graph::Dag;
 use crate::quant::{FixedModel, FixedOp, Model, QOp};
 use crate::quant::{Quantizer, Range};
 use std::borrow::Cow;
@@ -69,53 +70,40 @@ impl Logits {
 
     /// The model that is trained: its outputs are what the Sigmoids read.
     pub fn trained<'a>(&self, model: &'a Model) -> Cow<'a, Model> {
-        if self.is_empty() {
-            return Cow::Borrowed(model);
-        }
-        let is = |n: usize| match &model.nodes[n].op {
-            QOp::Sigmoid => Some(true),
-            QOp::Quantizer(_) | QOp::Reshape => Some(false),
-            _ => None,
-        };
-        let outputs = self.read_by_sigmoids(&model.outputs, |v| model.producer(v), is, |n| model.nodes[n].inputs[0]);
-        Cow::Owned(Model { outputs, ..model.clone() })
+        let through = |op: &QOp| matches!(op, QOp::Quantizer(_) | QOp::Reshape);
+        self.in_front(model, |op| matches!(op, QOp::Sigmoid), through)
     }
 
     /// The same of a model made exact.
     pub fn trained_exactly<'a>(&self, model: &'a FixedModel) -> Cow<'a, FixedModel> {
+        let through = |op: &FixedOp| matches!(op, FixedOp::Quantize(_) | FixedOp::Reshape);
+        self.in_front(model, |op| matches!(op, FixedOp::Sigmoid), through)
+    }
+
+    /// `model` with what `sigmoid`s read as outputs, behind what is only looked `through`.
+    fn in_front<'a, O: Clone>(
+        &self,
+        model: &'a Dag<O>,
+        sigmoid: impl Fn(&O) -> bool,
+        through: impl Fn(&O) -> bool,
+    ) -> Cow<'a, Dag<O>> {
         if self.is_empty() {
             return Cow::Borrowed(model);
         }
-        let is = |n: usize| match &model.nodes[n].op {
-            FixedOp::Sigmoid => Some(true),
-            FixedOp::Quantize(_) | FixedOp::Reshape => Some(false),
-            _ => None,
-        };
-        let outputs = self.read_by_sigmoids(&model.outputs, |v| model.producer(v), is, |n| model.nodes[n].inputs[0]);
-        Cow::Owned(FixedModel { outputs, ..model.clone() })
-    }
-
-    /// `is`: whether a node is a Sigmoid, or (false) something to look through.
-    fn read_by_sigmoids(
-        &self,
-        outputs: &[usize],
-        producer: impl Fn(usize) -> Option<usize>,
-        is: impl Fn(usize) -> Option<bool>,
-        input: impl Fn(usize) -> usize,
-    ) -> Vec<usize> {
-        let behind = |&output: &usize| {
+        let read = |output: usize| {
             let mut value = output;
-            while let Some(node) = producer(value) {
-                match is(node) {
-                    Some(true) => return input(node),
-                    Some(false) => value = input(node),
-                    None => break,
+            while let Some(node) = model.producer(value).map(|n| &model.nodes[n]) {
+                match (sigmoid(&node.op), through(&node.op)) {
+                    (true, _) => return node.inputs[0],
+                    (false, true) => value = node.inputs[0],
+                    (false, false) => break,
                 }
             }
             output
         };
-        let of = |(output, columns): (&usize, &Option<Columns<usize>>)| if columns.is_some() { behind(output) } else { *output };
-        outputs.iter().zip(&self.columns).map(of).collect()
+        let of = |(&output, columns): (&usize, &Option<Columns<usize>>)| if columns.is_some() { read(output) } else { output };
+        let outputs = model.outputs.iter().zip(&self.columns).map(of).collect();
+        Cow::Owned(Dag { outputs, ..model.clone() })
     }
 
     /// Gives the quantizers behind the Sigmoids all the bits that the table has: nothing trains them, and no product reads them.

@@ -112,7 +112,6 @@ pub fn run(
         let calibration = Calibration {
             config,
             source,
-            data,
             domain,
             teacher: &on.calibration.logits,
             model: &built.model,
@@ -159,7 +158,8 @@ pub fn run(
     // epoch 0 is the start, made exact already
     let is_start = point.epoch == 0 && point.score == start.score;
     let in_domain = if is_start { start.clone() } else { exact(&point.payload)? };
-    let differs = relative_error(&in_domain, scales, source, domain, &on.calibration.logits)?;
+    let differs =
+        if is_start { start_error } else { relative_error(&in_domain, scales, source, domain, &on.calibration.logits)? };
     let exactly = in_domain.restored(scales)?;
     let emitted = emit_verified(&exactly.pruned, form, &interface, &calibration, data.calibration.samples, true)?;
     warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
@@ -226,7 +226,7 @@ pub fn run(
         source_score,
         source_alone: begun.source_on_validation(),
         source_values: &on.calibration,
-        source_logits: &begun.answers.validation,
+        source_logits: &begun.answers().validation,
         logits: judge.logits,
         exactly: &exactly,
         emitted: &emitted,

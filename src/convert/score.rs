@@ -1,7 +1,7 @@
 //! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
 
 use super::judged::Measured;
-use super::layout::join;
+use super::layout::outputs;
 use super::logits::Logits;
 use super::metric::{MetricKind, metric_error, predicted, score};
 use crate::data::Dataset;
@@ -121,10 +121,7 @@ impl Judge<'_> {
 
     /// Outputs on `data`, in the user's units, joined.
     pub fn restored(&self, exact: &Exact, data: &Dataset) -> Vec<f64> {
-        let each = exact.run(&data.rows(), data.samples, &exact.model().outputs);
-        let mut outputs = join(&each, self.widths, data.samples);
-        self.scales.outputs_restored(&mut outputs);
-        outputs
+        outputs(exact, &data.rows(), data.samples, self.widths, self.scales)
     }
 
     /// Whether `outputs` are one answer for everything where the source has several: one class, or the same values.

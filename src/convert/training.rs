@@ -27,17 +27,17 @@ use std::sync::atomic::AtomicBool;
 const TARGET_BUDGETS: [f64; 4] = [1.6, 1.0, 0.63, 0.4];
 /// Ratio of neighbouring budgets in the search for the smallest model of a metric …
 const METRIC_RATIO: f64 = 0.85;
-/// … and how many there are: down to about three thousandths of the start.
-const METRIC_BUDGETS: usize = 36;
+/// … and how many there are: down to about a hundredth of the start.
+const METRIC_BUDGETS: usize = 30;
 /// A metric this many allowed drops, and this many standard errors, below the one wanted is out of reach.
 const HOPELESS_DROPS: f64 = 6.0;
 const HOPELESS_ERRORS: f64 = 10.0;
 /// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
 const STEPS_FOR_A_FRONT: usize = 2500;
-/// Without a target: budgets from this share of the starting EBOPs, below which nothing is lost yet …
-const WIDEST_BUDGET: f64 = 0.35;
+/// Without a target: budgets from this share of the starting EBOPs …
+const WIDEST_BUDGET: f64 = 1.0;
 /// … down to this one …
-const NARROWEST_BUDGET: f64 = 0.007;
+const NARROWEST_BUDGET: f64 = 0.02;
 /// … in this many steps of equal ratio.
 const BUDGETS: usize = 8;
 /// … of at least this many EBOPs, so that budgets of a nearly empty model still mean something.

@@ -56,6 +56,10 @@ fn the_script_says_why_and_stops() {
     refused(&server.url, "nobody", short, &["token"]);
     fs::rename(dir.path().join("model.onnx"), dir.path().join("kept")).unwrap();
     fs::write(dir.path().join("model.onnx"), "no model").unwrap();
+    refused(&server.url, &token, short, &["model", "begin like an ONNX file"]);
+    // what begins like one is read by the job
+    let whole = fs::read(dir.path().join("kept")).unwrap();
+    fs::write(dir.path().join("model.onnx"), &whole[..whole.len() / 2]).unwrap();
     let (output, said) = run(dir.path(), &server.url, token.trim(), short);
     assert!(output.status.code() == Some(1) && said.contains("failed: model"), "{said}");
     fs::rename(dir.path().join("kept"), dir.path().join("model.onnx")).unwrap();

@@ -8,7 +8,7 @@ use std::fs;
 
 fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
     match value {
-        Value::Object(map) => {
+        Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {
                 flatten(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value, into);
             }

@@ -92,8 +92,9 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
         let own = column..column + len;
         column = own.end;
         let rows = outputs.chunks_exact(width.max(1)).map(|row| row.get(own.clone()).unwrap_or(&[]));
-        let recall =
-            targets.classes().and_then(|classes| balanced::mean_recall(rows.clone().map(|row| side(row, targets)), &classes));
+        let balanced = matches!(kind, MetricKind::BalancedAccuracy { .. });
+        let classes = if balanced { targets.classes() } else { None };
+        let recall = classes.and_then(|classes| balanced::mean_recall(rows.clone().map(|row| side(row, targets)), &classes));
         if let Some(recall) = recall {
             sums.recall += recall;
             sums.outputs += 1;

@@ -12,7 +12,7 @@ use crate::data::{Ends, OutputShape, Targets};
 use crate::train::{Head, LossKind, TrainError, TrainSet};
 use class_weights::weights_of;
 use columns::{columns, sides};
-pub(super) use spread::spread;
+pub(super) use spread::{spread, squared_error};
 use std::borrow::Cow;
 
 /// The task of a job.

@@ -18,3 +18,9 @@ pub fn spread(kind: LossKind, outputs: &[f32], width: usize, columns: std::ops::
     let mean = columns.clone().map(of).sum::<f64>() / columns.len().max(1) as f64;
     if mean > 0.0 && mean.is_finite() { mean } else { 1.0 }
 }
+
+/// Mean squared difference of outputs from the source's.
+pub fn squared_error(outputs: &[f64], source: &[f32]) -> f64 {
+    let sum: f64 = outputs.iter().zip(source).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum();
+    sum / outputs.len().max(1) as f64
+}

@@ -46,6 +46,9 @@ pub fn read(array: Array, output: &OutputShape, faults: &mut Vec<String>) -> Opt
         faults.push(format!("array `{name}`: {what}"));
         return None;
     }
+    if output.asked == Some(Asked::Values) && integers.is_none() {
+        return Some(plain(values, width, "floats, and the loss or metric asked for is an error"));
+    }
     if width == 1 {
         return single(&name, values, integers.is_some(), output, faults);
     }
@@ -60,9 +63,6 @@ fn single(
     output: &OutputShape,
     faults: &mut Vec<String>,
 ) -> Option<(Targets, String)> {
-    if output.asked == Some(Asked::Values) && !whole {
-        return Some(plain(values, 1, "floats, and the loss or metric asked for is an error"));
-    }
     if let Some(because) = two_sides(&values) {
         if output.ends == Ends::Bounded {
             return Some((Targets::Sides { width: 1, values, one_hot: false, logit: false }, because.into()));
@@ -85,9 +85,6 @@ fn several(
     faults: &mut Vec<String>,
 ) -> Option<(Targets, String)> {
     let width = output.len;
-    if output.asked == Some(Asked::Values) && !whole {
-        return Some(plain(values, width, "floats, and the loss or metric asked for is an error"));
-    }
     if let Some(labels) = one_hot(&values, width, 0.0) {
         return Some((classes(labels, output), "rows with a single 1 (one-hot)".into()));
     }

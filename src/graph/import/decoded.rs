@@ -46,8 +46,6 @@ pub fn leave_out(context: &mut Context<'_>, labels: &[Decoded<'_>]) -> Vec<Value
 }
 
 fn in_front_of_softmax(graph: &Graph, value: ValueId) -> ValueId {
-    match graph.producer(value).map(|n| &graph.nodes[n]) {
-        Some(node) if matches!(node.op, Op::Softmax) => node.inputs[0],
-        _ => value,
-    }
+    let softmax = graph.producer(value).map(|n| &graph.nodes[n]).filter(|node| matches!(node.op, Op::Softmax));
+    softmax.map_or(value, |node| node.inputs[0])
 }

@@ -56,20 +56,19 @@ pub(super) fn range(range: &MinMax, exponents: &[i32]) -> MinMax {
     MinMax { min: scaled(&range.min), max: scaled(&range.max) }
 }
 
-/// Lets every layer that reads `input` make up for `offsets`, which are subtracted from its elements.
+/// Lets every layer that reads `input`, in whatever shape, make up for `offsets`, which are subtracted from its elements.
 pub(super) fn offset(graph: &mut Graph, input: ValueId, offsets: &[f64]) {
     for reader in graph.consumers(input) {
         let output = graph.nodes[reader].output;
-        match &mut graph.nodes[reader].op {
-            Op::Dense(d) => {
-                for o in 0..d.outputs {
-                    let taken = |row: usize| d.window.as_ref().map_or(row, |w| w.channel(row, o, d.outputs));
-                    let sum: f64 = (0..d.inputs).map(|row| f64::from(d.weight[row * d.outputs + o]) * offsets[taken(row)]).sum();
-                    d.bias[o] = (f64::from(d.bias[o]) + sum) as f32;
-                }
-            }
-            // the same elements in the same order; the finder lets nothing else through
-            _ => offset(graph, output, offsets),
+        let Op::Dense(d) = &mut graph.nodes[reader].op else {
+            // a shape: the finder lets nothing else through
+            offset(graph, output, offsets);
+            continue;
+        };
+        for o in 0..d.outputs {
+            let taken = |row: usize| d.window.as_ref().map_or(row, |w| w.channel(row, o, d.outputs));
+            let sum: f64 = (0..d.inputs).map(|row| f64::from(d.weight[row * d.outputs + o]) * offsets[taken(row)]).sum();
+            d.bias[o] = (f64::from(d.bias[o]) + sum) as f32;
         }
     }
 }

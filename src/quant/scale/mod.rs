@@ -93,12 +93,6 @@ impl Scales {
         self.exponents.get(value).map(Vec::as_slice).filter(|e| !e.is_empty())
     }
 
-    /// What is subtracted from the elements of graph input `n`, in the user's units; none where nothing is.
-    pub fn offset(&self, n: usize, input: ValueId) -> Option<Vec<f64>> {
-        let offsets = self.offsets.get(n).filter(|c| !c.is_empty())?;
-        Some(offsets.iter().zip(&self.exponents[input]).map(|(c, &e)| c * super::kif::exp2i(e)).collect())
-    }
-
     /// Outputs in the user's units, from rows of all outputs in the domain.
     pub fn outputs_restored(&self, rows: &mut [f64]) {
         let exponents = self.of_outputs();

@@ -61,19 +61,18 @@ fn only_layers_read(graph: &Graph, value: ValueId) -> bool {
     let readers = graph.consumers(value);
     !readers.is_empty()
         && !graph.outputs.contains(&value)
-        && readers.iter().all(|&n| match &graph.nodes[n].op {
-            Op::Dense(d) => {
-                d.weight_quant.is_none() && d.bias_quant.is_none() && d.window.as_ref().is_none_or(|w| !w.is_padded())
+        && readers.iter().all(|&n| {
+            if let Op::Dense(d) = &graph.nodes[n].op {
+                let plain = d.weight_quant.is_none() && d.bias_quant.is_none();
+                return plain && d.window.as_ref().is_none_or(|w| !w.is_padded());
             }
-            Op::Reshape => only_layers_read(graph, graph.nodes[n].output),
-            _ => false,
+            matches!(graph.nodes[n].op, Op::Reshape) && only_layers_read(graph, graph.nodes[n].output)
         })
 }
 
 fn read_by_window(graph: &Graph, value: ValueId) -> bool {
-    graph.consumers(value).iter().any(|&n| match &graph.nodes[n].op {
-        Op::Dense(d) => d.window.is_some(),
-        _ => read_by_window(graph, graph.nodes[n].output),
+    graph.consumers(value).iter().any(|&n| {
+        if let Op::Dense(d) = &graph.nodes[n].op { d.window.is_some() } else { read_by_window(graph, graph.nodes[n].output) }
     })
 }
 

@@ -5,7 +5,7 @@
 //! bit of an activation the enclosed bits of the weights that read it. At one price per EBOP the least sum of both gives every `f` in
 //! closed form: the water-filling of rate–distortion theory. Gradients are those of [`super::fisher`], all in one pass.
 
-use super::fisher::{self, Drawn};
+use super::fisher;
 use super::reference::reference;
 use super::{CalibrationSet, layer};
 use crate::quant::kif::exp2i;
@@ -92,7 +92,7 @@ impl<'m> Faithful<'m> {
             engine.set_widths(n, &w.measured.iter().zip(open).map(|(&f, (_, i))| (f as f32, i)).collect::<Vec<_>>());
         }
         let per_sample = 3.0 * fisher::products(model) + 10.0 * engine.params.values.len() as f64;
-        let drawn = Drawn::new(set, ((WORK / per_sample.max(1.0)) as usize).clamp(SAMPLES.0, SAMPLES.1));
+        let drawn = fisher::drawn(set, ((WORK / per_sample.max(1.0)) as usize).clamp(SAMPLES.0, SAMPLES.1));
         let count = drawn.samples().max(1) as f64;
         let visit = |engine: &Engine, _: usize, factor: f32| {
             let factor = f64::from(factor);
@@ -207,10 +207,10 @@ impl Widths {
 fn opened(model: &Model, given: &[Given]) -> Model {
     let mut open = model.clone();
     for (node, given) in open.nodes.iter_mut().zip(given) {
-        match &mut node.op {
-            QOp::Dense(d) => d.trainable = !given.weights,
-            QOp::Quantizer(q) => q.trainable = !given.activations,
-            _ => {}
+        if let QOp::Dense(d) = &mut node.op {
+            d.trainable = !given.weights;
+        } else if let QOp::Quantizer(q) = &mut node.op {
+            q.trainable = !given.activations;
         }
     }
     open

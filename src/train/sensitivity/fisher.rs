@@ -208,18 +208,13 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
-    /// See [`drawn`].
-    pub(super) fn new(set: &CalibrationSet, n: usize) -> Drawn {
-        drawn(set, n)
-    }
-
     pub(super) fn samples(&self) -> usize {
         self.rows.len()
     }
 }
 
 /// About `n` samples with a drawn target each. Half of those with classes are drawn and judged at [`SOFTER`] times the temperature.
-fn drawn(set: &CalibrationSet, n: usize) -> Drawn {
+pub(super) fn drawn(set: &CalibrationSet, n: usize) -> Drawn {
     let rows = spread(set.x.len() / set.inputs.max(1), n);
     let mut rng = Rng::new(set.seed);
     let mut targets = Vec::with_capacity(rows.len() * set.outputs);
