@@ -220,11 +220,11 @@ fn layer<'a>(report: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn layers_start_and_share_as_their_entries_say() {
     let d = Digits::new();
-    let plain = d.job(r#"{"epochs": 0, "threads": 1}"#).report;
+    let plain = d.job(r#"{"epochs": 0, "threads": 1, "init_bits": {"weights": 4, "activations": 4}}"#).report;
     let other = d
         .job(
-            r#"{"epochs": 0, "threads": 1, "layers": [
-                {"match": "*/Gemm", "init_bits": {"weights": 1}},
+            r#"{"epochs": 0, "threads": 1, "init_bits": {"weights": 4, "activations": 4}, "layers": [
+                {"match": "*/Gemm", "init_bits": {"weights": 2}},
                 {"match": "/[12]/*", "init_bits": {"weights": 9}},
                 {"match": "/2/Gemm", "init_bits": {"weights": 4}},
                 {"match": "/1/Relu", "init_bits": {"activations": 2}, "granularity": {"activations": "tensor"}}]}"#,
@@ -232,19 +232,22 @@ fn layers_start_and_share_as_their_entries_say() {
         .report;
     let nonzero = |r: &Value, name: &str| layer(r, name)["weights"]["nonzero"].as_u64().unwrap();
     assert!(nonzero(&other, "/0/Gemm") < nonzero(&plain, "/0/Gemm") / 2);
-    // what is dead behind the coarse layer is gone, so that shares compare
+    // what is dead behind the coarse layer takes some of the next one's weights with it
     let share = |r: &Value, name: &str| nonzero(r, name) as f64 / layer(r, name)["weights"]["count"].as_f64().unwrap();
     assert!(
-        (share(&other, "/2/Gemm") - share(&plain, "/2/Gemm")).abs() < 0.1
-            && share(&other, "/4/Gemm") < 0.8 * share(&plain, "/4/Gemm")
+        share(&other, "/2/Gemm") > 0.75 * share(&plain, "/2/Gemm") && share(&other, "/4/Gemm") < 0.3 * share(&plain, "/4/Gemm"),
+        "{:?}",
+        ["/2/Gemm", "/4/Gemm"].map(|l| (share(&plain, l), share(&other, l)))
     );
     let fractional = |r: &Value, name: &str| -> Vec<i64> {
         let formats = layer(r, name)["activation"]["formats"].as_array().unwrap();
         formats.iter().filter(|f| f["bits"] != 0).map(|f| f["f"].as_i64().unwrap()).collect()
     };
     assert!(fractional(&other, "/1/Relu_q").iter().all(|&f| f == 2), "{:?}", fractional(&other, "/1/Relu_q"));
-    for (report, name) in [(&plain, "/1/Relu_q"), (&plain, "/3/Relu_q"), (&other, "/3/Relu_q")] {
-        assert!(fractional(report, name).iter().all(|&f| f == 4), "{name}");
+    // four bits at unit spread are about as many in the user's units here
+    for name in ["/1/Relu_q", "/3/Relu_q"] {
+        let found = fractional(&plain, name);
+        assert!(found.iter().all(|f| (2..=6).contains(f)) && found.iter().any(|&f| f > 2), "{name}: {found:?}");
     }
     // a `[` is no pattern: nothing has that name
     let codes: Vec<&str> = other["warnings"].as_array().unwrap().iter().filter_map(|w| w["code"].as_str()).collect();

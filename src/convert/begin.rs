@@ -198,7 +198,7 @@ pub(super) fn quantizers(
     sharing: &Sharing,
 ) -> Result<(Built, Scales), Error> {
     // annotations that are taken over exactly stay where they are
-    if config.epochs == 0 && build::is_annotated(&source.graph) {
+    if config.epochs == 0 && build::has_activations(&source.graph) {
         return Ok((quantized(&source.graph, config, ranges)?, Scales::default()));
     }
     let Scaled { graph, ranges, scales } = scale(&source.graph, &source.logits, spreads, ranges, sharing);

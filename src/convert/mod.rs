@@ -2,6 +2,7 @@
 
 mod begin;
 mod calibrate;
+mod centre;
 mod checkpoint;
 mod choice;
 mod compose;
@@ -33,6 +34,7 @@ mod plan;
 mod polish;
 mod port_type;
 mod prepare;
+mod price;
 mod purpose;
 pub mod report;
 mod score;

@@ -1,18 +1,23 @@
 //! Where float tensors start: the fewest bits with which the outputs follow the source's (docs/training.md, "Start").
 
+use super::centre::centre;
 use super::layout::{join, outputs};
 use super::objective::{spread, squared_error};
 use super::prepare::{Data, Source};
+use super::price::search;
 use super::training::training_error;
 use super::{Error, JobConfig};
 use crate::data::Dataset;
+use crate::graph::{Node, Op};
 use crate::quant::build::{self, Built};
 use crate::quant::exact::Exact;
+use crate::quant::interval::{Bounds, MAX_BITS};
 use crate::quant::scale::Scales;
 use crate::quant::{Model, QOp};
 use crate::trace::{FormatOptions, fix, trace_minmax};
 use crate::train::LossKind;
 use crate::train::sensitivity::{CalibrationSet, Faithful, Given, Measure};
+use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
 /// Largest output error of the start: root of the mean squared difference from the source's outputs, by the root of their variance.
@@ -29,15 +34,11 @@ const VALUES: usize = 1 << 25;
 /// Fewest samples all the same.
 const LEAST_SAMPLES: usize = 16;
 /// What is aimed at: between these shares of [`MOST_ERROR`]² all is well.
-const AIM: (f64, f64) = (0.6, 0.9);
-/// Prices tried at most. The error grows nearly in proportion to the price, so a few do.
-const TRIES: usize = 8;
-/// The price tried first.
-const FIRST_PRICE: f64 = 1e-7;
-/// A price at which nothing is rounded that matters: what error is left is that of tables, slopes and reciprocals.
-const CHEAPEST: f64 = 1e-12;
-/// Where such an error is above the aim already, a start this much above it will do.
-const ABOVE_FLOOR: f64 = 1.21;
+const AIM: (f64, f64) = (0.82, 0.92);
+/// Shares less where prices are tried on `n` of the samples only: this by `√n`, as their error differs from that of all.
+const DOUBT: f64 = 1.5;
+/// Bits that the rest of the samples may add to the ranges.
+const MARGIN: u32 = 4;
 
 /// What a start is found from.
 pub struct Start<'a> {
@@ -50,13 +51,13 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Gives the float tensors of `built` their widths. Annotated models keep theirs.
+    /// Gives the float tensors of `built` their widths. Where activations are annotated the model keeps its own.
     ///
     /// # Errors
     /// [`Error::Internal`] for what training cannot compute either.
     pub fn find(&self, built: &mut Built) -> Result<(), Error> {
         let given = self.given(&built.model);
-        if built.annotated || given.iter().all(|g| g.weights && g.activations) {
+        if build::has_activations(&self.source.graph) || given.iter().all(|g| g.weights && g.activations) {
             return Ok(());
         }
         let (rows, teacher) = self.some();
@@ -105,9 +106,13 @@ impl Start<'_> {
         };
         let sensitivity = Faithful::measure(model, given, &set, &AtomicBool::new(false)).map_err(training_error)?;
         let Some(mut sensitivity) = sensitivity else { return Err(Error::Canceled) };
-        Ok(search(&mut |price| {
-            let model = sensitivity.model(price);
-            let error = self.error(&model, on);
+        let all = rows.samples == self.domain.calibration.samples;
+        let doubt = if all { 0.0 } else { DOUBT / (rows.samples as f64).sqrt() };
+        let (least, most) = AIM;
+        let bound = MOST_ERROR * MOST_ERROR;
+        Ok(search(((least - doubt) * bound, (most - doubt) * bound), &mut |price| {
+            let mut model = sensitivity.model(price);
+            let error = self.centred(&mut model, on);
             (model, error)
         }))
     }
@@ -116,12 +121,17 @@ impl Start<'_> {
         spread(LossKind::Mse, teacher, self.source.width, 0..self.source.width)
     }
 
-    /// Tensors whose start the configuration gives, by node.
+    /// Tensors whose start the configuration or the file gives, by node.
     fn given(&self, model: &Model) -> Vec<Given> {
         let rules = super::layers::rules(self.config);
+        let annotated = |n: &&Node<Op>| matches!(&n.op, Op::Dense(d) if d.weight_quant.is_some());
+        let annotated: HashSet<&str> = self.source.graph.nodes.iter().filter(annotated).map(|n| &*n.name).collect();
         let of = |name: &str| {
             let settings = build::settings(&rules, &[name, name.strip_suffix("_q").unwrap_or(name)]);
-            Given { weights: settings.init_weight_f.is_some(), activations: settings.init_activation_f.is_some() }
+            Given {
+                weights: settings.init_weight_f.is_some() || annotated.contains(name),
+                activations: settings.init_activation_f.is_some(),
+            }
         };
         model.nodes.iter().map(|n| of(&n.name)).collect()
     }
@@ -138,17 +148,36 @@ impl Start<'_> {
     }
 
     /// Mean squared difference of the outputs from the source's, by their variance; infinite for what cannot be computed exactly.
-    fn error(&self, model: &Model, (rows, teacher): (&Dataset, &[f32])) -> f64 {
+    fn error(&self, model: &Model, on: (&Dataset, &[f32])) -> f64 {
+        let teacher = on.1;
+        self.outputs(model, on).map_or(f64::INFINITY, |found| squared_error(&found, teacher) / self.variance(teacher))
+    }
+
+    /// The same with the mean error of the outputs taken into the biases of `model`.
+    fn centred(&self, model: &mut Model, on: (&Dataset, &[f32])) -> f64 {
+        let (teacher, width) = (on.1, self.source.width.max(1));
+        let Some(found) = self.outputs(model, on) else { return f64::INFINITY };
+        let mut mean = vec![0.0; width];
+        for (row, source) in found.chunks_exact(width).zip(teacher.chunks_exact(width)) {
+            let share = width as f64 / found.len() as f64;
+            mean.iter_mut().zip(row.iter().zip(source)).for_each(|(m, (a, &b))| *m += (a - f64::from(b)) * share);
+        }
+        let annotated = |n: &Node<Op>| matches!(&n.op, Op::Dense(d) if d.bias_quant.is_some());
+        let fixed: HashSet<&str> = self.source.graph.nodes.iter().filter(|n| annotated(n)).map(|n| n.name.as_str()).collect();
+        let removed = centre(model, &mean, &self.scales.of_outputs(), |name| !fixed.contains(name));
+        (squared_error(&found, teacher) - removed).max(0.0) / self.variance(teacher)
+    }
+
+    /// What `model` gives for the rows; `None` where it cannot be computed exactly.
+    fn outputs(&self, model: &Model, (rows, _): (&Dataset, &[f32])) -> Option<Vec<f64>> {
         let options = FormatOptions { cover_factor: self.config.cover_factor, lower_annotated: self.config.epochs > 0 };
-        let of = || {
-            let inputs = rows.rows();
-            let ranges = trace_minmax(model, &inputs, rows.samples).ok()?;
-            let fixed = fix(model, &ranges, &options).ok()?;
-            let exact = Exact::new(&fixed).ok()?;
-            let found = outputs(&exact, &inputs, rows.samples, &self.source.widths, self.scales);
-            Some(squared_error(&found, teacher) / self.variance(teacher))
-        };
-        of().unwrap_or(f64::INFINITY)
+        let inputs = rows.rows();
+        let ranges = trace_minmax(model, &inputs, rows.samples).ok()?;
+        let fixed = fix(model, &ranges, &options).ok()?;
+        let exact = Exact::new(&fixed).ok()?;
+        let bits = exact.bounds().iter().flatten().map(Bounds::max_bits).max().unwrap_or(0);
+        let fits = bits + MARGIN <= MAX_BITS;
+        fits.then(|| outputs(&exact, &inputs, rows.samples, &self.source.widths, self.scales))
     }
 }
 
@@ -167,48 +196,4 @@ fn finer(model: &Model, given: &[Given], more: f32) -> Model {
         }
     }
     finer
-}
-
-/// The model at the highest price whose error is within the aim, or near the least there is; `None` where no error is finite.
-fn search(tried: &mut dyn FnMut(f64) -> (Model, f64)) -> Option<Model> {
-    let bound = MOST_ERROR * MOST_ERROR;
-    let (mut price, mut low, mut high) = (FIRST_PRICE, 0f64, f64::INFINITY);
-    let (mut within, mut nearest): (Option<Model>, Option<(Model, f64)>) = (None, None);
-    let mut limit = AIM.1 * bound;
-    for n in 0..TRIES {
-        let (model, error) = tried(price);
-        if !error.is_finite() {
-            // too many bits
-            low = low.max(price);
-            price = if high.is_finite() { (low * high).sqrt() } else { price * 64.0 };
-            continue;
-        }
-        if nearest.as_ref().is_none_or(|(_, least)| error < *least) {
-            nearest = Some((model.clone(), error));
-        }
-        if error <= limit {
-            (low, within) = (price, Some(model));
-            if error >= AIM.0 * limit {
-                break;
-            }
-        } else {
-            high = price;
-            if n == TRIES / 2 && within.is_none() {
-                let (model, floor) = tried(CHEAPEST);
-                if floor.is_finite() {
-                    limit = limit.max(ABOVE_FLOOR * floor);
-                    (low, within) = (CHEAPEST, Some(model));
-                }
-            }
-        }
-        // in proportion to the error, but never beyond what is known
-        let next = price * (0.8 * limit / error.max(1e-3 * limit)).clamp(1e-3, 1e3);
-        price = match (next > low && next < high, high.is_finite()) {
-            (true, _) => next,
-            (false, true) if low > 0.0 => (low * high).sqrt(),
-            (false, true) => high / 8.0,
-            (false, false) => price * 8.0,
-        };
-    }
-    within.or(nearest.map(|(model, _)| model))
 }

@@ -23,6 +23,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("output_order", "hls4ml has the outputs in the order of their nodes.", "Take outputs by name, not by position."),
     (
+        "activations_not_annotated",
+        "The file says how weights are quantized and not how activations are.",
+        "Nothing: activations get quantizers as in a float file; or annotate them.",
+    ),
+    (
         "input_not_annotated",
         "The file has quantizers, but none on its input.",
         "Annotate the input in the file, or train for some epochs: it then gets a quantizer.",

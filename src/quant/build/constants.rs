@@ -106,7 +106,7 @@ impl Builder<'_> {
     /// True when the bias can follow the fractional bits of a quantizer behind the layer (spec A1.4).
     pub(super) fn trained_quantizer_follows(&self, node: &Node<Op>) -> bool {
         // an annotated network rounds its biases far finer than its activations, if at all
-        if self.annotated {
+        if self.takes_over {
             return false;
         }
         let mut value = node.output;

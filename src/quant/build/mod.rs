@@ -82,11 +82,14 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
 
 /// Whether the file has quantization annotations.
 pub fn is_annotated(graph: &Graph) -> bool {
-    graph.nodes.iter().any(|n| match &n.op {
-        Op::Quant(_) | Op::Sign => true,
-        Op::Dense(d) => d.weight_quant.is_some() || d.bias_quant.is_some(),
-        _ => false,
-    })
+    let of = |op: &Op| matches!(op, Op::Dense(d) if d.weight_quant.is_some() || d.bias_quant.is_some());
+    has_activations(graph) || graph.nodes.iter().any(|n| of(&n.op))
+}
+
+/// Whether the file says how activations are quantized. Files whose weights alone are annotated say nothing of them: they get
+/// quantizers as those of a float file.
+pub fn has_activations(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|n| matches!(n.op, Op::Quant(_) | Op::Sign))
 }
 
 /// Puts HGQ2's quantizers in place of those that `built` trains.
@@ -100,7 +103,7 @@ fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> R
         graph,
         ranges,
         options,
-        annotated,
+        takes_over: has_activations(graph),
         model: Model {
             name: graph.name.clone(),
             values: graph.values.clone(),
@@ -112,6 +115,13 @@ fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> R
         notes: Vec::new(),
         faults: Vec::new(),
     };
+    if annotated && !b.takes_over {
+        b.notes.push(BuildNote {
+            code: "activations_not_annotated",
+            node: "(graph)".into(),
+            message: "weights are quantized in the file, activations are not: these get quantizers as in a float file".into(),
+        });
+    }
     for &input in &graph.inputs {
         // behind a reshape the input may have a width per element
         if !b.is_quantized_next(input) && !b.only_reshaped(input) {
@@ -134,7 +144,8 @@ struct Builder<'a> {
     graph: &'a Graph,
     ranges: &'a [MinMax],
     options: &'a BuildOptions,
-    annotated: bool,
+    /// The activations' quantizers are those of the file.
+    takes_over: bool,
     model: Model,
     /// Graph value → model value that stands for it.
     current: Vec<ValueId>,

@@ -24,7 +24,7 @@ impl Builder<'_> {
         let consumers = self.graph.consumers(value);
         let is_output =
             self.graph.outputs.contains(&value) || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax));
-        if self.annotated && (is_output || !self.options.training) {
+        if self.takes_over && (is_output || !self.options.training) {
             return;
         }
         let table = matches!(node.op, Op::Sigmoid | Op::Tanh);
@@ -135,7 +135,7 @@ impl Builder<'_> {
     /// Quantizes the graph input `input` at `value`: itself, or its only reshape.
     pub(super) fn input_quantizer(&mut self, input: ValueId, value: ValueId) {
         let name = self.graph.values[input].name.clone();
-        if self.annotated && !self.options.training {
+        if self.takes_over && !self.options.training {
             // nothing annotated here: keep all that hls4ml's port keeps
             let q = self.wide_input(value);
             self.notes.push(BuildNote {
@@ -187,7 +187,7 @@ impl Builder<'_> {
         let value = node.inputs[0];
         let current = self.current[value];
         let before = self.model.nodes.iter().rposition(|n| n.output == current);
-        let asked = self.settings(&node.name).init_activation_f.filter(|&asked| asked > limit && !self.annotated);
+        let asked = self.settings(&node.name).init_activation_f.filter(|&asked| asked > limit && !self.takes_over);
         if let Some(asked) = asked {
             let message = format!(
                 "its input starts with {limit} fractional bits, not {asked} as init_bits says: hls4ml's table takes no more"
@@ -205,7 +205,7 @@ impl Builder<'_> {
             }
             q.max_f = q.max_f.min(limit);
             q.f.iter_mut().for_each(|f| *f = f.min(limit));
-        } else if self.annotated && !self.options.training {
+        } else if self.takes_over && !self.options.training {
             self.fault(node, format!("its input has no quantizer; put one with at most {limit} fractional bits before it"));
         } else {
             let name = format!("{}_input", node.name);

@@ -9,6 +9,13 @@ use std::f64::consts::SQRT_2;
 /// Exponents beyond this are left at it: formats and weights stay what f32 can hold.
 const LIMIT: i32 = 60;
 
+/// Smallest spread of an input beside its magnitude: f32 data tell no finer steps apart, so less is the rounding of a constant, which has
+/// the exponent of its magnitude.
+const LEAST_OF_INPUTS: f64 = 1.0 / (1 << 24) as f64;
+/// The same for everything else, of which no constant is taken away: the weights that read it must still hold their share of the constant
+/// in the bits that training has for weights.
+const LEAST_SPREAD: f64 = 1.0 / (1 << 10) as f64;
+
 /// By value: the exponent of each element.
 pub(super) fn find(graph: &Graph, c: &Classes, spreads: &[Spread], ranges: &[MinMax]) -> Vec<Vec<i32>> {
     let mut known = measured(graph, c, spreads, ranges);
@@ -25,11 +32,14 @@ fn exponent(x: f64) -> i32 {
 
 /// By class: from the largest spread of its units, else from their largest magnitude; none where all values are 0.
 fn measured(graph: &Graph, c: &Classes, spreads: &[Spread], ranges: &[MinMax]) -> Vec<Option<i32>> {
-    let (mut spread, mut top) = (vec![0f64; c.count()], vec![0f64; c.count()]);
+    let (mut spread, mut top, mut least) = (vec![0f64; c.count()], vec![0f64; c.count()], vec![LEAST_SPREAD; c.count()]);
     let usable = |x: f64| x.is_finite() && x >= f64::MIN_POSITIVE;
     for v in 0..graph.values.len() {
         for n in 0..c.units[v] {
             let class = c.class(c.unit(v, n));
+            if graph.inputs.contains(&v) {
+                least[class] = LEAST_OF_INPUTS;
+            }
             let deviation = if spreads[v].is_empty() { 0.0 } else { spreads[v].of_channel(n, c.units[v]) };
             spread[class] = spread[class].max(if usable(deviation) { deviation } else { 0.0 });
             for e in (n..ranges[v].max.len()).step_by(c.units[v].max(1)) {
@@ -40,9 +50,9 @@ fn measured(graph: &Graph, c: &Classes, spreads: &[Spread], ranges: &[MinMax]) -
     }
     let known = |(class, (&spread, &top)): (usize, (&f64, &f64))| match (c.fixed[class], spread > 0.0, top > 0.0) {
         (true, ..) => Some(0),
-        (false, true, _) => Some(exponent(spread)),
-        (false, false, true) => Some(exponent(top)),
-        (false, false, false) => None,
+        (false, true, _) if spread >= least[class] * top => Some(exponent(spread)),
+        (false, _, true) => Some(exponent(top)),
+        (false, _, false) => None,
     };
     spread.iter().zip(&top).enumerate().map(known).collect()
 }

@@ -22,9 +22,14 @@ const WORK: f64 = 5e9;
 const SAMPLES: (usize, usize) = (32, 128);
 /// Fractional bits at which errors of activations are measured: small enough to add up, large enough to be seen in f32.
 const MEASURED_F: i32 = 6;
+/// A sum of values on that grid is measured this many bits coarser: on its own grid nothing is rounded.
+const COARSER: i32 = 2;
+/// Cost of an operand's bit beside one of the sum's: with a sixteenth it gets two bits more.
+const OPERAND_COST: f64 = 1.0 / 16.0;
 /// Turns between weights and activations: the costs of each follow from the other.
 const TURNS: usize = 3;
-/// Curvature of a weight that no sample drives, as a share of its layer's mean: it may be what other data need.
+/// Curvature of a weight that no sample drives, as a share of its layer's (geometric) mean: it may be what
+/// other data need.
 const LEAST_CURVATURE: f64 = 1e-3;
 /// Bounds of the widths of weights (spec A1.1).
 const WEIGHT_F: (f64, f64) = (-8.0, 23.0);
@@ -49,6 +54,8 @@ pub struct Faithful<'m> {
     /// By quantizer of the plan.
     widths: Vec<Option<Widths>>,
     given: &'m [Given],
+    /// Sums, by quantizers of the plan.
+    sums: Vec<(usize, Vec<usize>)>,
 }
 
 struct Weights {
@@ -86,6 +93,10 @@ impl<'m> Faithful<'m> {
         let grids = grids(model, set);
         let of = |q: &crate::train::plan::QuantizerPlan| widths_of(model, given, q.node, &grids);
         let mut widths: Vec<Option<Widths>> = engine.plan().quantizers.iter().map(of).collect();
+        let sums = sums(model, engine.plan());
+        for &(n, _) in &sums {
+            widths[n].iter_mut().flat_map(|w| &mut w.measured).for_each(|f| *f -= COARSER);
+        }
         for (n, w) in widths.iter().enumerate() {
             let Some(w) = w else { continue };
             let open = engine.widths(n);
@@ -114,7 +125,7 @@ impl<'m> Faithful<'m> {
             return Ok(None);
         }
         weights.iter_mut().flatten().for_each(Weights::floor);
-        Ok(Some(Faithful { model, engine, weights, widths, given }))
+        Ok(Some(Faithful { model, engine, weights, widths, given, sums }))
     }
 
     /// The model at `price`: float weights as they are, widths by what they are worth.
@@ -136,7 +147,8 @@ impl<'m> Faithful<'m> {
                 }
                 enclosed.push(enclosed_bits(d, plan.op.parts.max(1)));
             }
-            let costs = self.engine.width_costs(&enclosed);
+            let mut costs = self.engine.width_costs(&enclosed);
+            self.share_costs(&mut costs);
             for ((w, chosen), costs) in self.widths.iter().zip(&mut chosen).zip(&costs) {
                 if let (Some(w), Some(chosen)) = (w, chosen) {
                     *chosen = (0..w.error.len()).map(|g| w.choose(g, price, costs[g])).collect();
@@ -160,6 +172,20 @@ impl<'m> Faithful<'m> {
         out
     }
 
+    /// A bit of an operand multiplies nothing, but bits far below those of the sum are lost in it.
+    fn share_costs(&self, costs: &mut [Vec<f64>]) {
+        for (n, operands) in self.sums.iter().rev() {
+            let of_sum = costs[*n].clone();
+            let mean = of_sum.iter().sum::<f64>() / of_sum.len().max(1) as f64;
+            for &operand in operands {
+                let alike = costs[operand].len() == of_sum.len();
+                for (g, cost) in costs[operand].iter_mut().enumerate() {
+                    *cost += OPERAND_COST * if alike { of_sum[g] } else { mean };
+                }
+            }
+        }
+    }
+
     fn set(&mut self, chosen: &[Option<Vec<f32>>]) {
         for (n, chosen) in chosen.iter().enumerate() {
             if let (Some(f), Some(w)) = (chosen, &self.widths[n]) {
@@ -172,8 +198,11 @@ impl<'m> Faithful<'m> {
 impl Weights {
     /// What no sample drives counts a little.
     fn floor(&mut self) {
-        let mean = self.curvature.iter().sum::<f64>() / self.curvature.len().max(1) as f64;
-        self.curvature.iter_mut().for_each(|h| *h = h.max(LEAST_CURVATURE * mean));
+        let driven = || self.curvature.iter().filter(|h| **h > 0.0);
+        let mean = (driven().map(|h| h.ln()).sum::<f64>() / driven().count().max(1) as f64).exp();
+        if driven().next().is_some() {
+            self.curvature.iter_mut().for_each(|h| *h = h.max(LEAST_CURVATURE * mean));
+        }
     }
 
     /// Fractional bits of each group.
@@ -201,6 +230,13 @@ impl Widths {
         let f = best_f(at_one, price * cost.max(1.0)) as f32;
         f.clamp(1.0 - self.i[g].round_ties_even(), self.finest[g] as f32)
     }
+}
+
+/// Quantizers of the plan behind sums, with those in front.
+fn sums(model: &Model, plan: &crate::train::plan::Plan) -> Vec<(usize, Vec<usize>)> {
+    let of = |node: &usize| plan.quantizers.iter().position(|q| q.node == *node);
+    let all = super::merged::all(model).into_iter();
+    all.filter_map(|m| Some((of(&m.node)?, m.operands.iter().filter_map(of).collect()))).collect()
 }
 
 /// `model` with everything that gets its widths here as if it were trained.

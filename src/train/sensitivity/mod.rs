@@ -10,6 +10,7 @@ mod cost;
 mod faithful;
 mod fisher;
 mod layer;
+mod merged;
 mod reference;
 mod unit;
 mod width;
