@@ -19,8 +19,13 @@ const WIDTH: usize = 8;
 
 /// Converts `net` on uniform data without training.
 fn made(net: &Net, settings: &str) -> Artifacts {
+    made_of(net, settings, 400)
+}
+
+/// The same on so many samples.
+fn made_of(net: &Net, settings: &str, samples: usize) -> Artifacts {
     let mut rng = Rng::new(3);
-    let x: Vec<f32> = (0..400 * WIDTH).map(|_| 2.0 * rng.unit() as f32 - 1.0).collect();
+    let x: Vec<f32> = (0..samples * WIDTH).map(|_| 2.0 * rng.unit() as f32 - 1.0).collect();
     let data = Samples { width: WIDTH, x: &x, y: None };
     convert(&net.model().encode_to_vec(), &data, None, config(&format!(r#"{{"epochs": 0, "threads": 1{settings}}}"#))).unwrap()
 }
@@ -56,6 +61,13 @@ fn means_are_right_without_bits() {
     // three bits everywhere move the outputs; what they move them by on average is in the biases of the start alone
     let made = made(&residual(), r#", "init_bits": {"weights": 3, "activations": 3}"#);
     assert!(error(&made) > 0.05 && has(&made, "start_differs"), "{}", error(&made));
+}
+
+#[test]
+fn one_sample_is_not_learned_by_heart() {
+    // its error could go into the biases whole, and no bits would be left
+    let made = made_of(&residual(), "", 1);
+    assert!(made.ebops > 1000, "{}", made.ebops);
 }
 
 #[test]

@@ -33,6 +33,8 @@ const SAMPLES: usize = 512;
 const VALUES: usize = 1 << 25;
 /// Fewest samples all the same.
 const LEAST_SAMPLES: usize = 16;
+/// Samples from which the mean error of an output is known to a fifth of its spread; that of fewer would be these samples' own.
+const LEAST_TO_CENTRE: usize = 25;
 /// What is aimed at: between these shares of [`MOST_ERROR`]² all is well.
 const AIM: (f64, f64) = (0.82, 0.92);
 /// Shares less where prices are tried on `n` of the samples only: this by `√n`, as their error differs from that of all.
@@ -156,6 +158,9 @@ impl Start<'_> {
     /// The same with the mean error of the outputs taken into the biases of `model`.
     fn centred(&self, model: &mut Model, on: (&Dataset, &[f32])) -> f64 {
         let (teacher, width) = (on.1, self.source.width.max(1));
+        if on.0.samples < LEAST_TO_CENTRE {
+            return self.error(model, on);
+        }
         let Some(found) = self.outputs(model, on) else { return f64::INFINITY };
         let mut mean = vec![0.0; width];
         for (row, source) in found.chunks_exact(width).zip(teacher.chunks_exact(width)) {

@@ -11,8 +11,8 @@ pub fn flattened(b: &mut Builder) {
     let nodes = b.take_nodes();
     let collects: Vec<bool> = nodes.iter().map(|n| is_collected(n, &nodes)).collect();
     for (mut node, collected) in nodes.into_iter().zip(collects) {
-        let shape = b.shape_of(&node.output[0]);
-        if let (false, &[_, len]) = (collected, &shape[..]) {
+        let shape = if collected { Vec::new() } else { b.shape_of(&node.output[0]) };
+        if let [_, len] = shape[..] {
             let name = b.name(&format!("{}_whole", node.output[0]));
             let source = std::mem::take(&mut node.input[0]);
             node.input[0] = b.reshape(source, name, &[1, 1, len]);
