@@ -31,10 +31,9 @@ pub fn centre(model: &mut Model, mean: &[f64], exponents: &[i32], free: impl Fn(
 /// The dense layer that alone gives `value`, through nothing but quantizers and shapes.
 fn layer(model: &Model, mut value: usize) -> Option<usize> {
     loop {
-        let at = model.nodes.iter().position(|n| n.output == value)?;
+        let at = model.producer(value)?;
         let node = &model.nodes[at];
-        let readers = model.nodes.iter().filter(|n| n.inputs.contains(&value)).count();
-        if readers + usize::from(model.outputs.contains(&value)) > 1 {
+        if model.consumers(value).len() + usize::from(model.outputs.contains(&value)) > 1 {
             return None;
         }
         match &node.op {

@@ -8,7 +8,7 @@ use super::price::search;
 use super::training::training_error;
 use super::{Error, JobConfig};
 use crate::data::Dataset;
-use crate::graph::{Node, Op};
+use crate::graph::{Dense, Node, Op};
 use crate::quant::build::{self, Built};
 use crate::quant::exact::Exact;
 use crate::quant::interval::{Bounds, MAX_BITS};
@@ -76,17 +76,18 @@ impl Start<'_> {
 
     /// The fewest bits, the same for all, from which training finds its way.
     fn to_train(&self, model: &Model, given: &[Given], on: (&Dataset, &[f32])) -> Model {
-        let mut start = model.clone();
+        let (mut start, mut error) = (model.clone(), self.error(model, on));
         for more in 1..=MOST_MORE {
-            if self.error(&start, on) <= TRAINED_ERROR * TRAINED_ERROR {
+            if error <= TRAINED_ERROR * TRAINED_ERROR {
                 break;
             }
             let finer = finer(model, given, more as f32);
+            let of_finer = self.error(&finer, on);
             // more bits than can be computed exactly help nobody
-            if !self.error(&finer, on).is_finite() {
+            if !of_finer.is_finite() {
                 break;
             }
-            start = finer;
+            (start, error) = (finer, of_finer);
         }
         start
     }
@@ -126,8 +127,7 @@ impl Start<'_> {
     /// Tensors whose start the configuration or the file gives, by node.
     fn given(&self, model: &Model) -> Vec<Given> {
         let rules = super::layers::rules(self.config);
-        let annotated = |n: &&Node<Op>| matches!(&n.op, Op::Dense(d) if d.weight_quant.is_some());
-        let annotated: HashSet<&str> = self.source.graph.nodes.iter().filter(annotated).map(|n| &*n.name).collect();
+        let annotated = self.layers(|d| d.weight_quant.is_some());
         let of = |name: &str| {
             let settings = build::settings(&rules, &[name, name.strip_suffix("_q").unwrap_or(name)]);
             Given {
@@ -136,6 +136,12 @@ impl Start<'_> {
             }
         };
         model.nodes.iter().map(|n| of(&n.name)).collect()
+    }
+
+    /// Names of the source's layers that are `wanted`.
+    fn layers(&self, wanted: fn(&Dense) -> bool) -> HashSet<&str> {
+        let is = |n: &&Node<Op>| matches!(&n.op, Op::Dense(d) if wanted(d));
+        self.source.graph.nodes.iter().filter(is).map(|n| n.name.as_str()).collect()
     }
 
     /// An even share of the calibration samples, with the source's outputs.
@@ -167,8 +173,7 @@ impl Start<'_> {
             let share = width as f64 / found.len() as f64;
             mean.iter_mut().zip(row.iter().zip(source)).for_each(|(m, (a, &b))| *m += (a - f64::from(b)) * share);
         }
-        let annotated = |n: &Node<Op>| matches!(&n.op, Op::Dense(d) if d.bias_quant.is_some());
-        let fixed: HashSet<&str> = self.source.graph.nodes.iter().filter(|n| annotated(n)).map(|n| n.name.as_str()).collect();
+        let fixed = self.layers(|d| d.bias_quant.is_some());
         let removed = centre(model, &mean, &self.scales.of_outputs(), |name| !fixed.contains(name));
         (squared_error(&found, teacher) - removed).max(0.0) / self.variance(teacher)
     }

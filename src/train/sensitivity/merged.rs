@@ -21,7 +21,7 @@ pub(super) fn all(model: &Model) -> Vec<Merged> {
 fn behind(model: &Model, value: usize) -> Option<Vec<usize>> {
     let (mut open, mut found, mut merges) = (vec![value], Vec::new(), false);
     while let Some(value) = open.pop() {
-        let at = model.nodes.iter().position(|n| n.output == value)?;
+        let at = model.producer(value)?;
         let node = &model.nodes[at];
         match &node.op {
             QOp::Quantizer(_) => found.push(at),
