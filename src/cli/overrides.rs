@@ -54,7 +54,7 @@ pub struct Overrides {
     /// targets; without targets agreement where the model ends in Softmax or ArgMax, else relative_error]
     #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "balanced_accuracy", "auc", "mse", "mae", "agreement", "relative_error"]))]
     pub metric: Option<String>,
-    /// Adam's step size for weights [default: 0.01]
+    /// Adam's step size for weights [default: 0.005]
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: Option<f32>,
     /// Adam's step size for bit widths [default: 0.02]

@@ -37,6 +37,8 @@ const LEAST_SAMPLES: usize = 16;
 const LEAST_TO_CENTRE: usize = 25;
 /// What is aimed at: between these shares of [`MOST_ERROR`]² all is well.
 const AIM: (f64, f64) = (0.82, 0.92);
+/// An error of this many times [`MOST_ERROR`]² is not that of rounding biases: more bits do not mend it.
+const MOST_OVER: f64 = 1.5;
 /// Shares less where prices are tried on `n` of the samples only: this by `√n`, as their error differs from that of all.
 const DOUBT: f64 = 1.5;
 /// Bits that the rest of the samples may add to the ranges.
@@ -111,13 +113,18 @@ impl Start<'_> {
         let Some(mut sensitivity) = sensitivity else { return Err(Error::Canceled) };
         let all = rows.samples == self.domain.calibration.samples;
         let doubt = if all { 0.0 } else { DOUBT / (rows.samples as f64).sqrt() };
-        let (least, most) = AIM;
         let bound = MOST_ERROR * MOST_ERROR;
-        Ok(search(((least - doubt) * bound, (most - doubt) * bound), &mut |price| {
-            let mut model = sensitivity.model(price);
-            let error = self.centred(&mut model, on);
-            (model, error)
-        }))
+        let mut within = |share: f64| {
+            search(((AIM.0 - doubt) * share * bound, (AIM.1 - doubt) * share * bound), &mut |price| {
+                let mut model = sensitivity.model(price);
+                let error = self.centred(&mut model, on);
+                (model, error)
+            })
+        };
+        let Some(found) = within(1.0) else { return Ok(None) };
+        // biases that take a mean error up are rounded themselves, which the search does not see
+        let over = self.error(&found, on) / bound;
+        if over > 1.0 && over <= MOST_OVER { Ok(within(1.0 / over)) } else { Ok(Some(found)) }
     }
 
     fn variance(&self, teacher: &[f32]) -> f64 {

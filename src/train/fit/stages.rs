@@ -7,8 +7,9 @@ use crate::train::schedule::{Rate, hold_cosine, log_line, log_piecewise};
 
 /// Share of the epochs that the trunk takes.
 const TRUNK_SHARE: f64 = 0.6;
-/// Where in the trunk the largest budget is reached, …
+/// Where in the trunk this multiple of the largest budget is reached, so that its branch starts from a model that has learned, …
 const TRUNK_KNEE: f64 = 0.1;
+const KNEE_OF_LARGEST: f64 = 1.25;
 /// … or this share of the start, if that is more: a faster fall costs accuracy that does not come back.
 const KNEE: f64 = 0.35;
 /// The trunk ends at this multiple of the smallest budget.
@@ -145,7 +146,7 @@ pub fn target(goal: &Goal, kind: Kind, start: f64, u: f64) -> f64 {
             let largest = budgets.first().copied().unwrap_or(start);
             let smallest = budgets.last().copied().unwrap_or(start);
             let start = start.max(1.0);
-            let knee = largest.max(KNEE * start).min(start);
+            let knee = (KNEE_OF_LARGEST * largest).max(KNEE * start).min(start);
             let end = (TRUNK_END * smallest).max(1.0).min(knee);
             log_piecewise(&[(0.0, start), (TRUNK_KNEE, knee), (1.0, end)], u)
         }
