@@ -14,7 +14,7 @@
 //! One JSON line per run goes to stdout, with the metric that each model was chosen by and its size in both counts; the tables go to
 //! stderr.
 
-use hgq_onnx::convert::metric::predicted;
+use hgq_onnx::convert::task::metric::predicted;
 use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, run};
 use hgq_onnx::data::{Arrays, DataLimits, Rng, Values};
 use hgq_onnx::onnx::{Tensor, codec, limits::Limits};

@@ -6,8 +6,8 @@
 #[path = "support/nets.rs"]
 mod nets;
 
-use hgq_onnx::convert::emit::emit_verified;
-use hgq_onnx::convert::interface::Interface;
+use hgq_onnx::convert::emit::interface::Interface;
+use hgq_onnx::convert::emit::verified::emit_verified;
 use hgq_onnx::proxy::{Form, prune};
 use hgq_onnx::trace::{FormatOptions, fix, trace_minmax};
 use hgq_onnx::verify::fixed::Program;

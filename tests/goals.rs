@@ -111,7 +111,7 @@ fn goals_are_checked_in_mode_calibrate() {
     assert!(done.unmet.as_ref().is_some_and(|why| why.contains("target_ebops 1 was not reached")), "{:?}", done.unmet);
     let answers = |proxy: &[u8]| {
         let out = jobs::outputs(proxy, data.x).1;
-        out.chunks(10).map(hgq_onnx::convert::metric::predicted).collect::<std::collections::BTreeSet<_>>().len()
+        out.chunks(10).map(hgq_onnx::convert::task::metric::predicted).collect::<std::collections::BTreeSet<_>>().len()
     };
     assert!(answers(&done.proxy) > 1 && done.ebops > 1, "a constant network");
     // worse than a constant may be: the smallest is still none

@@ -72,7 +72,8 @@ fn build(t: &Arrays, model: &str) -> Chain {
     c
 }
 
-/// What float noise of HGQ's training forward changes (spec A1.3): a value that is exactly 0 or a power of two comes out next to it.
+/// What float noise of HGQ's training forward changes (docs/hgq-spec.md#a1-3): a value that is
+/// exactly 0 or a power of two comes out next to it.
 #[derive(Default)]
 struct Noise {
     /// EBOPs of the layer without noise, less those recorded.

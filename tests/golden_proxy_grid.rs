@@ -1,6 +1,8 @@
-//! trace_minmax, exact formats, EBOPs and the proxy's numbers against the real HGQ 0.2.6 (`fixtures/golden/v1_proxy`): models `conv`
-//! (a format per position, max pooling), `bn` (normalisation folded with its moving statistics, spec A3.1), `add` (sum, concatenation)
-//! and `lut`. HGQ's tables in `lut` are none of hls4ml's: what they read and what follows them is compared, their values enter as inputs.
+//! trace_minmax, exact formats, EBOPs and the proxy's numbers against the real HGQ 0.2.6
+//! (`fixtures/golden/v1_proxy`): models `conv` (a format per position, max pooling), `bn`
+//! (normalisation folded with its moving statistics, docs/hgq-spec.md#a3-1), `add` (sum,
+//! concatenation) and `lut`. HGQ's tables in `lut` are none of hls4ml's: what they read and what
+//! follows them is compared, their values enter as inputs.
 
 #[path = "support/hls4ml.rs"]
 mod hls4ml;
@@ -16,7 +18,7 @@ use hgq_onnx::verify::fixed::Program;
 use serde_json::Value;
 use support::{Arrays, Chain, fixture, json, pooling, window};
 
-/// ε of the normalisation, spec A3.1.
+/// ε of the normalisation, docs/hgq-spec.md#a3-1.
 const EPSILON: f32 = 1e-3;
 
 /// An input that holds `function` of the value `of`.

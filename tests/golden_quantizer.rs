@@ -5,9 +5,9 @@ mod support;
 
 use hgq_onnx::quant::{Granularity, Groups, Quantizer, Range, Rounding};
 use hgq_onnx::train::Isa;
-use hgq_onnx::train::kernel::pad;
-use hgq_onnx::train::op::bias::{self, ChannelGroups};
-use hgq_onnx::train::op::quantizer::QuantizerOp;
+use hgq_onnx::train::engine::kernel::pad;
+use hgq_onnx::train::engine::op::bias::{self, ChannelGroups};
+use hgq_onnx::train::engine::op::quantizer::QuantizerOp;
 use support::{Arrays, close, fixture, quantizer, shared};
 
 struct Pass {
@@ -88,7 +88,8 @@ fn every_granularity_forward_and_backward() {
             for isa in isas() {
                 let p = pass(isa, &q, &x, &g);
                 assert_eq!(p.y.len(), 48 / shape * shape);
-                // HGQ's training forward carries f32 noise (spec A1.3); its inference does not
+                // HGQ's training forward carries f32 noise (docs/hgq-spec.md#a1-3); its inference
+                // does not
                 close(&key("y_train"), &p.y, &turn(t.get(&key("y_train"))), 2e-6);
                 close(&key("y_infer"), &p.y, &turn(t.get(&key("y_infer"))), 0.0);
                 close(&key("dx"), &p.dx, &turn(t.get(&key("dx"))), 0.0);

@@ -7,8 +7,8 @@ use hgq_onnx::graph::Window;
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::{BiasBits, FixedOp, Kif, Model, QDense, QOp, Quantizer, Range, Rounding, SaturatingDense, ebops};
 use hgq_onnx::trace::{FormatOptions, fix, trace_minmax};
-use hgq_onnx::train::op::quantizer::QuantizerOp;
-use hgq_onnx::train::op::saturating::{ConstantOp, Widths};
+use hgq_onnx::train::engine::op::quantizer::QuantizerOp;
+use hgq_onnx::train::engine::op::saturating::{ConstantOp, Widths};
 use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, ParamKind, TaskLoss, TrainSet};
 use support::{Arrays, Chain, close, fixture, groups, json, quantizer, window};
 
@@ -106,7 +106,8 @@ const WEIGHT: [(&str, &str, ParamKind); 4] = [
 struct Case {
     name: &'static str,
     layers: &'static [&'static str],
-    /// HGQ2 multiplies a dense layer's bias by `pf / n_parallel`, too; its convolutions, and this engine, do not (spec B2).
+    /// HGQ2 multiplies a dense layer's bias by `pf / n_parallel`, too; its convolutions, and this
+    /// engine, do not (docs/hgq-spec.md#b2).
     bias_scale: f64,
     chain: Chain,
 }
@@ -243,7 +244,7 @@ fn traced_formats_exact_inference_and_counts() {
                         .collect();
                     let range = ranges.by_node[n].as_ref().unwrap();
                     for (e, (ours, golden)) in q.formats.iter().zip(&golden).enumerate() {
-                        // HGQ2 gives −2^i, which i bits hold, one more (spec B1.2)
+                        // HGQ2 gives −2^i, which i bits hold, one more (docs/hgq-spec.md#b1-2)
                         let lowest = range.min[e] == -f64::from(ours.integer).exp2();
                         let integer = ours.integer + i32::from(lowest && range.max[e] < -range.min[e]);
                         assert_eq!(Kif { integer, ..*ours }, *golden, "{} {} {e}", case.name, node.name);
@@ -402,7 +403,7 @@ fn constants_that_clip() {
         let (rows, columns) = (shape[0], shape[1]);
         let q = quantizer(groups(first.len(), &shape), &first, range, rounding);
         let op = ConstantOp::new(&q, rows, columns);
-        let stride = hgq_onnx::train::kernel::pad(columns);
+        let stride = hgq_onnx::train::engine::kernel::pad(columns);
         let spread = |v: &[f32]| -> Vec<f32> {
             v.chunks(columns).flat_map(|r| r.iter().copied().chain(std::iter::repeat_n(0.0, stride - columns))).collect()
         };
@@ -436,7 +437,7 @@ fn constants_that_clip() {
     assert_eq!(cases, 10);
 }
 
-/// Integer bits of WRAP follow three batches (spec B1.2).
+/// Integer bits of WRAP follow three batches (docs/hgq-spec.md#b1-2).
 #[test]
 fn tracked_integer_bits() {
     let t = Arrays::load(&fixture("golden/v2_quantizer.npz"));

@@ -1,7 +1,7 @@
 //! Dense and quantizer kernels of every instruction set against loops in f64, and against their portable twin; ragged sizes.
 
 use hgq_onnx::train::Isa;
-use hgq_onnx::train::kernel::{
+use hgq_onnx::train::engine::kernel::{
     Adam, DenseForward, DenseInputGrad, DenseWeightGrad, Quantize, QuantizeInto, QuantizerBackward, QuantizerSums, WeightRow,
     dispatch, pad,
 };

@@ -6,7 +6,7 @@ mod support;
 #[path = "support/training.rs"]
 mod training;
 
-use hgq_onnx::train::kernel::{
+use hgq_onnx::train::engine::kernel::{
     MoveBackward, MoveForward, Moves, PoolBackward, PoolForward, Taps, TapsBackward, TapsForward, dispatch, pad,
 };
 use training::{Lcg, isas};

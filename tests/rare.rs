@@ -6,7 +6,7 @@ mod common;
 mod onnx;
 
 use common::npz;
-use hgq_onnx::convert::metric::predicted;
+use hgq_onnx::convert::task::metric::predicted;
 use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, plan, run};
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::Tensor;

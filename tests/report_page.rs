@@ -2,7 +2,7 @@
 
 mod common;
 
-use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, html, run};
+use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, report::html, run};
 use hgq_onnx::onnx::{Limits, codec};
 use hgq_onnx::quant::FixedModel;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ mod common;
 mod onnx;
 
 use common::npz_of;
-use hgq_onnx::convert::metric::predicted;
+use hgq_onnx::convert::task::metric::predicted;
 use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
 use hgq_onnx::data::Rng;
 use hgq_onnx::verify::fixed::Program;

@@ -143,7 +143,7 @@ fn distillation_without_labels_keeps_the_decisions() {
     assert_eq!(done.report["metric"], "agreement");
     let (_, got) = outputs(&done.proxy, &x);
     let Some(want) = hls4ml::qonnx(&model, &x) else { return };
-    let predicted = |row: &[f64]| hgq_onnx::convert::metric::predicted(row);
+    let predicted = |row: &[f64]| hgq_onnx::convert::task::metric::predicted(row);
     let same = got.chunks_exact(5).zip(want.chunks_exact(5)).filter(|(a, b)| {
         let b: Vec<f64> = b.iter().map(|&v| v as f64).collect();
         predicted(a) == predicted(&b)

@@ -107,7 +107,7 @@ fn one_hot_rows_are_the_classes_they_mark() {
         assert_eq!((&task["taken_as"], &task["array"], &task["loss"]), (&"classes".into(), &"y".into(), &"cross_entropy".into()));
         assert!(task["because"].as_str().unwrap().contains("one-hot"), "{task}");
         let z = outputs(&rows.proxy, &x);
-        let right = z.chunks(3).zip(&y).filter(|(row, y)| hgq_onnx::convert::metric::predicted(row) as i64 == **y).count();
+        let right = z.chunks(3).zip(&y).filter(|(row, y)| hgq_onnx::convert::task::metric::predicted(row) as i64 == **y).count();
         let metric = rows.report["proxy"]["metric"].as_f64().unwrap();
         assert!((metric - right as f64 / y.len() as f64).abs() < 1e-9 && metric > 0.85, "{metric}");
     }
@@ -134,7 +134,7 @@ fn soft_labels_train_a_cross_entropy() {
         (&"probabilities".into(), &"cross_entropy".into(), &"accuracy".into())
     );
     let z = outputs(&done.proxy, &x);
-    let right = z.chunks(3).zip(&y).filter(|(row, y)| hgq_onnx::convert::metric::predicted(row) as i64 == **y).count();
+    let right = z.chunks(3).zip(&y).filter(|(row, y)| hgq_onnx::convert::task::metric::predicted(row) as i64 == **y).count();
     let (metric, loss) = (done.report["proxy"]["metric"].as_f64().unwrap(), done.report["proxy"]["loss"].as_f64().unwrap());
     assert!((metric - right as f64 / y.len() as f64).abs() < 1e-9 && metric > 0.85, "{metric}");
     let entropy = |row: &[f64], shares: &[f32]| {
@@ -241,7 +241,7 @@ fn several_answers_of_one_output_are_judged_each() {
         (&"classes".into(), &"bce".into())
     );
     let p = outputs(&one.proxy, &x);
-    let right = p.chunks(3).zip(&y).filter(|(row, y)| hgq_onnx::convert::metric::predicted(row) as i64 == **y).count();
+    let right = p.chunks(3).zip(&y).filter(|(row, y)| hgq_onnx::convert::task::metric::predicted(row) as i64 == **y).count();
     let metric = one.report["proxy"]["metric"].as_f64().unwrap();
     assert!((metric - right as f64 / y.len() as f64).abs() < 1e-9 && metric > 0.8, "{metric}");
 }

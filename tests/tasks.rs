@@ -71,7 +71,7 @@ fn near(a: &Value, b: f64) -> bool {
 /// Share of the rows whose largest value, or sign, is the label.
 fn accuracy(values: &[f64], labels: &[i64]) -> f64 {
     let rows = values.chunks(values.len() / labels.len()).zip(labels);
-    rows.filter(|(row, y)| hgq_onnx::convert::metric::predicted(row) as i64 == **y).count() as f64 / labels.len() as f64
+    rows.filter(|(row, y)| hgq_onnx::convert::task::metric::predicted(row) as i64 == **y).count() as f64 / labels.len() as f64
 }
 
 #[test]

@@ -5,8 +5,8 @@
 
 use hgq_onnx::graph::{Node, Window, eval, import};
 use hgq_onnx::onnx::{codec, limits::Limits};
-use hgq_onnx::quant::build::{BuildOptions, build};
 use hgq_onnx::quant::exact::MinMax;
+use hgq_onnx::quant::insert::{BuildOptions, build};
 use hgq_onnx::quant::{BiasBits, Granularity, Groups, Model, QDense, QOp, Quantizer, Range, Rounding};
 
 /// Small deterministic generator: the numbers only need to look random.

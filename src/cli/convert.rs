@@ -1,11 +1,15 @@
 //! `hgq-onnx convert`: the whole job, and the files it leaves.
 
+use super::done::Done;
 use super::out_dir::OutDir;
 use super::progress::Progress;
 #[cfg(feature = "remote")]
 use super::remote;
 use super::{files, overrides, screen, table};
-use crate::convert::{self, Error, Job, JobConfig};
+use crate::convert;
+use crate::convert::config::JobConfig;
+use crate::convert::error::Error;
+use crate::convert::job::Job;
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -105,15 +109,6 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         return Ok(Error::TargetNotMet(why.clone()).exit_status());
     }
     Ok(0)
-}
-
-/// What a conversion left, here or on a service.
-pub struct Done {
-    /// Relative paths and bytes.
-    pub files: Vec<(PathBuf, Vec<u8>)>,
-    pub report: Value,
-    /// Why the proxy is not what was asked for.
-    pub unmet: Option<String>,
 }
 
 /// On this machine.

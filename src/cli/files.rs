@@ -1,6 +1,7 @@
 //! Reading the files named on the command line, and writing single files so that they are whole or absent.
 
-use crate::convert::{DataFile, Error};
+use crate::convert::error::Error;
+use crate::data::DataFile;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! `hgq-onnx health`: asks a running service whether it is well. For a container's HEALTHCHECK, which has no curl.
 
-use crate::convert::Error;
+use crate::convert::error::Error;
 use anyhow::{Context, ensure};
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

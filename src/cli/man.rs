@@ -1,7 +1,7 @@
 //! `hgq-onnx man`: manual pages from the same texts as `--help`.
 
 use super::{files, screen};
-use crate::convert::Error;
+use crate::convert::error::Error;
 use clap_mangen::Man;
 use std::path::PathBuf;
 

@@ -1,10 +1,12 @@
-//! The command line (DESIGN 5.1): arguments, exit status, and the one place where failures become text.
+//! The command line (docs/architecture.md#cli): arguments, exit status, and the one place where
+//! failures become text.
 //!
 //! Exit status: 0 done; 1 verification or target not met; 2 model not supported; 3 bad data or options; 4 internal or canceled.
 //! Machine output goes to stdout, everything else to stderr.
 
 mod completions;
 mod convert;
+pub mod done;
 mod files;
 #[cfg(feature = "serve")]
 mod health;
@@ -32,7 +34,7 @@ mod work;
 #[cfg(feature = "farm")]
 mod worker;
 
-use crate::convert::{Error, NodeFault};
+use crate::convert::error::{Error, NodeFault};
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! Options of processes that share a store in NATS.
 
 use super::work::Work;
-use crate::convert::Error;
+use crate::convert::error::Error;
 use crate::service::store::Store;
 use crate::service::{NatsOptions, NatsStore};
 use std::path::PathBuf;

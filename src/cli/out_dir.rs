@@ -5,11 +5,12 @@
 //! fails, those done are undone.
 
 use super::files;
-use crate::convert::{Artifacts, Error, Keeper};
+use crate::convert::error::Error;
+use crate::convert::job::Artifacts;
+use crate::convert::progress::Keeper;
 use serde_json::{Value, json};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// A path that does not exist yet is created with its parents; they go again if the run fails.
 pub struct OutDir {

@@ -1,7 +1,8 @@
 //! `--config FILE` and the flags that override its fields.
 
-use crate::convert::config::{Balanced, Beta, BetaSchedule, ClassWeights};
-use crate::convert::{Error, JobConfig};
+use crate::convert::config::JobConfig;
+use crate::convert::config::training::{Balanced, Beta, BetaSchedule, ClassWeights};
+use crate::convert::error::Error;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;

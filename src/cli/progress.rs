@@ -1,7 +1,7 @@
 //! Progress on stderr: one line redrawn on a terminal, one JSON line per event otherwise.
 
 use super::screen::{CAREFUL, dumb, message_columns, plain, shortened, styled, width};
-use crate::convert::{Event, Step};
+use crate::convert::progress::{Event, Step};
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;

@@ -4,7 +4,7 @@
 use super::nats::Nats;
 use super::runtime;
 use super::work::Work;
-use crate::convert::Error;
+use crate::convert::error::Error;
 use crate::service::store::Store;
 use crate::service::{self, App, Library, Limits, Tokens};
 use anyhow::Context;

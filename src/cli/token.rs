@@ -1,7 +1,7 @@
 //! `hgq-onnx token`: makes a token for the service.
 
 use super::screen;
-use crate::convert::Error;
+use crate::convert::error::Error;
 use crate::service::auth::new_token;
 
 /// Make a token for `serve --tokens`

@@ -1,7 +1,8 @@
 //! `hgq-onnx verify`: executes a proxy in integers and compares it with expected outputs.
 
 use super::{files, screen, table};
-use crate::convert::{self, DataLayout, Error, Fed, Verified};
+use crate::convert::error::Error;
+use crate::convert::{self, DataLayout, Fed, Verified};
 use anyhow::Context;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};

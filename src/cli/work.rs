@@ -1,6 +1,6 @@
 //! Options of every process that does jobs: `serve` and `worker`.
 
-use crate::convert::Error;
+use crate::convert::error::Error;
 use crate::service::store::Store;
 use crate::service::{Limits, LocalStore};
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use super::nats::Nats;
 use super::runtime;
 use super::work::Work;
-use crate::convert::Error;
+use crate::convert::error::Error;
 use crate::service::{self, App, Library, Tokens};
 use std::sync::Arc;
 

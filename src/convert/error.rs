@@ -1,8 +1,12 @@
 //! Why a job ended without a proxy: one stable code, one exit status, every fault at once.
 
+use crate::proxy::ProxyError;
+use crate::quant::FixedModel;
 use crate::quant::interval::IntervalError;
+use crate::quant::model::kind;
 use crate::quant::scale::TooFarApart;
-use crate::trace::TraceError;
+use crate::trace::error::TraceError;
+use crate::train::TrainError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -103,4 +107,27 @@ impl Error {
     pub fn nodes(&self) -> &[NodeFault] {
         if let Error::Unsupported(nodes) = self { nodes } else { &[] }
     }
+}
+
+/// Something the user should know.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Warning {
+    pub code: String,
+    pub message: String,
+    pub node: Option<String>,
+}
+
+pub fn training_error(e: TrainError) -> Error {
+    match e {
+        TrainError::Data(what) => Error::Data(vec![format!("train: {what}")]),
+        TrainError::Option { option, what } => Error::Config(vec![format!("config: {option}: {what}")]),
+        other => Error::Internal(other.to_string()),
+    }
+}
+
+/// What the proxy's writer refuses, as nodes of the model.
+pub fn unsupported(model: &FixedModel, e: ProxyError) -> Error {
+    let op = |name: &str| model.nodes.iter().find(|n| n.name == name).map_or("graph", |n| kind(&n.op)).to_string();
+    let fault = |f: crate::proxy::Fault| NodeFault { op: op(&f.node), reason: f.reason.to_string(), name: f.node };
+    Error::Unsupported(e.faults.into_iter().map(fault).collect())
 }

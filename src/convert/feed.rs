@@ -4,7 +4,7 @@ use crate::data::order::to_graph;
 use crate::data::{Array, Arrays};
 use crate::graph::channels;
 use crate::proxy::ports::{Layout, Port, Ports};
-use crate::verify::fixed::Program;
+use crate::verify::fixed::program::Program;
 use serde::{Deserialize, Serialize};
 
 /// The layout of arrays whose shape fits both the source's and the proxy's.

@@ -1,7 +1,10 @@
 //! `hgq-onnx inspect`: what is in a model and what of it can be converted.
 
 use super::config::JobConfig;
-use super::{Error, begin, prepare, report};
+use super::error::Error;
+use super::job::sha256;
+use super::quantizers::quantized;
+use super::source::{self, Source};
 use crate::graph::Op;
 use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
@@ -25,7 +28,7 @@ pub fn inspect(model: &[u8]) -> Result<Value, Error> {
     }
     let mut out = json!({
         "schema": "hgq-onnx/inspect/1",
-        "sha256": report::sha256(model),
+        "sha256": sha256(model),
         "bytes": model.len(),
         "ir_version": proto.ir_version,
         "producer": proto.producer_name,
@@ -33,7 +36,7 @@ pub fn inspect(model: &[u8]) -> Result<Value, Error> {
         "operators": operators,
         "initializers": graph.map_or(0, |g| g.initializer.len()),
     });
-    match prepare::source(model) {
+    match source::load(model) {
         Err(Error::NotOnnx(e)) => return Err(Error::NotOnnx(e)),
         Err(e) => {
             out["supported"] = json!(false);
@@ -82,11 +85,11 @@ fn layer(node: &crate::graph::Node<Op>) -> Value {
 }
 
 /// EBOPs of a file whose every activation is annotated: no data needed.
-fn annotated_ebops(source: &prepare::Source, out: &mut Value) {
+fn annotated_ebops(source: &Source, out: &mut Value) {
     let graph = &source.graph;
     let ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax { min: vec![-1.0; v.len()], max: vec![1.0; v.len()] }).collect();
     let config = JobConfig { epochs: 0, ..JobConfig::default() };
-    let built = match begin::quantized(&source.graph, &config, &ranges) {
+    let built = match quantized(&source.graph, &config, &ranges) {
         Ok(built) => built,
         Err(e) => {
             out["supported"] = json!(false);

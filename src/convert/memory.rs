@@ -38,6 +38,9 @@ fn peak(status: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// Samples per verification block: bounds the memory of a large calibration set.
+pub const CHUNK: usize = 16_384;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,15 @@
 //! What a job would do: `convert --dry-run`.
 
-use super::begin::{Begun, begin};
 use super::config::Mode;
-use super::difference::{relative_error, start_differs};
+use super::error::Error;
+use super::evaluation::difference::{relative_error, start_differs};
+use super::job::Job;
+use super::prepared::{PreparedJob, prepare};
 use super::purpose::spelled;
-use super::training::{batch_size, goal, steps};
-use super::{Error, Job, memory, settings};
-use crate::train::fit::Goal;
-use crate::train::schedule::Beta;
+use super::search::goal::{batch_size, goal, steps};
+use super::{memory, settings};
+use crate::train::fit::options::Goal;
+use crate::train::fit::schedule::Beta;
 use serde_json::{Value, json};
 
 /// The rule where nothing is asked for.
@@ -17,17 +19,17 @@ const DEFAULT: &str = "the smallest one whose metric is within a point (of an er
 /// See [`super::plan`].
 pub fn plan(job: &Job) -> Result<Value, Error> {
     let config = &job.config;
-    let begun = begin(job, &mut |_| ())?;
-    let judge = begun.judge(config);
-    let exactly = judge.judge(&begun.built.model)?;
-    settings::check(&exactly.restored(&begun.scales)?.pruned, config)?;
+    let prepared = prepare(job, &mut |_| ())?;
+    let judge = prepared.judge(config);
+    let exactly = judge.judge(&prepared.built.model)?;
+    settings::check(&exactly.restored(&prepared.scales)?.pruned, config)?;
     let start = exactly.score;
-    let error = relative_error(&exactly, &begun.scales, &begun.source, &begun.domain, &begun.on.calibration.logits)?;
-    let mut warnings = begun.warnings.clone();
+    let error = relative_error(&exactly, &prepared.scales, &prepared.source, &prepared.domain, &prepared.on.calibration.logits)?;
+    let mut warnings = prepared.warnings.clone();
     warnings.extend(start_differs(error));
-    let from = begun.source_score();
+    let from = prepared.source_score();
     let source_metric = from.metric;
-    let Begun { source, data, built, judged, .. } = &begun;
+    let PreparedJob { source, data, built, judged, .. } = &prepared;
     let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
     let files = [
         Some((&job.calibration, data.calibration.samples)),
@@ -63,7 +65,7 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
         "source": { "metric": judge.kind.shown(source_metric), "metric_error": from.error, "loss": from.loss },
         "metric": judge.kind.name(),
         "metric_because": judged.why,
-        "task": begun.purpose,
+        "task": prepared.purpose,
         "choice": choice(job),
         "memory_estimate_bytes": memory,
         "threads": config.thread_count(),
@@ -74,7 +76,7 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
         Mode::FineTune if config.epochs == 0 => json!("none: annotated widths are taken over as they are (epochs 0)"),
         Mode::FineTune => {
             let rows = data.train.samples;
-            let objective = begun.objective(config)?;
+            let objective = prepared.objective(config)?;
             let aim = goal(config, &judge, steps(config, rows), start.ebops as f64, source_metric);
             json!({
                 "epochs": config.epochs,

@@ -1,10 +1,11 @@
 //! What a job trains for and is judged by, as it was understood: for the report and `--dry-run`.
 
-use super::config::{JobConfig, LossName};
-use super::ends::follows_classes;
-use super::metric::MetricKind;
-use super::objective::Objective;
-use super::prepare::Data;
+use super::config::JobConfig;
+use super::config::training::LossName;
+use super::source::data::Data;
+use super::task::ends::follows_classes;
+use super::task::metric::MetricKind;
+use super::task::objective::Objective;
 use crate::data::{OutputShape, Taken, Targets};
 use crate::train::LossKind;
 use serde::Serialize;

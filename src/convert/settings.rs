@@ -1,8 +1,7 @@
 //! The settings of hls4ml that a job asks for, against what its model needs: before anything is trained.
 
 use super::config::JobConfig;
-use super::emit::unsupported;
-use super::{Error, interface};
+use super::error::{Error, unsupported};
 use crate::proxy::{ProxyError, target};
 use crate::quant::FixedModel;
 
@@ -11,6 +10,6 @@ use crate::quant::FixedModel;
 /// # Errors
 /// [`Error::Unsupported`] with every such node.
 pub fn check(model: &FixedModel, config: &JobConfig) -> Result<(), Error> {
-    let faults = target::faults(model, interface::target(&config.hls4ml));
+    let faults = target::faults(model, config.hls4ml.target());
     if faults.is_empty() { Ok(()) } else { Err(unsupported(model, ProxyError { faults })) }
 }

@@ -1,10 +1,14 @@
 //! `hgq-onnx trace`: ranges and formats on calibration data, without training.
 
-use super::config::JobConfig;
-use super::declare::declare;
-use super::prepare::{self, Blocks, SourceValues};
-use super::report::{self, format_counts};
-use super::{DataFile, Error, begin, domain};
+use super::config::{JobConfig, on_threads};
+use super::error::Error;
+use super::quantizers::quantizers;
+use super::report::layers::{format_counts, layers};
+use super::source::data::Blocks;
+use super::source::declare::declare;
+use super::source::values::SourceValues;
+use super::source::{self, domain};
+use crate::data::DataFile;
 use crate::quant::exact::MinMax;
 use crate::quant::{QOp, ebops, interval};
 use crate::trace::{FormatOptions, Ranges, Tracer, fix};
@@ -21,8 +25,8 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
     config.check().map_err(Error::Config)?;
     // without training: annotations stand as they are, float tensors have their starting bits
     let config = JobConfig { epochs: 0, ..config.clone() };
-    super::on_threads(&config, || {
-        let source = prepare::source(model)?;
+    on_threads(&config, || {
+        let source = source::load(model)?;
         let mut data = Blocks::open(&source, calibration, "calibration").map_err(Error::Data)?;
         let mut values = SourceValues::none(&source);
         data.each(|rows, n| values.add(&source, rows, n, false))?;
@@ -30,7 +34,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let some: Vec<&[f32]> = some.iter().map(Vec::as_slice).collect();
         let spreads = domain::spreads(&source, &some, data.samples().min(SPREAD_SAMPLES))?;
         let sharing = domain::sharing(&source, &config, None);
-        let (mut built, scales) = begin::quantizers(&source, &config, &values.ranges, &spreads, &sharing)?;
+        let (mut built, scales) = quantizers(&source, &config, &values.ranges, &spreads, &sharing)?;
         let warnings = declare(&mut built, &config, &source, &values.ranges, &scales)?;
         let inputs = || built.model.inputs.iter().enumerate();
         let reach: Vec<MinMax> = inputs().zip(values.reach(&source)).map(|((n, &v), range)| scales.range(n, v, &range)).collect();
@@ -72,7 +76,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
             "samples": data.samples(),
             "warnings": warnings,
             "quantizers": quantizers,
-            "layers": report::layers(&fixed, &bounds, &counts, &ranges),
+            "layers": layers(&fixed, &bounds, &counts, &ranges),
             "ebops": ebops::ebops(&fixed, &bounds),
             "ebops_hgq2": ebops::ebops_hgq2(&fixed, &bounds),
         }))

@@ -1,12 +1,13 @@
 //! `hgq-onnx verify`: bit-exact execution of a proxy on given inputs.
 
+use super::error::{Error, NodeFault};
 use super::feed::{self, DataLayout, Fed};
-use super::prepare::lines;
-use super::{DataFile, Error, NodeFault};
-use crate::data::{Arrays, DataLimits, Values};
+use super::source::data::lines;
+use crate::data::{Arrays, DataFile, DataLimits, Values};
 use crate::onnx::{Limits, codec};
 use crate::proxy::ports::{self, Port};
-use crate::verify::fixed::{FixedError, Program};
+use crate::verify::fixed::FixedError;
+use crate::verify::fixed::program::Program;
 
 /// Names that the array of a single input, or output, may have besides its own.
 const INPUT_NAMES: [&str; 3] = ["x", "x_test", "x_train"];

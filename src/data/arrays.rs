@@ -3,28 +3,15 @@
 //!
 //! Members that are not plain numbers (strings, objects) are remembered with the reason and refused only when asked for.
 
+use super::DataError;
 use super::file::{DataFile, Reader};
 use super::kind::{Kind, beginning, kind};
-use super::{DataError, npy, npy::Header, npy::Values};
+use super::limits::DataLimits;
+use super::npy::{self, Header, Values};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use zip::ZipArchive;
-
-/// What a data file may ask for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataLimits {
-    /// Members of an archive: data sets have a handful of arrays.
-    pub members: usize,
-    /// Elements of all arrays together; 2²⁸ are 1 GiB of float32, ten times the largest data set in use for these nets.
-    pub elements: usize,
-}
-
-impl Default for DataLimits {
-    fn default() -> Self {
-        DataLimits { members: 1000, elements: 1 << 28 }
-    }
-}
 
 /// An array of numbers.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,9 @@
 //! Samples of a model's inputs that stay in their file and are read block by block, for passes over more data than should be in memory.
 
+use super::DataError;
 use super::arrays::{Arrays, Stored};
-use super::dataset::{InputShape, common, first_bad, fits, locate, read};
-use super::{DataError, order::to_graph};
+use super::locate::{InputShape, common, first_bad, fits, locate, read};
+use super::order::to_graph;
 use std::borrow::Cow;
 
 /// See the module. Arrays that cannot be read block by block (compressed, column by column) are in memory.

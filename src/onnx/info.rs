@@ -1,10 +1,8 @@
 //! Shapes that `ValueInfoProto` declares.
 
-use super::proto::{
-    ValueInfoProto,
-    tensor_shape_proto::{Dimension, dimension::Value},
-    type_proto,
-};
+use super::proto::tensor_shape_proto::Dimension;
+use super::proto::tensor_shape_proto::dimension::Value;
+use super::proto::{ValueInfoProto, type_proto};
 
 /// The dimensions of a tensor, none where it has no shape; `None` for what is no tensor.
 pub fn dims(info: &ValueInfoProto) -> Option<&[Dimension]> {
@@ -24,3 +22,6 @@ pub fn size(dim: &Dimension) -> Option<usize> {
 pub fn has_batch_of_one(info: &ValueInfoProto) -> bool {
     dims(info).and_then(<[_]>::first).and_then(size) == Some(1)
 }
+
+/// Domains under which exporters have written the QONNX operators.
+pub const QONNX: [&str; 3] = ["qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"];

@@ -169,7 +169,7 @@ impl Namer {
     }
 }
 
-/// `stem` in the alphabet of the contract.
+/// `stem` in the alphabet of docs/hls4ml-contract.md#a-graph.
 pub fn sanitize(stem: &str) -> String {
     let mut name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {

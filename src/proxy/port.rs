@@ -1,41 +1,13 @@
-//! The input port: hls4ml truncates every model input to it before the first node (contract, section b).
+//! The input port: hls4ml truncates every model input to it before the first node
+//! (docs/hls4ml-contract.md#b-input).
 
-use super::Warning;
+use super::form::Warning;
 use crate::graph::ValueId;
-use crate::onnx::proto::{ModelProto, StringStringEntryProto};
 use crate::quant::kif::floor_log2;
 use crate::quant::model::fractional_bits;
+pub use crate::quant::port::DEFAULT_PORT;
+pub use crate::quant::port::spelled;
 use crate::quant::{FixedModel, FixedOp, Kif, Rounding};
-
-/// `fixed<32,16>`, what `default_precision` of the documented call gives.
-pub const DEFAULT_PORT: Kif = Kif { keep_negative: true, integer: 15, fractional: 16 };
-
-/// Key of the file's metadata under which a proxy states the port it needs, as `fixed<width,integer>`.
-const METADATA_KEY: &str = "hgq_onnx.input_port";
-
-/// States `port` in the file, so that whoever verifies it uses the same.
-pub fn state(model: &mut ModelProto, port: Kif) {
-    let entry = StringStringEntryProto { key: Some(METADATA_KEY.into()), value: Some(spelled(port)) };
-    model.metadata_props.push(entry);
-}
-
-/// The port that a proxy states; [`DEFAULT_PORT`] where it states none or no readable one.
-pub fn stated(model: &ModelProto) -> Kif {
-    let text = model.metadata_props.iter().find(|p| p.key() == METADATA_KEY).map(|p| p.value());
-    let numbers = text.and_then(|t| t.strip_prefix("fixed<")?.strip_suffix('>')?.split_once(','));
-    let parsed = numbers.and_then(|(w, i)| Some((w.parse::<i32>().ok()?, i.parse::<i32>().ok()?)));
-    match parsed {
-        Some((width, above)) if (1..=62).contains(&width) && (1..=width).contains(&above) => {
-            Kif::new(true, above - 1, width - above)
-        }
-        _ => DEFAULT_PORT,
-    }
-}
-
-/// `fixed<W,I>`, as hls4ml spells it (I counts the sign).
-pub fn spelled(port: Kif) -> String {
-    format!("fixed<{},{}>", port.bits(), port.integer + 1)
-}
 
 /// The port that the first quantizers need and that holds inputs up to `reach` in magnitude (it wraps beyond), at least
 /// [`DEFAULT_PORT`] (the widest of all inputs), and what to say about each input.
@@ -100,20 +72,4 @@ fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<
         }
     }
     port
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stated_port_is_read_back() {
-        let mut model = ModelProto::default();
-        assert_eq!(stated(&model), DEFAULT_PORT);
-        let wide = Kif::new(true, 19, 23);
-        state(&mut model, wide);
-        assert_eq!((stated(&model), spelled(wide).as_str()), (wide, "fixed<43,20>"));
-        model.metadata_props[0].value = Some("fixed<9999999999,1>".into());
-        assert_eq!(stated(&model), DEFAULT_PORT);
-    }
 }

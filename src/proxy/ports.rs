@@ -1,7 +1,7 @@
 //! Which port of a proxy is which input or output of the model that was converted, and in which layout: stated in the file's metadata,
 //! so that whoever has the file can feed it with the source's data.
 
-use super::Proxy;
+use super::form::Proxy;
 use crate::graph::channels;
 use crate::onnx::info;
 use crate::onnx::proto::{ModelProto, StringStringEntryProto, ValueInfoProto};
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::onnx::proto::{GraphProto, tensor_proto::DataType};
     use crate::proxy::DEFAULT_PORT;
-    use crate::proxy::build::value_info;
+    use crate::proxy::write::build::value_info;
 
     fn source(name: &str, channels_first: bool) -> SourcePort {
         SourcePort { name: name.into(), channels_first }

@@ -1,8 +1,8 @@
 //! What stock hls4ml 1.3.0 computes with the same bits for which of its settings.
 //!
 //! Every entry was compiled and compared, see `tests/hls4ml_settings.rs`; docs/proxy.md has the same table. What is not exact is refused
-//! by [`faults`] before anything is written; what is exact in another form is written in that form (see [`super::conv`],
-//! [`super::pool`] and [`super::readers`]).
+//! by [`faults`] before anything is written; what is exact in another form is written in that form (see [`super::write::conv`],
+//! [`super::write::pool`] and [`super::write::readers`]).
 
 use super::error::{Fault, Reason};
 use crate::graph::{Merge, Window};
@@ -25,7 +25,7 @@ impl Backend {
     /// Those that were tried.
     pub const ALL: [Backend; 4] = [Backend::Vitis, Backend::Vivado, Backend::Quartus, Backend::Catapult];
 
-    /// Whether its type of one bit is one (see [`super::one_bit`]).
+    /// Whether its type of one bit is one (see [`super::write::one_bit`]).
     pub fn has_one_bit(self) -> bool {
         match self {
             Backend::Vitis | Backend::Vivado => true,
@@ -249,7 +249,7 @@ fn max_pool(w: &Window) -> Vec<Feature> {
     if w.is_padded() {
         found.push(Feature::PaddedMaxPool);
     }
-    if super::pool::strides_in_stream(w) != w.kernel {
+    if super::target::strides_in_stream(w) != w.kernel {
         found.push(Feature::OverlappingMaxPool);
     }
     found
@@ -278,4 +278,11 @@ pub fn latency_layers(proxy: &ModelProto, target: Target) -> Vec<String> {
     let per_channel = |n: &&NodeProto| n.op_type() == "Conv" && Attributes::of(n).int("group", 1).is_ok_and(|g| g > 1);
     let nodes = proxy.graph.iter().flat_map(|g| &g.node).filter(|_| latency);
     nodes.filter(per_channel).map(|n| n.name().to_string()).collect()
+}
+
+/// Strides of a pool as io_stream takes them, which wants those of the kernel: where that gives one output as well, nothing moves.
+pub fn strides_in_stream(window: &Window) -> [usize; 2] {
+    let padded = [0, 1].map(|axis| window.input[axis] + window.pads[axis] + window.pads[axis + 2]);
+    let one = |axis: usize| window.output()[axis] == 1 && padded[axis] < 2 * window.kernel[axis];
+    [0, 1].map(|axis| if one(axis) { window.kernel[axis] } else { window.stride[axis] })
 }

@@ -1,4 +1,5 @@
-//! Where a bias without widths of its own gets its grid (spec A1.4): from the quantizer behind its layer.
+//! Where a bias without widths of its own gets its grid (docs/hgq-spec.md#a1-4): from the quantizer
+//! behind its layer.
 
 use super::model::{Model, QOp, Quantizer};
 

@@ -1,8 +1,10 @@
 //! Effective bit operations of an exact model, in both published counts.
 //!
-//! * [`ebops`]: HGQ v1's exact count (spec A2.2, A2.3): enclosed bits of each weight × bits of its input; multiplications only.
-//!   A convolution multiplies at every output position; padding counts nothing.
-//! * [`ebops_hgq2`]: HGQ2's rules (spec B2): widths without sign, every weight at its format's width, plus bias bits, merges and pooling.
+//! * [`ebops`]: HGQ v1's exact count (docs/hgq-spec.md#a2-2, #a2-3): enclosed bits of each weight ×
+//!   bits of its input; multiplications only. A convolution multiplies at every output position;
+//!   padding counts nothing.
+//! * [`ebops_hgq2`]: HGQ2's rules (docs/hgq-spec.md#b2): widths without sign, every weight at its
+//!   format's width, plus bias bits, merges and pooling.
 //!
 //! The two count different quantities; never compare one with the other.
 
@@ -24,8 +26,9 @@ pub struct LayerEbops {
     pub ebops_hgq2: u64,
 }
 
-/// The format that each element of `value` has on the wire: its quantizer's; behind a Relu without the sign; the worst case of
-/// interval arithmetic where there is no quantizer. Pooling passes the widest format under its window on (spec A2.3).
+/// The format that each element of `value` has on the wire: its quantizer's; behind a Relu without
+/// the sign; the worst case of interval arithmetic where there is no quantizer. Pooling passes the
+/// widest format under its window on (docs/hgq-spec.md#a2-3).
 pub fn wire_formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> Vec<Kif> {
     let len = model.len_of(value);
     match model.producer(value).map(|n| &model.nodes[n]) {

@@ -1,4 +1,4 @@
-//! Which elements of a tensor share one bit width (HGQ granularity, spec A1.1).
+//! Which elements of a tensor share one bit width (docs/hgq-spec.md#a1-1).
 
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,8 @@ impl Groups {
         if self.of.is_empty() { e } else { self.of[e] as usize }
     }
 
-    /// Elements per group, the degeneracy `n_g` of spec A1.1 (all groups of a tensor are equally large).
+    /// Elements per group, the degeneracy `n_g` (docs/hgq-spec.md#a1-1); all groups of a tensor are
+    /// equally large.
     pub fn degeneracy(&self) -> usize {
         (self.elements / self.count.max(1)).max(1)
     }

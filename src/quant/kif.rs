@@ -1,4 +1,5 @@
-//! `Kif`: a fixed-point format (k, i, f), spec section "Notation": LSB `2^-f`, range `[-k·2^i, 2^i − 2^-f]`.
+//! `Kif`: a fixed-point format (k, i, f), docs/hgq-spec.md#notation: LSB `2^-f`, range
+//! `[-k·2^i, 2^i − 2^-f]`.
 
 /// A fixed-point format. `integer` excludes the sign; both counts may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

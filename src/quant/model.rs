@@ -3,7 +3,6 @@
 use super::groups::Groups;
 use super::kif::Kif;
 use super::rounding::{Overflow, Rounding};
-use super::saturating::SaturatingDense;
 use crate::graph::{Dag, Merge, Window};
 
 /// A graph whose weights, biases and activations carry quantizers.
@@ -46,12 +45,13 @@ pub enum QOp {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantizer {
     pub groups: Groups,
-    /// Fractional bits per group, latent: used as `rhe(f)` (round half to even), spec A1.2. The bits `b` of
+    /// Fractional bits per group, latent: used as `rhe(f)`, docs/hgq-spec.md#a1-2. The bits `b` of
     /// [`Range::SaturatingKbi`].
     pub f: Vec<f32>,
     pub range: Range,
     pub rounding: Rounding,
-    /// Upper bound of `f`: 23 in general (spec A1.1), less where the hardware sets a limit (input port, tables).
+    /// Upper bound of `f`: 23 in general (docs/hgq-spec.md#a1-1), less where the hardware sets a
+    /// limit (input port, tables).
     pub max_f: f32,
     pub trainable: bool,
     /// True when the widths come from an annotation in the file and were not trained since.
@@ -61,16 +61,19 @@ pub struct Quantizer {
 /// Where the integer bits come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Range {
-    /// HGQ v1: unlimited in training, from traced minimum and maximum afterwards (spec A1.2, A2.2, A4).
+    /// HGQ v1: unlimited in training, from traced minimum and maximum afterwards
+    /// (docs/hgq-spec.md#a1-2, #a2-2, #a4).
     Traced,
-    /// HGQ2 SAT / SAT_SYM: clips at trainable integer bits (spec B1.1). One entry per group.
+    /// HGQ2 SAT / SAT_SYM: clips at trainable integer bits (docs/hgq-spec.md#b1-1). One entry per
+    /// group.
     Saturating { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
     /// Clips at integer bits that were declared: neither trained nor lowered to what the data reach. One entry per group.
     Declared { keep_negative: Vec<bool>, i: Vec<f32> },
-    /// [`Range::Saturating`] in HGQ2's other parametrisation: `b` bits without the sign and `i` are trained, `f = b − i` (spec B1.1).
+    /// [`Range::Saturating`] in HGQ2's other parametrisation: `b` bits without the sign and `i` are
+    /// trained, `f = b − i` (docs/hgq-spec.md#b1-1).
     SaturatingKbi { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
-    /// HGQ2 WRAP: unlimited in training, where `i` follows the largest magnitude of each batch and decays (spec B1.2); traced
-    /// afterwards. One entry per group.
+    /// HGQ2 WRAP: unlimited in training, where `i` follows the largest magnitude of each batch and
+    /// decays (docs/hgq-spec.md#b1-2); traced afterwards. One entry per group.
     Tracked { i: Vec<f32> },
 }
 
@@ -98,8 +101,9 @@ pub struct QDense {
     pub bias: Vec<f32>,
     pub bias_bits: BiasBits,
     pub window: Option<Window>,
-    /// Share of the positions of a window that the hardware computes in parallel (`parallel_factor / positions`, spec A2.3): EBOPs are
-    /// multiplied by it. 1: all of them.
+    /// Share of the positions of a window that the hardware computes in parallel
+    /// (`parallel_factor / positions`, docs/hgq-spec.md#a2-3): EBOPs are multiplied by it. 1: all
+    /// of them.
     pub ebops_scale: f64,
     /// The formats the file declared, per element; dropped as soon as the layer is trained. Only for `ebops_hgq2`.
     pub declared: Option<Declared>,
@@ -109,7 +113,8 @@ pub struct QDense {
 /// Where a bias gets its fractional bits from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BiasBits {
-    /// From the quantizer behind the layer, maximum over all axes but the channel (spec A1.4).
+    /// From the quantizer behind the layer, maximum over all axes but the channel
+    /// (docs/hgq-spec.md#a1-4).
     Activation,
     /// Its own fixed grid, fractional bits per output.
     Own(Vec<i32>),
@@ -174,12 +179,14 @@ pub struct FixedDense {
     pub outputs: usize,
     pub weight: FixedTensor,
     pub bias: FixedTensor,
-    /// Width of each weight as HGQ2 counts it (`i + f` of its format, no sign), `[inputs][outputs]`; spec B2.
+    /// Width of each weight as HGQ2 counts it (`i + f` of its format, no sign),
+    /// `[inputs][outputs]`; docs/hgq-spec.md#b2.
     pub weight_bits: Vec<u16>,
     /// The same for the bias.
     pub bias_bits: Vec<u16>,
     pub window: Option<Window>,
-    /// Share of the positions that multiply at a time: `parallel_factor / positions` (spec A2.3), 1 for all.
+    /// Share of the positions that multiply at a time: `parallel_factor / positions`
+    /// (docs/hgq-spec.md#a2-3), 1 for all.
     pub ebops_scale: f64,
 }
 
@@ -237,10 +244,63 @@ pub fn round_half_up(v: f64, f: i32) -> f64 {
     Rounding::HalfUp.apply(v * 2f64.powi(f)) * 2f64.powi(-f)
 }
 
-/// Bits between the most and the least significant one of `|v|`, inclusive; 0 for 0 (spec A2.2).
+/// Bits between the most and the least significant one of `|v|`, inclusive; 0 for 0
+/// (docs/hgq-spec.md#a2-2).
 pub fn enclosed_bits(v: i64) -> u32 {
     let v = v.unsigned_abs();
     if v == 0 { 0 } else { 64 - v.leading_zeros() - v.trailing_zeros() }
+}
+
+/// The operator's name for people.
+pub fn kind(op: &FixedOp) -> &'static str {
+    match op {
+        FixedOp::Quantize(_) => "Quant",
+        FixedOp::Dense(d) => match &d.window {
+            None => "Dense",
+            Some(_) => "Conv",
+        },
+        FixedOp::Affine(_) => "Affine",
+        FixedOp::Relu => "Relu",
+        FixedOp::LeakyRelu { .. } => "LeakyRelu",
+        FixedOp::Sigmoid => "Sigmoid",
+        FixedOp::Tanh => "Tanh",
+        FixedOp::MaxPool(_) => "MaxPool",
+        FixedOp::AveragePool(_) => "AveragePool",
+        FixedOp::Merge(m) => m.kind(),
+        FixedOp::Concat { .. } => "Concat",
+        FixedOp::Pad { .. } => "Pad",
+        FixedOp::Reshape => "Reshape",
+    }
+}
+
+/// A layer with HGQ2 quantizers on its weights and its bias: they clip at trainable integer bits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SaturatingDense {
+    /// Its `weight_f` is empty and its `bias_bits` are an empty list of own ones: [`SaturatingDense::weight`] and
+    /// [`SaturatingDense::bias`] take their place. Its `weight_groups` are those of the weight quantizer.
+    pub layer: QDense,
+    /// On the weights, row-major `[inputs][outputs]`; its range saturates.
+    pub weight: Quantizer,
+    /// On the bias, one element per output; its range saturates.
+    pub bias: Quantizer,
+}
+
+impl AveragePool {
+    /// The same function as a convolution whose weights are all the reciprocal.
+    pub fn as_dense(&self) -> FixedDense {
+        let (taps, channels) = (self.window.taps(), self.window.input[2]);
+        let reciprocal = self.reciprocal.ints.first().copied().unwrap_or(0);
+        FixedDense {
+            inputs: taps,
+            outputs: channels,
+            weight: FixedTensor { ints: vec![reciprocal; taps * channels], frac: self.reciprocal.frac },
+            bias: FixedTensor { ints: vec![0; channels], frac: 0 },
+            weight_bits: vec![0; taps * channels],
+            bias_bits: vec![0; channels],
+            ebops_scale: 1.0,
+            window: Some(crate::graph::Window { groups: channels, ..self.window.clone() }),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 use super::exact::MinMax;
 use super::kif::{ceil_log2, exp2i, floor_log2};
 use super::qonnx::power_of_two;
-use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId, channels::per_channel};
+use crate::graph::channels::per_channel;
+use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId};
 
 /// Fractional bits of a factor that stands as a multiplication of its own: an error of 1/32 step at the end of an 8-bit range.
 const FACTOR_F: i32 = 11;
@@ -158,7 +159,7 @@ impl Rescaled {
         if self.graph.producer(input).is_none() {
             let to = self.graph.add_value(format!("{name}_port"), shape.clone());
             let finest = spec.scale.iter().map(|s| ceil_log2(1.0 / s)).max().unwrap_or(0) + INPUT_BITS;
-            let f = finest.min(super::build::INPUT_MAX_F as i32 + 1);
+            let f = finest.min(super::insert::INPUT_MAX_F as i32 + 1);
             let range = &self.ranges[input];
             let bits = |e: usize| {
                 let top = range.max[e].abs().max(range.min[e].abs());

@@ -1,4 +1,5 @@
-//! Rounding and overflow of a fixed-point cast (spec A5): what the exact model computes and what the proxy can express.
+//! Rounding and overflow of a fixed-point cast (docs/hgq-spec.md#a5): what the exact model computes
+//! and what the proxy can express.
 
 use super::kif::Kif;
 
@@ -79,6 +80,29 @@ impl Overflow {
         let (lo, hi) = (format.min_int() as i128, format.max_int() as i128);
         if self == Overflow::SatSym && format.keep_negative { (-hi, hi) } else { (lo, hi) }
     }
+}
+
+/// One exact cast of `v·2^-frac`.
+pub fn cast(v: i128, frac: i32, format: Kif, rounding: Rounding, overflow: Overflow) -> i128 {
+    let drop = frac - format.fractional;
+    if drop >= 0 || v == 0 {
+        return overflow.apply(rounding.shift(v, drop), format);
+    }
+    match shl(v, -drop) {
+        Some(shifted) => overflow.apply(shifted, format),
+        // far outside: only the sign matters (a wrap of more than 64 zero bits is 0)
+        None if overflow == Overflow::Wrap => overflow.apply(0, format),
+        None => overflow.apply(if v < 0 { i128::MIN / 2 } else { i128::MAX / 2 }, format),
+    }
+}
+
+/// `v·2^by` without loss, `by ≥ 0`.
+pub fn shl(v: i128, by: i32) -> Option<i128> {
+    if v == 0 {
+        return Some(0);
+    }
+    let room = v.unsigned_abs().leading_zeros() as i32 - 2;
+    (0..=room).contains(&by).then(|| v << by)
 }
 
 #[cfg(test)]

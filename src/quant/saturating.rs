@@ -1,23 +1,11 @@
-//! HGQ2's fixed-point quantizers (spec B1): latent widths in either parametrisation, their rounded formats, and the layers whose weights
-//! and biases carry them.
+//! HGQ2's fixed-point quantizers (docs/hgq-spec.md#b1): latent widths in either parametrisation,
+//! their rounded formats, and the layers whose weights and biases carry them.
 //!
 //! `kif` trains `f` and `i`; `kbi` trains `b` and `i`, and `f = b − i`. Widths round half to even before they are used.
 
 use super::kif::{Kif, ceil_log2, exp2i, rhe};
 use super::model::{QDense, QOp, Quantizer, Range, fractional_bits};
 use super::rounding::Overflow;
-
-/// A layer with HGQ2 quantizers on its weights and its bias: they clip at trainable integer bits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SaturatingDense {
-    /// Its `weight_f` is empty and its `bias_bits` are an empty list of own ones: [`SaturatingDense::weight`] and
-    /// [`SaturatingDense::bias`] take their place. Its `weight_groups` are those of the weight quantizer.
-    pub layer: QDense,
-    /// On the weights, row-major `[inputs][outputs]`; its range saturates.
-    pub weight: Quantizer,
-    /// On the bias, one element per output; its range saturates.
-    pub bias: Quantizer,
-}
 
 /// The trainable bounds of a quantizer that clips.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +45,8 @@ impl Quantizer {
         self.f.iter().enumerate().map(f).collect()
     }
 
-    /// Trained formats per group, `i_e = max(i, −f)` (spec B1.1); empty where the range follows the data.
+    /// Trained formats per group, `i_e = max(i, −f)` (docs/hgq-spec.md#b1-1); empty where the range
+    /// follows the data.
     pub fn trained_formats(&self) -> Vec<Kif> {
         let Some(s) = self.saturation() else { return Vec::new() };
         let widths = self.rounded_f().into_iter().zip(s.keep_negative).zip(s.i);
@@ -81,7 +70,8 @@ impl Quantizer {
         self.rounding.apply(v.clamp(least.min(most), most) / step) * step
     }
 
-    /// The width that HGQ2 counts for a constant of `format`: the sign belongs to SAT, not to SAT_SYM (spec B2).
+    /// The width that HGQ2 counts for a constant of `format`: the sign belongs to SAT, not to
+    /// SAT_SYM (docs/hgq-spec.md#b2).
     pub fn counted_bits(&self, format: Kif) -> i32 {
         let sign = i32::from(format.keep_negative && self.overflow() != Overflow::SatSym);
         (format.integer + format.fractional).max(0) + sign

@@ -3,7 +3,7 @@
 
 use super::limits::RETRY_AFTER;
 use super::problem::Problem;
-use crate::convert::Error;
+use crate::convert::error::Error;
 use axum::http::StatusCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

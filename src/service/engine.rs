@@ -1,6 +1,10 @@
 //! What the service offers over HTTP, as a trait, so that the plumbing can be tested with slow, failing and panicking work.
 
-use crate::convert::{self, Artifacts, DataFile, DataLayout, Error, Event, Job, Keeper, Verified};
+use crate::convert::error::Error;
+use crate::convert::job::{Artifacts, Job};
+use crate::convert::progress::{Event, Keeper};
+use crate::convert::{self, DataLayout, Verified};
+use crate::data::DataFile;
 use serde_json::Value;
 use std::sync::atomic::AtomicBool;
 

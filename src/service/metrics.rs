@@ -1,9 +1,10 @@
 //! What an operator watches: Prometheus metrics of this process.
 
-use crate::convert::Artifacts;
-use crate::service::jobs::State;
-use crate::service::store::Depth;
-use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use super::jobs::State;
+use super::store::Depth;
+use crate::convert::job::Artifacts;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

@@ -1,4 +1,5 @@
-//! The HTTP service (DESIGN 5.2): the same entry points as the command line, as jobs that survive.
+//! The HTTP service (docs/http.md): the same entry points as the command line, as jobs that
+//! survive.
 //!
 //! [`api`] takes requests, [`upload`] their files, [`store`] keeps both and the queue, [`jobs`] does the work.
 
@@ -6,6 +7,8 @@ mod api;
 mod app;
 pub mod auth;
 mod checks;
+mod digest;
+pub mod document;
 pub mod engine;
 pub mod jobs;
 pub mod limits;
@@ -14,7 +17,9 @@ mod metrics;
 mod page;
 mod problem;
 mod rate;
+pub mod record;
 pub mod store;
+pub mod store_error;
 mod upload;
 
 pub use api::router;

@@ -1,12 +1,11 @@
 //! RFC 9457 problem documents: every answer that is not a success.
 
+use super::document::Document;
 use super::limits::RETRY_AFTER;
-use super::store::StoreError;
-use crate::convert::{Error, NodeFault};
+use super::store_error::StoreError;
+use crate::convert::error::Error;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use utoipa::openapi::{self, Content, Ref, RefOr, ResponseBuilder};
 
@@ -16,48 +15,6 @@ pub struct Problem {
     document: Box<Document>,
     retry_after: Option<u32>,
     location: Option<String>,
-}
-
-/// `application/problem+json` (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = Problem)]
-pub struct Document {
-    /// `urn:hgq-onnx:problem:` and the code.
-    #[serde(rename = "type")]
-    kind: String,
-    title: Cow<'static, str>,
-    status: u16,
-    detail: String,
-    /// Stable: programs may compare it.
-    code: Cow<'static, str>,
-    /// All nodes that cannot be converted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    nodes: Vec<NodeFault>,
-    /// Every fault by itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    faults: Vec<String>,
-}
-
-impl Document {
-    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Document {
-        Document {
-            kind: format!("urn:hgq-onnx:problem:{code}"),
-            title: title(code).into(),
-            status,
-            detail: detail.into(),
-            code: code.into(),
-            nodes: Vec::new(),
-            faults: Vec::new(),
-        }
-    }
-
-    pub fn code(&self) -> &str {
-        &self.code
-    }
-
-    pub fn internal() -> Document {
-        Document::new(500, "internal", "a fault of hgq-onnx: please report it")
-    }
 }
 
 /// Its description, the same for every resource.
@@ -103,41 +60,6 @@ impl Problem {
 impl From<Document> for Problem {
     fn from(document: Document) -> Problem {
         Problem { document: Box::new(document), retry_after: None, location: None }
-    }
-}
-
-fn title(code: &str) -> &'static str {
-    match code {
-        "not_onnx" => "The model is not an ONNX file",
-        "unsupported_model" => "The model has nodes that cannot be converted",
-        "bad_data" => "Data are wrong",
-        "bad_config" => "The job configuration is wrong",
-        "verification_failed" => "The proxy does not equal the trained model",
-        "target_not_met" => "No model reaches the target",
-        "canceled" => "Canceled",
-        "bad_request" => "The request is not well-formed",
-        "missing_part" => "A part is missing",
-        "unknown_part" => "A part is not known",
-        "duplicate_part" => "A part is given twice",
-        "unsupported_media_type" => "Wrong content type",
-        "too_large" => "The request is too large",
-        "request_timeout" => "The request arrives too slowly",
-        "busy" => "The service is busy",
-        "time_limit" => "The job takes too long",
-        "unauthorized" => "A token is needed",
-        "idempotency_key_reused" => "The key belongs to another request",
-        "digest_mismatch" => "The content has another digest",
-        "unknown_digest" => "No such file was sent",
-        "not_done" => "The job is not done",
-        "stopping" => "The service is stopping",
-        "storage_full" => "The store is full",
-        "storage_unavailable" => "The store cannot be used",
-        "worker_lost" => "The job's workers ended",
-        "too_much_memory" => "The job needs too much memory",
-        "rate_limit" => "Too many requests",
-        "not_found" => "No such resource",
-        "method_not_allowed" => "The resource does not have this method",
-        _ => "Internal error",
     }
 }
 

@@ -1,8 +1,9 @@
-//! From a traced range to an exact format (spec A2.2) and the widening by `cover_factor` (spec A4.1).
+//! From a traced range to an exact format (docs/hgq-spec.md#a2-2) and the widening by
+//! `cover_factor` (docs/hgq-spec.md#a4-1).
 
 use crate::quant::kif::{Kif, ceil_log2, exp2i, floor_log2};
 
-/// Most integer bits of a traced format (spec A2.2 clips there).
+/// Most integer bits of a traced format (clipped there: docs/hgq-spec.md#a2-2).
 const MAX_INTEGER: i32 = 32;
 /// Stands for `log2 0`: below every `-f`.
 const NONE: i32 = -100;

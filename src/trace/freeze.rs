@@ -1,12 +1,11 @@
 //! Trainable model + formats of its quantizers → the exact model. Weights and biases are quantized here, once.
 
-use super::TraceError;
-use crate::quant::bias;
+use super::error::TraceError;
 use crate::quant::kif::{Kif, exp2i, floor_log2, rhe};
 use crate::quant::model::{
     BiasBits, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Model, QDense, QOp, Quantizer, fractional_bits,
 };
-use crate::quant::{Groups, Overflow, Rounding, SaturatingDense};
+use crate::quant::{Groups, Overflow, Rounding, SaturatingDense, bias};
 
 /// The exact model with `formats[node]` for every quantizer node.
 ///
@@ -47,7 +46,7 @@ struct Constants {
     bits: Vec<u16>,
 }
 
-/// Quantized with saturation (spec B1.1).
+/// Quantized with saturation (docs/hgq-spec.md#b1-1).
 fn saturating(node: &str, s: &SaturatingDense) -> Result<FixedDense, TraceError> {
     let constants = |q: &Quantizer, latent: &[f32]| {
         let formats = q.groups.expand(&q.trained_formats());

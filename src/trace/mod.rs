@@ -1,24 +1,19 @@
-//! `trace_minmax`: calibration data → range of every quantizer → exact format (k, i, f) per element (spec A4.1, A2.2).
+//! `trace_minmax`: calibration data → range of every quantizer → exact format (k, i, f) per element
+//! (docs/hgq-spec.md#a4-1, #a2-2).
 //!
 //! The data pass runs on the exact model with ranges that cannot overflow, never on training's f32 path.
 
+pub mod error;
 pub mod formats;
 pub mod freeze;
 
+pub use error::TraceError;
+
 use crate::quant::exact::{Exact, MinMax};
-use crate::quant::interval::{self, IntervalError};
+use crate::quant::interval;
 use crate::quant::model::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
 use crate::quant::{Kif, Overflow};
 use freeze::freeze;
-use thiserror::Error;
-
-#[derive(Clone, Debug, Error, PartialEq)]
-pub enum TraceError {
-    #[error("node `{node}`: {what}")]
-    Weight { node: String, what: String },
-    #[error(transparent)]
-    Interval(#[from] IntervalError),
-}
 
 /// Ranges of the quantized values of every quantizer, per element, before `cover_factor`.
 #[derive(Clone, Debug, PartialEq)]

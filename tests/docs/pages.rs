@@ -1,5 +1,6 @@
 //! The pages, their code blocks and their tables.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -7,11 +8,14 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// README and everything in docs/, with their paths from the root.
+/// README, its neighbours and everything in docs/, with their paths from the root.
 pub fn pages() -> Vec<(String, String)> {
-    let mut names: Vec<String> = vec!["README.md".into(), "python/README.md".into()];
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    names.extend(docs.filter(|n| n.ends_with(".md")).map(|n| format!("docs/{n}")));
+    let others = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "python/README.md"];
+    let mut names: Vec<String> = others.map(String::from).into();
+    for folder in ["docs", "docs/design"] {
+        let docs = fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.extend(docs.filter(|n| n.ends_with(".md")).map(|n| format!("{folder}/{n}")));
+    }
     names.sort();
     names.into_iter().map(|n| (n.clone(), fs::read_to_string(root().join(n)).unwrap())).collect()
 }
@@ -66,6 +70,17 @@ impl Block {
     pub fn exports(&self) -> bool {
         self.remark.as_deref() == Some("run with the exporters")
     }
+}
+
+/// What links may lead to in a page: its headings as links spell them, and the anchors that it sets itself.
+pub fn anchors(page: &str) -> BTreeSet<String> {
+    let slug = |heading: &str| -> String {
+        let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        kept.replace(' ', "-")
+    };
+    let headings = page.lines().filter(|l| l.starts_with('#')).map(|l| slug(l.trim_start_matches('#').trim()));
+    let own = page.split("<a id=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(id, _)| id.to_string());
+    headings.chain(own).collect()
 }
 
 /// Rows of the tables of a page: the cells of each.

@@ -15,7 +15,7 @@ pub fn dense(c: &mut Chain, r: &mut Lcg, name: &str, outputs: usize, widths: usi
     c.dense(name, w, b, f);
 }
 
-/// Dense → Relu → SAT, the recipe's order, with awkward widths.
+/// Dense → Relu → SAT, the order of docs/recipe.md#gate, with awkward widths.
 pub fn recipe(r: &mut Lcg) -> Model {
     let mut c = Chain::new(3);
     saturating(&mut c, r, "q", true, false, Rounding::HalfUp, Groups::elementwise(3));

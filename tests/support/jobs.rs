@@ -48,7 +48,7 @@ pub fn outputs(proxy: &[u8], x: &[f32]) -> (String, Vec<f64>) {
 pub fn accuracy(outputs: &[f64], labels: &[i64]) -> f64 {
     let width = outputs.len() / labels.len();
     let right =
-        outputs.chunks_exact(width).zip(labels).filter(|(row, y)| hgq_onnx::convert::metric::predicted(row) as i64 == **y);
+        outputs.chunks_exact(width).zip(labels).filter(|(row, y)| hgq_onnx::convert::task::metric::predicted(row) as i64 == **y);
     right.count() as f64 / labels.len() as f64
 }
 

@@ -2,7 +2,7 @@
 
 use super::http::Service;
 use crate::cli::progress::Progress;
-use crate::convert::{Event, Step};
+use crate::convert::progress::{Event, Step};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};

@@ -1,6 +1,6 @@
 //! Requests to a service: the token, time limits, what is sent again after a broken connection, and refusals.
 
-use super::{MOST_DOCUMENT, Refused};
+use super::refused::{MOST_DOCUMENT, Refused};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Class labels as numbers, and what to do about those that are none.
 
-use super::{Ends, OutputShape};
+use super::shape::{Ends, OutputShape};
 
 /// Samples from which on two distinct whole numbers are no accident.
 const ENOUGH: usize = 10;

@@ -9,10 +9,11 @@
 //! | the same | several values behind a Sigmoid, or the loss is binary | yes or no for each value |
 //! | other numbers | as many values | values |
 
+use super::kinds::Targets;
 use super::labels::{labels, no_two_classes};
-use super::{Asked, Ends, OutputShape, Targets};
+use super::shape::{Asked, Ends, OutputShape};
 use crate::data::arrays::Array;
-use crate::data::dataset::first_bad;
+use crate::data::locate::first_bad;
 use crate::data::npy::Values;
 
 /// How far a row of probabilities may be from 1: what rounding to two digits leaves, and Softmax in half precision.

@@ -1,11 +1,11 @@
 //! Whether inputs and the parameters of every node fit the shapes of a graph, so that the loops of the interpreter need no checks.
 
-use super::{EvalError, Graph, QuantSpec, ValueId};
-use crate::graph::{
-    Node, moves,
-    op::{Dense, Op},
-    window::Window,
-};
+use super::error::EvalError;
+use crate::graph::annotation::QuantSpec;
+use crate::graph::dag::ValueId;
+use crate::graph::op::{Dense, Op};
+use crate::graph::window::Window;
+use crate::graph::{Graph, Node, moves};
 
 /// # Errors
 /// [`EvalError`] with the first thing that does not fit.

@@ -1,6 +1,6 @@
 //! NumPy broadcasting of constants, with the batch dimension of data tensors kept symbolic.
 
-use super::context::Fault;
+use super::fault::Fault;
 
 /// Row-major index into a tensor of shape `from` for each element of shape `to`; dimensions are aligned at the end.
 /// `None` where `from` does not broadcast to `to`.

@@ -1,19 +1,14 @@
 //! The graph under construction and the helpers that every operator's handler uses.
 
+use super::error::Refusal;
+use super::fault::Fault;
+use super::item::{Constant, Item};
+use crate::graph::Graph;
+use crate::graph::dag::{Dag, Node, ValueId};
+use crate::graph::op::Op;
+use crate::onnx::Attributes;
+use crate::onnx::proto::NodeProto;
 use std::collections::{HashMap, HashSet};
-
-use super::{
-    error::Refusal,
-    item::{Constant, Item},
-};
-use crate::{
-    graph::{
-        Graph,
-        dag::{Dag, Node, ValueId},
-        op::Op,
-    },
-    onnx::{Attributes, OnnxError, proto::NodeProto},
-};
 
 /// Most numbers that expanding constants (broadcast scales, per-element annotations, folded tensors) may create in one
 /// import: 1 GiB of f64. A small file could otherwise ask for any amount.
@@ -22,32 +17,6 @@ pub const MAX_EXPANDED: usize = 1 << 27;
 pub const MAX_READ: usize = 1 << 30;
 /// Largest sample: a 2048×2048 image with four channels.
 pub const MAX_SAMPLE: usize = 1 << 24;
-
-/// Why one node is refused.
-#[derive(Debug)]
-pub struct Fault {
-    pub reason: String,
-}
-
-/// Longest reason in characters: one that quotes a list of the file ends there.
-const MAX_REASON: usize = 600;
-
-impl Fault {
-    pub fn new(reason: impl Into<String>) -> Self {
-        let mut reason = reason.into();
-        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
-            reason.truncate(end);
-            reason.push('…');
-        }
-        Fault { reason }
-    }
-}
-
-impl From<OnnxError> for Fault {
-    fn from(error: OnnxError) -> Self {
-        Fault::new(error.to_string())
-    }
-}
 
 /// Something the user should know about the import.
 #[derive(Clone, Debug, PartialEq, Eq)]

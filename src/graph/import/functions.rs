@@ -5,22 +5,16 @@
 //! Operators that the import knows are never looked up among the functions: exporters write the definition of a standard or QONNX
 //! operator beside its use, and the operator says more than its decomposition.
 
-use std::collections::HashMap;
-
+use super::context::NodeView;
+use super::error::Refusal;
+use super::fault::Fault;
+use super::op::softmax;
+use super::{OPSETS, liveness, operator, table};
+use crate::onnx::limits::{MAX_BYTES, MAX_NODES};
+use crate::onnx::proto::attribute_proto::AttributeType;
+use crate::onnx::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto};
 use prost::Message;
-
-use super::{
-    OPSETS,
-    context::{Fault, NodeView},
-    error::Refusal,
-    liveness,
-    op::softmax,
-    operator, table,
-};
-use crate::onnx::{
-    limits::{MAX_BYTES, MAX_NODES},
-    proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, attribute_proto::AttributeType},
-};
+use std::collections::HashMap;
 
 /// Functions that call each other, one inside the other; exporters nest a handful. Recursion ends here.
 const MAX_NESTING: usize = 32;

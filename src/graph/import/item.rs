@@ -1,12 +1,10 @@
 //! What a tensor name of the file stands for while the graph is built.
 
+use super::fault::Fault;
+use crate::graph::annotation::QuantSpec;
+use crate::graph::dag::ValueId;
+use crate::onnx::{Tensor, Values};
 use std::sync::Arc;
-
-use super::context::Fault;
-use crate::{
-    graph::{annotation::QuantSpec, dag::ValueId},
-    onnx::{Tensor, Values},
-};
 
 /// A constant, with the annotation of a `Quant` node that was applied to it. The values are those of the file, before
 /// the annotation; the annotation is expanded to the tensor.

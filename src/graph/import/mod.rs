@@ -10,6 +10,7 @@ mod broadcast;
 mod context;
 mod decoded;
 mod error;
+pub mod fault;
 mod functions;
 mod item;
 mod liveness;
@@ -21,15 +22,13 @@ mod unsupported;
 pub use context::{MAX_EXPANDED, MAX_SAMPLE, Note};
 pub use error::{ImportError, Refusal};
 
-use context::{Context, Fault, NodeView};
-use item::Item;
-
 use super::{Graph, pass};
-use crate::onnx::{
-    Attributes,
-    limits::MAX_RANK,
-    proto::{GraphProto, ModelProto, NodeProto},
-};
+use crate::onnx::Attributes;
+use crate::onnx::limits::MAX_RANK;
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
+use context::{Context, NodeView};
+use fault::Fault;
+use item::Item;
 
 /// Versions of the standard operator set that the handlers were written for.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;

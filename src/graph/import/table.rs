@@ -1,17 +1,15 @@
 //! Which handler translates which operator. A new operator is a file in `op/` and a line here.
 
-use super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
-    op, unsupported,
-};
-use crate::onnx::{Attributes, CHANNELS_LAST, proto::NodeProto};
+use super::context::{Context, NodeView};
+use super::fault::Fault;
+use super::item::Item;
+use super::{op, unsupported};
+use crate::onnx::info::QONNX;
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Attributes, CHANNELS_LAST};
 
 /// Translates one node into what its first output is.
 pub type Handler = for<'m> fn(&mut Context<'m>, &NodeView<'m>) -> Result<Item, Fault>;
-
-/// Domains under which exporters have written the QONNX operators.
-pub const QONNX: [&str; 3] = ["qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"];
 
 /// The handler of a node.
 ///
@@ -58,7 +56,7 @@ fn standard(op: &str) -> Option<Handler> {
         "Shape" => op::shape::shape,
         "Gather" => op::shape::gather,
         "Concat" => op::concat::concat,
-        "Sum" => op::merge::sum,
+        "Sum" => op::arithmetic::sum,
         "Max" => op::merge::max,
         "Min" => op::merge::min,
         "Conv" => op::conv::conv,

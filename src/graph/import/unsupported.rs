@@ -43,7 +43,7 @@ pub fn reason(domain: &str, op: &str) -> String {
     };
     if !known.is_empty() {
         known.to_string()
-    } else if matches!(domain, "" | "ai.onnx") || super::table::QONNX.contains(&domain) {
+    } else if matches!(domain, "" | "ai.onnx") || crate::onnx::info::QONNX.contains(&domain) {
         "the operator is not supported".to_string()
     } else if domain.starts_with("com.microsoft") || domain.starts_with("com.ms.") {
         format!(

@@ -1,6 +1,6 @@
 //! One node on a block of samples in 128-bit integers, for models whose sums leave f64. Values are integers on the grids of the bounds.
 
-use super::BLOCK;
+use super::block::BLOCK;
 use super::program::Program;
 use super::real;
 use crate::graph::Merge;

@@ -3,6 +3,7 @@
 //! In f32 or f64 while their mantissa holds every accumulator (known from interval arithmetic), in 128-bit integers beyond. Samples are
 //! blocked and spread over rayon's threads; the result depends neither on their number nor on what it is computed in.
 
+pub mod block;
 mod column;
 mod integer;
 mod minmax;
@@ -15,6 +16,7 @@ use super::interval::{self, AllBounds, IntervalError};
 use super::model::FixedModel;
 use crate::graph::ValueId;
 use crate::simd::{Buffer, Isa, LANES, Number};
+use block::BLOCK;
 use integer::Operand;
 use minmax::Widening;
 use program::{Program, programs};
@@ -23,9 +25,6 @@ use std::borrow::Cow;
 
 pub use minmax::MinMax;
 pub use precision::Precision;
-
-/// Samples per block: eight registers of floats ([`crate::simd::weighted_sum`]), and a few hundred values stay in the second-level cache.
-const BLOCK: usize = 128;
 
 /// Parts per thread that a pass over many samples is dealt out in: each begins with buffers of its own.
 const PARTS: usize = 4;

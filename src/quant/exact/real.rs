@@ -1,6 +1,6 @@
 //! One node on a block of samples in f32 or f64, `[element][BLOCK]`; exact while every sum fits the mantissa.
 
-use super::BLOCK;
+use super::block::BLOCK;
 use super::column;
 use super::program::{Layer, Program};
 use crate::quant::model::{FixedOp, FixedQuantizer};

@@ -4,7 +4,7 @@ use super::view::{self, Artifact};
 use super::{App, Owner, own_job};
 use crate::service::jobs::Record;
 use crate::service::problem::Problem;
-use crate::service::store::StoreError;
+use crate::service::store_error::StoreError;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};

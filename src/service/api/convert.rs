@@ -5,7 +5,7 @@ use super::job::ended;
 use super::jobs::{PARTS, Parts, receive};
 use super::view::href;
 use super::{App, Owner};
-use crate::convert::Error;
+use crate::convert::error::Error;
 use crate::service::jobs::submit::submit;
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, Record, State as JobState};

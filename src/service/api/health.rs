@@ -1,8 +1,9 @@
 //! Whether the service is alive and ready.
 
 use super::App;
+use crate::service::document::Document;
 use crate::service::limits::RETRY_AFTER;
-use crate::service::problem::{Document, Problem};
+use crate::service::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

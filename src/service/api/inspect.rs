@@ -1,7 +1,7 @@
 //! `POST /v1/inspect`: what is in a model and what of it is supported.
 
 use super::App;
-use crate::convert::Error;
+use crate::convert::error::Error;
 use crate::service::problem::Problem;
 use crate::service::upload::{Kind, Part, read};
 use axum::Json;

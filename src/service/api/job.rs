@@ -6,7 +6,7 @@ use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, Record};
 use crate::service::limits::LONGEST_WAIT;
 use crate::service::problem::Problem;
-use crate::service::store::StoreError;
+use crate::service::store_error::StoreError;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};

@@ -8,7 +8,7 @@ use crate::service::jobs::sweep::{self, Member};
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{Record, State as JobState, SweepId, submit};
 use crate::service::problem::Problem;
-use crate::service::store::StoreError;
+use crate::service::store_error::StoreError;
 use crate::service::upload::{Kind, Part};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;

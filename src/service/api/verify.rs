@@ -1,9 +1,11 @@
 //! `POST /v1/verify`: executes a proxy in integers and compares it with expected outputs.
 
 use super::App;
-use crate::convert::{DataFile, DataLayout, Error, Verified};
+use crate::convert::error::Error;
+use crate::convert::{DataLayout, Verified};
+use crate::data::DataFile;
 use crate::service::problem::Problem;
-use crate::service::store::StoreError;
+use crate::service::store_error::StoreError;
 use crate::service::upload::{Kind, Part, read};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;

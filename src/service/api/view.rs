@@ -1,7 +1,7 @@
 //! A job as clients see it.
 
+use crate::service::document::Document;
 use crate::service::jobs::{Record, State};
-use crate::service::problem::Document;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;

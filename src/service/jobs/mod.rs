@@ -1,9 +1,8 @@
 //! Jobs: what they are ([`record`]), how one is asked for ([`submit`]), several at once ([`sweep`]), and who does them ([`worker`]).
 
 pub mod progress;
-pub mod record;
 pub mod submit;
 pub mod sweep;
 pub mod worker;
 
-pub use record::{Artifact, Input, JobId, Outcome, Record, Spec, State, StoredEvent, SweepId};
+pub use crate::service::record::{Artifact, Input, JobId, Outcome, Record, Spec, State, StoredEvent, SweepId};

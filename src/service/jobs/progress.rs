@@ -1,6 +1,6 @@
 //! Events of a running job on their way into the store: in batches, as an epoch may take a millisecond.
 
-use crate::convert::Event;
+use crate::convert::progress::Event;
 use crate::service::store::{Claim, NewEvent, Store};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,12 @@
 //! From the parts of a request to a job in the queue.
 
-use super::record::{Input, Record, Spec, SweepId};
 use super::sweep;
-use crate::convert::{Error, JobConfig, estimate};
+use crate::convert::config::JobConfig;
+use crate::convert::error::Error;
+use crate::convert::estimate;
 use crate::service::limits::{Limits, RETRY_AFTER};
 use crate::service::problem::Problem;
+use crate::service::record::{Input, Record, Spec, SweepId};
 use crate::service::store::{NewJob, Store, Submitted};
 use crate::service::upload::{Received, Upload};
 use axum::http::{HeaderMap, StatusCode};

@@ -1,7 +1,7 @@
 //! Sweeps: one request, several values of some fields of the configuration, a job for every combination, one Pareto front of all.
 
-use super::record::{JobId, Record, State};
-use crate::convert::metric::less_is_better;
+use crate::convert::task::metric::less_is_better;
+use crate::service::record::{JobId, Record, State};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

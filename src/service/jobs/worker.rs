@@ -1,13 +1,17 @@
 //! Does jobs: takes one from the store, runs it on a thread of its own, and stores what it made.
 
 use super::progress;
-use super::record::{Outcome, State};
-use crate::convert::{Artifacts, DataFile, Error, Event, Job, Keeper};
+use crate::convert::error::Error;
+use crate::convert::job::{Artifacts, Job};
+use crate::convert::progress::{Event, Keeper};
+use crate::data::DataFile;
+use crate::service::document::Document;
 use crate::service::engine::Engine;
 use crate::service::limits::Limits;
 use crate::service::metrics::Metrics;
-use crate::service::problem::Document;
-use crate::service::store::{Claim, NewEvent, Staged, Store, StoreError};
+use crate::service::record::{Outcome, State};
+use crate::service::store::{Claim, NewEvent, Staged, Store};
+use crate::service::store_error::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,7 +5,8 @@
 //! without a build step. The policy lets the browser load these files and talk to this service, and nothing else: no inline
 //! script, no other origin.
 
-use super::problem::{Document, Problem};
+use super::document::Document;
+use super::problem::Problem;
 use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};

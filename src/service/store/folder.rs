@@ -1,6 +1,6 @@
 //! Folders of a process: taken by one at a time, and cleared of what an earlier one left unfinished.
 
-use super::StoreError;
+use crate::service::store_error::StoreError;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;

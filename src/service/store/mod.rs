@@ -1,40 +1,23 @@
 //! Where jobs, their events and all files live. One narrow trait, so that the service and its workers do not know whether it is a folder
 //! of this machine ([`local`]) or a cluster (`nats`, with the feature `farm`).
 
-mod digest;
 mod folder;
 pub mod local;
 #[cfg(feature = "farm")]
 pub mod nats;
 mod staged;
 
-pub use digest::Digest;
-pub use staged::Staged;
-
-use super::jobs::record::{JobId, Outcome, Record, Spec, State, StoredEvent, SweepId};
+use super::record::{JobId, Outcome, Record, Spec, State, StoredEvent, SweepId};
+pub use super::store_error::StoreError;
+pub use crate::service::digest::Digest;
 use async_trait::async_trait;
+pub use staged::Staged;
 use std::path::PathBuf;
 use std::time::Duration;
-use thiserror::Error;
 
 /// Workers that a job may lose without a checkpoint in between: then it is the job that ends them. Not few, as a service may also be killed
 /// many times for other reasons.
 pub const MOST_LOST: u32 = 20;
-
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// No room for more: the disk is full.
-    #[error("the store has no room left")]
-    Full,
-    /// Cannot be reached now; it may be later.
-    #[error("the store cannot be reached: {0}")]
-    Unavailable(String),
-    /// The job is no longer this worker's.
-    #[error("the job was given to another worker")]
-    Lost,
-    #[error("the store is damaged or in the wrong state: {0}")]
-    Internal(String),
-}
 
 /// A job that is asked for.
 #[derive(Clone, Debug)]

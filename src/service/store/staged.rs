@@ -1,7 +1,8 @@
 //! Contents on their way into the store: small ones in memory, so that those the store already has never touch the disk.
 
-use super::{Digest, StoreError};
-use crate::convert::DataFile;
+use super::Digest;
+use crate::data::DataFile;
+use crate::service::store_error::StoreError;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;

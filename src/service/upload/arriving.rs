@@ -1,6 +1,6 @@
 //! What arrives of a request: in time, no more than is allowed, and not further than its first bytes if these are wrong.
 
-use super::check::START;
+use super::kind::START;
 use crate::service::limits::Limits;
 use crate::service::problem::Problem;
 use crate::service::store::{Staged, Store};

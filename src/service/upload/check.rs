@@ -1,13 +1,11 @@
 //! What can be said of a file before a job reads it: how it begins, and what it declares to hold.
 
 use super::Kind;
-use crate::convert::{DataFile, Error};
-use crate::data::{DataLimits, Declared, declared, signature};
+use crate::convert::error::Error;
+use crate::data::{DataFile, DataLimits, Declared, declared, signature};
 use crate::service::problem::Problem;
-use crate::service::store::StoreError;
+use crate::service::store_error::StoreError;
 
-/// Bytes that tell what a file is.
-pub const START: usize = 8;
 /// Tags of the fields of an ONNX ModelProto that have one byte: ir_version, producer_name, producer_version, domain, model_version,
 /// doc_string, graph, opset_import, metadata_props …
 const MODEL_TAGS: [u8; 9] = [0x08, 0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72];

@@ -2,10 +2,12 @@
 
 mod arriving;
 pub mod check;
+pub mod kind;
 mod multipart;
 mod raw;
 
-pub use multipart::{Kind, Part, read};
+pub use kind::Kind;
+pub use multipart::{Part, read};
 pub use raw::receive;
 
 use super::store::Digest;

@@ -1,11 +1,13 @@
 //! Reads the parts of a `multipart/form-data` request: known, once, of the right type, within limits and in time.
 
 use super::arriving::{Arriving, slow, too_large};
+use super::kind::Kind;
 use super::{Received, Upload, check};
-use crate::convert::DataFile;
+use crate::data::DataFile;
 use crate::service::limits::{CONFIG_BYTES, Limits};
 use crate::service::problem::Problem;
-use crate::service::store::{Digest, Staged, Store, StoreError};
+use crate::service::store::{Digest, Staged, Store};
+use crate::service::store_error::StoreError;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
@@ -16,14 +18,6 @@ use std::collections::BTreeMap;
 const DIGEST: &str = "_digest";
 /// Bytes of a part that is a digest.
 const DIGEST_BYTES: usize = 256;
-
-/// What a part holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Model,
-    Data,
-    Config,
-}
 
 /// One part that a resource takes.
 #[derive(Clone, Copy)]

@@ -1,11 +1,11 @@
 //! A run under way: its engine, its front, and what it needs to go on.
 
 use super::checkpoint::{Candidate, Snapshot, State};
+use super::controller::Controller;
+use super::options::{Epoch, FitError, FitOptions, Fitted, Goal, Observer};
 use super::stages::{self, BRANCH_START, BRANCH_START_OF_MOST, Kind, Stage};
-use super::{Epoch, FitError, FitOptions, Fitted, Goal, Observer};
 use crate::data::rng::Rng;
 use crate::quant::Model;
-use crate::train::controller::Controller;
 use crate::train::pareto::{Front, Point, Score};
 use crate::train::{Ebops, Engine, EngineState, TrainError, TrainSet};
 use prost::Message;

@@ -1,9 +1,10 @@
-//! What a run consists of: its stages, their lengths, targets and learning rates. Everything here follows from the options and from
-//! what the run has found so far, so that a resumed run takes the same way.
+//! What a run consists of: its stages, their lengths, targets and learning rates. Everything here
+//! follows from the options and from what the run has found so far, so that a resumed run takes the
+//! same way. Where the numbers come from: docs/recipe.md#trunk, #branches, #rates.
 
-use super::{FitOptions, Goal};
-use crate::train::controller::Gains;
-use crate::train::schedule::{Rate, hold_cosine, log_line, log_piecewise};
+use super::controller::Gains;
+use super::options::{FitOptions, Goal};
+use super::schedule::{Rate, hold_cosine, log_line, log_piecewise};
 
 /// Share of the epochs that the trunk takes.
 const TRUNK_SHARE: f64 = 0.6;

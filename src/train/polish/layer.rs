@@ -1,15 +1,15 @@
 //! What polishing may change, at which cost, and how much of it is affordable.
 
-use crate::quant::exact::variants::Parameter;
+use crate::quant::exact::variants::state::Parameter;
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedDense, FixedModel, FixedOp, Model, QDense, QOp};
 use crate::quant::taps::Taps;
 use crate::quant::{BiasBits, Groups, ebops};
 use crate::train::LayerOptions;
-use crate::train::op::bias::ChannelGroups;
-use crate::train::topology::Topology;
+use crate::train::engine::op::bias::ChannelGroups;
+use crate::train::engine::topology::Topology;
 
-/// Finest grid of a weight (spec A1.1).
+/// Finest grid of a weight (docs/hgq-spec.md#a1-1).
 const MAX_F: i32 = 23;
 /// Numbers computed per round, at most: as many as products in the training, so that a short job stays one, and seconds on a small machine;
 /// twice as many behind a long training. Larger models are polished on fewer samples …

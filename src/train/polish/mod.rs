@@ -1,5 +1,6 @@
-//! Polishing: a discrete search on the exact model behind gradient training. Formats stay; single weights and biases move by a bit where
-//! that lowers the task loss on the training data within a budget of EBOPs. What is tried is evaluated exactly and only where it
+//! Polishing (docs/recipe.md#polish): a discrete search on the exact model behind the training.
+//! Formats stay; single weights and biases move by a bit where that lowers the task loss on the
+//! training data within a budget of EBOPs. What is tried is evaluated exactly and only where it
 //! changes something ([`crate::quant::exact::variants`]).
 //!
 //! Per round all [`moves`] are tried on a few samples and the promising ones on all; the best eighth of those that help is taken together;
@@ -13,7 +14,7 @@ mod search;
 mod view;
 
 use super::{LayerOptions, TaskLoss, TrainSet};
-use crate::quant::exact::variants::{Change, Parameter};
+use crate::quant::exact::variants::state::{Change, Parameter};
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedModel, Model, QOp, fractional_bits};
 use objective::Objective;

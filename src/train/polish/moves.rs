@@ -1,6 +1,6 @@
 //! The small changes that polishing tries.
 
-use crate::quant::exact::variants::{Change, Parameter};
+use crate::quant::exact::variants::state::{Change, Parameter};
 use crate::quant::kif::exp2i;
 use crate::quant::model::{enclosed_bits, fractional_bits};
 
@@ -48,7 +48,7 @@ pub fn bias(node: usize, at: usize, b: f64, f: i32) -> Vec<Move> {
         .collect()
 }
 
-/// Enclosed bits (spec A2.2).
+/// Enclosed bits (docs/hgq-spec.md#a2-2).
 fn width(w: f64) -> f64 {
     if w == 0.0 { 0.0 } else { f64::from(enclosed_bits((w * exp2i(fractional_bits(w))) as i64)) }
 }

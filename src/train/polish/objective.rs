@@ -1,4 +1,4 @@
-//! The task loss in f64, sample by sample, as [`crate::train::loss`] defines it: what a search on the exact model minimises. Terms that no
+//! The task loss in f64, sample by sample, as [`crate::train::engine::loss`] defines it: what a search on the exact model minimises. Terms that no
 //! output changes are left out. Samples are side by side, many to an instruction.
 
 use crate::quant::kif::exp2i;

@@ -3,7 +3,7 @@
 use super::layer::Layer;
 use super::moves::{self, Move};
 use super::view::View;
-use crate::quant::exact::variants::{Change, Parameter};
+use crate::quant::exact::variants::state::{Change, Parameter};
 use crate::quant::kif::{exp2i, floor_log2};
 use rayon::prelude::*;
 use std::collections::HashSet;

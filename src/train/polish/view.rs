@@ -1,7 +1,8 @@
 //! A model on some samples with its loss there, and what single changes would do to it.
 
 use super::objective::{Objective, Samples, Work};
-use crate::quant::exact::variants::{Change, Parameter, Scratch, Variants};
+use crate::quant::exact::variants::Scratch;
+use crate::quant::exact::variants::state::{Change, Parameter, Variants};
 use crate::quant::model::FixedModel;
 use crate::simd::gather;
 use rayon::prelude::*;

@@ -1,5 +1,6 @@
-//! What a bit costs, from the engine's table of who reads which width (spec A2.1, A2.3): all positions of a window, the widest under a
-//! pooling, `parallel_factor`.
+//! What a bit costs, from the engine's table of who reads which width
+//! (docs/hgq-spec.md#a2-1, #a2-3): all positions of a window, the widest under a pooling,
+//! `parallel_factor`.
 
 use crate::train::engine::Engine;
 
@@ -8,8 +9,9 @@ impl Engine {
     pub(super) fn input_bits(&self) -> Vec<Vec<f64>> {
         let plan = self.plan();
         let state = plan.bits.evaluate(&plan.quantizers, &self.params, &self.ranges);
-        let of =
-            |d: &crate::train::plan::DensePlan| d.bits.sums(&state).into_iter().map(|b| f64::from(b) * d.ebops_scale).collect();
+        let of = |d: &crate::train::engine::plan::DensePlan| {
+            d.bits.sums(&state).into_iter().map(|b| f64::from(b) * d.ebops_scale).collect()
+        };
         plan.dense.iter().map(of).collect()
     }
 

@@ -5,13 +5,13 @@
 //! bit of an activation the enclosed bits of the weights that read it. At one price per EBOP the least sum of both gives every `f` in
 //! closed form: the water-filling of rate–distortion theory. Gradients are those of [`super::fisher`], all in one pass.
 
-use super::fisher;
 use super::reference::reference;
-use super::{CalibrationSet, layer};
+use super::{CalibrationSet, fisher, layer};
 use crate::quant::kif::exp2i;
 use crate::quant::model::fractional_bits;
 use crate::quant::{Model, QOp, Quantizer, Range};
-use crate::train::engine::{Engine, EngineOptions};
+use crate::train::engine::Engine;
+use crate::train::engine::options::EngineOptions;
 use crate::train::error::TrainError;
 use std::f64::consts::LN_2;
 use std::sync::atomic::AtomicBool;
@@ -31,9 +31,9 @@ const TURNS: usize = 3;
 /// Curvature of a weight that no sample drives, as a share of its layer's (geometric) mean: it may be what
 /// other data need.
 const LEAST_CURVATURE: f64 = 1e-3;
-/// Bounds of the widths of weights (spec A1.1).
+/// Bounds of the widths of weights (docs/hgq-spec.md#a1-1).
 const WEIGHT_F: (f64, f64) = (-8.0, 23.0);
-/// Widths of an activation that the data never drive (training recipe).
+/// Widths of an activation that the data never drive (docs/recipe.md#start).
 const IDLE_F: f32 = 4.0;
 /// Fractional bits of outputs at unit spread: they multiply nothing, and their rounding adds a thousandth.
 const OUTPUT_F: f32 = 8.0;
@@ -91,7 +91,7 @@ impl<'m> Faithful<'m> {
         let mut engine = Engine::new(&reference(&opened(model, given)), &options)?;
         let mut weights: Vec<Option<Weights>> = engine.plan().dense.iter().map(|d| layer_of(model, given, d)).collect();
         let grids = grids(model, set);
-        let of = |q: &crate::train::plan::QuantizerPlan| widths_of(model, given, q.node, &grids);
+        let of = |q: &crate::train::engine::quantizer_plan::QuantizerPlan| widths_of(model, given, q.node, &grids);
         let mut widths: Vec<Option<Widths>> = engine.plan().quantizers.iter().map(of).collect();
         let sums = sums(model, engine.plan());
         for &(n, _) in &sums {
@@ -233,7 +233,7 @@ impl Widths {
 }
 
 /// Quantizers of the plan behind sums, with those in front.
-fn sums(model: &Model, plan: &crate::train::plan::Plan) -> Vec<(usize, Vec<usize>)> {
+fn sums(model: &Model, plan: &crate::train::engine::plan::Plan) -> Vec<(usize, Vec<usize>)> {
     let of = |node: &usize| plan.quantizers.iter().position(|q| q.node == *node);
     let all = super::merged::all(model).into_iter();
     all.filter_map(|m| Some((of(&m.node)?, m.operands.iter().filter_map(of).collect()))).collect()
@@ -257,7 +257,7 @@ fn best_f(error: f64, price: f64) -> f64 {
     if error <= 0.0 || price <= 0.0 { WEIGHT_F.1 } else { (0.5 * (error * 2.0 * LN_2 / price).log2()).round() }
 }
 
-fn layer_of(model: &Model, given: &[Given], plan: &crate::train::plan::DensePlan) -> Option<Weights> {
+fn layer_of(model: &Model, given: &[Given], plan: &crate::train::engine::plan::DensePlan) -> Option<Weights> {
     let QOp::Dense(d) = &model.nodes[plan.node].op else { return None };
     let free = d.declared.is_none() && !given[plan.node].weights;
     let curvature = vec![0.0; d.inputs * d.outputs];

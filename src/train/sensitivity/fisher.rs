@@ -1,8 +1,10 @@
 //! Per-sample gradients at the reference: of all weights and biases, and of the rounding error of each activation.
 //!
-//! The target of a sample is drawn from what the source says about it, a class from its softmax or its outputs plus noise, so the mean
-//! square of the gradient is the curvature of the error measure at its minimum: `½·E[(g·Δ)²]` is the error that `Δ` causes.
-//! A quantizer's gradient to f is `ln2·Σ (a − Q(a))·∂` (spec A1.3): its mean square is the error of rounding to that width.
+//! The target of a sample is drawn from what the source says about it, a class from its softmax or
+//! its outputs plus noise, so the mean square of the gradient is the curvature of the error measure
+//! at its minimum: `½·E[(g·Δ)²]` is the error that `Δ` causes. A quantizer's gradient to f is
+//! `ln2·Σ (a − Q(a))·∂` (docs/hgq-spec.md#a1-3): its mean square is the error of rounding to that
+//! width.
 
 use super::layer::Layer;
 use super::width::{MAX_CLIP, MEASURED_LEVELS, Widths, ZERO_BELOW};
@@ -12,8 +14,9 @@ use crate::quant::kif::{exp2i, floor_log2};
 use crate::quant::{Model, QOp, Quantizer, Range};
 use crate::train::TrainSet;
 use crate::train::engine::Engine;
+use crate::train::engine::head::LossKind;
+use crate::train::engine::loss::TaskLoss;
 use crate::train::error::TrainError;
-use crate::train::loss::{LossKind, TaskLoss};
 use std::f64::consts::LN_2;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -5,10 +5,10 @@ use crate::quant::kif::{exp2i, floor_log2};
 use crate::quant::model::fractional_bits;
 use crate::quant::{Groups, Model, QDense, QOp};
 use crate::train::engine::Engine;
-use crate::train::plan::DensePlan;
+use crate::train::engine::plan::DensePlan;
 use rayon::prelude::*;
 
-/// Finest grid of a weight (spec A1.1).
+/// Finest grid of a weight (docs/hgq-spec.md#a1-1).
 const MAX_F: i32 = 23;
 /// Coarsest and finest grid that weights of one group are tried on, from the exponent of the largest.
 const GROUP_F: std::ops::RangeInclusive<i32> = 0..=10;

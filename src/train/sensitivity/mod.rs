@@ -15,7 +15,8 @@ mod reference;
 mod unit;
 mod width;
 
-use super::engine::{Engine, EngineOptions};
+use super::engine::Engine;
+use super::engine::options::EngineOptions;
 use super::error::TrainError;
 use crate::quant::{BiasBits, Model, QOp, Range};
 pub use faithful::{Faithful, Given};

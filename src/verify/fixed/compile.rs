@@ -1,12 +1,15 @@
 //! `ModelProto` → [`Program`]: names resolved, constants folded, every element's worst case known.
 
 use super::constant::Constant;
+use super::program::{Port, Program, Sink};
 use super::step::Step;
-use super::{Fault, FixedError, Port, Program, Sink};
+use super::{Fault, FixedError};
+use crate::onnx::limits::Limits;
 use crate::onnx::proto::{ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::tensor::Tensor;
-use crate::onnx::{CHANNELS_LAST, info};
+use crate::onnx::{CHANNELS_LAST, codec, info};
 use crate::quant::Kif;
+use crate::quant::port::stated;
 use std::collections::HashMap;
 
 /// Most elements of a tensor: a small file could otherwise ask for any amount of memory.
@@ -99,11 +102,37 @@ impl Compiler {
     }
 }
 
+impl Program {
+    /// Compiles a proxy file for the input port that it states, else for hls4ml's default.
+    ///
+    /// # Errors
+    /// A file that is no ONNX model, and every node outside the vocabulary, at once.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Program, FixedError> {
+        Program::from_model(&codec::decode(bytes, &Limits::default())?)
+    }
+
+    /// Compiles a decoded model for the input port that it states, else for hls4ml's default.
+    ///
+    /// # Errors
+    /// Every node outside the vocabulary, at once.
+    pub fn from_model(model: &ModelProto) -> Result<Program, FixedError> {
+        Program::with_port(model, stated(model))
+    }
+
+    /// Compiles for another input port (see [`crate::proxy::form::Proxy::input_port`]).
+    ///
+    /// # Errors
+    /// Every node outside the vocabulary, at once.
+    pub fn with_port(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
+        compile(model, port)
+    }
+}
+
 /// Compiles a model.
 ///
 /// # Errors
 /// Every fault at once.
-pub fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
+fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
     let mut faults = Vec::new();
     let mut fault = |node: &str, op: &str, reason: String| faults.push(Fault { node: node.into(), op: op.into(), reason });
     let empty = Default::default();

@@ -3,8 +3,8 @@
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::tensor::Tensor;
-use crate::proxy::interval::cast;
 use crate::quant::model::fractional_bits;
+use crate::quant::rounding::cast;
 use crate::quant::{Kif, Overflow, Rounding};
 
 /// A constant tensor, `ints·2^-frac` element by element.

@@ -1,8 +1,9 @@
 //! Blocked, parallel execution; the result does not depend on the number of threads.
 
+use super::FixedError;
 use super::input::floor_to_port;
+use super::program::{Output, Outputs, Program};
 use super::step::Step;
-use super::{FixedError, Output, Outputs, Program};
 use crate::simd::{Buffer, Has, Isa, Lane, Vectorized, dispatch};
 use rayon::prelude::*;
 

@@ -4,15 +4,12 @@
 //! rounding are computed in f64, so that adding a half is exact. A scalar signed width of 1 is bipolar (−1, +1) as in
 //! QONNX; a width per element is two's complement {−1, 0} (see [`crate::graph::annotation`]).
 
-use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
-use tract_onnx::{
-    model::{OnnxOpRegister, ParsingContext},
-    pb::NodeProto,
-    tract_core::internal::*,
-    tract_hir::internal::{InferenceOp, expand},
-};
-
 use super::op::{Operator, tract_op};
+use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
+use tract_onnx::model::{OnnxOpRegister, ParsingContext};
+use tract_onnx::pb::NodeProto;
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_hir::internal::{InferenceOp, expand};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Mode {
@@ -34,7 +31,7 @@ struct Quant {
     signed: bool,
     narrow: bool,
     mode: Mode,
-    /// The attributes of the proxy's element-wise form ([`crate::proxy::elementwise`]).
+    /// The attributes of the proxy's element-wise form ([`crate::proxy::write::elementwise`]).
     elementwise: Option<Elementwise>,
 }
 

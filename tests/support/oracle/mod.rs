@@ -260,7 +260,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             dv[node.inputs[0]].iter_mut().zip(dx).for_each(|(a, b)| *a += b);
         }
     }
-    // EBOPs (spec A2.1)
+    // EBOPs (docs/hgq-spec.md#a2-1)
     let (mut surrogate, mut enclosed, mut f_sum, mut penalty) = (0.0, 0.0, 0.0, 0.0);
     let norm = |n: usize| if group_norm { 1.0 / (n as f64).sqrt() } else { 1.0 };
     for (n, node) in model.nodes.iter().enumerate() {

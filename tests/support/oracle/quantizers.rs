@@ -80,7 +80,7 @@ pub fn act_names(q: &Quantizer) -> &'static [&'static str] {
     }
 }
 
-/// HGQ2's counted bits of group `g` (spec B2), and whether they take a gradient.
+/// HGQ2's counted bits of group `g` (docs/hgq-spec.md#b2), and whether they take a gradient.
 pub fn counted(q: &Quantizer, g: usize) -> (f64, bool) {
     let (keep, width, symmetric) = match &q.range {
         Range::Saturating { keep_negative, i, symmetric } => (keep_negative[g], rhe(q.f[g]) + rhe(i[g]), *symmetric),

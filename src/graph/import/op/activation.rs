@@ -1,9 +1,8 @@
 //! `Relu`, `LeakyRelu`, `PRelu`, `Sigmoid`, `Tanh`.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
 use crate::graph::op::Op;
 
 fn elementwise<'m>(context: &mut Context<'m>, node: &NodeView<'m>, op: Op) -> Result<Item, Fault> {

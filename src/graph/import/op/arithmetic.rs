@@ -1,19 +1,13 @@
 //! `Add`, `Sub`, `Mul`, `Div` of a tensor and a constant: `y = x·scale + shift`; of two tensors a [`Merge`]. The constant of an `Add` right behind a
 //! dense layer without bias becomes the bias, with its annotation.
 
-use super::{
-    super::{
-        broadcast,
-        context::{Context, Fault, NodeView},
-        item::{Constant, Item},
-        unsupported,
-    },
-    dense, fold, merge,
-};
-use crate::graph::{
-    dag::ValueId,
-    op::{Affine, Merge, Op},
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use super::super::{broadcast, unsupported};
+use super::{dense, fold, merge};
+use crate::graph::dag::ValueId;
+use crate::graph::op::{Affine, Merge, Op};
 
 /// The two operands of a node: both constant, data and a constant, or both data.
 enum Operands {
@@ -116,4 +110,11 @@ pub fn div<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
         Operands::Mixed { data, constant, swapped: false } => affine(context, node, (data, &constant), |c| (1.0 / c, 0.0)),
         Operands::Mixed { swapped: true, .. } => Err(Fault::new(unsupported::DIVISION)),
     }
+}
+
+pub fn sum<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    if node.proto.input.len() == 2 {
+        return add(context, node);
+    }
+    merge::several(context, node, Merge::Add)
 }

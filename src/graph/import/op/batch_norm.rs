@@ -1,12 +1,9 @@
 //! `BatchNormalization` at inference: `y = x·s + (β − μ·s)`, `s = γ/√(σ² + ε)`, one per channel (axis 1), in f64.
 
-use super::{
-    super::{
-        context::{Context, Fault, NodeView},
-        item::Item,
-    },
-    window::Layout,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use super::window::Layout;
 use crate::graph::op::{Affine, Op};
 
 pub fn batch_norm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

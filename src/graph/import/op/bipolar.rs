@@ -1,17 +1,13 @@
 //! QONNX `BipolarQuant`: `+scale` where `x ≥ 0`, else `−scale`. Of a constant it is an annotation; of a tensor `scale·(2·sign(x) + 1)`
 //! with the sign −1 or 0 (see [`Op::Sign`]).
 
+use super::super::broadcast;
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use crate::graph::annotation::{QuantSpec, RoundingMode};
+use crate::graph::op::{Affine, Op};
 use std::sync::Arc;
-
-use super::super::{
-    broadcast,
-    context::{Context, Fault, NodeView},
-    item::{Constant, Item},
-};
-use crate::graph::{
-    annotation::{QuantSpec, RoundingMode},
-    op::{Affine, Op},
-};
 
 pub fn bipolar<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let scale = context.constant(node, 1, "scale (input 1)")?;

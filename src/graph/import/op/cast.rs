@@ -1,10 +1,10 @@
 //! `Cast`: between float types it is an identity (the circuit is fixed-point anyway); constants are converted.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::{Constant, Item},
-};
-use crate::onnx::{Tensor, Values, proto::tensor_proto::DataType};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::{Tensor, Values};
 
 pub fn cast<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let code = node.attributes().int("to", 0)?;

@@ -1,16 +1,11 @@
 //! `Clip`, and `HardSigmoid` as a scaled one.
 
-use super::{
-    super::{
-        context::{Context, Fault, NodeView},
-        item::Item,
-    },
-    qdq,
-};
-use crate::graph::{
-    dag::ValueId,
-    op::{Affine, Op},
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use super::qdq;
+use crate::graph::dag::ValueId;
+use crate::graph::op::{Affine, Op};
 
 pub fn clip<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     if let Some(integers) = qdq::clip(context, node) {

@@ -1,14 +1,13 @@
 //! `Concat`: of tensors along any axis but the batch; of shapes and constants it is done here.
 
-use super::{
-    super::{
-        context::{Context, Fault, NodeView},
-        item::Item,
-    },
-    dense, shape,
-    window::Layout,
-};
-use crate::graph::{dag::ValueId, moves, op::Op};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use super::window::Layout;
+use super::{dense, shape};
+use crate::graph::dag::ValueId;
+use crate::graph::moves;
+use crate::graph::op::Op;
 
 pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let items = (0..node.proto.input.len()).map(|index| context.item(node, index)).collect::<Result<Vec<_>, _>>()?;

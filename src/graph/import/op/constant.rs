@@ -1,9 +1,8 @@
 //! `Constant`: a tensor in an attribute.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::{Constant, Item},
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
 use crate::onnx::Tensor;
 
 pub fn constant<'m>(_: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

@@ -1,14 +1,11 @@
 //! `Conv` in one and two dimensions, with the channels first (ONNX) or last (`qonnx.custom_op.channels_last`).
 
-use super::{
-    super::{
-        broadcast,
-        context::{Context, Fault, NodeView},
-        item::{Constant, Item},
-    },
-    dense::in_f32,
-    window::{Attributes, Layout, spatial_rank},
-};
+use super::super::broadcast;
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use super::dense::in_f32;
+use super::window::{Attributes, Layout, spatial_rank};
 use crate::graph::op::{Dense, Op};
 
 pub fn conv<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

@@ -1,17 +1,12 @@
 //! What `Gemm` and `MatMul` share: `y = x·W + b`.
 
-use super::super::{
-    context::{Context, Fault, MAX_SAMPLE, NodeView},
-    item::{Constant, Item},
-};
-use crate::{
-    graph::{
-        dag::ValueId,
-        op::{Dense, Op},
-        window::Window,
-    },
-    onnx::Values,
-};
+use super::super::context::{Context, MAX_SAMPLE, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use crate::graph::dag::ValueId;
+use crate::graph::op::{Dense, Op};
+use crate::graph::window::Window;
+use crate::onnx::Values;
 
 /// # Errors
 /// A sample beyond [`MAX_SAMPLE`].

@@ -1,9 +1,8 @@
 //! `Flatten`.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
 use crate::graph::op::Op;
 
 pub fn flatten<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

@@ -1,12 +1,10 @@
 //! Arithmetic on constants only. Floats are computed in f64 and rounded once to the type of the operands, which for
 //! `+ − × ÷ √` of f32 gives the f32 result exactly.
 
-use super::super::{
-    broadcast,
-    context::{Context, Fault, NodeView},
-    item::{Constant, Item},
-    unsupported,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use super::super::{broadcast, unsupported};
 use crate::onnx::{Tensor, Values};
 
 /// Element-wise operation with broadcasting; integers overflow or divide by zero to an error.

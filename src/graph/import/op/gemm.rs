@@ -1,17 +1,13 @@
 //! `Gemm`: `y = α·x·B + β·C`.
 
-use std::sync::Arc;
-
-use super::{
-    super::{
-        broadcast,
-        context::{Context, Fault, NodeView},
-        item::{Constant, Item},
-    },
-    dense,
-    transpose::permuted,
-};
+use super::super::broadcast;
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use super::dense;
+use super::transpose::permuted;
 use crate::onnx::{Tensor, Values};
+use std::sync::Arc;
 
 pub fn gemm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let attributes = node.attributes();

@@ -1,9 +1,8 @@
 //! `Identity` and `Dropout` at inference: the output is another name of the input.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
 
 pub fn identity<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     context.item(node, 0)

@@ -1,10 +1,9 @@
 //! Class labels decoded from the scores (`ArgMax`, `TopK` of one value, and what follows them, as scikit-learn's exporter writes it). They
 //! are outside of the circuit: an output that is a label is left out, with a note; the scores it was decoded from stay.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
 
 pub fn argmax<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let scores = context.data(node, 0)?;

@@ -1,13 +1,10 @@
 //! `MatMul` with a constant on the right.
 
-use super::{
-    super::{
-        context::{Context, Fault, NodeView},
-        item::Item,
-        unsupported::TWO_TENSORS,
-    },
-    dense,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use super::super::unsupported::TWO_TENSORS;
+use super::dense;
 use crate::graph::window::Window;
 
 pub fn matmul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

@@ -1,16 +1,11 @@
 //! Two and more tensors of one shape, element by element; and a tensor against a scalar bound.
 
-use super::{
-    super::{
-        context::{Context, Fault, NodeView},
-        item::Item,
-    },
-    arithmetic, clip,
-};
-use crate::graph::{
-    dag::ValueId,
-    op::{Merge, Op},
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use super::clip;
+use crate::graph::dag::ValueId;
+use crate::graph::op::{Merge, Op};
 
 /// `a ∘ b` of two tensors.
 pub fn two<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge, a: ValueId, b: ValueId) -> Result<Item, Fault> {
@@ -29,13 +24,6 @@ fn alike(context: &Context<'_>, a: ValueId, b: ValueId) -> Result<(), Fault> {
     )))
 }
 
-pub fn sum<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    if node.proto.input.len() == 2 {
-        return arithmetic::add(context, node);
-    }
-    several(context, node, Merge::Add)
-}
-
 pub fn max<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     several(context, node, Merge::Max)
 }
@@ -45,7 +33,7 @@ pub fn min<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
 }
 
 /// Any number of operands, from left to right.
-fn several<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge) -> Result<Item, Fault> {
+pub fn several<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge) -> Result<Item, Fault> {
     let count = node.proto.input.len();
     let mut items = (0..count).map(|index| context.item(node, index)).collect::<Result<Vec<_>, _>>()?;
     match &mut items[..] {

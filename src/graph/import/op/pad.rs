@@ -1,13 +1,10 @@
 //! `Pad` with zeros.
 
-use super::{
-    super::{
-        context::{Context, Fault, NodeView},
-        item::Item,
-    },
-    dense,
-    window::Layout,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use super::dense;
+use super::window::Layout;
 use crate::graph::op::Op;
 
 pub fn pad<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

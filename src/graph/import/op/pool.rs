@@ -1,14 +1,13 @@
 //! `MaxPool`, `AveragePool`, their global forms, and `ReduceMean` over all positions.
 
-use super::{
-    super::{
-        context::{Context, Fault, NodeView},
-        item::Item,
-        unsupported,
-    },
-    window::{Attributes, Layout, spatial_rank},
-};
-use crate::graph::{dag::ValueId, op::Op, window::Window};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use super::super::unsupported;
+use super::window::{Attributes, Layout, spatial_rank};
+use crate::graph::dag::ValueId;
+use crate::graph::op::Op;
+use crate::graph::window::Window;
 
 pub fn max_pool<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let (input, window) = window(context, node)?;

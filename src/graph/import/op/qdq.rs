@@ -3,18 +3,15 @@
 //! `QuantizeLinear` gives `q = clip(rhe(x/s) + z)` in the range of its integer type, `Clip` narrows that range, `DequantizeLinear` gives
 //! `(q − z)·s`: together a [`QuantSpec`] whose integers are the range less `z`, which must be that of a signed or unsigned format.
 
+use super::super::broadcast;
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, IntegerSource, Integers, Item};
+use crate::graph::annotation::{QuantSpec, RoundingMode};
+use crate::graph::op::Op;
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::{Tensor, Values};
 use std::sync::Arc;
-
-use super::super::{
-    broadcast,
-    context::{Context, Fault, NodeView},
-    item::{Constant, IntegerSource, Integers, Item},
-};
-use crate::graph::{
-    annotation::{QuantSpec, RoundingMode},
-    op::Op,
-};
-use crate::onnx::{Tensor, Values, proto::tensor_proto::DataType};
 
 /// Range of an integer type that quantized tensors are stored in.
 fn range(kind: DataType) -> Option<(i64, i64)> {

@@ -1,20 +1,14 @@
 //! QONNX `Quant` / `IntQuant`: an annotation of a tensor or of a constant. The parameters must be constant; they are
 //! expanded to the tensor.
 
+use super::super::broadcast;
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
+use super::bipolar;
+use crate::graph::annotation::{QuantSpec, RoundingMode};
+use crate::graph::op::Op;
 use std::sync::Arc;
-
-use super::{
-    super::{
-        broadcast,
-        context::{Context, Fault, NodeView},
-        item::{Constant, Item},
-    },
-    bipolar,
-};
-use crate::graph::{
-    annotation::{QuantSpec, RoundingMode},
-    op::Op,
-};
 
 /// Widest annotation: beyond it neither f64 nor the 64-bit integers of verification are exact.
 const MAX_BITS: f64 = 64.0;

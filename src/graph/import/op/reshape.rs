@@ -1,11 +1,11 @@
 //! `Reshape`. The first entry of the target stands for the batch, whatever it says, as long as the others make up one
 //! sample: exporters write the batch of their example input, 1, −1, 0 or the traced batch.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::{Constant, Dim, Item},
-};
-use crate::{graph::op::Op, onnx::limits::MAX_ELEMENTS};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Dim, Item};
+use crate::graph::op::Op;
+use crate::onnx::limits::MAX_ELEMENTS;
 
 pub fn reshape<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let target = match context.item(node, 1)? {

@@ -1,10 +1,9 @@
 //! `Shape`, and `Gather` and `Concat` of shapes and constants: how exporters compute the target of a `Reshape` from a
 //! batch of any size.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::{Constant, Dim, Item},
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Dim, Item};
 use crate::onnx::{Tensor, Values};
 
 /// Integers as an item; without a batch among them they are an ordinary constant.

@@ -1,13 +1,11 @@
 //! `Softmax` over the last axis. Before opset 13 the default axis is 1 and all axes from there on are one.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
-};
-use crate::{
-    graph::op::Op,
-    onnx::proto::{AttributeProto, NodeProto, attribute_proto::AttributeType},
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
+use crate::graph::op::Op;
+use crate::onnx::proto::attribute_proto::AttributeType;
+use crate::onnx::proto::{AttributeProto, NodeProto};
 
 /// The axis of a node that names none.
 fn default_axis(opset: i64) -> i64 {

@@ -1,12 +1,10 @@
 //! `Squeeze` and `Unsqueeze`; the axes are an attribute before opset 13 and an input from then on.
 
-use std::collections::BTreeSet;
-
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::Item,
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
 use crate::graph::op::Op;
+use std::collections::BTreeSet;
 
 /// The axes, as indices into `rank` dimensions; `None` where the node names none.
 fn axes<'m>(context: &Context<'m>, node: &NodeView<'m>, rank: usize) -> Result<Option<BTreeSet<usize>>, Fault> {

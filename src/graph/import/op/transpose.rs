@@ -1,9 +1,8 @@
 //! `Transpose`: of a constant it is done here, of a tensor it becomes a permutation of the sample.
 
-use super::super::{
-    context::{Context, Fault, NodeView},
-    item::{Constant, Item},
-};
+use super::super::context::{Context, NodeView};
+use super::super::fault::Fault;
+use super::super::item::{Constant, Item};
 use crate::graph::op::Op;
 
 pub fn transpose<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

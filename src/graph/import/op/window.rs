@@ -1,17 +1,14 @@
 //! What convolutions and pooling share: attributes of the window, and the way from the file's layout (channels first) to the graph's
 //! (channels last) and back, as permutations that the layout pass removes.
 
-use super::super::{
-    context::{Context, Fault, MAX_SAMPLE, NodeView},
-    item::Item,
-};
+use super::super::context::{Context, MAX_SAMPLE, NodeView};
+use super::super::fault::Fault;
+use super::super::item::Item;
 use super::dense;
-use crate::graph::{
-    channels,
-    dag::{Node, ValueId},
-    op::Op,
-    window::Window,
-};
+use crate::graph::channels;
+use crate::graph::dag::{Node, ValueId};
+use crate::graph::op::Op;
+use crate::graph::window::Window;
 use crate::onnx::CHANNELS_LAST;
 
 /// Most elements that a window may read in one sample: tables of that size are made of it. 512 channels under 3×3 at 512×512 positions.

@@ -2,7 +2,7 @@
 //! the samples where something still does.
 
 use super::super::program::Program;
-use super::{Block, Change, Parameter, Variants};
+use super::state::{Block, Change, Parameter, Variants};
 use crate::graph::ValueId;
 use crate::quant::model::FixedOp;
 use crate::simd::{Has, Lane, Vectorized, gather};

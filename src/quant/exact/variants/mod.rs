@@ -3,8 +3,7 @@
 //! elements on changed samples and ends where casts absorb it. For searches that try thousands of small changes.
 
 mod changes;
-
-pub use changes::{Outputs, Scratch};
+pub mod state;
 
 use super::column;
 use super::program::{Program, programs};
@@ -12,60 +11,10 @@ use crate::graph::ValueId;
 use crate::quant::model::{FixedModel, FixedOp};
 use crate::simd::{Buffer, Has, Isa, LANES, Lane, Vectorized, dispatch, weighted_sum};
 use changes::With;
+pub use changes::{Outputs, Scratch};
 use rayon::prelude::*;
-
-/// One weight or bias of a dense layer that gets another value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Change {
-    pub node: usize,
-    pub what: Parameter,
-    pub value: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Parameter {
-    /// Index into `[inputs][outputs]`.
-    Weight(usize),
-    Bias(usize),
-}
-
-/// Samples of a block, at most.
-const BLOCK: usize = 1024;
-
-/// Where each element of an operand goes: elements of the result, and the weight in between if the node is a layer.
-type Readers = Vec<Vec<(u32, u32)>>;
-
-/// The values of some samples.
-struct Block {
-    samples: usize,
-    /// Between the beginnings of columns.
-    stride: usize,
-    /// By value.
-    values: Vec<Buffer<f64>>,
-}
-
-impl Block {
-    /// Element `e` of `value` over the samples.
-    fn column(&self, value: ValueId, e: usize) -> &[f64] {
-        &self.values[value][e * self.stride..][..self.samples]
-    }
-}
-
-/// See the module.
-pub struct Variants<'a> {
-    model: &'a FixedModel,
-    isa: Isa,
-    programs: Vec<Program>,
-    /// Weights and biases of dense layers, by node.
-    weights: Vec<Vec<f64>>,
-    biases: Vec<Vec<f64>>,
-    /// In the order of the samples.
-    blocks: Vec<Block>,
-    /// By node and operand.
-    readers: Vec<Vec<Readers>>,
-    /// By value: the last node that reads it; beyond all of them for outputs.
-    last_read: Vec<usize>,
-}
+use state::{BLOCK, Block, Readers};
+pub use state::{Change, Parameter, Variants};
 
 impl<'a> Variants<'a> {
     /// Evaluates `model` on `samples` rows of every graph input. Sums are taken in f64: exact for models that are not

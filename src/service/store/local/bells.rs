@@ -1,6 +1,6 @@
 //! Wakes those who wait for something to happen to a job.
 
-use crate::service::jobs::record::JobId;
+use crate::service::record::JobId;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;

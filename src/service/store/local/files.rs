@@ -1,7 +1,8 @@
 //! The folder of contents. See the layout in [`super`].
 
-use super::super::{Digest, Staged, StoreError, folder};
-use crate::service::jobs::record::{Artifact, JobId, now};
+use super::super::{Digest, Staged, folder};
+use crate::service::record::{Artifact, JobId, now};
+use crate::service::store_error::StoreError;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::HashSet;
 use std::fs::{self, File};

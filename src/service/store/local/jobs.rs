@@ -1,8 +1,9 @@
 //! Jobs as their owners see and steer them, and their events.
 
-use super::super::{Digest, NewEvent, StoreError};
+use super::super::{Digest, NewEvent};
 use super::rows::{self, COLUMNS};
-use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId};
+use crate::service::record::{Artifact, JobId, Record, StoredEvent, SweepId};
+use crate::service::store_error::StoreError;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub fn get(database: &Connection, id: &JobId) -> Result<Option<Record>, StoreError> {
@@ -48,18 +49,6 @@ pub fn of_sweep(database: &Connection, owner: &str, sweep: &SweepId) -> Result<V
         found.push(record);
     }
     Ok(found)
-}
-
-pub fn cancel(tx: &Transaction, id: &JobId) -> Result<(), StoreError> {
-    let Some(record) = get(tx, id)? else { return Ok(()) };
-    match record.state {
-        State::Queued => super::queue::finish(tx, id, State::Canceled, &Outcome::default(), &[]),
-        State::Running => {
-            tx.execute("UPDATE job SET cancel = 1 WHERE id = ?1", [id.as_str()])?;
-            Ok(())
-        }
-        _ => Ok(()),
-    }
 }
 
 pub fn is_canceled(database: &Connection, id: &JobId) -> Result<bool, StoreError> {

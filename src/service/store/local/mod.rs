@@ -19,8 +19,9 @@ mod retention;
 mod rows;
 mod schema;
 
-use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, StoreError, Submitted, folder};
-use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId};
+use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, Submitted, folder};
+use crate::service::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId};
+use crate::service::store_error::StoreError;
 use async_trait::async_trait;
 use bells::Bells;
 use files::{Files, Synced};
@@ -168,7 +169,7 @@ impl Store for LocalStore {
 
     async fn cancel(&self, id: &JobId) -> Result<(), StoreError> {
         let job = id.clone();
-        self.change(move |_, tx| jobs::cancel(tx, &job)).await?;
+        self.change(move |_, tx| queue::cancel(tx, &job)).await?;
         self.0.bells.ring(id);
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The way of a job through its states. Every change and its event are one transaction.
 
-use super::super::{Claim, Depth, MOST_LOST, NewEvent, NewJob, StoreError, Submitted};
-use super::jobs;
+use super::super::{Claim, Depth, MOST_LOST, NewEvent, NewJob, Submitted};
+use super::jobs::{self, get};
 use super::rows::{self, to_json};
-use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, SweepId, now};
-use crate::service::problem::Document;
+use crate::service::document::Document;
+use crate::service::record::{Artifact, JobId, Outcome, Record, State, SweepId, now};
+use crate::service::store_error::StoreError;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::json;
 
@@ -174,4 +175,16 @@ fn state_event(state: State, outcome: &Outcome) -> Result<NewEvent, StoreError> 
         data["outcome"] = serde_json::to_value(outcome).map_err(|e| StoreError::Internal(e.to_string()))?;
     }
     Ok(NewEvent { kind: "state", data: data.to_string() })
+}
+
+pub fn cancel(tx: &Transaction, id: &JobId) -> Result<(), StoreError> {
+    let Some(record) = get(tx, id)? else { return Ok(()) };
+    match record.state {
+        State::Queued => super::queue::finish(tx, id, State::Canceled, &Outcome::default(), &[]),
+        State::Running => {
+            tx.execute("UPDATE job SET cancel = 1 WHERE id = ?1", [id.as_str()])?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,9 +1,10 @@
 //! Retention: what nobody needs any more goes, and nothing stays that no row names.
 
-use super::super::{Expired, StoreError};
+use super::super::Expired;
 use super::begin;
 use super::files::Files;
-use crate::service::jobs::record::now;
+use crate::service::record::now;
+use crate::service::store_error::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Rows as [`Record`]s.
 
-use super::super::StoreError;
-use crate::service::jobs::record::{JobId, Record, State, SweepId};
+use crate::service::record::{JobId, Record, State, SweepId};
+use crate::service::store_error::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 

@@ -1,10 +1,10 @@
 //! Wakes those who wait for something to happen to a job: one watch over all records for the whole process.
 
-use super::super::StoreError;
 use super::bucket::Bucket;
 use super::fault::fault;
 use super::names;
-use crate::service::jobs::record::JobId;
+use crate::service::record::JobId;
+use crate::service::store_error::StoreError;
 use async_nats::Client;
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
 use futures_util::StreamExt;

@@ -1,8 +1,8 @@
 //! A key-value bucket, in the layout of NATS' own (`nats kv` reads it). Reads go to the leader of its stream: what was written is seen.
 //! Removal leaves no markers behind.
 
-use super::super::StoreError;
 use super::fault::{ANSWER, asked, boxed, damaged, fault, late, nonce};
+use crate::service::store_error::StoreError;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};

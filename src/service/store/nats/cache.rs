@@ -1,6 +1,7 @@
 //! The folder of this process: files that are being written, and contents that were fetched. All of it can be lost.
 
-use super::super::{Digest, Staged, StoreError, folder};
+use super::super::{Digest, Staged, folder};
+use crate::service::store_error::StoreError;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};

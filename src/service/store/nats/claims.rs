@@ -1,11 +1,12 @@
 //! Jobs in the hands of this process: taken from the queue, kept in progress, ended or given back.
 
-use super::super::{Claim, StoreError};
+use super::super::Claim;
 use super::bucket::On;
 use super::names;
 use super::row::Row;
 use super::submit::Parts;
-use crate::service::jobs::record::{JobId, State};
+use crate::service::record::{JobId, State};
+use crate::service::store_error::StoreError;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::message::Acker;
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! What NATS says, as faults of the store.
 
-use super::super::StoreError;
+use crate::service::store_error::StoreError;
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,11 +1,12 @@
 //! Contents: an entry for each digest names the object that holds it, and every use changes the entry. So a content that is about to be
 //! removed is removed only if nobody used it meanwhile, and one whose entry is gone is sent anew, as another object.
 
-use super::super::{Digest, Staged, StoreError};
+use super::super::{Digest, Staged};
 use super::bucket::{Bucket, On};
 use super::cache::Cache;
 use super::objects::{self, Objects};
-use crate::service::jobs::record::{JobId, now};
+use crate::service::record::{JobId, now};
+use crate::service::store_error::StoreError;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;

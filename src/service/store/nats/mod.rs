@@ -30,8 +30,9 @@ mod submit;
 
 pub use connect::NatsOptions;
 
-use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, StoreError, Submitted};
-use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId, now};
+use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, Submitted};
+use crate::service::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId, now};
+use crate::service::store_error::StoreError;
 use async_trait::async_trait;
 use bells::Bells;
 use bucket::On;

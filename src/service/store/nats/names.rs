@@ -1,7 +1,7 @@
 //! Names in NATS: streams, buckets, subjects and keys.
 
 use super::super::Digest;
-use crate::service::jobs::record::{JobId, SweepId};
+use crate::service::record::{JobId, SweepId};
 
 /// The work queue: one message for each job that is not over, on a subject of its own.
 pub const QUEUE: &str = "HGQ_QUEUE";

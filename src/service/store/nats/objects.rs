@@ -1,9 +1,10 @@
 //! The object store. Every object has a name of its own and is never written again, so that a record names either all of it or nothing.
 
-use super::super::{Digest, StoreError};
+use super::super::Digest;
 use super::fault::{ANSWER, asked, damaged, fault, late, nonce};
 use super::{bucket, names};
-use crate::service::jobs::record::JobId;
+use crate::service::record::JobId;
+use crate::service::store_error::StoreError;
 use async_nats::jetstream::object_store::{DeleteErrorKind, GetErrorKind, ObjectInfo, ObjectStore};
 use async_nats::jetstream::stream::{self, Stream};
 use futures_util::StreamExt;

@@ -1,10 +1,11 @@
 //! The queue: a work-queue stream of JetStream with a subject for each job and a durable consumer for each caller. Which jobs wait and run,
 //! who has them and for how long is what the consumers know; nothing of it is kept here.
 
-use super::super::{Depth, StoreError};
+use super::super::Depth;
 use super::fault::{ANSWER, asked, boxed, fault, late};
 use super::names;
-use crate::service::jobs::record::JobId;
+use crate::service::record::JobId;
+use crate::service::store_error::StoreError;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, FromConsumer, Info, pull};
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, RetentionPolicy, Stream};

@@ -1,11 +1,12 @@
 //! Retention: what nobody needs any more goes, nothing stays that no record names, and jobs that a process left between two steps go on.
 
-use super::super::{Digest, Expired, StoreError};
+use super::super::{Digest, Expired};
 use super::files::FileRow;
 use super::names;
 use super::row::Row;
 use super::submit::{Listed, Parts};
-use crate::service::jobs::record::{JobId, now};
+use crate::service::record::{JobId, now};
+use crate::service::store_error::StoreError;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 //! A job as its record is stored. The last events are a part of it, so that a change and its events are one write.
 
-use super::super::{Digest, MOST_LOST, NewEvent, NewJob, StoreError};
+use super::super::{Digest, MOST_LOST, NewEvent, NewJob};
 use super::fault::damaged;
-use crate::service::jobs::record::{Artifact, JobId, Outcome, Record, Spec, State, StoredEvent, SweepId, now};
-use crate::service::problem::Document;
+use crate::service::document::Document;
+use crate::service::record::{Artifact, JobId, Outcome, Record, Spec, State, StoredEvent, SweepId, now};
+use crate::service::store_error::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -178,7 +179,7 @@ pub fn numbered(first: u64, events: Vec<Event>) -> impl Iterator<Item = StoredEv
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::JobConfig;
+    use crate::convert::config::JobConfig;
 
     fn row() -> Row {
         let spec = Spec { inputs: Default::default(), config: JobConfig::default(), memory: 0 };

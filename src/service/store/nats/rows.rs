@@ -1,9 +1,10 @@
 //! Records: read, changed on what was read, and their events gathered.
 
-use super::super::{Digest, StoreError};
+use super::super::Digest;
 use super::bucket::{Bucket, On};
 use super::row::{Chunk, Event, Row, numbered};
-use crate::service::jobs::record::{JobId, StoredEvent};
+use crate::service::record::{JobId, StoredEvent};
+use crate::service::store_error::StoreError;
 
 /// Events that are given at once.
 const MOST_EVENTS: usize = 1000;

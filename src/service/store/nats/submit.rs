@@ -1,7 +1,7 @@
 //! From a request to a job in the queue. The steps are in an order in which a process may end after any of them: what it leaves is either
 //! not seen by anybody, or taken up by who asks again, or by [`super::retention`].
 
-use super::super::{NewJob, StoreError, Submitted};
+use super::super::{NewJob, Submitted};
 use super::bucket::{Bucket, On};
 use super::files::Files;
 use super::names;
@@ -9,7 +9,8 @@ use super::objects::Objects;
 use super::queue::Queue;
 use super::row::Row;
 use super::rows::Rows;
-use crate::service::jobs::record::{JobId, State, now};
+use crate::service::record::{JobId, State, now};
+use crate::service::store_error::StoreError;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use super::constant::{Casts, Constant, raise};
 use super::step::{Cast, Step};
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
-use crate::proxy::interval::{cast, shl};
+use crate::quant::rounding::{cast, shl};
 use crate::quant::table::{self, Kind};
 use crate::quant::{Overflow, Rounding};
 

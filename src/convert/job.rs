@@ -1,0 +1,75 @@
+//! What a job is made of, and what it gives.
+
+use super::config::JobConfig;
+use super::error::Error;
+use crate::data::DataFile;
+use std::borrow::Cow;
+
+/// Everything a conversion needs.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The ONNX file.
+    pub model: Vec<u8>,
+    pub calibration: DataFile,
+    pub train: Option<DataFile>,
+    pub validation: Option<DataFile>,
+    pub config: JobConfig,
+}
+
+/// What a conversion gives.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// `proxy.onnx`
+    pub proxy: Vec<u8>,
+    /// `report.json`
+    pub report: serde_json::Value,
+    /// `report.html`: the same for people.
+    pub page: String,
+    /// Exact EBOPs of the proxy.
+    pub ebops: u64,
+    /// Proxies of the Pareto front, in order of EBOPs.
+    pub pareto: Vec<ParetoProxy>,
+    /// Further files beside the proxy, by name: `hls4ml_config.json`, and `proxy_elementwise.onnx` where it is asked for.
+    pub beside: Vec<(&'static str, Vec<u8>)>,
+    /// Why the proxy is not what the job asked for (`target_ebops`, `max_metric_drop`); it is then the nearest to that.
+    pub unmet: Option<String>,
+}
+
+/// A file of a conversion: its path, and its bytes.
+pub type ArtifactFile<'a> = (String, Cow<'a, [u8]>);
+
+impl Artifacts {
+    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, those of [`Self::beside`], `proxy.onnx`, `report.html`
+    /// and, last, `report.json`: it names the hash of the proxy, so whoever finds it last finds both.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the report cannot be written as JSON.
+    pub fn files(&self) -> Result<Vec<ArtifactFile<'_>>, Error> {
+        let json = |value: &serde_json::Value| -> Result<Vec<u8>, Error> {
+            let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()))?;
+            text.push(b'\n');
+            Ok::<_, Error>(text)
+        };
+        let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]\n".to_vec()), json)?;
+        let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];
+        files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
+        files.extend(self.beside.iter().map(|(name, bytes)| (name.to_string(), Cow::Borrowed(&bytes[..]))));
+        files.push(("proxy.onnx".into(), Cow::Borrowed(&self.proxy)));
+        files.push(("report.html".into(), Cow::Borrowed(self.page.as_bytes())));
+        files.push(("report.json".into(), Cow::Owned(json(&self.report)?)));
+        Ok(files)
+    }
+}
+
+/// A member of the Pareto front; `number` is that of `pareto` in the report.
+#[derive(Clone, Debug)]
+pub struct ParetoProxy {
+    pub number: usize,
+    pub proxy: Vec<u8>,
+}
+
+/// Lower-case hexadecimal SHA-256.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}

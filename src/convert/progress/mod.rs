@@ -1,0 +1,110 @@
+//! Progress of a running job: events for whoever watches, and checkpoints for whoever keeps them.
+
+pub mod curve;
+
+use super::error::Warning;
+use curve::{Curve, CurvePoint};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// The step of a stage that begins, from 1 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Step {
+    pub step: usize,
+    pub steps: usize,
+}
+
+/// Progress of a running job.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A stage begins, or a step of one that knows how many it has at most.
+    Stage {
+        stage: Cow<'static, str>,
+        #[serde(flatten)]
+        step: Option<Step>,
+    },
+    Epoch {
+        epoch: usize,
+        epochs: usize,
+        loss: f64,
+        metric: f64,
+        ebops: f64,
+        beta: f64,
+    },
+    Note {
+        code: String,
+        message: String,
+    },
+}
+
+/// Where the checkpoints of a job go. Those of another job (model, data, configuration, version) are not taken up.
+pub trait Keeper {
+    /// The last checkpoint, if there is one.
+    fn load(&mut self) -> Option<Vec<u8>>;
+    /// Takes the place of the last one.
+    fn save(&mut self, checkpoint: &[u8]);
+}
+
+/// Keeps nothing.
+pub struct Forget;
+
+impl Keeper for Forget {
+    fn load(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn save(&mut self, _: &[u8]) {}
+}
+
+/// Announces stages and epochs, and collects seconds per stage and the course of the training.
+pub struct Clock<'a> {
+    pub progress: &'a mut (dyn FnMut(Event) + Send),
+    pub curve: Curve,
+    stage: &'static str,
+    since: Instant,
+    /// Per stage that has ended.
+    pub seconds: serde_json::Map<String, Value>,
+}
+
+impl<'a> Clock<'a> {
+    pub fn new(progress: &'a mut (dyn FnMut(Event) + Send)) -> Clock<'a> {
+        Clock { progress, curve: Curve::default(), stage: "", since: Instant::now(), seconds: serde_json::Map::new() }
+    }
+
+    pub fn enter(&mut self, stage: &'static str) {
+        self.leave();
+        self.stage = stage;
+        (self.progress)(Event::Stage { stage: stage.into(), step: None });
+    }
+
+    /// A step of the stage begins.
+    pub fn step(&mut self, step: Step) {
+        (self.progress)(Event::Stage { stage: self.stage.into(), step: Some(step) });
+    }
+
+    /// An epoch of `epochs`, or a candidate.
+    pub fn epoch(&mut self, point: CurvePoint, epochs: usize) {
+        self.curve.push(point);
+        let CurvePoint { epoch, loss, metric, ebops, beta } = point;
+        (self.progress)(Event::Epoch { epoch: epoch as usize, epochs, loss, metric, ebops, beta });
+    }
+
+    /// Tells the warnings known so far: a user can stop a run that starts from a misunderstanding.
+    pub fn tell(&mut self, warnings: &[Warning]) {
+        for w in warnings {
+            let message = w.node.as_ref().map_or_else(|| w.message.clone(), |node| format!("{node}: {}", w.message));
+            (self.progress)(Event::Note { code: w.code.clone(), message });
+        }
+    }
+
+    /// The stage ends.
+    pub fn leave(&mut self) {
+        let elapsed = self.since.elapsed().as_secs_f64();
+        if !self.stage.is_empty() {
+            self.seconds.insert(self.stage.into(), json!((elapsed * 1e4).round() / 1e4));
+        }
+        self.since = Instant::now();
+    }
+}

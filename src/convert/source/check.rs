@@ -1,0 +1,89 @@
+//! The imported graph against the file sent: tract executes the file on the user's own samples.
+
+use super::Source;
+use crate::convert::error::Warning;
+use crate::data::Dataset;
+use crate::data::order::{in_file_order, to_graph};
+use crate::graph::eval;
+use crate::verify::tract;
+use serde::Serialize;
+
+/// Samples compared; tract runs files of fixed batch size one sample at a time.
+const SAMPLES: usize = 1024;
+/// Largest relative difference between f32 execution of a float file and f64 execution of the graph.
+const TOLERANCE: f64 = 1e-3;
+
+/// Outcome of the check.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportCheck {
+    /// Largest absolute difference of any output (after a Softmax, if the file has one); `None` if tract cannot execute the file.
+    pub max_abs_diff_vs_source: Option<f64>,
+    pub samples: usize,
+    /// Elements that differ by more than the tolerance: in annotated files, f32 sums that fall on the other side of a tie.
+    pub outliers: usize,
+    #[serde(skip)]
+    pub refused: Option<String>,
+    #[serde(skip)]
+    pub elements: usize,
+}
+
+/// Runs both on the first samples of `data`.
+pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {
+    let graph = &source.graph;
+    let n = data.samples.min(SAMPLES);
+    let rows: Vec<&[f32]> = data.inputs.iter().zip(&graph.inputs).map(|(x, &i)| &x[..n * graph.len_of(i)]).collect();
+    let in_file = in_file_order(&source.input_orders, &rows);
+    let in_file: Vec<&[f32]> = in_file.iter().map(|x| &x[..]).collect();
+    let refused =
+        |text: String| ImportCheck { max_abs_diff_vs_source: None, samples: 0, outliers: 0, refused: Some(text), elements: 0 };
+    // by name: the import leaves label outputs out
+    let names: Vec<&str> = graph.outputs.iter().map(|&o| graph.values[o].name.as_str()).collect();
+    let theirs = match tract::run_outputs(bytes, &in_file, n, &names) {
+        Ok(outputs) => outputs,
+        Err(e) => return refused(e.to_string()),
+    };
+    let ours = match eval::run(graph, &rows, n, &graph.outputs) {
+        Ok(outputs) => outputs,
+        Err(e) => return refused(e.to_string()),
+    };
+    let (mut most, mut outliers, mut elements) = (0f64, 0, 0);
+    for ((a, b), order) in ours.iter().zip(theirs).zip(&source.output_orders) {
+        let b = match order {
+            Some(order) => to_graph(&b, order),
+            None => b,
+        };
+        elements += a.len();
+        if a.len() != b.len() {
+            return refused(format!("tract gives {} values where the graph gives {}", b.len(), a.len()));
+        }
+        for (&x, &y) in a.iter().zip(&b) {
+            let difference = (x - y as f64).abs();
+            most = most.max(difference);
+            outliers += (difference > TOLERANCE * (1.0 + x.abs())) as usize;
+        }
+    }
+    ImportCheck { max_abs_diff_vs_source: Some(most), samples: n, outliers, refused: None, elements }
+}
+
+pub fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = source
+        .notes
+        .iter()
+        .map(|n| Warning { code: n.code.to_string(), message: n.message.clone(), node: n.node.clone() })
+        .collect();
+    if let Some(why) = &import.refused {
+        warnings.push(Warning {
+            code: "import_unchecked".into(),
+            message: format!("the file was not executed for comparison: {why}"),
+            node: None,
+        });
+    }
+    if import.outliers > 0 {
+        let message = format!(
+            "{} of {} outputs differ from tract's f32 execution of the file by more than rounding of a float graph explains",
+            import.outliers, import.elements
+        );
+        warnings.push(Warning { code: "import_differs".into(), message, node: None });
+    }
+    warnings
+}
