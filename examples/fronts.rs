@@ -22,8 +22,10 @@ use hgq_onnx::verify::fixed::Program;
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 
-#[path = "../tests/common/mod.rs"]
-mod common;
+// of it only the writer of archives
+#[allow(dead_code)]
+#[path = "../tests/support/files.rs"]
+mod files;
 
 /// Inputs (rows of `width`) and labels.
 struct Split {
@@ -137,7 +139,7 @@ fn split(path: &str, part: &str) -> Split {
 }
 
 fn file(split: &Split) -> DataFile {
-    DataFile::new("data.npz", common::npz(split.width, &split.x, Some(&split.y)))
+    DataFile::new("data.npz", files::npz(split.width, &split.x, Some(&split.y)))
 }
 
 fn convert(s: &Settings, seed: u64, on_test: bool) -> Artifacts {
@@ -150,7 +152,7 @@ fn convert(s: &Settings, seed: u64, on_test: bool) -> Artifacts {
     let config = JobConfig::from_json(Value::Object(config).to_string().as_bytes()).expect("a configuration");
     let model = if s.random { random_weights(&s.model, seed) } else { s.model.clone() };
     let validation = on_test.then(|| file(&s.test));
-    let inputs = |n: usize| DataFile::new("x.npz", common::npz(s.train.width, &s.train.x[..n * s.train.width], None));
+    let inputs = |n: usize| DataFile::new("x.npz", files::npz(s.train.width, &s.train.x[..n * s.train.width], None));
     let calibration = s.unlabelled.map_or_else(|| file(&s.train), inputs);
     let train = s.unlabelled.is_none().then(|| file(&s.train));
     let job = Job { model, calibration, train, validation, config };

@@ -1,7 +1,8 @@
 //! The script of docs/ci.md when something is wrong: it says what, and ends.
 
 use super::pages::{blocks, root};
-use super::{common, server::Server};
+use crate::support::files::fixture;
+use crate::support::server::Server;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn run(dir: &Path, url: &str, token: &str, config: &str) -> (Output, String) {
 fn the_script_says_why_and_stops() {
     let dir = tempfile::tempdir().unwrap();
     for (from, to) in [("digits_mlp.onnx", "model.onnx"), ("calibration.npz", "calibration.npz"), ("train.npz", "train.npz")] {
-        fs::copy(common::fixture("digits").join(from), dir.path().join(to)).unwrap();
+        fs::copy(fixture("digits").join(from), dir.path().join(to)).unwrap();
     }
     fs::write(dir.path().join("hgq.sh"), script()).unwrap();
     let made = Command::new(env!("CARGO_BIN_EXE_hgq-onnx")).args(["token", "ci"]).output().unwrap();

@@ -1,5 +1,5 @@
 //! The documentation does what it says: every command block of every page is run, in the order of the page, and what is named in passing
-//! (flags, files) exists.
+//! (flags, files) exists. So does what deploys the service (`deploy`).
 //!
 //! A page is one script. ```` ```sh ```` blocks share a shell, ```` ```python ```` blocks a Python process; a block whose first line is
 //! `# NAME.sh` or `# NAME.py` (and may go on with `:` and what it is) is saved under that name for later commands. `cargo run … --` is
@@ -8,16 +8,20 @@
 // pages describe the farm, too; not by `required-features`, for which Cargo.toml would have to name this file, and the image has no tests
 #![cfg(feature = "farm")]
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../support/hls4ml.rs"]
-mod hls4ml;
-#[path = "../support/server.rs"]
-mod server;
+// these tests use a part of what all share; what nobody uses is found in tests/it
+#[allow(dead_code)]
+#[path = "../support"]
+mod support {
+    pub mod files;
+    pub mod hls4ml;
+    pub mod nats;
+    pub mod server;
+}
 
 mod ci;
 mod codes;
 mod commands;
+mod deploy;
 mod fields;
 mod layers;
 mod named;

@@ -1,6 +1,6 @@
 //! Who may call: every route of the description, without a token, with a wrong one, and with another caller's.
 
-use super::support::*;
+use super::harness::*;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use hgq_onnx::service::auth::new_token;

@@ -1,7 +1,7 @@
 //! The program itself with curl.
 
-use super::common::fixture;
-use super::server::Server;
+use crate::support::files::fixture;
+use crate::support::server::Server;
 use std::process::Command;
 
 /// Runs the command line in a directory of its own.

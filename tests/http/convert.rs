@@ -1,7 +1,7 @@
 //! `/v1/convert`, `/v1/inspect` and `/v1/verify` over the router.
 
-use super::common;
-use super::support::*;
+use super::harness::*;
+use crate::support::faults::faults;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use hgq_onnx::convert::DataFile;
@@ -229,7 +229,7 @@ async fn faulty_files_are_problems() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(LocalStore::open(dir.path()).unwrap());
     let app = App::start(Limits::default(), Arc::new(Library), store, Tokens::default());
-    for fault in common::faults() {
+    for fault in faults() {
         let config: &[u8] = br#"{"epochs": 2}"#;
         let mut parts: Vec<Part> =
             vec![("model", None, &fault.model), ("calibration", None, &fault.calibration), ("config", None, config)];

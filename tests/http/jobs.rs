@@ -1,6 +1,6 @@
 //! Jobs over the router: their way from request to artifacts, events, cancellation, files that are sent once.
 
-use super::support::*;
+use super::harness::*;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use hgq_onnx::service::store::Digest;

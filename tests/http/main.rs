@@ -2,16 +2,20 @@
 //! against what the command line writes.
 #![cfg(feature = "serve")]
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../support/server.rs"]
-mod server;
+// these tests use a part of what all share; what nobody uses is found in tests/it
+#[allow(dead_code)]
+#[path = "../support"]
+mod support {
+    pub mod faults;
+    pub mod files;
+    pub mod server;
+}
 
 mod access;
 mod binary;
 mod convert;
+mod harness;
 mod jobs;
 mod page;
 mod sockets;
-mod support;
 mod sweeps;

@@ -1,6 +1,6 @@
 //! The web page as it is served: open, whole, and under a policy that lets it do nothing else.
 
-use super::support::*;
+use super::harness::*;
 use axum::http::{Method, header};
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The service on real sockets: clients that leave, that are slow, and the end of the process.
 
-use super::support::*;
+use super::harness::*;
 use hgq_onnx::service::store::Store;
 use hgq_onnx::service::{Limits, LocalStore, check_address, serve};
 use std::io::{Read, Write};

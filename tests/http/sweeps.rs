@@ -1,6 +1,6 @@
 //! Several jobs in one request.
 
-use super::support::*;
+use super::harness::*;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //! afterwards.
 
 use super::client::part;
-use super::server::{Server, curl};
+use crate::support::server::{Server, curl};
 use std::io::{Cursor, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

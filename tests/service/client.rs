@@ -1,7 +1,7 @@
 //! A client that does not give up: it sends a job under a key until it is taken, and asks until it is done.
 
-use super::common::fixture;
-use super::server::curl;
+use crate::support::files::fixture;
+use crate::support::server::curl;
 use hgq_onnx::convert::{DataFile, Job, JobConfig, run};
 use serde_json::Value;
 use std::path::PathBuf;

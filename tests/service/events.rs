@@ -1,7 +1,7 @@
 //! A listener that is cut off again and again and reconnects sees every event once and in order.
 
 use super::client::{ended, part};
-use super::server::{Server, curl};
+use crate::support::server::{Server, curl};
 use serde_json::Value;
 use std::process::Command;
 

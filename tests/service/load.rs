@@ -1,7 +1,7 @@
 //! Many jobs of many clients: none lost, none done twice, all with the command line's bytes, also where the service is killed again and again.
 
 use super::client::{by_many, ended, expected, expected_of, get, submit, submit_as};
-use super::server::Server;
+use crate::support::server::Server;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Mutex;

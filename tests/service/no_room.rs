@@ -1,7 +1,7 @@
 //! A disk that is full: jobs are refused or fail with a clear code, nothing is damaged, and it goes on when there is room again.
 
 use super::client::{ended, part, submit};
-use super::server::{Server, curl};
+use crate::support::server::{Server, curl};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;

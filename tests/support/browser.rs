@@ -1,5 +1,4 @@
 //! A headless Chromium that a test drives: the DevTools protocol over a pipe, so no port and no client library.
-#![allow(dead_code)] // not every test binary needs all of it
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};

@@ -1,8 +1,7 @@
 //! Random networks that between them use every operation of the engine, fused and unfused.
-#![allow(dead_code)] // each test binary uses a part
 
-use crate::support::{Chain, quantizer};
-use crate::training::{Lcg, saturating};
+use super::chain::{Chain, quantizer};
+use super::training::{Lcg, saturating};
 use hgq_onnx::graph::Node;
 use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QDense, QOp, Range, Rounding};
 

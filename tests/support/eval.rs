@@ -1,5 +1,4 @@
 //! The imported graph as a function of the file's tensors: inputs and outputs in the layout of the file.
-#![allow(dead_code)] // each test binary uses its part
 
 use hgq_onnx::graph::{Imported, eval};
 

@@ -1,6 +1,5 @@
 //! Stock hls4ml as the judge: a Python environment of pinned versions under `target/hls4ml-env`, made on first use.
 //! `HGQ_HLS4ML_PYTHON` names a ready interpreter instead.
-#![allow(dead_code)] // not every test binary needs all of it
 
 use std::fs;
 use std::path::{Path, PathBuf};

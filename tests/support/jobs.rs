@@ -1,8 +1,8 @@
-//! Whole conversions in a test: a job from arrays, its proxy run by the executor, its verdict from hls4ml.
-#![allow(dead_code)]
+//! Whole conversions in a test: a job from arrays, its proxy run by the executor.
 
-use super::{common, hls4ml};
+use super::files::npz;
 use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use hgq_onnx::data::Rng;
 use hgq_onnx::verify::fixed::Program;
 use std::sync::atomic::AtomicBool;
 
@@ -15,8 +15,13 @@ pub struct Samples<'a> {
 
 impl Samples<'_> {
     fn file(&self, name: &str) -> DataFile {
-        DataFile::new(name, common::npz(self.width, self.x, self.y))
+        DataFile::new(name, npz(self.width, self.x, self.y))
     }
+}
+
+/// A number of the normal distribution.
+pub fn normal(rng: &mut Rng) -> f64 {
+    (-2.0 * (1.0 - rng.unit()).ln()).sqrt() * (std::f64::consts::TAU * rng.unit()).cos()
 }
 
 /// Runs a job.
@@ -50,42 +55,4 @@ pub fn accuracy(outputs: &[f64], labels: &[i64]) -> f64 {
     let right =
         outputs.chunks_exact(width).zip(labels).filter(|(row, y)| hgq_onnx::convert::task::metric::predicted(row) as i64 == **y);
     right.count() as f64 / labels.len() as f64
-}
-
-/// A proxy, inputs, and the outputs that stock hls4ml must give.
-pub struct Case {
-    name: String,
-    proxy: Vec<u8>,
-    x: Vec<f32>,
-    samples: usize,
-    output: String,
-    want: Vec<f64>,
-}
-
-impl Case {
-    /// The outputs are the executor's.
-    pub fn new(name: &str, proxy: &[u8], x: &[f32], width: usize) -> Case {
-        let (output, want) = outputs(proxy, x);
-        Case { name: name.into(), proxy: proxy.to_vec(), x: x.to_vec(), samples: x.len() / width, output, want }
-    }
-}
-
-/// Lets hls4ml compute all cases; panics on any mismatch.
-pub fn judge(cases: &[Case]) {
-    let list: Vec<hls4ml::Job> = cases
-        .iter()
-        .map(|c| hls4ml::Job {
-            proxy: &c.proxy,
-            inputs: vec![&c.x],
-            settings: serde_json::Value::Null,
-            samples: c.samples,
-            expected: vec![(c.output.as_str(), c.want.clone())],
-            port: None,
-        })
-        .collect();
-    let Some(verdicts) = hls4ml::check(&list) else { return };
-    for (case, verdict) in cases.iter().zip(&verdicts) {
-        assert_eq!(verdict.mismatches, 0, "hls4ml, {}: {}", case.name, verdict.note);
-        assert_eq!(verdict.elements, case.want.len() as u64, "hls4ml, {}", case.name);
-    }
 }

@@ -1,6 +1,5 @@
 //! Operators as straight loops over one sample in the layout of the file (channels first), and the comparison of an imported graph
 //! with them.
-#![allow(dead_code)] // each test binary uses its part
 
 use super::{eval::evaluate, onnx::Net};
 use hgq_onnx::data::Rng;

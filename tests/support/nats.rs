@@ -1,5 +1,4 @@
 //! `nats-server` processes of a test, on free ports of the loopback device, with folders of their own.
-#![allow(dead_code)]
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +14,7 @@ pub struct Server {
     child: Option<Child>,
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -1,6 +1,5 @@
 //! Exact models for the proxy tests, and an evaluation of them that shares no code with the library: 128-bit integers with a
 //! grid of their own per element.
-#![allow(dead_code)]
 
 use hgq_onnx::graph::{Merge, Node, ValueId, Window};
 use hgq_onnx::quant::{
@@ -70,6 +69,8 @@ impl Net {
     }
 
     /// Reads another value from here on.
+    // only nets of tests/hls4ml do
+    #[allow(dead_code)]
     pub fn at(mut self, value: ValueId) -> Net {
         self.last = value;
         self

@@ -1,5 +1,4 @@
 //! A builder of small ONNX files.
-#![allow(dead_code)] // each test binary uses its part
 
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::Tensor;
@@ -24,6 +23,10 @@ pub fn info(name: &str, dims: &[i64]) -> ValueInfoProto {
     let shape = Some(TensorShapeProto { dim: dims.iter().map(dim).collect() });
     let value = Some(type_proto::Value::TensorType(type_proto::Tensor { elem_type: Some(1), shape }));
     ValueInfoProto { name: Some(name.into()), r#type: Some(TypeProto { value, ..Default::default() }), ..Default::default() }
+}
+
+pub fn scalar(value: f32) -> Tensor {
+    Tensor::f32(vec![], vec![value])
 }
 
 /// A node attribute.

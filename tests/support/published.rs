@@ -1,6 +1,5 @@
 //! Published HGQ2 jet taggers (`shared/models/hgq_reference`) as exact models. They wrap where they overflow; on the reference
 //! data nothing does, so saturation gives the same numbers.
-#![allow(dead_code)]
 
 use hgq_onnx::quant::{FixedDense, FixedModel, FixedTensor, Kif, Rounding};
 use npyz::npz::NpzArchive;
@@ -9,15 +8,9 @@ use std::path::{Path, PathBuf};
 /// Output columns that are classes.
 pub const CLASSES: usize = 5;
 
-/// The folder of reference material, `None` (with a line on standard error) where it is absent.
-pub fn shared() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("HGQ_SHARED").map_or_else(beside, PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: no folder {}", folder.display());
-    None
+/// The folder of the reference material; `None` as for [`shared`](super::reference::shared).
+pub fn folder() -> Option<PathBuf> {
+    super::reference::shared("")
 }
 
 fn floats(file: &Path, name: &str) -> Vec<f32> {

@@ -1,6 +1,5 @@
 //! Random small ONNX files over everything the import takes: flat, 1-D and 2-D networks, float, QONNX and QCDQ, branches that meet
 //! again, several inputs and outputs. The same seed gives the same file.
-#![allow(dead_code)] // each test binary uses its part
 
 use super::onnx::{Attr, Net, info};
 use hgq_onnx::data::Rng;

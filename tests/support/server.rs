@@ -1,5 +1,4 @@
 //! The service as a process of its own, and curl as its client.
-#![allow(dead_code)] // not every test binary needs all of it
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,8 +1,7 @@
 //! Shared by the tests of the engine: random numbers, samples, and the comparison of a step with the oracle.
-#![allow(dead_code)] // each test binary uses a part
 
-use crate::oracle::{Samples, kind_name, step};
-use crate::support::{self, Chain, quantizer};
+use super::chain::{Chain, close, quantizer};
+use super::oracle::{Samples, kind_name, step};
 use hgq_onnx::quant::{Groups, Model, QOp, Range, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, ParamKind, TaskLoss, TrainSet};
 
@@ -10,9 +9,23 @@ use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, ParamKind, TaskLoss,
 pub struct Lcg(pub u64);
 
 impl Lcg {
-    pub fn unit(&mut self) -> f32 {
+    /// 24 bits.
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f32 / 16_777_216.0
+        self.0 >> 40
+    }
+
+    pub fn unit(&mut self) -> f32 {
+        self.next() as f32 / 16_777_216.0
+    }
+
+    /// Multiples of 1/8 in [−4, 4), in rows of `stride`: products and short sums are exact in f32.
+    pub fn grid(&mut self, rows: usize, cols: usize, stride: usize) -> Vec<f32> {
+        let mut v = vec![0.0; rows * stride];
+        for row in v.chunks_mut(stride) {
+            row[..cols].fill_with(|| (self.next() % 64) as f32 / 8.0 - 4.0);
+        }
+        v
     }
 
     pub fn many(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
@@ -104,7 +117,7 @@ pub fn compare_set(
     let stats = e.gradients(set, rows, loss, l1, &mut |_| beta).unwrap();
     let want = step(model, samples, rows, loss, f64::from(beta), f64::from(l1), &options);
     let what = format!("{:?} {} rows {} threads", e.isa(), rows.len(), options.threads);
-    support::close(&format!("{what} outputs"), &e.outputs(), &want.outputs, 1e-6);
+    close(&format!("{what} outputs"), &e.outputs(), &want.outputs, 1e-6);
     assert_eq!((stats.ebops.surrogate, stats.ebops.enclosed), (want.surrogate, want.enclosed), "{what}");
     let near = |got: f64, want: f64| (got - want).abs() <= 1e-5 * (1.0 + want.abs());
     assert!(near(stats.task_loss, want.task), "{what}: task loss {} instead of {}", stats.task_loss, want.task);
@@ -114,7 +127,7 @@ pub fn compare_set(
             let Some(got) = e.gradient(&node.name, kind) else { continue };
             let want = &want.gradients[&(node.name.clone(), kind_name(kind))];
             let scale = want.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
-            support::close(&format!("{what} {} {kind:?}", node.name), &got, want, tolerance * scale);
+            close(&format!("{what} {} {kind:?}", node.name), &got, want, tolerance * scale);
         }
     }
 }

@@ -1,5 +1,4 @@
 //! The training step written naively: one sample at a time, in f64, straight from the formulas. What the engine is compared with.
-#![allow(dead_code)]
 
 mod loss;
 mod network;

@@ -1,0 +1,487 @@
+//! Files that are wrong on purpose: no panic, no overflow, no absurd allocation; every fault names a node or tensor.
+
+use crate::support::loops::{refusals, refused};
+use crate::support::onnx::scalar;
+use crate::support::onnx::{Attr, Net, info};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hgq_onnx::data::Rng;
+use hgq_onnx::graph::{ImportError, eval, import};
+use hgq_onnx::onnx::proto::{ModelProto, attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto, type_proto};
+use hgq_onnx::onnx::{self, Limits, Tensor};
+
+/// Damaged models of one run; `HGQ_FUZZ` asks for another number.
+const CASES: u64 = 4000;
+
+const EXTREMES: [i64; 18] =
+    [i64::MIN, i64::MIN + 1, -(1 << 32), -3, -2, -1, 0, 1, 2, 3, 5, 64, 4097, 1 << 24, (1 << 24) + 1, 1 << 31, 1 << 40, i64::MAX];
+
+fn is(v: &[i64]) -> Attr<'_> {
+    Attr::Is(v)
+}
+
+/// Small nets with every operator of the import.
+fn seeds() -> Vec<Net> {
+    let mut nets = Vec::new();
+    let mut net = Net::new(13, &[1, 2, 6, 6]);
+    net.random("w", &[4, 2, 3, 3])
+        .random("b", &[4])
+        .random("v", &[4, 2, 2, 2])
+        .constant("p", Tensor::i64(vec![8], vec![0, 0, 1, 1, 0, 0, 1, 1]));
+    net.node("Pad", &["x", "p"], "pad", &[("mode", Attr::S("constant"))]);
+    net.node("Conv", &["@", "w", "b"], "c", &[("pads", is(&[1; 4])), ("strides", is(&[1, 1])), ("kernel_shape", is(&[3, 3]))]);
+    net.random("g", &[4]).constant("var", Tensor::f32(vec![4], vec![1.0; 4]));
+    net.node("BatchNormalization", &["@", "g", "g", "g", "var"], "n", &[("epsilon", Attr::F(1e-3))]);
+    net.quant("@", "q", Tensor::f32(vec![4, 1, 1], vec![0.5, 0.25, 0.125, 1.0]), scalar(5.0), &[("signed", Attr::I(1))]);
+    net.node("MaxPool", &["@"], "m", &[("kernel_shape", is(&[2, 2])), ("pads", is(&[1, 0, 0, 1])), ("ceil_mode", Attr::I(0))]);
+    net.node("Conv", &["@", "v"], "d", &[("group", Attr::I(2)), ("auto_pad", Attr::S("SAME_LOWER"))]);
+    net.node("Clip", &["@"], "cl", &[("min", Attr::F(-1.0)), ("max", Attr::F(2.0))]).node("Add", &["d", "cl"], "res", &[]);
+    net.node("Concat", &["res", "d"], "cat", &[("axis", Attr::I(1))]);
+    net.node("AveragePool", &["@"], "a", &[("kernel_shape", is(&[2, 1])), ("strides", is(&[2, 1]))]);
+    net.node("Flatten", &["@"], "f", &[("axis", Attr::I(1))]).node("Relu", &["@"], "y", &[]);
+    nets.push(net);
+
+    let mut net = Net::new(13, &[1, 5, 4, 2]);
+    net.random("w", &[3, 2, 2, 2]).node("Transpose", &["x"], "t0", &[("perm", is(&[0, 3, 1, 2]))]);
+    net.node("Conv", &["@", "w"], "c", &[]).node("Transpose", &["@"], "t1", &[("perm", is(&[0, 2, 3, 1]))]);
+    net.random("m", &[3, 4]).random("mb", &[4]).node("MatMul", &["@", "m"], "mm", &[]).node("Add", &["@", "mb"], "ma", &[]);
+    net.constant("s", Tensor::i64(vec![3], vec![0, -1, 4])).node("Reshape", &["@", "s"], "r", &[("allowzero", Attr::I(0))]);
+    net.constant("ax", Tensor::i64(vec![1], vec![1])).node("Unsqueeze", &["@", "ax"], "u", &[]).node(
+        "Squeeze",
+        &["@", "ax"],
+        "sq",
+        &[],
+    );
+    net.node("ReduceMean", &["@"], "rm", &[("axes", is(&[1])), ("keepdims", Attr::I(0))]).dense("y", 4, 3);
+    nets.push(net);
+
+    let mut net = Net::new(13, &[1, 3, 8]);
+    net.random("w", &[3, 1, 3]).node("Conv", &["x", "w"], "c", &[("group", Attr::I(3)), ("dilations", is(&[1]))]);
+    net.constant("sl", Tensor::f32(vec![1], vec![0.25])).node("PRelu", &["@", "sl"], "p", &[]);
+    net.node("HardSigmoid", &["@"], "h", &[("alpha", Attr::F(0.25))]).node("GlobalMaxPool", &["@"], "g", &[]);
+    net.constant("sc", scalar(0.5)).node("BipolarQuant", &["@", "sc"], "b", &[]).node(
+        "Shape",
+        &["@"],
+        "sh",
+        &[("start", Attr::I(0))],
+    );
+    net.constant("i", Tensor::i64(vec![1], vec![0])).node("Gather", &["@", "i"], "n", &[("axis", Attr::I(0))]);
+    net.constant("minus", Tensor::i64(vec![1], vec![-1])).node("Concat", &["@", "minus"], "target", &[("axis", Attr::I(0))]);
+    net.node("Reshape", &["b", "@"], "r", &[]).random("k", &[4, 3]).node(
+        "Gemm",
+        &["@", "k"],
+        "ge",
+        &[("transB", Attr::I(1)), ("alpha", Attr::F(0.5))],
+    );
+    net.constant("lo", scalar(-1.0)).node("Max", &["@", "lo"], "mx", &[]).node("Softmax", &["@"], "y", &[("axis", Attr::I(-1))]);
+    nets.push(net);
+
+    // QCDQ and arithmetic on constants
+    let mut net = Net::new(13, &[1, 4]);
+    let int8 = |name: &str, dims: &[i64], values: &[i32]| hgq_onnx::onnx::proto::TensorProto {
+        name: Some(name.into()),
+        data_type: Some(DataType::Int8 as i32),
+        dims: dims.to_vec(),
+        int32_data: values.to_vec(),
+        ..Default::default()
+    };
+    net.graph.initializer.extend([
+        int8("z", &[], &[0]),
+        int8("lo", &[], &[-7]),
+        int8("hi", &[], &[7]),
+        int8("w", &[4, 2], &[1, -2, 3, 4, 5, 6, -7, 0]),
+    ]);
+    net.constant("s", scalar(0.25)).constant("ws", Tensor::f32(vec![2], vec![0.5, 0.25])).constant("two", scalar(2.0));
+    net.graph.initializer.push(int8("wz", &[2], &[0, 0]));
+    net.node("QuantizeLinear", &["x", "s", "z"], "q", &[]).node("Clip", &["@", "lo", "hi"], "c", &[]).node(
+        "DequantizeLinear",
+        &["@", "s", "z"],
+        "dq",
+        &[],
+    );
+    net.node("DequantizeLinear", &["w", "ws", "wz"], "wd", &[("axis", Attr::I(1))]).node(
+        "Transpose",
+        &["wd"],
+        "wt",
+        &[("perm", is(&[1, 0]))],
+    );
+    net.node("Pow", &["two", "two"], "four", &[]).node("Mul", &["wt", "four"], "w4", &[]).node("Transpose", &["w4"], "w5", &[]);
+    net.node("MatMul", &["dq", "w5"], "m", &[]).node("Div", &["@", "four"], "d", &[]).node(
+        "Cast",
+        &["@"],
+        "ca",
+        &[("to", Attr::I(1))],
+    );
+    net.node("Tanh", &["@"], "y", &[]);
+    nets.push(net);
+    nets
+}
+
+struct Damage {
+    rng: Rng,
+}
+
+impl Damage {
+    fn below(&mut self, n: usize) -> usize {
+        self.rng.below(n.max(1) as u64) as usize
+    }
+
+    fn extreme(&mut self) -> i64 {
+        EXTREMES[self.below(EXTREMES.len())]
+    }
+
+    fn ints(&mut self, list: &mut Vec<i64>) {
+        match self.below(6) {
+            0 => list.clear(),
+            1 => list.push(1),
+            2 => drop(list.pop()),
+            3 => list.reverse(),
+            _ if list.is_empty() => {}
+            _ => {
+                let at = self.below(list.len());
+                list[at] = self.extreme();
+            }
+        }
+    }
+
+    fn float(&mut self) -> f32 {
+        [0.0, -1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-40, -0.0][self.below(9)]
+    }
+
+    /// One change to a model.
+    fn apply(&mut self, model: &mut ModelProto) {
+        let graph = model.graph.as_mut().unwrap();
+        let at = self.below(graph.node.len());
+        match self.below(14) {
+            0..=4 => {
+                let node = &mut graph.node[at];
+                if node.attribute.is_empty() {
+                    return;
+                }
+                let which = self.below(node.attribute.len());
+                match self.below(8) {
+                    0 => drop(node.attribute.remove(which)),
+                    1 => node.attribute[which].r#type = Some(self.below(14) as i32),
+                    2 => node.attribute[which].r#type = Some(AttributeType::Undefined as i32),
+                    _ => {
+                        let attribute = &mut node.attribute[which];
+                        if !attribute.ints.is_empty() {
+                            self.ints(&mut attribute.ints);
+                        } else if attribute.i.is_some() {
+                            attribute.i = Some(self.extreme());
+                        } else if attribute.f.is_some() {
+                            attribute.f = Some(self.float());
+                        } else {
+                            let modes = ["", "SAME_UPPER", "SAME_LOWER", "VALID", "reflect"];
+                            attribute.s = Some(modes[self.below(modes.len())].as_bytes().to_vec());
+                        }
+                    }
+                }
+            }
+            5 => {
+                let node = &mut graph.node[at];
+                match self.below(5) {
+                    0 => drop(node.input.pop()),
+                    1 if !node.input.is_empty() => {
+                        let which = self.below(node.input.len());
+                        node.input[which] = String::new();
+                    }
+                    2 => node.input.reverse(),
+                    3 => node.input.extend(node.input.clone()),
+                    _ => node.output.clear(),
+                }
+            }
+            6 => {
+                // another tensor as operand
+                let names: Vec<String> = graph
+                    .node
+                    .iter()
+                    .flat_map(|n| n.output.clone())
+                    .chain(graph.initializer.iter().map(|t| t.name().to_string()))
+                    .collect();
+                let name = names[self.below(names.len())].clone();
+                let node = &mut graph.node[at];
+                let which = self.below(node.input.len());
+                if let Some(input) = node.input.get_mut(which) {
+                    *input = name;
+                }
+            }
+            7 => {
+                let other = self.below(graph.node.len());
+                graph.node[at].op_type = graph.node[other].op_type.clone();
+                graph.node[at].domain = graph.node[other].domain.clone();
+            }
+            8 => {
+                let other = self.below(graph.node.len());
+                graph.node.swap(at, other);
+            }
+            9 | 10 => {
+                let which = self.below(graph.initializer.len());
+                let tensor = &mut graph.initializer[which];
+                match self.below(5) {
+                    0 => self.ints(&mut tensor.dims),
+                    1 => tensor.dims.reverse(),
+                    2 => tensor.data_type = Some(self.below(24) as i32),
+                    _ => {
+                        // other values of the same type
+                        let Ok(mut read) = Tensor::from_proto(tensor) else { return };
+                        let which = self.below(read.len());
+                        match &mut read.values {
+                            onnx::Values::F32(v) if which < v.len() => v[which] = self.float(),
+                            onnx::Values::I64(v) if which < v.len() => v[which] = self.extreme(),
+                            _ => return,
+                        }
+                        *tensor = read.to_proto(tensor.name());
+                    }
+                }
+            }
+            11 => {
+                let Some(type_proto::Value::TensorType(tensor)) = graph.input[0].r#type.as_mut().and_then(|t| t.value.as_mut())
+                else {
+                    return;
+                };
+                let dims = &mut tensor.shape.as_mut().unwrap().dim;
+                if dims.is_empty() {
+                    return;
+                }
+                let which = self.below(dims.len());
+                match self.below(4) {
+                    0 => drop(dims.remove(which)),
+                    1 => dims.extend(dims.clone()),
+                    _ => dims[which].value = Some(tensor_shape_proto::dimension::Value::DimValue(self.extreme())),
+                }
+            }
+            12 => {
+                let name = graph.node[at].output.first().cloned();
+                graph.output.push(hgq_onnx::onnx::proto::ValueInfoProto { name, ..Default::default() });
+            }
+            _ => {
+                let node = graph.node[at].clone();
+                graph.node.insert(at, node);
+            }
+        }
+    }
+}
+
+/// Names that a refusal may have: those of nodes, tensors and the graph.
+fn known(model: &ModelProto, name: &str) -> bool {
+    let graph = model.graph.as_ref().unwrap();
+    let nodes = graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str).chain([n.name()]));
+    let tensors = graph.initializer.iter().map(|t| t.name()).chain(graph.input.iter().chain(&graph.output).map(|i| i.name()));
+    nodes.chain(tensors).chain([graph.name()]).any(|n| n == name)
+}
+
+#[test]
+fn damaged_models_are_errors_or_other_models() {
+    /// Values beyond this are not evaluated.
+    const SMALL: usize = 1 << 14;
+    let seeds = seeds();
+    for net in &seeds {
+        import(&net.model()).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let cases = std::env::var("HGQ_FUZZ").ok().and_then(|v| v.parse().ok()).unwrap_or(CASES);
+    let (mut imported, mut evaluated) = (0, 0);
+    for case in 0..cases {
+        let mut damage = Damage { rng: Rng::new(case) };
+        let mut model = seeds[damage.below(seeds.len())].model();
+        for _ in 0..1 + damage.below(4) {
+            damage.apply(&mut model);
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| import(&model))).unwrap_or_else(|_| panic!("case {case} panics"));
+        match result {
+            Ok(found) => {
+                imported += 1;
+                let graph = &found.graph;
+                if graph.values.iter().any(|v| v.len() > SMALL) {
+                    continue;
+                }
+                let inputs: Vec<Vec<f32>> = graph.inputs.iter().map(|&i| vec![0.5; graph.len_of(i)]).collect();
+                let inputs: Vec<&[f32]> = inputs.iter().map(|x| &x[..]).collect();
+                let run = catch_unwind(AssertUnwindSafe(|| eval::run(graph, &inputs, 1, &graph.outputs)));
+                run.unwrap_or_else(|_| panic!("case {case} panics when evaluated"))
+                    .unwrap_or_else(|e| panic!("case {case}: {e}"));
+                evaluated += 1;
+            }
+            Err(ImportError::Unsupported { nodes }) => {
+                assert!(!nodes.is_empty(), "case {case}");
+                for node in &nodes {
+                    assert!(known(&model, &node.name), "case {case}: {node:?}");
+                    assert!(node.reason.len() < 4000, "case {case}: {node:?}");
+                }
+            }
+            Err(other) => panic!("case {case}: {other}"),
+        }
+        // what a file of these bytes says
+        let _ = onnx::decode(&onnx::encode(&model), &Limits::default());
+    }
+    assert!(imported * 10 > cases && evaluated * 12 > cases, "{imported} imported, {evaluated} evaluated of {cases}");
+}
+
+#[test]
+fn windows_are_bounded() {
+    let conv = |attributes: &[(&str, Attr<'_>)]| {
+        let mut net = Net::new(13, &[1, 1, 8, 8]);
+        net.random("w", &[1, 1, 3, 3]).node("Conv", &["x", "w"], "y", attributes);
+        net
+    };
+    let pool = |op: &str, attributes: &[(&str, Attr<'_>)]| {
+        let mut net = Net::new(13, &[1, 1, 8, 8]);
+        net.node(op, &["x"], "y", attributes);
+        net
+    };
+    let huge = 1 << 23;
+    refused(&conv(&[("pads", is(&[i64::MAX; 4]))]), "y", "numbers from 0 to");
+    refused(&conv(&[("strides", is(&[i64::MAX, 1]))]), "y", "numbers from 0 to");
+    refused(&conv(&[("pads", is(&[huge; 4]))]), "y", "reads more than");
+    refused(&conv(&[("pads", is(&[huge, 0, huge, 0])), ("strides", is(&[1, 4]))]), "y", "expand");
+    refused(&conv(&[("group", Attr::I(i64::MAX))]), "y", "do not fit");
+    refused(&conv(&[("group", Attr::I(i64::MIN))]), "y", "do not fit");
+    let kernel = |k: &'static [i64]| ("kernel_shape", is(k));
+    refused(&pool("MaxPool", &[kernel(&[i64::MAX, i64::MAX])]), "y", "numbers from 0 to");
+    refused(&pool("MaxPool", &[kernel(&[i64::MAX, i64::MAX]), ("auto_pad", Attr::S("SAME_UPPER"))]), "y", "numbers from 0 to");
+    let wide = [kernel(&[1 << 14, 1 << 14]), ("pads", is(&[(1 << 14) - 1; 4])), ("count_include_pad", Attr::I(1))];
+    refused(&pool("AveragePool", &wide), "y", "reads more than");
+    refused(&pool("MaxPool", &[kernel(&[1 << 20, 1 << 20]), ("auto_pad", Attr::S("SAME_UPPER"))]), "y", "reads more than");
+    // the largest sample
+    let mut net = Net::new(13, &[1, 1, 4096, 4096]);
+    net.random("w", &[1, 1, 3, 3]).node("Conv", &["x", "w"], "y", &[]);
+    refused(&net, "y", "expand");
+    let mut net = Net::new(13, &[1, 1, 4096, 4097]);
+    net.node("Relu", &["x"], "y", &[]);
+    refused(&net, "x", "more than");
+    // more channels than a sample may have elements
+    let mut net = Net::new(13, &[1, 1, 1024, 1024]);
+    net.random("w", &[32, 1, 1, 1]).node("Conv", &["x", "w"], "y", &[]);
+    refused(&net, "y", "33554432 elements");
+}
+
+/// Tensors without elements whose other dimensions ask for memory.
+#[test]
+fn empty_tensors_do_not_ask_for_memory() {
+    for dims in [[0, 1 << 40], [1 << 40, 0], [0, 1 << 28], [1 << 28, 0]] {
+        for op in ["Gemm", "MatMul", "Mul", "Conv"] {
+            let mut net = Net::new(13, &[1, 4]);
+            net.constant("w", Tensor::f32(vec![0], vec![])).constant("b", scalar(1.0));
+            net.graph.initializer[0].dims = dims.to_vec();
+            net.node("Transpose", &["w"], "wt", &[]).node(op, &["x", "w"], "m", &[]).node(op, &["x", "wt"], "n", &[]);
+            net.node("Gemm", &["x", "w", "b"], "g", &[]).node("Sum", &["m", "n", "g"], "y", &[]);
+            assert!(!refusals(&net).is_empty());
+        }
+    }
+    let mut net = Net::new(13, &[1, 4]);
+    net.constant("w", Tensor::f32(vec![0], vec![])).constant("s", Tensor::i64(vec![4], vec![0, 1 << 30, 1 << 30, 1 << 30]));
+    net.node("Reshape", &["w", "s"], "r", &[]).node("Transpose", &["@"], "t", &[]).node("Mul", &["x", "@"], "y", &[]);
+    assert_eq!(refusals(&net)[0].name, "r");
+}
+
+/// What one node costs is counted, so that thousands cost no more than the limit.
+#[test]
+fn many_large_nodes_are_bounded() {
+    let large = |nodes: usize, step: &dyn Fn(&mut Net, usize)| {
+        let mut net = Net::new(13, &[1, 2048, 2048, 2]);
+        net.node("Transpose", &["x"], "t", &[("perm", is(&[0, 3, 1, 2]))]);
+        (0..nodes).for_each(|n| step(&mut net, n));
+        net
+    };
+    let found = refusals(&large(40, &|net, n| {
+        net.node("Clip", &["@"], &format!("c{n}"), &[("min", Attr::F(-1.0)), ("max", Attr::F(1.0 + n as f32))]);
+    }));
+    assert!(found[0].reason.contains("expand"), "{found:?}");
+    // elementwise nodes share the order of what they read
+    let mut net = large(2000, &|net, n| {
+        net.node("Relu", &["@"], &format!("r{n}"), &[]);
+    });
+    net.node("GlobalMaxPool", &["@"], "y", &[]);
+    let graph = import(&net.model()).unwrap_or_else(|e| panic!("{e}")).graph;
+    assert_eq!(graph.nodes.len(), 2001);
+    // permutations that become matrices: a few do, many are refused
+    let stuck = |count: usize| {
+        let mut net = Net::new(13, &[1, 16, 16, 16]);
+        for n in 0..count {
+            net.node("Transpose", &["@"], &format!("t{n}"), &[("perm", is(&[0, 2, 1, 3]))]);
+            net.node("Concat", &["@", "x"], &format!("c{n}"), &[("axis", Attr::I(3))]);
+            net.node("AveragePool", &["@"], &format!("a{n}"), &[("kernel_shape", is(&[1, 2])), ("strides", is(&[1, 2]))]);
+        }
+        net
+    };
+    import(&stuck(2).model()).unwrap();
+    let found = refusals(&stuck(60));
+    assert!(found.iter().all(|r| r.reason.contains("large")), "{found:?}");
+}
+
+#[test]
+fn ranks_and_lists_are_bounded() {
+    let mut net = Net::new(13, &[1, 4]);
+    let axes: Vec<i64> = (1..5000).collect();
+    net.node("Unsqueeze", &["x"], "u", &[("axes", is(&axes))]).node("Relu", &["@"], "y", &[]);
+    refused(&net, "u", "more than the limit of 16");
+    let mut net = Net::new(13, &[1, 4]);
+    net.node("Transpose", &["x"], "t", &[("perm", is(&axes))]).node("Relu", &["@"], "y", &[]);
+    let found = refusals(&net);
+    assert!(found[0].reason.len() < 2000, "{}", found[0].reason.len());
+    let mut net = Net::new(13, &[1; 40]);
+    net.node("Relu", &["x"], "y", &[]);
+    refused(&net, "x", "40 dimensions");
+}
+
+#[test]
+fn zero_points_and_axes_at_the_ends() {
+    for z in [i64::MIN, i64::MAX, 1 << 40] {
+        let mut net = Net::new(13, &[1, 2]);
+        net.constant("s", scalar(0.5)).constant("z", Tensor::i64(vec![], vec![z]));
+        net.graph.initializer.push(hgq_onnx::onnx::proto::TensorProto {
+            name: Some("w".into()),
+            data_type: Some(DataType::Int8 as i32),
+            dims: vec![2, 1],
+            int32_data: vec![1, 2],
+            ..Default::default()
+        });
+        net.node("DequantizeLinear", &["w", "s", "z"], "wd", &[]).node("MatMul", &["x", "wd"], "y", &[]);
+        refused(&net, "wd", "zero point");
+    }
+    // many inputs, each in the layout of the file
+    let mut net = Net::new(13, &[1, 2, 2, 2]);
+    net.random("w", &[2, 2, 1, 1]).node("Conv", &["x", "w"], "c0", &[]);
+    for n in 1..300 {
+        net.graph.input.push(info(&format!("x{n}"), &[1, 2, 2, 2]));
+        net.node("Conv", &[&format!("x{n}"), "w"], &format!("c{n}"), &[]).node(
+            "Add",
+            &["@", &format!("s{}", n - 1)],
+            &format!("s{n}"),
+            &[],
+        );
+    }
+    net.graph.node[0].output[0] = "s0".into();
+    let found = import(&net.model()).unwrap();
+    assert!(found.input_orders.iter().all(Option::is_some) && found.input_orders.len() == 300);
+}
+
+/// Every extreme in every attribute of a window.
+#[test]
+fn hostile_attributes_are_refused() {
+    let extremes = [i64::MIN, -1, 0, 1, 3, 1 << 20, 1 << 40, i64::MAX];
+    let mut refused = 0;
+    for op in ["Conv", "MaxPool", "AveragePool"] {
+        for name in ["kernel_shape", "strides", "pads", "dilations", "group", "ceil_mode"] {
+            for &v in &extremes {
+                for count in [0, 1, 2, 4, 5] {
+                    let mut net = Net::new(13, &[1, 2, 4, 5]);
+                    net.constant("w", Tensor::f32(vec![2, 2, 2, 2], vec![0.5; 16]));
+                    let list = vec![v; count];
+                    let inputs: &[&str] = if op == "Conv" { &["x", "w"] } else { &["x"] };
+                    let own = if matches!(name, "group" | "ceil_mode") { Attr::I(v) } else { Attr::Is(&list) };
+                    let mut attributes = vec![(name, own)];
+                    if name != "kernel_shape" {
+                        attributes.push(("kernel_shape", Attr::Is(&[2, 2])));
+                    }
+                    net.node(op, inputs, "y", &attributes);
+                    if let Err(e) = import(&net.model()) {
+                        assert!(e.to_string().contains('y'), "{e}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 400, "{refused}");
+}
