@@ -43,7 +43,7 @@ for table in $tables; do
         fronts-jets) run jets --hgq2 '"epochs": 1000, "batch_size": 500, "budgets": [590, 1880, 4950]' $jets 700,2000,5000 ;;
         fronts-mnist) run mnist "" '"epochs": 20, "batch_size": 128' $mnist 500000,1000000,1562000 ;;
         random) run digits --random '"epochs": 500, "batch_size": 32' $digits 420,600,1000 ;;
-        unlabelled) run digits "--unlabelled 1000" '"epochs": 500' $digits 1000,2000,5000 ;;
+        unlabelled) run digits "--unlabelled 1000" '"epochs": 500, "loss": "cross_entropy", "metric": "agreement"' $digits 1000,2000,5000 ;;
         parts-digits) parts digits "" '"epochs": 300, "batch_size": 32' $digits 420,1000,2000,4800 ;;
         parts-jets) parts jets "" '"epochs": 300, "batch_size": 500' $jets 500,1500,4000 ;;
         parts-mnist) parts mnist "" '"epochs": 20, "batch_size": 128' $mnist 500000,1000000,1562000 ;;

@@ -17,14 +17,18 @@
 //! | [`verify`] | file, read again → integers | equal to the model on all calibration data, or the job fails |
 //! | [`convert`] | job → artifacts | the stages in order, and the report |
 //!
-//! Each module knows only those above it. [`cli`] and `service` call [`convert`] and never each other; [`data`] and [`simd`] stand beside the
-//! line. The library never prints.
+//! Each module knows only those above it (docs/architecture.md). [`cli`] and `service` call [`convert`]; [`data`], [`ops`] and [`simd`] stand beside
+//! the line. The library never prints.
+
+// whoever reads these pages works on the tree: they lead into rooms that are closed to others
+#![allow(rustdoc::private_intra_doc_links)]
 
 pub mod cli;
 pub mod convert;
 pub mod data;
 pub mod graph;
 pub mod onnx;
+pub mod ops;
 pub mod proxy;
 pub mod quant;
 #[cfg(feature = "serve")]

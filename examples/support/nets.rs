@@ -5,6 +5,7 @@
 
 use hgq_onnx::graph::{Node, Window, eval, import};
 use hgq_onnx::onnx::{codec, limits::Limits};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::exact::MinMax;
 use hgq_onnx::quant::insert::{BuildOptions, build};
 use hgq_onnx::quant::{BiasBits, Granularity, Groups, Model, QDense, QOp, Quantizer, Range, Rounding};
@@ -80,7 +81,7 @@ fn cnn(rng: &mut Lcg) -> Model {
         let out = w.output()[0];
         let shape = vec![out, out, outputs];
         push(format!("c{n}"), layer(9 * channels, outputs, Some(w)), shape.clone());
-        push(format!("r{n}"), QOp::Relu, shape.clone());
+        push(format!("r{n}"), QOp::Elementwise(Elementwise::Relu), shape.clone());
         push(format!("q{n}"), activation(&shape, range(outputs)), shape);
         let pool = Window { input: [out, out, outputs], kernel: [2, 2], stride: [2, 2], pads: [0; 4], groups: outputs };
         push(format!("p{n}"), QOp::MaxPool(pool), vec![out / 2, out / 2, outputs]);
@@ -123,9 +124,9 @@ fn mlp(dims: &[usize], traced: bool, rng: &mut Lcg) -> Model {
             push(&mut m, &mut at, format!("q{l}"), quantizer(outputs, 4.0, None), outputs);
         } else if traced {
             push(&mut m, &mut at, format!("q{l}"), quantizer(outputs, 4.0, None), outputs);
-            push(&mut m, &mut at, format!("r{l}"), QOp::Relu, outputs);
+            push(&mut m, &mut at, format!("r{l}"), QOp::Elementwise(Elementwise::Relu), outputs);
         } else {
-            push(&mut m, &mut at, format!("r{l}"), QOp::Relu, outputs);
+            push(&mut m, &mut at, format!("r{l}"), QOp::Elementwise(Elementwise::Relu), outputs);
             push(&mut m, &mut at, format!("q{l}"), quantizer(outputs, 4.0, Some(false)), outputs);
         }
     }

@@ -163,7 +163,13 @@ impl Overrides {
         if !self.freeze.is_empty() {
             config.freeze.clone_from(&self.freeze);
         }
-        // A target and a β schedule exclude each other: the one on the command line wins over the one in the file.
+        self.apply_goal(config)?;
+        self.apply_names(config)
+    }
+
+    /// A target and a β schedule exclude each other: the one on the command line wins over the one
+    /// in the file.
+    fn apply_goal(&self, config: &mut JobConfig) -> Result<(), String> {
         if self.target_ebops.is_some() {
             config.target_ebops = self.target_ebops;
             config.beta = None;
@@ -184,6 +190,11 @@ impl Overrides {
             config.beta = Some(Beta { start: Some(start), end: Some(end), schedule, points: Vec::new() });
             config.target_ebops = None;
         }
+        Ok(())
+    }
+
+    /// What is spelled as in the configuration file.
+    fn apply_names(&self, config: &mut JobConfig) -> Result<(), String> {
         if let Some(name) = &self.mode {
             config.mode = spelled("mode", name)?;
         }

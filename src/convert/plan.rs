@@ -1,12 +1,15 @@
 //! What a job would do: `convert --dry-run`.
 
-use super::config::Mode;
+use super::config::{JobConfig, Mode};
 use super::error::Error;
 use super::evaluation::difference::{relative_error, start_differs};
+use super::evaluation::score::Judge;
 use super::job::Job;
 use super::prepared::{PreparedJob, prepare};
 use super::purpose::spelled;
 use super::search::goal::{batch_size, goal, steps};
+use super::source::Source;
+use super::source::data::Data;
 use super::{memory, settings};
 use crate::train::fit::options::Goal;
 use crate::train::fit::schedule::Beta;
@@ -30,14 +33,7 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     let from = prepared.source_score();
     let source_metric = from.metric;
     let PreparedJob { source, data, built, judged, .. } = &prepared;
-    let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
-    let files = [
-        Some((&job.calibration, data.calibration.samples)),
-        job.train.as_ref().map(|f| (f, data.train.samples)),
-        job.validation.as_ref().map(|f| (f, data.validation.samples)),
-    ];
-    let files = files.into_iter().flatten().map(|(file, samples)| (file.len(), values(samples, 1)));
-    let memory = memory::estimate(job.model.len() as u64, files);
+    let memory = memory_estimate(job, source, data);
     let mut plan = json!({
         "schema": "hgq-onnx/plan/1",
         "model": {
@@ -71,13 +67,31 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
         "threads": config.thread_count(),
         "warnings": warnings,
     });
-    plan["training"] = match config.mode {
+    plan["training"] = training(config, &prepared, &judge, start.ebops as f64, source_metric)?;
+    Ok(plan)
+}
+
+/// Bytes for model and data.
+fn memory_estimate(job: &Job, source: &Source, data: &Data) -> u64 {
+    let values = |samples: usize, targets: usize| (samples * (source.input_widths().iter().sum::<usize>() + targets)) as u64;
+    let files = [
+        Some((&job.calibration, data.calibration.samples)),
+        job.train.as_ref().map(|f| (f, data.train.samples)),
+        job.validation.as_ref().map(|f| (f, data.validation.samples)),
+    ];
+    let files = files.into_iter().flatten().map(|(file, samples)| (file.len(), values(samples, 1)));
+    memory::estimate(job.model.len() as u64, files)
+}
+
+/// How it would train, or why it does not.
+fn training(config: &JobConfig, prepared: &PreparedJob, judge: &Judge, start: f64, source_metric: f64) -> Result<Value, Error> {
+    Ok(match config.mode {
         Mode::Calibrate => json!("none: widths from sensitivities on the calibration data (mode calibrate)"),
         Mode::FineTune if config.epochs == 0 => json!("none: annotated widths are taken over as they are (epochs 0)"),
         Mode::FineTune => {
-            let rows = data.train.samples;
+            let rows = prepared.data.train.samples;
             let objective = prepared.objective(config)?;
-            let aim = goal(config, &judge, steps(config, rows), start.ebops as f64, source_metric);
+            let aim = goal(config, judge, steps(config, rows), start, source_metric);
             json!({
                 "epochs": config.epochs,
                 "batch_size": batch_size(config, rows),
@@ -87,8 +101,7 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
                 "steers": aimed(&aim),
             })
         }
-    };
-    Ok(plan)
+    })
 }
 
 /// What β follows.

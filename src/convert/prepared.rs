@@ -25,6 +25,7 @@ use super::task::ends::follows_classes;
 use super::task::logits::Logits;
 use super::task::metric::{MetricKind, temperature};
 use super::task::objective::Objective;
+use crate::data::OutputShape;
 use crate::proxy::analysis::uniform;
 use crate::quant::FixedModel;
 use crate::quant::insert::{self, Built};
@@ -58,27 +59,12 @@ pub struct PreparedJob<'a> {
 /// Every fault of configuration, model and data: see [`Error`].
 pub fn prepare<'a>(job: &'a Job, enter: &mut dyn FnMut(&'static str)) -> Result<PreparedJob<'a>, Error> {
     let config = &job.config;
-    let mut faults = config.check().err().unwrap_or_default();
-    if config.mode == Mode::Calibrate && job.train.is_some() {
-        faults.push("options: mode calibrate takes no training data: leave them out, or use mode fine_tune".into());
-    }
-    if !faults.is_empty() {
-        return Err(Error::Config(faults));
-    }
+    check_options(job)?;
     enter("import");
     let source = source::load(&job.model)?;
     let mut data = data::load(&source, job)?;
     let shapes = source.output_shapes();
-    let (classes, _) = follows_classes(config, &shapes);
-    let kind = MetricKind::choose(config.metric, data.validation.targets.as_ref(), &source.widths, classes);
-    let objective = Objective::new(config, &shapes, data.train.targets.as_ref());
-    let (kind, through, purpose) = match (kind, objective) {
-        (Ok(kind), Ok(objective)) => (kind, objective.logits.clone(), Purpose::new(config, &data, &shapes, &objective, kind)),
-        (kind, objective) => {
-            let faults = [kind.err(), objective.err()].into_iter().flatten().flatten().collect();
-            return Err(Error::Config(faults));
-        }
-    };
+    let Task { kind, through, purpose } = Task::of(config, &source, &data, &shapes)?;
     let mut on = evaluate_all(&source, &data)?;
     let seen = data.trace_samples;
     show_declared(config, &source, &mut data, &mut on.ranges)?;
@@ -87,21 +73,7 @@ pub fn prepare<'a>(job: &'a Job, enter: &mut dyn FnMut(&'static str)) -> Result<
     warnings.extend(unread(job, &data));
 
     enter("quantize");
-    let spreads = spreads(&source, &data.trace.iter().map(|x| x.as_slice()).collect::<Vec<_>>(), data.trace_samples)?;
-    let sharing = sharing(&source, config, data.train.targets.as_ref());
-    let (mut built, scales) = quantizers(&source, config, &on.ranges, &spreads, &sharing)?;
-    warnings.extend(declare(&mut built, config, &source, &on.ranges, &scales)?);
-    let domain = to_domain(&source, &data, &scales);
-    let teacher = &on.calibration.logits;
-    Start { config, source: &source, domain: &domain, teacher, scales: &scales }.find(&mut built)?;
-    if let Some(how) = config.hgq2() {
-        insert::with_hgq2(&mut built, how);
-    }
-    warnings.extend(built.notes.iter().map(|n| Warning {
-        code: n.code.into(),
-        message: n.message.clone(),
-        node: Some(n.node.clone()),
-    }));
+    let (mut built, scales, domain) = quantize(config, &source, &data, &on, &mut warnings)?;
     if config.trains() && config.epochs > 0 {
         through.widen(&mut built.model);
     }
@@ -135,6 +107,74 @@ pub fn prepare<'a>(job: &'a Job, enter: &mut dyn FnMut(&'static str)) -> Result<
         logits,
         temperature,
     })
+}
+
+/// The fields of the configuration, and the data that go with its mode.
+fn check_options(job: &Job) -> Result<(), Error> {
+    let config = &job.config;
+    let mut faults = config.check().err().unwrap_or_default();
+    if config.mode == Mode::Calibrate && job.train.is_some() {
+        faults.push("options: mode calibrate takes no training data: leave them out, or use mode fine_tune".into());
+    }
+    if !faults.is_empty() {
+        return Err(Error::Config(faults));
+    }
+    Ok(())
+}
+
+/// What a job is judged by and what it is for.
+struct Task {
+    kind: MetricKind,
+    /// Outputs that are trained on what is in front of their Sigmoid.
+    through: Logits,
+    purpose: Purpose,
+}
+
+impl Task {
+    /// # Errors
+    /// [`Error::Config`] with what fits neither model nor targets.
+    fn of(config: &JobConfig, source: &Source, data: &Data, shapes: &[OutputShape]) -> Result<Task, Error> {
+        let (classes, _) = follows_classes(config, shapes);
+        let kind = MetricKind::choose(config.metric, data.validation.targets.as_ref(), &source.widths, classes);
+        let objective = Objective::new(config, shapes, data.train.targets.as_ref());
+        match (kind, objective) {
+            (Ok(kind), Ok(objective)) => {
+                let through = objective.logits.clone();
+                Ok(Task { kind, through, purpose: Purpose::new(config, data, shapes, &objective, kind) })
+            }
+            (kind, objective) => {
+                let faults = [kind.err(), objective.err()].into_iter().flatten().flatten().collect();
+                Err(Error::Config(faults))
+            }
+        }
+    }
+}
+
+/// The source with its quantizers at their starting widths, its scales, and the data as training
+/// sees them.
+fn quantize(
+    config: &JobConfig,
+    source: &Source,
+    data: &Data,
+    on: &OnData,
+    warnings: &mut Vec<Warning>,
+) -> Result<(Built, Scales, Data), Error> {
+    let spreads = spreads(source, &data.trace.iter().map(|x| x.as_slice()).collect::<Vec<_>>(), data.trace_samples)?;
+    let sharing = sharing(source, config, data.train.targets.as_ref());
+    let (mut built, scales) = quantizers(source, config, &on.ranges, &spreads, &sharing)?;
+    warnings.extend(declare(&mut built, config, source, &on.ranges, &scales)?);
+    let domain = to_domain(source, data, &scales);
+    let teacher = &on.calibration.logits;
+    Start { config, source, domain: &domain, teacher, scales: &scales }.find(&mut built)?;
+    if let Some(how) = config.hgq2() {
+        insert::with_hgq2(&mut built, how);
+    }
+    warnings.extend(built.notes.iter().map(|n| Warning {
+        code: n.code.into(),
+        message: n.message.clone(),
+        node: Some(n.node.clone()),
+    }));
+    Ok((built, scales, domain))
 }
 
 impl PreparedJob<'_> {

@@ -10,7 +10,7 @@ use super::source::values::SourceValues;
 use super::source::{self, domain};
 use crate::data::DataFile;
 use crate::quant::exact::MinMax;
-use crate::quant::{QOp, ebops, interval};
+use crate::quant::{FixedModel, FixedOp, Model, QOp, ebops, interval};
 use crate::trace::{FormatOptions, Ranges, Tracer, fix};
 use serde_json::{Value, json};
 
@@ -50,27 +50,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let ranges = Ranges { by_node: scales.restore_ranges(&built.model, &ranges.by_node), ..ranges };
         let bounds = interval::bounds(&fixed)?;
         let counts = ebops::layers(&fixed, &bounds);
-        let quantizers: Vec<Value> = (0..fixed.nodes.len())
-            .filter(|&n| matches!(built.model.nodes[n].op, QOp::Quantizer(_)))
-            .map(|n| {
-                let node = &fixed.nodes[n];
-                let formats = match &node.op {
-                    crate::quant::FixedOp::Quantize(q) => q.formats.clone(),
-                    _ => Vec::new(),
-                };
-                let range = ranges.by_node[n].as_ref();
-                json!({
-                    "name": node.name,
-                    "tensor": fixed.values[node.output].name,
-                    "min": range.map(|r| r.min.clone()),
-                    "max": range.map(|r| r.max.clone()),
-                    "k": formats.iter().map(|f| f.keep_negative as u8).collect::<Vec<_>>(),
-                    "i": formats.iter().map(|f| f.integer).collect::<Vec<_>>(),
-                    "f": formats.iter().map(|f| f.fractional).collect::<Vec<_>>(),
-                    "formats": format_counts(&formats),
-                })
-            })
-            .collect();
+        let quantizers = quantizer_formats(&built.model, &fixed, &ranges);
         Ok(json!({
             "schema": "hgq-onnx/trace/1",
             "samples": data.samples(),
@@ -81,4 +61,29 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
             "ebops_hgq2": ebops::ebops_hgq2(&fixed, &bounds),
         }))
     })
+}
+
+/// Range and formats of each quantizer of `model`.
+fn quantizer_formats(model: &Model, fixed: &FixedModel, ranges: &Ranges) -> Vec<Value> {
+    (0..fixed.nodes.len())
+        .filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_)))
+        .map(|n| {
+            let node = &fixed.nodes[n];
+            let formats = match &node.op {
+                FixedOp::Quantize(q) => q.formats.clone(),
+                _ => Vec::new(),
+            };
+            let range = ranges.by_node[n].as_ref();
+            json!({
+                "name": node.name,
+                "tensor": fixed.values[node.output].name,
+                "min": range.map(|r| r.min.clone()),
+                "max": range.map(|r| r.max.clone()),
+                "k": formats.iter().map(|f| f.keep_negative as u8).collect::<Vec<_>>(),
+                "i": formats.iter().map(|f| f.integer).collect::<Vec<_>>(),
+                "f": formats.iter().map(|f| f.fractional).collect::<Vec<_>>(),
+                "formats": format_counts(&formats),
+            })
+        })
+        .collect()
 }

@@ -2,6 +2,7 @@
 
 use super::annotation::QuantSpec;
 use super::window::Window;
+use crate::ops::Elementwise;
 
 /// An imported operation. Every operand that is constant in the file is inside the variant.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,12 +14,7 @@ pub enum Op {
     Affine(Affine),
     /// A QONNX annotation on an activation.
     Quant(QuantSpec),
-    Relu,
-    LeakyRelu {
-        alpha: f32,
-    },
-    Sigmoid,
-    Tanh,
+    Elementwise(Elementwise),
     /// Softmax over the last axis; only as the producer of a graph output.
     Softmax,
     /// `−1` where `x < 0`, else `0`: `BipolarQuant` is an [`Affine`] of it, `scale·(2·y + 1)`.
@@ -125,10 +121,7 @@ impl Op {
             },
             Op::Affine(_) => "BatchNormalization",
             Op::Quant(_) => "Quant",
-            Op::Relu => "Relu",
-            Op::LeakyRelu { .. } => "LeakyRelu",
-            Op::Sigmoid => "Sigmoid",
-            Op::Tanh => "Tanh",
+            Op::Elementwise(f) => f.onnx(),
             Op::Softmax => "Softmax",
             Op::Sign => "BipolarQuant",
             Op::Clip { .. } => "Clip",

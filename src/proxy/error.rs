@@ -35,10 +35,10 @@ pub enum Reason {
     RoundingOfInput(&'static str),
     #[error("{function} needs an input of at most {limit} fractional bits (hls4ml's table), this one has {found}")]
     TableInput { function: &'static str, limit: i32, found: i32 },
+    #[error("{function}: {what}")]
+    Parameter { function: &'static str, what: String },
     #[error("behind {function} only floor and half-up rounding are exact (hls4ml's table has 10 fractional bits)")]
     TableRounding { function: &'static str },
-    #[error("slope 2^{0} is outside what hls4ml stores, 2^-{LEAKY_LIMIT} to 2^0")]
-    LeakySlope(i32),
     #[error("constant {what} needs {bits} significant bits, float32 holds 24")]
     Constant { what: &'static str, bits: u32 },
     #[error("{what} needs {bits} bits, the limit is {MAX_BITS}")]
@@ -63,6 +63,3 @@ pub const MAX_BITS: u32 = 63;
 
 /// `2^-f` is a normal float32 with room for a half LSB.
 pub const MAX_FRACTION: i32 = 120;
-
-/// Steepest reduction of a LeakyRelu.
-pub const LEAKY_LIMIT: i32 = 16;

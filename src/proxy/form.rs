@@ -12,9 +12,9 @@ pub enum Form {
     Sums,
     /// One matrix per output format, joined by Concats: fewest nodes.
     Concat,
-    /// One format per quantizer (see [`uniform::envelope`]): plain layers, other numbers.
+    /// One format per quantizer (see [`super::uniform::envelope`]): plain layers, other numbers.
     Uniform,
-    /// One tensor per value, bit widths as tensors (see [`elementwise`]): not for stock hls4ml but for the plug-in.
+    /// One tensor per value, bit widths as tensors (see [`super::write::elementwise`]): not for stock hls4ml but for the plug-in.
     Elementwise,
 }
 
@@ -25,7 +25,7 @@ pub struct Proxy {
     /// `model`, encoded.
     pub bytes: Vec<u8>,
     pub warnings: Vec<Warning>,
-    /// Format that hls4ml's input port needs; [`DEFAULT_PORT`] is what the plain call gives.
+    /// Format that hls4ml's input port needs; [`super::DEFAULT_PORT`] is what the plain call gives.
     pub input_port: Kif,
     /// Elements that the proxy does not compute, per value of the exact model.
     pub removed: Vec<Removed>,

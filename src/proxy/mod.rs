@@ -2,8 +2,8 @@
 //! (docs/proxy.md).
 //!
 //! `constants folded → live elements → stages (a matrix, an affine, an activation and the quantizer behind) → nodes`.
-//! Every quantised tensor is a list of [`part::Part`]s, one per format; [`linear`] writes the matrices and convolutions, [`copy`] the
-//! element-wise functions, [`lower`] decides which. Values near convolutions keep their positions (`layout`): formats are then per
+//! Every quantised tensor is a list of [`write::part::Part`]s, one per format; [`write::linear`] writes the matrices and convolutions, [`write::copy`] the
+//! element-wise functions, [`write::lower`] decides which. Values near convolutions keep their positions (`layout`): formats are then per
 //! channel.
 
 pub mod analysis;

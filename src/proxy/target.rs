@@ -8,6 +8,7 @@ use super::error::{Fault, Reason};
 use crate::graph::{Merge, Window};
 use crate::onnx::Attributes;
 use crate::onnx::proto::{ModelProto, NodeProto};
+use crate::ops::Elementwise;
 use crate::quant::{FixedModel, FixedOp};
 use std::fmt;
 
@@ -124,8 +125,10 @@ pub enum Feature {
     OverlappingMaxPool,
     /// The larger or smaller of two tensors.
     Extreme,
-    /// Functions by table: `Sigmoid`, `Tanh`.
+    /// Functions by table, and what else reads a quantized tensor: `Sigmoid`, `Elu`, …
     Table,
+    /// `Selu`: its factor is a constant of its own, but not everywhere.
+    Selu,
     /// Activations of one bit.
     OneBit,
 }
@@ -142,7 +145,7 @@ pub enum Verdict {
 }
 
 impl Feature {
-    pub const ALL: [Feature; 10] = [
+    pub const ALL: [Feature; 11] = [
         Feature::Plain,
         Feature::PaddedConv1d,
         Feature::PaddedConv2d,
@@ -152,6 +155,7 @@ impl Feature {
         Feature::OverlappingMaxPool,
         Feature::Extreme,
         Feature::Table,
+        Feature::Selu,
         Feature::OneBit,
     ];
 
@@ -166,7 +170,8 @@ impl Feature {
             Feature::PaddedMaxPool => "padded `MaxPool`",
             Feature::OverlappingMaxPool => "`MaxPool` whose stride is not its kernel",
             Feature::Extreme => "`Max`, `Min`",
-            Feature::Table => "`Sigmoid`, `Tanh`",
+            Feature::Table => "functions by table",
+            Feature::Selu => "`Selu`",
             Feature::OneBit => "activations of one bit",
         }
     }
@@ -175,8 +180,11 @@ impl Feature {
     pub fn verdict(self, target: Target) -> Verdict {
         use Verdict::{Exact, Refused, Written};
         match (self, target.backend, target.io, target.strategy) {
-            (Feature::Table, Backend::Quartus | Backend::Catapult, _, _) => {
+            (Feature::Table | Feature::Selu, Backend::Quartus | Backend::Catapult, _, _) => {
                 Refused("its tables differ by a step there; use Vitis or Vivado, or an activation without a table")
+            }
+            (Feature::Selu, _, Io::Stream, _) => {
+                Refused("its factor is rounded to the type of its input there; use io_parallel, or Elu")
             }
             (Feature::MaxPool | Feature::PaddedMaxPool | Feature::OverlappingMaxPool, Backend::Catapult, _, _) => {
                 Refused("MaxPool gives other values there; use another backend, or strides in the convolutions")
@@ -200,6 +208,7 @@ impl Feature {
                 | Feature::OverlappingMaxPool
                 | Feature::Extreme
                 | Feature::Table
+                | Feature::Selu
                 | Feature::OneBit,
                 Backend::Vitis | Backend::Vivado | Backend::Quartus | Backend::Catapult,
                 Io::Parallel | Io::Stream,
@@ -231,13 +240,13 @@ fn features(op: &FixedOp) -> Vec<Feature> {
         },
         FixedOp::AveragePool(_) => vec![Feature::Depthwise],
         FixedOp::MaxPool(w) => max_pool(w),
-        FixedOp::Sigmoid | FixedOp::Tanh => vec![Feature::Table],
+        FixedOp::Elementwise(Elementwise::Selu) => vec![Feature::Selu],
+        FixedOp::Elementwise(f) if f.reads_quantized() => vec![Feature::Table],
         FixedOp::Pad { .. } => vec![Feature::PaddedConv2d],
         FixedOp::Merge(Merge::Max | Merge::Min) => vec![Feature::Extreme],
         FixedOp::Quantize(q) => q.formats.iter().any(|k| k.bits() == 1).then_some(Feature::OneBit).into_iter().collect(),
         FixedOp::Affine(_)
-        | FixedOp::Relu
-        | FixedOp::LeakyRelu { .. }
+        | FixedOp::Elementwise(_)
         | FixedOp::Merge(Merge::Add | Merge::Sub | Merge::Mul)
         | FixedOp::Concat { .. }
         | FixedOp::Reshape => Vec::new(),

@@ -2,6 +2,7 @@
 //! behind its layer.
 
 use super::model::{Model, QOp, Quantizer};
+use crate::ops::Elementwise;
 
 /// The quantizer that the bias of layer `node` takes its bits from: the next one behind it, through activations that keep the grid.
 pub fn quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
@@ -11,7 +12,11 @@ pub fn quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
         let next = &model.nodes[*consumers.first()?];
         match &next.op {
             QOp::Quantizer(q) => return Some(q),
-            QOp::Relu | QOp::LeakyRelu { .. } | QOp::Reshape | QOp::MaxPool(_) if consumers.len() == 1 => value = next.output,
+            QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. }) | QOp::Reshape | QOp::MaxPool(_)
+                if consumers.len() == 1 =>
+            {
+                value = next.output
+            }
             _ => return None,
         }
     }

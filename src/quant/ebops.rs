@@ -13,6 +13,7 @@ use super::kif::Kif;
 use super::model::{FixedDense, FixedModel, FixedOp, enclosed_bits};
 use super::taps::Taps;
 use crate::graph::{Merge, ValueId, Window, moves};
+use crate::ops::Elementwise;
 
 /// What HGQ2 counts for a bit of an adder, in hundredths.
 const ADDER_PERCENT: u64 = 65;
@@ -34,7 +35,7 @@ pub fn wire_formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> V
     match model.producer(value).map(|n| &model.nodes[n]) {
         Some(node) => match &node.op {
             FixedOp::Quantize(q) => q.formats.clone(),
-            FixedOp::Relu => {
+            FixedOp::Elementwise(Elementwise::Relu) => {
                 let mut formats = wire_formats(model, bounds, node.inputs[0]);
                 for f in &mut formats {
                     f.keep_negative = false;

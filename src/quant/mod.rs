@@ -14,7 +14,6 @@ pub mod rescale;
 pub mod rounding;
 pub mod saturating;
 pub mod scale;
-pub mod table;
 pub mod taps;
 
 pub use groups::{Granularity, Groups};

@@ -4,6 +4,7 @@ use super::groups::Groups;
 use super::kif::Kif;
 use super::rounding::{Overflow, Rounding};
 use crate::graph::{Dag, Merge, Window};
+use crate::ops::Elementwise;
 
 /// A graph whose weights, biases and activations carry quantizers.
 pub type Model = Dag<QOp>;
@@ -17,15 +18,8 @@ pub enum QOp {
     SaturatingDense(Box<SaturatingDense>),
     /// Fixed element-wise scale and shift on exact constants; not trained.
     Affine(FixedAffine),
-    Relu,
-    /// Slope `2^log2_slope` for negative values.
-    LeakyRelu {
-        log2_slope: i32,
-    },
-    /// hls4ml's table sigmoid: see [`super::table`].
-    Sigmoid,
-    /// hls4ml's table tanh: see [`super::table`].
-    Tanh,
+    /// One that [`Elementwise::in_hls4ml`] gives.
+    Elementwise(Elementwise),
     /// `−1` where `x < 0`, else `0`; straight-through gradient `½` for `|x| ≤ 1` (an affine of 2 behind it makes it the sign).
     Sign,
     MaxPool(Window),
@@ -136,10 +130,7 @@ pub enum FixedOp {
     Quantize(FixedQuantizer),
     Dense(FixedDense),
     Affine(FixedAffine),
-    Relu,
-    LeakyRelu { log2_slope: i32 },
-    Sigmoid,
-    Tanh,
+    Elementwise(Elementwise),
     MaxPool(Window),
     AveragePool(AveragePool),
     Merge(Merge),
@@ -260,10 +251,7 @@ pub fn kind(op: &FixedOp) -> &'static str {
             Some(_) => "Conv",
         },
         FixedOp::Affine(_) => "Affine",
-        FixedOp::Relu => "Relu",
-        FixedOp::LeakyRelu { .. } => "LeakyRelu",
-        FixedOp::Sigmoid => "Sigmoid",
-        FixedOp::Tanh => "Tanh",
+        FixedOp::Elementwise(f) => f.onnx(),
         FixedOp::MaxPool(_) => "MaxPool",
         FixedOp::AveragePool(_) => "AveragePool",
         FixedOp::Merge(m) => m.kind(),

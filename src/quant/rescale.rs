@@ -209,7 +209,8 @@ impl Rescaled {
 /// The factors on the other side of an operation that positive factors pass through; `len` elements are there.
 fn carried(op: &Op, factor: &[f64], len: usize) -> Option<Vec<f64>> {
     match op {
-        Op::Relu | Op::LeakyRelu { .. } | Op::Reshape => Some(factor.to_vec()),
+        Op::Elementwise(f) if f.is_homogeneous() => Some(factor.to_vec()),
+        Op::Reshape => Some(factor.to_vec()),
         Op::MaxPool(window) | Op::AveragePool { window, .. } => {
             let channels = per_channel(factor, window.input[2])?;
             Some(channels.iter().copied().cycle().take(len).collect())

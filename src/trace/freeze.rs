@@ -21,10 +21,7 @@ pub fn freeze(model: &Model, formats: &[Option<Vec<Kif>>]) -> Result<FixedModel,
             QOp::Dense(d) => FixedOp::Dense(dense(model, index, d)?),
             QOp::SaturatingDense(s) => FixedOp::Dense(saturating(&model.nodes[index].name, s)?),
             QOp::Affine(a) => FixedOp::Affine(a.clone()),
-            QOp::Relu => FixedOp::Relu,
-            QOp::LeakyRelu { log2_slope } => FixedOp::LeakyRelu { log2_slope: *log2_slope },
-            QOp::Sigmoid => FixedOp::Sigmoid,
-            QOp::Tanh => FixedOp::Tanh,
+            QOp::Elementwise(f) => FixedOp::Elementwise(*f),
             // the format of one sign bit holds −1 and 0
             QOp::Sign => {
                 let formats = vec![Kif { keep_negative: true, integer: 0, fractional: 0 }; model.len_of(node.output)];

@@ -9,6 +9,7 @@ pub mod freeze;
 
 pub use error::TraceError;
 
+use crate::ops::Elementwise;
 use crate::quant::exact::{Exact, MinMax};
 use crate::quant::interval;
 use crate::quant::model::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
@@ -135,7 +136,9 @@ fn quantizer_formats(model: &Model, node: usize, q: &Quantizer, range: &MinMax, 
 fn relu_follows(model: &Model, node: usize) -> bool {
     let output = model.nodes[node].output;
     let consumers = model.consumers(output);
-    !consumers.is_empty() && !model.outputs.contains(&output) && consumers.iter().all(|&c| matches!(model.nodes[c].op, QOp::Relu))
+    !consumers.is_empty()
+        && !model.outputs.contains(&output)
+        && consumers.iter().all(|&c| matches!(model.nodes[c].op, QOp::Elementwise(Elementwise::Relu)))
 }
 
 /// The exact model with traced quantizers wide enough for anything: from the data at an input, from interval arithmetic behind.

@@ -1,6 +1,6 @@
 //! The autodiff engine and the training loop. [`engine::Engine`] compiles a [`crate::quant::Model`]
 //! into a plan and computes the gradients of `task loss + β·EBOPs + l1·Σf`; formulas:
-//! docs/hgq-spec.md#a1 to #a4 and #b1-1, one file per operation in [`op`].
+//! docs/hgq-spec.md#a1 to #a4 and #b1-1, one file per operation in [`engine::op`].
 
 pub mod engine;
 pub mod error;

@@ -28,4 +28,5 @@ mod named;
 mod pages;
 mod reference;
 mod references;
+mod rooms;
 mod settings;

@@ -9,6 +9,7 @@ use crate::support::files::fixture;
 use crate::support::hls4ml;
 use crate::support::reference::{Arrays, json};
 use hgq_onnx::graph::{Merge, Node, Window};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::FixedTensor;
@@ -76,7 +77,7 @@ impl<'a> Net<'a> {
         };
         self.quantizer(name);
         if relu {
-            self.chain.op(&format!("{name}_relu"), QOp::Relu);
+            self.chain.op(&format!("{name}_relu"), QOp::Elementwise(Elementwise::Relu));
         }
         self.chain.at()
     }
@@ -205,7 +206,10 @@ fn wrapping(fixed: &FixedModel, z: &Arrays, layers: &Value, plain: &str) -> Fixe
     let mut out = fixed.clone();
     let mut moved = vec![];
     for n in 0..out.nodes.len() {
-        let relu = out.consumers(out.nodes[n].output).iter().any(|&c| matches!(out.nodes[c].op, FixedOp::Relu));
+        let relu = out
+            .consumers(out.nodes[n].output)
+            .iter()
+            .any(|&c| matches!(out.nodes[c].op, FixedOp::Elementwise(Elementwise::Relu)));
         let name = out.nodes[n].name.clone();
         let layer = name.trim_end_matches("_q");
         match &mut out.nodes[n].op {
@@ -227,7 +231,7 @@ fn wrapping(fixed: &FixedModel, z: &Arrays, layers: &Value, plain: &str) -> Fixe
     }
     // [dense, quantizer, relu] → [dense, uniform quantizer, relu, quantizer]; from behind, so that places hold
     for (relu, quantizer) in moved.into_iter().rev() {
-        assert!(matches!(out.nodes[relu].op, FixedOp::Relu), "Relu right behind its quantizer");
+        assert!(matches!(out.nodes[relu].op, FixedOp::Elementwise(Elementwise::Relu)), "Relu right behind its quantizer");
         let from = out.nodes[relu].output;
         let name = format!("{}_q", out.nodes[relu].name);
         let value = out.add_value(&name, out.values[from].shape.clone());

@@ -5,6 +5,7 @@ use crate::support::judge::{self, Case};
 use crate::support::nets::{Net, Rng, all_samples};
 use crate::support::published;
 use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::proxy::target::{Io, Strategy};
 use hgq_onnx::proxy::{self, Form, Target};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding};
@@ -160,6 +161,47 @@ fn whole_tables_slopes_and_names() {
         ("sigmoid", Net::new(&[3]).one_format(true, 4, 6, Floor).sigmoid().done(), Form::Sums),
         ("tanh", Net::new(&[3]).one_format(true, 3, 7, Floor).tanh().done(), Form::Sums),
         ("slope 2^-16", Net::new(&[3]).one_format(true, 4, 4, HalfUp).leaky(-16).done(), Form::Sums),
+        (
+            "slope 13/64",
+            Net::new(&[3]).one_format(true, 4, 6, HalfUp).function(Elementwise::LeakyRelu { slope: 13.0 / 64.0 }).done(),
+            Form::Sums,
+        ),
+        (
+            "slope 1.7",
+            Net::new(&[3]).one_format(true, 4, 6, HalfUp).function(Elementwise::LeakyRelu { slope: 217.0 / 128.0 }).done(),
+            Form::Sums,
+        ),
+        (
+            "finest slope",
+            Net::new(&[3]).one_format(true, 4, 4, HalfUp).function(Elementwise::LeakyRelu { slope: 255.0 / 8388608.0 }).done(),
+            Form::Sums,
+        ),
+        (
+            "softsign",
+            Net::new(&[3]).one_format(true, 4, 6, Floor).function(Elementwise::Table(Table::Softsign)).done(),
+            Form::Sums,
+        ),
+        ("elu", Net::new(&[3]).one_format(true, 4, 7, HalfUp).function(Elementwise::Elu { alpha: 1.0 }).done(), Form::Sums),
+        (
+            "elu 0.3",
+            Net::new(&[3]).one_format(true, 4, 5, HalfUp).function(Elementwise::Elu { alpha: 153.0 / 512.0 }).done(),
+            Form::Sums,
+        ),
+        (
+            "elu, coarse half even",
+            Net::new(&[3])
+                .one_format(true, 4, 5, HalfUp)
+                .function(Elementwise::Elu { alpha: 1.5 })
+                .one_format(true, 3, 2, HalfEven)
+                .done(),
+            Form::Sums,
+        ),
+        ("selu", Net::new(&[3]).one_format(true, 4, 7, HalfUp).function(Elementwise::Selu).done(), Form::Sums),
+        (
+            "selu, half up",
+            Net::new(&[3]).one_format(true, 4, 5, HalfUp).function(Elementwise::Selu).one_format(true, 4, 6, HalfUp).done(),
+            Form::Sums,
+        ),
         ("slope 1", Net::new(&[3]).one_format(true, 4, 4, HalfUp).leaky(0).one_format(true, 3, 2, Floor).done(), Form::Sums),
         ("names", named, Form::Sums),
         ("symmetric", symmetric, Form::Sums),

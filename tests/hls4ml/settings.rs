@@ -5,6 +5,7 @@ use crate::support::judge::{self, Case};
 use crate::support::nets::{Net, Rng, all_samples};
 use crate::support::sample::half;
 use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::proxy::target::{Backend, Feature, Io, Strategy, Target, Verdict};
 use hgq_onnx::proxy::{Form, Reason, emit_for};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding::*};
@@ -82,7 +83,7 @@ fn net(seed: u64, has: &dyn Fn(Feature) -> bool) -> FixedModel {
     let image = image(Net::new(&[5, 5, 3]), r, has);
     let first = image.last;
     let both = line(image.another_input(&[8, 3]), r, has).concat(&[first], 0);
-    let mut net = both.dense(r, 24).leaky(-2).random_quantize(r, true, HalfUp);
+    let mut net = both.dense(r, 24).function(Elementwise::LeakyRelu { slope: 51.0 / 512.0 }).random_quantize(r, true, HalfUp);
     let wide = net.last;
     net = net.at(wide).dense(r, 6).affine(r, 5, 3).random_quantize(r, true, Floor);
     let left = net.last;
@@ -104,7 +105,12 @@ fn net(seed: u64, has: &dyn Fn(Feature) -> bool) -> FixedModel {
         net.model.outputs.push(net.last);
         net = net.sigmoid().one_format(false, 0, 8, Floor);
         let (sigmoid, other) = (net.last, net.at(wide));
-        net = other.dense(r, 3).one_format(true, 2, 6, HalfUp).tanh().one_format(true, 0, 7, HalfUp).merge(Merge::Add, sigmoid);
+        net = other.dense(r, 3).one_format(true, 2, 6, HalfUp).tanh().one_format(true, 0, 7, HalfUp);
+        let functions = [Elementwise::Elu { alpha: 0.75 }, Elementwise::Table(Table::Softsign)];
+        for function in functions.into_iter().chain(has(Feature::Selu).then_some(Elementwise::Selu)) {
+            net = net.dense(r, 3).one_format(true, 2, 6, HalfUp).function(function).one_format(true, 2, 5, HalfUp);
+        }
+        net = net.merge(Merge::Add, sigmoid);
     } else {
         let last = net.last;
         net.model.outputs.push(last);

@@ -4,6 +4,7 @@
 use crate::support::chain::Chain;
 use crate::support::chains::{dense, recipe, unfused, v1};
 use crate::support::training::{Lcg, compare, data, isas};
+use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::quant::{Model, QOp};
 use hgq_onnx::train::{Engine, EngineOptions, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
 
@@ -159,7 +160,7 @@ fn refusals_name_every_node() {
     let mut r = Lcg(13);
     let mut c = Chain::new(4);
     dense(&mut c, &mut r, "first", 3, 12);
-    c.op("sig", QOp::Sigmoid);
+    c.op("sig", QOp::Elementwise(Elementwise::Table(Table::Sigmoid)));
     dense(&mut c, &mut r, "second", 2, 6);
     let Err(TrainError::Model(faults)) = Engine::new(&c.0, &EngineOptions::default()) else { panic!("accepted") };
     let nodes: Vec<&str> = faults.iter().map(|f| f.node.as_str()).collect();

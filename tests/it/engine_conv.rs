@@ -4,6 +4,7 @@
 use crate::support::chain::{Chain, quantizer, window};
 use crate::support::training::{Lcg, compare_within, data, isas, lengths, saturating};
 use hgq_onnx::graph::{Merge, Window};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QOp, Range, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, LossKind, TaskLoss, TrainError, TrainSet};
 use std::collections::BTreeSet;
@@ -112,7 +113,8 @@ impl Builder {
     }
 
     fn activation(&mut self) {
-        let op = [QOp::Relu, QOp::LeakyRelu { log2_slope: -2 }][self.pick(2)].clone();
+        let op =
+            [QOp::Elementwise(Elementwise::Relu), QOp::Elementwise(Elementwise::LeakyRelu { slope: 0.25 })][self.pick(2)].clone();
         let name = self.name("act");
         match self.pick(4) {
             0 => self.quantizer(),

@@ -4,6 +4,7 @@
 use crate::support::chain::{Chain, close, quantizer, window};
 use crate::support::training::{Lcg, compare, data, isas, lengths, saturating};
 use hgq_onnx::graph::Window;
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::{BiasBits, Granularity, Groups, Model, QDense, QOp, Quantizer, Range, Rounding, SaturatingDense};
 use hgq_onnx::trace::{FormatOptions, fix, trace_minmax};
 use hgq_onnx::train::{Engine, EngineOptions, LayerOptions, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
@@ -72,7 +73,7 @@ fn dense_model(r: &mut Lcg, how: How) -> Model {
     let mut c = Chain::new(7);
     saturating(&mut c, r, "q", true, false, Rounding::HalfUp, Groups::elementwise(7));
     layer(&mut c, r, "d0", how, 18, None);
-    c.op("relu", QOp::Relu);
+    c.op("relu", QOp::Elementwise(Elementwise::Relu));
     kbi_activation(&mut c, r, "d0_q", false);
     layer(&mut c, r, "d1", how, 3, None);
     kbi_activation(&mut c, r, "d1_q", true);
@@ -84,7 +85,7 @@ fn conv_model(r: &mut Lcg, how: How) -> Model {
     let mut c = Chain::shaped(&[5, 4, 2]);
     saturating(&mut c, r, "q", true, true, Rounding::HalfUp, Groups::new(Granularity::Channel, &[5, 4, 2]));
     layer(&mut c, r, "c0", how, 4, Some(Window { pads: [1, 0, 1, 0], ..window([5, 4, 2], [3, 2], [1, 1]) }));
-    c.op("relu", QOp::Relu);
+    c.op("relu", QOp::Elementwise(Elementwise::Relu));
     saturating(&mut c, r, "c0_q", false, false, Rounding::HalfUp, Groups::new(Granularity::Channel, &[5, 3, 4]));
     layer(&mut c, r, "c1", how, 6, Some(Window { groups: 2, ..window([5, 3, 4], [2, 2], [2, 1]) }));
     saturating(&mut c, r, "c1_q", true, false, Rounding::HalfUp, Groups::new(Granularity::Channel, &[2, 2, 6]));
@@ -200,7 +201,7 @@ fn integer_bits_follow_the_data_and_decay() {
     let mut c = Chain::new(5);
     tracked(&mut c, &mut r, "q", Granularity::Element);
     layer(&mut c, &mut r, "d0", how, 6, None);
-    c.op("relu", QOp::Relu);
+    c.op("relu", QOp::Elementwise(Elementwise::Relu));
     tracked(&mut c, &mut r, "d0_q", Granularity::Tensor);
     layer(&mut c, &mut r, "d1", how, 3, None);
     let mut model = c.0;

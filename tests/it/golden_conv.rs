@@ -5,6 +5,7 @@ use crate::support::chain::{groups, quantizer};
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
 use hgq_onnx::graph::{Merge, Node, Window};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::AveragePool;
 use hgq_onnx::quant::{BiasBits, FixedOp, FixedTensor, Groups, Model, QDense, QOp, Range, Rounding, ebops};
@@ -78,7 +79,7 @@ impl<'a> Net<'a> {
 
     fn relu(&mut self, from: usize) -> usize {
         let shape = self.shape(from);
-        self.node("relu", QOp::Relu, &[from], shape)
+        self.node("relu", QOp::Elementwise(Elementwise::Relu), &[from], shape)
     }
 
     fn flat(&mut self, from: usize) -> usize {
@@ -100,7 +101,10 @@ impl<'a> Net<'a> {
             let bits: Vec<f64> =
                 ebops::wire_formats(&fixed, exact.bounds(), node.output).iter().map(|f| f.bits() as f64).collect();
             let golden = if node.name == "inp_q" { "inp_q" } else { golden };
-            let relu = fixed.consumers(node.output).iter().any(|&c| matches!(fixed.nodes[c].op, FixedOp::Relu));
+            let relu = fixed
+                .consumers(node.output)
+                .iter()
+                .any(|&c| matches!(fixed.nodes[c].op, FixedOp::Elementwise(Elementwise::Relu)));
             let want = self.arrays.get(&self.key(&format!("{golden}|act_bw_exact")));
             assert_eq!(q.formats.len(), want.len());
             assert!(relu || bits == want, "{} {}: {bits:?} instead of {want:?}", self.name, node.name);

@@ -4,6 +4,7 @@
 use crate::support::chain::{Chain, close};
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::enclosed_bits;
 use hgq_onnx::quant::{FixedOp, QOp, Rounding, ebops};
@@ -35,7 +36,7 @@ fn chain(t: &Arrays, name: &str, rounding: Rounding, relu: bool) -> (Chain, Vec<
         c.dense(d, weight, bias, t.f32(&key(&format!("{d}|kernel_f"))));
         c.traced(&format!("{d}_q"), &t.f32(&key(&format!("{d}|act_f"))), rounding);
         if d == "d0" && relu {
-            c.op("relu", QOp::Relu);
+            c.op("relu", QOp::Elementwise(Elementwise::Relu));
         }
     }
     (c, layers)

@@ -5,6 +5,7 @@ use crate::support::chain::{Chain, close, pooling, window};
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
 use hgq_onnx::graph::{Merge, Window};
+use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::quant::{QOp, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, LossKind, ParamKind, TaskLoss, TrainSet};
 
@@ -24,7 +25,7 @@ fn layer(c: &mut Chain, t: &Arrays, model: &str, name: &str, window: Option<Wind
     }
     c.traced(&format!("{name}_q"), &t.f32(&key("act_f")), Rounding::HalfUp);
     if relu {
-        c.op(&format!("{name}_relu"), QOp::Relu);
+        c.op(&format!("{name}_relu"), QOp::Elementwise(Elementwise::Relu));
     }
 }
 
@@ -62,7 +63,11 @@ fn build(t: &Arrays, model: &str) -> Chain {
             c.node("sum", QOp::Merge(Merge::Add), vec![d0, d1], &[4]);
             c.traced("add", &t.f32("add_act_concat|add|act_f"), Rounding::HalfUp);
             let add = c.at();
-            c.op("tanh", QOp::Tanh).traced("act", &t.f32("add_act_concat|act|act_f"), Rounding::HalfUp);
+            c.op("tanh", QOp::Elementwise(Elementwise::Table(Table::Tanh))).traced(
+                "act",
+                &t.f32("add_act_concat|act|act_f"),
+                Rounding::HalfUp,
+            );
             let act = c.at();
             c.node("concat", QOp::Concat { axis: 0 }, vec![act, add], &[8]);
             layer(&mut c, t, model, "d2", None, 1.0, false);

@@ -4,6 +4,7 @@
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
 use hgq_onnx::graph::{Dag, Node, Value};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::FixedTensor;
 use hgq_onnx::quant::{
@@ -66,7 +67,7 @@ fn model(z: &Arrays, name: &str) -> Model {
         push(&mut m, l, QOp::Dense(dense), o, &mut at);
         push(&mut m, &format!("{l}_q"), quantizer(l, o), o, &mut at);
         if l == "d0" {
-            push(&mut m, "d0_relu", QOp::Relu, o, &mut at);
+            push(&mut m, "d0_relu", QOp::Elementwise(Elementwise::Relu), o, &mut at);
         }
     }
     m.outputs = vec![at];
@@ -158,7 +159,7 @@ fn wrapping(m: &Model, fixed: &FixedModel, z: &Arrays, prefix: &str) -> FixedMod
         }
     }
     // d0: [dense, quantizer, relu] → [dense, uniform quantizer, relu, quantizer]
-    let relu = out.nodes.iter().position(|n| matches!(n.op, FixedOp::Relu)).unwrap();
+    let relu = out.nodes.iter().position(|n| matches!(n.op, FixedOp::Elementwise(Elementwise::Relu))).unwrap();
     let FixedOp::Quantize(elementwise) = out.nodes[relu - 1].op.clone() else { panic!("no quantizer before the Relu") };
     let QOp::Quantizer(q) = &m.nodes[relu - 1].op else { panic!("no quantizer before the Relu") };
     let uniform =

@@ -3,6 +3,7 @@
 use crate::support::chain::{Chain, close};
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::{QOp, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, Isa, LossKind, ParamKind, TaskLoss, TrainSet};
 
@@ -26,7 +27,7 @@ fn network(t: &Arrays, tag: &str, rounding: Rounding, relu: bool, isa: Isa) -> E
         c.dense(d, p(&format!("{d}.kernel")), p(&format!("{d}.bias")), p(&format!("{d}.kernel_f")));
         c.traced(q, &p(&format!("{d}.act_f")), rounding);
         if d == "d0" && relu {
-            c.op("relu", QOp::Relu);
+            c.op("relu", QOp::Elementwise(Elementwise::Relu));
         }
     }
     Engine::new(&c.0, &EngineOptions { isa: Some(isa), ..EngineOptions::default() }).unwrap()

@@ -5,6 +5,7 @@ use crate::support::chain::{Chain, close, groups, quantizer, window};
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
 use hgq_onnx::graph::Window;
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::{BiasBits, FixedOp, Kif, Model, QDense, QOp, Quantizer, Range, Rounding, SaturatingDense, ebops};
 use hgq_onnx::trace::{FormatOptions, fix, trace_minmax};
@@ -118,7 +119,7 @@ fn cases(t: &Arrays) -> Vec<Case> {
     let (g, mut c) = start("dense", &[6]);
     g.tracked(&mut c, "w0", "d0", "iq");
     g.layer(&mut c, "w0", "d0", None, 1.0);
-    c.op("relu", QOp::Relu);
+    c.op("relu", QOp::Elementwise(Elementwise::Relu));
     g.tracked(&mut c, "w0", "d1", "iq");
     g.layer(&mut c, "w0", "d1", None, 1.0);
     g.tracked(&mut c, "w0", "d1", "oq");
@@ -132,7 +133,7 @@ fn cases(t: &Arrays) -> Vec<Case> {
     let (g, mut c) = start("conv2d", &[6, 5, 2]);
     g.tracked(&mut c, "w0", "c0", "iq");
     g.layer(&mut c, "w0", "c0", Some(window([6, 5, 2], [3, 2], [1, 1])), 1.0);
-    c.op("relu", QOp::Relu);
+    c.op("relu", QOp::Elementwise(Elementwise::Relu));
     cases.push(Case { name: "conv2d", layers: &["c0"], bias_scale: 1.0, chain: c });
 
     let (g, mut c) = start("conv2d_same", &[6, 5, 2]);
@@ -281,7 +282,7 @@ fn network(t: &Arrays, isa: Isa) -> Engine {
     let (g, mut c) = (Golden { t, model: "train" }, Chain::new(4));
     g.tracked(&mut c, "p0", "t0", "iq");
     g.layer(&mut c, "p0", "t0", None, 1.0);
-    c.op("relu", QOp::Relu);
+    c.op("relu", QOp::Elementwise(Elementwise::Relu));
     g.tracked(&mut c, "p0", "t1", "iq");
     g.layer(&mut c, "p0", "t1", None, 1.0);
     Engine::new(&c.0, &options(isa)).unwrap()

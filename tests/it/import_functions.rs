@@ -6,6 +6,7 @@ use crate::support::onnx::{Attr, Net};
 use hgq_onnx::graph::{ImportError, Op, Refusal, import};
 use hgq_onnx::onnx::proto::{FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
 use hgq_onnx::onnx::{self, Limits, OnnxError, Tensor};
+use hgq_onnx::ops::Elementwise;
 
 const DOMAIN: &str = "pkg.local";
 
@@ -77,7 +78,11 @@ fn attributes_come_from_the_call_or_its_defaults() {
     net.node("Add", &["second", "first/h"], "y", &[]);
     let imported = import(&model(&net, vec![layer()])).unwrap();
     assert_eq!(kinds(&imported.graph), ["Tanh", "Gemm", "LeakyRelu", "Gemm", "LeakyRelu", "Add"]);
-    let slopes = imported.graph.nodes.iter().filter_map(|n| if let Op::LeakyRelu { alpha } = n.op { Some(alpha) } else { None });
+    let slopes = imported
+        .graph
+        .nodes
+        .iter()
+        .filter_map(|n| if let Op::Elementwise(Elementwise::LeakyRelu { slope: alpha }) = n.op { Some(alpha) } else { None });
     assert_eq!(slopes.collect::<Vec<_>>(), [0.5, 0.25]);
     let x = [0.75f32, -2.0, 3.0, 0.25];
     let found = evaluate(&imported, &[&x], 2).remove(0);

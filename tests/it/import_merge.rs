@@ -5,6 +5,7 @@ use crate::support::onnx::scalar;
 use crate::support::onnx::{Attr, Net, info};
 use hgq_onnx::graph::{Graph, Op};
 use hgq_onnx::onnx::Tensor;
+use hgq_onnx::ops::Elementwise;
 
 /// `x` and two convolutions of it, `a` and `b`, all `[2, 4, 4]`.
 fn branches(opset: i64) -> (Net, impl Fn(&T) -> [T; 3]) {
@@ -270,7 +271,7 @@ fn hard_sigmoid_and_slopes() {
         let mut net = Net::new(13, &[1, 2, 3]);
         net.constant("s", Tensor::f32(shape.to_vec(), vec![0.125; shape.iter().product()])).node("PRelu", &["x", "s"], "y", &[]);
         let graph = check(&net, &[2, 3], |x| x.map(|v| if v < 0.0 { 0.125 * v } else { v }));
-        assert_eq!(graph.nodes[0].op, Op::LeakyRelu { alpha: 0.125 });
+        assert_eq!(graph.nodes[0].op, Op::Elementwise(Elementwise::LeakyRelu { slope: 0.125 }));
     }
     let mut net = Net::new(13, &[1, 2, 3]);
     net.constant("s", Tensor::f32(vec![2, 1], vec![0.1, 0.2])).node("PRelu", &["x", "s"], "y", &[]);

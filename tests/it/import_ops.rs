@@ -5,9 +5,10 @@ use crate::support::eval::evaluate;
 use crate::support::loops::{self, kinds};
 use crate::support::onnx::scalar;
 use crate::support::onnx::{Attr, Net};
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::{
     data::Rng,
-    graph::{self, Graph, ImportError, Op, Refusal, eval},
+    graph::{self, Graph, Op, Refusal, eval},
     onnx::{self, Tensor, proto::ValueInfoProto},
     verify::tract,
 };
@@ -352,5 +353,5 @@ fn long_chains_of_transposes_are_absorbed() {
     let graph = graph::import(&net.model()).unwrap().graph;
     // the chain, Flatten and Gemm
     assert_eq!(graph.nodes.len(), 2002);
-    assert!(graph.nodes[..2000].iter().all(|n| matches!(n.op, Op::Relu)));
+    assert!(graph.nodes[..2000].iter().all(|n| matches!(n.op, Op::Elementwise(Elementwise::Relu))));
 }

@@ -180,7 +180,7 @@ fn every_fault_is_named() {
     let mut net =
         Net::new(&[3]).one_format(true, 1, 3, Rounding::Ceil).dense(&mut r, 4).one_format(true, 2, 8, Rounding::HalfUp).sigmoid();
     net = net.one_format(false, 0, 4, Rounding::HalfUp).dense(&mut r, 2).one_format(true, 2, 2, Rounding::HalfUp).tanh();
-    net = net.one_format(true, 0, 4, Rounding::HalfEven).leaky(2).one_format(true, 2, 2, Rounding::Floor);
+    net = net.one_format(true, 0, 4, Rounding::HalfEven).leaky(-20).one_format(true, 2, 2, Rounding::Floor);
     if let Some(FixedOp::Quantize(q)) = net.model.nodes.last_mut().map(|n| &mut n.op) {
         q.overflow = Overflow::Wrap;
     }
@@ -192,7 +192,7 @@ fn every_fault_is_named() {
                 "node0" => matches!(f.reason, Reason::RoundingOfInput("ceil")),
                 "node3" => matches!(f.reason, Reason::TableInput { limit: 6, found: 8, .. }),
                 "node8" => matches!(f.reason, Reason::TableRounding { function: "Tanh" }),
-                "node9" => matches!(f.reason, Reason::LeakySlope(2)),
+                "node9" => matches!(f.reason, Reason::Parameter { function: "LeakyRelu", .. }),
                 _ => matches!(f.reason, Reason::Wrap),
             };
             (f.node.as_str(), fits)

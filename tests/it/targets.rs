@@ -379,7 +379,7 @@ fn decoded_labels_are_left_off() {
     for (softmax, top) in [(false, false), (true, false), (false, true), (true, true)] {
         let done = convert(&job(&build(softmax, top, 13), &x, None, r#"{"epochs": 0}"#)).unwrap();
         let found = codes(&done.report);
-        assert!(found.contains(&"label-output-dropped"), "{softmax} {top}: {found:?}");
+        assert!(found.contains(&"label_output_dropped"), "{softmax} {top}: {found:?}");
         assert!(!found.contains(&"import_unchecked"), "{}", done.report["warnings"]);
         assert_eq!(found.contains(&"softmax_dropped"), softmax);
         assert_eq!((&done.report["metric"], outputs(&done.proxy, &x).len()), (&"agreement".into(), 3 * 40));

@@ -3,6 +3,7 @@
 use super::chain::{Chain, quantizer};
 use super::training::{Lcg, saturating};
 use hgq_onnx::graph::Node;
+use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QDense, QOp, Range, Rounding};
 
 /// A dense layer with random weights and `widths` widths.
@@ -21,7 +22,7 @@ pub fn recipe(r: &mut Lcg) -> Model {
     for (n, width) in [17, 33, 1].into_iter().enumerate() {
         let inputs = c.len();
         dense(&mut c, r, &format!("d{n}"), width, inputs * width);
-        c.op(&format!("r{n}"), QOp::Relu);
+        c.op(&format!("r{n}"), QOp::Elementwise(Elementwise::Relu));
         saturating(&mut c, r, &format!("s{n}"), false, false, Rounding::HalfUp, Groups::elementwise(width));
     }
     dense(&mut c, r, "out", 5, 5);
@@ -37,10 +38,10 @@ pub fn v1(r: &mut Lcg) -> Model {
     c.traced("q", &f, Rounding::Floor);
     dense(&mut c, r, "d0", 20, 20);
     let f = r.many(20, 1.0, 4.0);
-    c.traced("s0", &f, Rounding::HalfUp).op("r0", QOp::Relu);
+    c.traced("s0", &f, Rounding::HalfUp).op("r0", QOp::Elementwise(Elementwise::Relu));
     dense(&mut c, r, "d1", 6, 1);
     let f = r.many(1, 1.0, 4.0);
-    c.traced("s1", &f, Rounding::HalfEven).op("r1", QOp::Relu);
+    c.traced("s1", &f, Rounding::HalfEven).op("r1", QOp::Elementwise(Elementwise::Relu));
     dense(&mut c, r, "out", 3, 18);
     let f = r.many(3, 2.0, 5.0);
     c.traced("y", &f, Rounding::Ceil);
@@ -54,9 +55,9 @@ pub fn unfused(r: &mut Lcg) -> Model {
     c.traced("q", &f, Rounding::HalfDown);
     let shared = c.0.outputs[0];
     dense(&mut c, r, "d0", 6, 24);
-    c.op("leaky", QOp::LeakyRelu { log2_slope: -3 });
+    c.op("leaky", QOp::Elementwise(Elementwise::LeakyRelu { slope: 0.125 }));
     saturating(&mut c, r, "s0", true, true, Rounding::HalfUp, Groups::new(Granularity::Tensor, &[6]));
-    c.op("leaky2", QOp::LeakyRelu { log2_slope: -2 });
+    c.op("leaky2", QOp::Elementwise(Elementwise::LeakyRelu { slope: 0.25 }));
     dense(&mut c, r, "d1", 4, 24);
     let reshaped = c.0.add_value("reshaped", vec![2, 2]);
     let from = c.0.outputs[0];
@@ -64,13 +65,13 @@ pub fn unfused(r: &mut Lcg) -> Model {
     c.0.outputs[0] = reshaped;
     let groups = Groups::new(Granularity::Channel, &[2, 2]);
     saturating(&mut c, r, "s1", true, false, Rounding::HalfEven, groups);
-    c.op("sigmoid", QOp::Sigmoid);
+    c.op("sigmoid", QOp::Elementwise(Elementwise::Table(Table::Sigmoid)));
     let f = r.many(4, 4.0, 6.0);
     c.traced("s2", &f, Rounding::HalfUp);
     dense(&mut c, r, "d2", 5, 20);
-    c.op("relu", QOp::Relu)
+    c.op("relu", QOp::Elementwise(Elementwise::Relu))
         .op("tanh_in", QOp::Quantizer(quantizer(Groups::elementwise(5), &[4.0; 5], Range::Traced, Rounding::HalfUp)));
-    c.op("tanh", QOp::Tanh);
+    c.op("tanh", QOp::Elementwise(Elementwise::Table(Table::Tanh)));
     let exact = |v: &[f64]| FixedTensor::from_f64(v).unwrap();
     let affine = FixedAffine { scale: exact(&[1.5, -0.5, 2.0, 1.0, 0.75]), shift: exact(&[0.25, 0.0, -1.0, 0.5, 0.125]) };
     c.op("affine", QOp::Affine(affine));

@@ -2,6 +2,7 @@
 //! grid of their own per element.
 
 use hgq_onnx::graph::{Merge, Node, ValueId, Window};
+use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::quant::{
     AveragePool, FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, Overflow, Rounding,
 };
@@ -246,19 +247,23 @@ impl Net {
     }
 
     pub fn relu(self) -> Net {
-        self.same(FixedOp::Relu)
+        self.same(FixedOp::Elementwise(Elementwise::Relu))
     }
 
     pub fn leaky(self, log2_slope: i32) -> Net {
-        self.same(FixedOp::LeakyRelu { log2_slope })
+        self.function(Elementwise::LeakyRelu { slope: 2f32.powi(log2_slope) })
+    }
+
+    pub fn function(self, f: Elementwise) -> Net {
+        self.same(FixedOp::Elementwise(f))
     }
 
     pub fn sigmoid(self) -> Net {
-        self.same(FixedOp::Sigmoid)
+        self.same(FixedOp::Elementwise(Elementwise::Table(Table::Sigmoid)))
     }
 
     pub fn tanh(self) -> Net {
-        self.same(FixedOp::Tanh)
+        self.same(FixedOp::Elementwise(Elementwise::Table(Table::Tanh)))
     }
 
     pub fn reshape(self, shape: &[usize]) -> Net {
@@ -318,6 +323,14 @@ impl Num {
     fn value(self) -> f64 {
         self.0 as f64 * 2f64.powi(-self.1)
     }
+
+    fn times(self, by: f32) -> Num {
+        let (mut int, mut frac) = (f64::from(by), 0);
+        while int.fract() != 0.0 {
+            (int, frac) = (2.0 * int, frac + 1);
+        }
+        Num(self.0 * int as i128, self.1 + frac)
+    }
 }
 
 fn quantize(x: Num, k: Kif, rounding: Rounding, overflow: Overflow) -> Num {
@@ -349,6 +362,29 @@ fn quantize(x: Num, k: Kif, rounding: Rounding, overflow: Overflow) -> Num {
     };
     let v = if overflow == Overflow::Wrap { (v - lo).rem_euclid(hi - lo + 1) + lo } else { v.clamp(lo, hi) };
     Num(v, k.fractional)
+}
+
+/// What hls4ml gives for `x`, from the definition of its functions.
+fn function(f: Elementwise, x: Num) -> Num {
+    let exp = |v: f64| v.exp() - 1.0;
+    let selu = |v: f64| 1.0507009873554805 * 1.6732632423543772 * exp(v);
+    // entries of 1/128 below 0
+    let below = |f: &dyn Fn(f64) -> f64| {
+        let steps = ((-x.0 * 128) / (1i128 << x.1.max(0))) << (-x.1).max(0);
+        Num((f(-steps.min(1023) as f64 / 128.0) * 1024.0).floor() as i128, 10)
+    };
+    match f {
+        Elementwise::Relu => Num(x.0.max(0), x.1),
+        Elementwise::LeakyRelu { slope } if x.0 < 0 => x.times(slope),
+        Elementwise::LeakyRelu { .. } => x,
+        Elementwise::Elu { alpha } if x.0 < 0 => below(&exp).times(alpha),
+        Elementwise::Elu { .. } => x,
+        Elementwise::Selu if x.0 < 0 => below(&selu),
+        Elementwise::Selu => x.times((1.0507009873554805f64 * 32768.0).floor() as f32 / 32768.0),
+        Elementwise::Table(Table::Sigmoid) => table(x, 64, |v| 1.0 / (1.0 + (-v).exp())),
+        Elementwise::Table(Table::Tanh) => table(x, 128, f64::tanh),
+        Elementwise::Table(Table::Softsign) => table(x, 64, |v| v / (v.abs() + 1.0)),
+    }
 }
 
 fn table(x: Num, per_unit: i128, f: impl Fn(f64) -> f64) -> Num {
@@ -537,12 +573,7 @@ pub fn reference_of(model: &FixedModel, inputs: &[&[f32]], samples: usize, port_
                             .plus(Num(a.shift.ints[e].into(), a.shift.frac))
                     })
                     .collect(),
-                FixedOp::Relu => v.iter().map(|x| Num(x.0.max(0), x.1)).collect(),
-                FixedOp::LeakyRelu { log2_slope } => {
-                    v.iter().map(|x| if x.0 < 0 { Num(x.0, x.1 - log2_slope) } else { *x }).collect()
-                }
-                FixedOp::Sigmoid => v.iter().map(|&x| table(x, 64, |v| 1.0 / (1.0 + (-v).exp()))).collect(),
-                FixedOp::Tanh => v.iter().map(|&x| table(x, 128, f64::tanh)).collect(),
+                FixedOp::Elementwise(f) => v.iter().map(|&x| function(*f, x)).collect(),
                 FixedOp::Reshape => v.clone(),
             };
         }

@@ -295,8 +295,12 @@ impl Maker {
                 Tap { name, unsigned: true, ..x }
             }
             4 => {
-                self.recipe.push("leaky".into());
-                let name = self.op("LeakyRelu", &[&x.name], &[("alpha", Attr::F(0.125))]);
+                const FUNCTIONS: [(&str, Option<f32>); 3] =
+                    [("LeakyRelu", Some(0.125)), ("LeakyRelu", Some(0.1)), ("Elu", Some(0.75))];
+                let (op, alpha) = FUNCTIONS[self.rng.below(FUNCTIONS.len())];
+                self.recipe.push(op.into());
+                let alpha = alpha.map(|alpha| ("alpha", Attr::F(alpha)));
+                let name = self.op(op, &[&x.name], alpha.as_slice());
                 Tap { name, ..x }
             }
             5 if self.dialect == Dialect::Float => {

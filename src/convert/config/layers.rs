@@ -43,7 +43,7 @@ impl Reach {
     }
 }
 
-/// [`GranularityConfig`] of which a part may be left out.
+/// [`super::quantizers::GranularityConfig`] of which a part may be left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartGranularity {

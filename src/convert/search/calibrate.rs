@@ -99,28 +99,9 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
         closest: None,
     };
     search.enter(0, start, model.clone())?;
-    let ratio = (DEAREST / CHEAPEST).powf(1.0 / (PRICES - 1) as f64);
     let unit = 1.0 / (start.score.ebops as f64).max(SMALLEST_START);
     for &share in shares {
-        // the price before the first one that is too high for what the job asks, and that one
-        let (mut low, mut high) = (None, None);
-        for n in 0..PRICES {
-            let price = CHEAPEST * unit * ratio.powi(n as i32);
-            match search.candidate(price, share, cancel)? {
-                true if high.is_none() => low = Some(price),
-                true => {}
-                false => high = high.or(Some(price)),
-            }
-        }
-        if let (Some(mut low), Some(mut high)) = (low, high) {
-            for _ in 0..HALVINGS {
-                let middle = (low * high).sqrt();
-                match search.candidate(middle, share, cancel)? {
-                    true => low = middle,
-                    false => high = middle,
-                }
-            }
-        }
+        search.prices(unit, share, cancel)?;
     }
     let Search { mut front, closest, .. } = search;
     let mut unmet = None;
@@ -133,6 +114,31 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
 }
 
 impl Search<'_, '_, '_> {
+    /// Tries all prices, in `unit`s of the error per EBOP, and closes in on what the job asks for.
+    fn prices(&mut self, unit: f64, share: f64, cancel: &AtomicBool) -> Result<(), Error> {
+        let ratio = (DEAREST / CHEAPEST).powf(1.0 / (PRICES - 1) as f64);
+        // the price before the first one that is too high for what the job asks, and that one
+        let (mut low, mut high) = (None, None);
+        for n in 0..PRICES {
+            let price = CHEAPEST * unit * ratio.powi(n as i32);
+            match self.candidate(price, share, cancel)? {
+                true if high.is_none() => low = Some(price),
+                true => {}
+                false => high = high.or(Some(price)),
+            }
+        }
+        if let (Some(mut low), Some(mut high)) = (low, high) {
+            for _ in 0..HALVINGS {
+                let middle = (low * high).sqrt();
+                match self.candidate(middle, share, cancel)? {
+                    true => low = middle,
+                    false => high = middle,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes and scores the candidate for `price` and this share of it for widths. True where a larger price is the way to what the job asks for.
     fn candidate(&mut self, price: f64, share: f64, cancel: &AtomicBool) -> Result<bool, Error> {
         if cancel.load(Ordering::Relaxed) {

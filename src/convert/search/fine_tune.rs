@@ -81,42 +81,15 @@ pub struct Training<'a> {
 ///
 /// # Errors
 /// [`Error::Data`], [`Error::Config`] for what does not fit, [`Error::Canceled`], [`Error::Internal`].
-pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
-    let Training { job, source, domain, teacher, mut objective, built, judge, start, source_metric } = t;
-    let logits = objective.logits.clone();
-    let teacher = &logits.turned(teacher)[..];
-    let model = logits.trained(&built.model);
-    objective.sharpen(teacher, source.width);
+pub fn train(mut t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
+    let logits = t.objective.logits.clone();
+    let teacher = &logits.turned(t.teacher)[..];
+    let model = logits.trained(&t.built.model);
+    t.objective.sharpen(teacher, t.source.width);
+    let options = fit_options(&t, teacher)?;
+    let Training { job, source, domain, objective, judge, start, .. } = t;
     let config = &job.config;
-    let exponents = judge.scales.of_outputs();
     let rows = domain.train.samples;
-    let batch = batch_size(config, rows);
-    let goal = goal(config, judge, steps(config, rows), start.score.ebops as f64, source_metric);
-    let overhead = ebops::fixed(&start.pruned)? as f64;
-    let loss_scale = objective.scale(teacher, source.width);
-    let options = FitOptions {
-        epochs: config.epochs,
-        batch,
-        seed: config.seed,
-        learning_rate: config.learning_rate.weights as f64,
-        learning_rate_bits: config.learning_rate.bits as f64,
-        rate: rate(config),
-        l1: config.gamma,
-        loss: TaskLoss {
-            kind: objective.kind,
-            teacher_weight: if objective.unlabelled() { 1.0 } else { config.teacher_weight },
-            temperature: judge.temperature as f32,
-        },
-        goal,
-        patience: config.patience,
-        loss_scale,
-        overhead,
-        engine: EngineOptions {
-            output_exponents: exponents.clone(),
-            loss_exponent: floor_log2(loss_scale * SQRT_2),
-            ..engine_options(config, built)
-        },
-    };
     let widths = source.input_widths();
     let x = match &domain.train.rows()[..] {
         [only] => Cow::Borrowed(*only),
@@ -144,13 +117,48 @@ pub fn train(t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &A
             input_widths: &widths,
             loss: &options.loss,
             layers: &options.engine.layers,
-            output_exponents: &exponents,
+            output_exponents: &options.engine.output_exponents,
             trained: &|full| logits.trained_exactly(full),
         };
         let mut begins = |step| watch.clock.step(step);
         polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, &mut begins, cancel)?;
     }
     Ok(fitted)
+}
+
+/// How the engine trains; `teacher`: the source's logits as they are trained on.
+fn fit_options(t: &Training, teacher: &[f32]) -> Result<FitOptions, Error> {
+    let Training { source, objective, built, judge, start, .. } = t;
+    let config = &t.job.config;
+    let exponents = judge.scales.of_outputs();
+    let rows = t.domain.train.samples;
+    let batch = batch_size(config, rows);
+    let goal = goal(config, judge, steps(config, rows), start.score.ebops as f64, t.source_metric);
+    let overhead = ebops::fixed(&start.pruned)? as f64;
+    let loss_scale = objective.scale(teacher, source.width);
+    Ok(FitOptions {
+        epochs: config.epochs,
+        batch,
+        seed: config.seed,
+        learning_rate: config.learning_rate.weights as f64,
+        learning_rate_bits: config.learning_rate.bits as f64,
+        rate: rate(config),
+        l1: config.gamma,
+        loss: TaskLoss {
+            kind: objective.kind,
+            teacher_weight: if objective.unlabelled() { 1.0 } else { config.teacher_weight },
+            temperature: judge.temperature as f32,
+        },
+        goal,
+        patience: config.patience,
+        loss_scale,
+        overhead,
+        engine: EngineOptions {
+            output_exponents: exponents,
+            loss_exponent: floor_log2(loss_scale * SQRT_2),
+            ..engine_options(config, built)
+        },
+    })
 }
 
 fn rate(config: &JobConfig) -> Rate {

@@ -41,10 +41,7 @@ fn layer(model: &Model, mut value: usize) -> Option<usize> {
             QOp::Quantizer(_) | QOp::Reshape => value = node.inputs[0],
             QOp::SaturatingDense(_)
             | QOp::Affine(_)
-            | QOp::Relu
-            | QOp::LeakyRelu { .. }
-            | QOp::Sigmoid
-            | QOp::Tanh
+            | QOp::Elementwise(_)
             | QOp::Sign
             | QOp::MaxPool(_)
             | QOp::AveragePool(_)

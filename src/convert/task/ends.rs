@@ -4,6 +4,7 @@ use crate::convert::config::JobConfig;
 use crate::convert::config::training::{LossName, MetricName};
 use crate::data::{Asked, Ends, OutputShape};
 use crate::graph::{Graph, Op, ValueId};
+use crate::ops::{Elementwise, Table};
 
 /// What graph output `output` ends in; `decoded`: the file decodes class labels from it.
 pub fn of(graph: &Graph, output: ValueId, decoded: bool) -> Ends {
@@ -12,7 +13,7 @@ pub fn of(graph: &Graph, output: ValueId, decoded: bool) -> Ends {
     if decoded || matches!(last, Op::Softmax) {
         return Ends::Classes;
     }
-    if matches!(last, Op::Sigmoid) {
+    if matches!(last, Op::Elementwise(Elementwise::Table(Table::Sigmoid))) {
         return Ends::Sigmoid;
     }
     let (lo, hi) = bounds(graph, output);
@@ -33,12 +34,13 @@ fn bounds(graph: &Graph, value: ValueId) -> (f64, f64) {
     let Some(node) = graph.producer(value).map(|n| &graph.nodes[n]) else { return OPEN };
     let before = || bounds(graph, node.inputs[0]);
     match &node.op {
-        Op::Relu => {
-            let (lo, hi) = before();
-            (lo.max(0.0), hi.max(0.0))
+        // all of them rise
+        Op::Elementwise(f) => {
+            let ((lo, hi), (least, most)) = (before(), f.limits());
+            let at = |x: f64, limit: f64| if x.is_finite() { f.real(x) } else { limit };
+            (at(lo, least), at(hi, most))
         }
-        Op::Sigmoid | Op::Softmax => (0.0, 1.0),
-        Op::Tanh => (-1.0, 1.0),
+        Op::Softmax => (0.0, 1.0),
         Op::Sign => (-1.0, 0.0),
         Op::Clip { lo, hi } => (*lo, *hi),
         Op::Affine(a) => {
@@ -54,7 +56,7 @@ fn bounds(graph: &Graph, value: ValueId) -> (f64, f64) {
             let all = node.inputs.iter().map(|&v| bounds(graph, v));
             all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(OPEN)
         }
-        Op::Dense(_) | Op::LeakyRelu { .. } | Op::AveragePool { .. } | Op::Merge(_) | Op::Pad { .. } => OPEN,
+        Op::Dense(_) | Op::AveragePool { .. } | Op::Merge(_) | Op::Pad { .. } => OPEN,
     }
 }
 

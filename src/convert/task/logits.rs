@@ -6,12 +6,15 @@
 
 use crate::data::{Ends, OutputShape, Targets};
 use crate::graph::Dag;
+use crate::ops::{Elementwise, Table};
 use crate::quant::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
 use std::borrow::Cow;
 use std::ops::Range as Columns;
 
 /// Probabilities of 0 and 1 count as half a step of the table of 10 bits: a bounded loss, and nothing finer was known.
 const HALF_STEP: f64 = 1.0 / 2048.0;
+
+const SIGMOID: Elementwise = Elementwise::Table(Table::Sigmoid);
 
 /// The columns of outputs that are probabilities where logits are needed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,13 +73,13 @@ impl Logits {
     /// The model that is trained: its outputs are what the Sigmoids read.
     pub fn trained<'a>(&self, model: &'a Model) -> Cow<'a, Model> {
         let through = |op: &QOp| matches!(op, QOp::Quantizer(_) | QOp::Reshape);
-        self.in_front(model, |op| matches!(op, QOp::Sigmoid), through)
+        self.in_front(model, |op| matches!(op, QOp::Elementwise(SIGMOID)), through)
     }
 
     /// The same of a model made exact.
     pub fn trained_exactly<'a>(&self, model: &'a FixedModel) -> Cow<'a, FixedModel> {
         let through = |op: &FixedOp| matches!(op, FixedOp::Quantize(_) | FixedOp::Reshape);
-        self.in_front(model, |op| matches!(op, FixedOp::Sigmoid), through)
+        self.in_front(model, |op| matches!(op, FixedOp::Elementwise(SIGMOID)), through)
     }
 
     /// `model` with what `sigmoid`s read as outputs, behind what is only looked `through`.

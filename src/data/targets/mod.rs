@@ -1,6 +1,6 @@
 //! What the model should answer: class labels, probabilities of classes, yes or no for each output value, or values.
 //!
-//! The file says it by the type and content of the array, the model by what its output ends in ([`Ends`]); [`read`] has the rules. Every
+//! The file says it by the type and content of the array, the model by what its output ends in ([`shape::Ends`]); [`mod@read`] has the rules. Every
 //! data set remembers what its targets were [`Taken`] for.
 //!
 //! A model of several outputs takes floats of all of them in one array, or one array per output, each in any of these forms.

@@ -132,16 +132,7 @@ fn scalar(op: &Op, e: usize, x: f64) -> f64 {
     match op {
         Op::Affine(affine) => x * affine.scale[e] + affine.shift[e],
         Op::Quant(spec) => spec.apply(e, x),
-        Op::Relu => x.max(0.0),
-        Op::LeakyRelu { alpha } => {
-            if x < 0.0 {
-                x * f64::from(*alpha)
-            } else {
-                x
-            }
-        }
-        Op::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        Op::Tanh => x.tanh(),
+        Op::Elementwise(f) => f.real(x),
         Op::Clip { lo, hi } => x.clamp(*lo, *hi),
         Op::Sign if x < 0.0 => -1.0,
         Op::Sign => 0.0,

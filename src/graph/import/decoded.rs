@@ -33,7 +33,7 @@ pub fn leave_out(context: &mut Context<'_>, labels: &[Decoded<'_>]) -> Vec<Value
             format!("output `{}` decodes class labels; the scores `{scores}` are the output in its place", label.name)
         };
         scores_of_labels.push(output);
-        context.notes.push(Note { code: "label-output-dropped", message, node: Some(label.name.to_string()) });
+        context.notes.push(Note { code: "label_output_dropped", message, node: Some(label.name.to_string()) });
     }
     let graph = &mut context.graph;
     let unread = |n: &usize| {

@@ -7,6 +7,7 @@ use super::{op, unsupported};
 use crate::onnx::info::QONNX;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, CHANNELS_LAST};
+use crate::ops::Table;
 
 /// Translates one node into what its first output is.
 pub type Handler = for<'m> fn(&mut Context<'m>, &NodeView<'m>) -> Result<Item, Fault>;
@@ -41,8 +42,9 @@ fn standard(op: &str) -> Option<Handler> {
         "BatchNormalization" => op::batch_norm::batch_norm,
         "Relu" => op::activation::relu,
         "LeakyRelu" => op::activation::leaky_relu,
-        "Sigmoid" => op::activation::sigmoid,
-        "Tanh" => op::activation::tanh,
+        "Elu" => op::activation::elu,
+        "Selu" => op::activation::selu,
+        table if Table::named(table).is_some() => op::activation::table,
         "Softmax" => op::softmax::softmax,
         "Reshape" => op::reshape::reshape,
         "Flatten" => op::flatten::flatten,

@@ -35,8 +35,8 @@ pub fn reason(domain: &str, op: &str) -> String {
         "LayerNormalization" | "ReduceMean" | "InstanceNormalization" | "GroupNormalization" | "RMSNormalization" => {
             NORMALISATION
         }
-        "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign" | "HardSwish" | "Mish" | "Swish" | "ThresholdedRelu" => {
-            "this activation has no exact form in hls4ml; use Relu, LeakyRelu, Clip, Sigmoid or Tanh"
+        "Celu" | "HardSwish" | "Mish" | "Swish" => {
+            "this activation has no exact form in hls4ml; use Relu, LeakyRelu, Elu, Clip, Softplus, Sigmoid or Tanh"
         }
         "Exp" | "Log" | "Reciprocal" | "Abs" => "it is not supported on tensors; fold constants before export (onnxsim)",
         _ => "",

@@ -3,6 +3,7 @@
 
 use super::{Links, bypass};
 use crate::graph::{Affine, Graph, Merge, Node, Op, ValueId};
+use crate::ops::Elementwise;
 
 pub fn run(graph: &mut Graph) -> bool {
     if !graph.nodes.iter().any(|n| matches!(n.op, Op::Clip { .. })) {
@@ -34,7 +35,8 @@ fn relax(graph: &mut Graph) {
         if lo.is_infinite() && hi.is_infinite() {
             bypass(graph, &mut links, index);
         } else {
-            graph.nodes[index].op = if lo == 0.0 && hi.is_infinite() { Op::Relu } else { Op::Clip { lo, hi } };
+            graph.nodes[index].op =
+                if lo == 0.0 && hi.is_infinite() { Op::Elementwise(Elementwise::Relu) } else { Op::Clip { lo, hi } };
         }
     }
     links.sweep(graph);
@@ -93,7 +95,7 @@ impl Parts<'_> {
     /// `relu(x − by)`.
     fn above(&mut self, what: &str, x: ValueId, by: f64) -> ValueId {
         let from = if by == 0.0 { x } else { self.step(&format!("{what}_shift"), shift(self.len(), -by), vec![x]) };
-        self.step(what, Op::Relu, vec![from])
+        self.step(what, Op::Elementwise(Elementwise::Relu), vec![from])
     }
 
     fn end(&mut self, op: Op, inputs: Vec<ValueId>) {

@@ -70,10 +70,7 @@ fn check(graph: &Graph, pass: &str) -> Result<(), Invariant> {
 
 /// Operations on one element at a time: the same whatever the order of the elements.
 fn is_elementwise(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Affine(_) | Op::Quant(_) | Op::Relu | Op::LeakyRelu { .. } | Op::Sigmoid | Op::Tanh | Op::Sign | Op::Clip { .. }
-    )
+    matches!(op, Op::Affine(_) | Op::Quant(_) | Op::Elementwise(_) | Op::Sign | Op::Clip { .. })
 }
 
 /// Operations that look at positions.

@@ -106,7 +106,11 @@ mod tests {
         let ids: Vec<_> =
             [vec![2, 2, 3], vec![2, 2, 3], vec![1, 1, 3], vec![3], vec![3, 1]].into_iter().map(|s| m.add_value("v", s)).collect();
         let pool = Window { stride: [2, 2], kernel: [2, 2], groups: 3, ..Window::pointwise(2, 2, 3) };
-        for (n, op) in [FixedOp::Relu, FixedOp::MaxPool(pool), FixedOp::Reshape, FixedOp::Reshape].into_iter().enumerate() {
+        for (n, op) in
+            [FixedOp::Elementwise(crate::ops::Elementwise::Relu), FixedOp::MaxPool(pool), FixedOp::Reshape, FixedOp::Reshape]
+                .into_iter()
+                .enumerate()
+        {
             m.nodes.push(Node { name: String::new(), op, inputs: vec![ids[n]], output: ids[n + 1] });
         }
         let grids = grids(&m);

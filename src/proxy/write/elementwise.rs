@@ -12,8 +12,9 @@ use super::lower::{Lowered, finish};
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId, Window};
 use crate::onnx::proto::StringStringEntryProto;
+use crate::ops::Elementwise;
 use crate::proxy::analysis::interval::Span;
-use crate::proxy::error::{Fault, LEAKY_LIMIT, Reason};
+use crate::proxy::error::{Fault, Reason};
 use crate::quant::{FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, Overflow, Rounding};
 
 /// Key of the file's metadata that tells the form.
@@ -147,12 +148,10 @@ impl<'a> Walk<'a> {
                 None => self.dense(value, d, x, source),
                 Some(w) => self.convolution(value, d, w, x, source),
             },
-            FixedOp::Relu => Ok(self.close(value, "Relu", vec![x], &shape, Vec::new())),
-            &FixedOp::LeakyRelu { log2_slope } => {
-                if !(-LEAKY_LIMIT..=0).contains(&log2_slope) {
-                    return Err(Reason::LeakySlope(log2_slope));
-                }
-                Ok(self.close(value, "LeakyRelu", vec![x], &shape, vec![float("alpha", 2f32.powi(log2_slope))]))
+            FixedOp::Elementwise(f @ (Elementwise::Relu | Elementwise::LeakyRelu { .. })) => {
+                super::lower::checked(*f)?;
+                let alpha = f.alpha().map(|alpha| float("alpha", alpha));
+                Ok(self.close(value, f.onnx(), vec![x], &shape, alpha.into_iter().collect()))
             }
             FixedOp::Reshape => {
                 let out = self.out(value);
@@ -185,8 +184,7 @@ impl<'a> Walk<'a> {
             }
             op => {
                 let kind = match op {
-                    FixedOp::Sigmoid => "Sigmoid",
-                    FixedOp::Tanh => "Tanh",
+                    FixedOp::Elementwise(f) => f.onnx(),
                     FixedOp::Pad { .. } => "Pad",
                     FixedOp::Concat { .. } => "Concat",
                     _ => "this operation",

@@ -10,8 +10,9 @@ use super::build::{QuantType, float};
 use super::constant::{covering, quant_type, quantised};
 use super::lower::Lower;
 use super::offset::offset;
-use super::part::{Activation, Base, Group, NOWHERE, Part, Stage, shape};
+use super::part::{Base, Group, NOWHERE, Part, Stage, shape};
 use crate::graph::Window;
+use crate::ops::Elementwise;
 use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::quant::port::DEFAULT_PORT;
@@ -187,7 +188,7 @@ impl<'a> Lower<'a> {
             return plain.collect();
         }
         let add = self.offset_of(stage, group);
-        let floors = group.rounding != Rounding::HalfEven && stage.activation.is_none_or(Activation::passes_offset);
+        let floors = group.rounding != Rounding::HalfEven && stage.activation.is_none_or(Elementwise::commutes_with_rounding);
         let grid = group.kif.fractional.max(self.product_grid(stage, group));
         plain
             .map(|b| {
@@ -286,20 +287,14 @@ impl<'a> Lower<'a> {
     pub(super) fn close(&mut self, stem: &str, stage: &Stage, group: &Group, mut tensor: String) -> Result<Part, Reason> {
         let shape = shape(&stage.lead, group.elements.len());
         if let Some(activation) = stage.activation {
-            let (op, attributes) = match activation {
-                Activation::Relu => ("Relu", Vec::new()),
-                Activation::LeakyRelu { log2_slope } => ("LeakyRelu", vec![float("alpha", 2f32.powi(log2_slope))]),
-                Activation::Sigmoid => ("Sigmoid", Vec::new()),
-                Activation::Tanh => ("Tanh", Vec::new()),
-            };
+            let op = activation.onnx();
+            let alpha = activation.alpha();
             let out = self.b.name(&format!("{stem}_{}", op.to_lowercase()));
-            tensor = self.b.node(op, vec![tensor], out, &shape, attributes);
-            // hls4ml's product with the slope is a type of few integer bits; rounding it half to even to a coarse step reads a bit
-            // that is not there and aborts
-            if matches!(activation, Activation::LeakyRelu { .. }) && group.rounding == Rounding::HalfEven {
+            tensor = self.b.node(op, vec![tensor], out, &shape, alpha.map(|alpha| float("alpha", alpha)).into_iter().collect());
+            if activation.rounds_exact_first() && group.rounding == Rounding::HalfEven {
                 let kif = covering(group.elements.iter().map(|&e| &self.spans[stage.value][e]));
                 let out = self.b.name(&format!("{stem}_leaky_exact"));
-                tensor = self.b.quant(tensor, out, &shape, quant_type("the LeakyRelu", kif, false)?);
+                tensor = self.b.quant(tensor, out, &shape, quant_type(op, kif, false)?);
             }
         }
         let last = stage.pools.is_empty() && stage.lead == self.leads[stage.value];

@@ -4,16 +4,17 @@
 
 use super::build::Builder;
 use super::constant::covering;
-use super::part::{Activation, Base, Group, Part, Stage, State, lead_behind, lead_of, only, shape};
+use super::part::{Base, Group, Part, Stage, State, lead_behind, lead_of, only, shape};
 use super::{readers, repack};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
+use crate::ops::Elementwise;
 use crate::proxy::analysis::interval::Span;
 use crate::proxy::analysis::layout;
-use crate::proxy::error::{Fault, LEAKY_LIMIT, Reason};
+use crate::proxy::error::{Fault, Reason};
 use crate::proxy::form::{Form, Warning};
 use crate::proxy::target::{Io, Target};
-use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, table};
+use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif};
 use std::rc::Rc;
 
 /// The written graph.
@@ -164,17 +165,13 @@ impl<'a> Lower<'a> {
                 stage.affine = Some(Rc::new(FixedAffine { scale: of(&a.scale), shift: of(&a.shift) }));
                 Ok(State::Pending(stage))
             }
-            FixedOp::Relu => Ok(self.activate(node, source, Activation::Relu)),
-            &FixedOp::LeakyRelu { log2_slope } => {
-                if !(-LEAKY_LIMIT..=0).contains(&log2_slope) {
-                    return Err(Reason::LeakySlope(log2_slope));
+            &FixedOp::Elementwise(function) => {
+                checked(function)?;
+                match function.reads_quantized() {
+                    true => self.tabulate(node, source, function),
+                    false => Ok(self.activate(node, source, function)),
                 }
-                Ok(self.activate(node, source, Activation::LeakyRelu { log2_slope }))
             }
-            FixedOp::Sigmoid => {
-                self.tabulate(node, source, Activation::Sigmoid, "Sigmoid", table::Kind::Sigmoid.max_input_frac())
-            }
-            FixedOp::Tanh => self.tabulate(node, source, Activation::Tanh, "Tanh", table::Kind::Tanh.max_input_frac()),
             FixedOp::MaxPool(window) => self.max_pool(node, source, window),
             FixedOp::Pad { before, after } => self.pad(node, source, before, after).map(State::Parts),
             FixedOp::Reshape => self.reshape(node, source),
@@ -229,7 +226,7 @@ impl<'a> Lower<'a> {
         self.stage(node, source, parts, Base::Copy)
     }
 
-    fn activate(&mut self, node: &Node<FixedOp>, source: ValueId, activation: Activation) -> State<'a> {
+    fn activate(&mut self, node: &Node<FixedOp>, source: ValueId, activation: Elementwise) -> State<'a> {
         let mut stage = match self.pending_if(source, |s| s.activation.is_none()) {
             Some(stage) => Stage { value: node.output, ..stage },
             None => self.copy_of(node, source),
@@ -238,24 +235,17 @@ impl<'a> Lower<'a> {
         State::Pending(stage)
     }
 
-    fn tabulate(
-        &mut self,
-        node: &Node<FixedOp>,
-        source: ValueId,
-        activation: Activation,
-        function: &'static str,
-        limit: i32,
-    ) -> Result<State<'a>, Reason> {
+    fn tabulate(&mut self, node: &Node<FixedOp>, source: ValueId, function: Elementwise) -> Result<State<'a>, Reason> {
         let found = (0..self.spans[source].len())
             .filter(|&e| self.live[node.output][e])
             .map(|e| self.spans[source][e].frac)
             .max()
             .unwrap_or(0);
-        if found > limit {
-            return Err(Reason::TableInput { function, limit, found });
+        if let Some(limit) = function.max_input_frac().filter(|&limit| found > limit) {
+            return Err(Reason::TableInput { function: function.onnx(), limit, found });
         }
         let mut stage = self.copy_of(node, source);
-        stage.activation = Some(activation);
+        stage.activation = Some(function);
         Ok(State::Pending(stage))
     }
 
@@ -334,5 +324,15 @@ impl<'a> Lower<'a> {
             return None;
         }
         self.named_outputs.iter().find(|(v, _)| *v == value).map(|(_, name)| name.clone())
+    }
+}
+
+/// Refuses a function with another parameter than hls4ml keeps.
+pub fn checked(function: Elementwise) -> Result<(), Reason> {
+    let refused = |what| Err(Reason::Parameter { function: function.onnx(), what });
+    match function.in_hls4ml() {
+        Ok(kept) if kept == function => Ok(()),
+        Ok(_) => refused("its parameter has more bits than hls4ml keeps".into()),
+        Err(what) => refused(what),
     }
 }

@@ -1,6 +1,7 @@
 //! What a value of the exact model looks like in the proxy while it is being written.
 
 use crate::graph::{ValueId, Window};
+use crate::ops::Elementwise;
 use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::quant::kif::Kif;
@@ -88,7 +89,7 @@ pub struct Stage<'a> {
     pub affine: Option<Rc<FixedAffine>>,
     /// Subtracted from each unit of a model input, in front of everything else.
     pub offset: Option<Rc<FixedTensor>>,
-    pub activation: Option<Activation>,
+    pub activation: Option<Elementwise>,
     /// Positions of the tensors between the base and the pools.
     pub lead: Vec<usize>,
     /// Largest-value pooling behind the activation and the quantizer, which are monotone: on narrower types.
@@ -126,22 +127,6 @@ pub enum Base<'a> {
     Select,
     /// Part by part, no matrix.
     Copy,
-}
-
-/// An element-wise function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    Relu,
-    LeakyRelu { log2_slope: i32 },
-    Sigmoid,
-    Tanh,
-}
-
-impl Activation {
-    /// True when it commutes with every rounding, so that the rounding offset may be added in front of it.
-    pub fn passes_offset(self) -> bool {
-        self == Activation::Relu
-    }
 }
 
 /// Elements that share one output format.

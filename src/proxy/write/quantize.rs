@@ -2,8 +2,9 @@
 
 use super::lower::Lower;
 use super::offset::{mirrored, offset};
-use super::part::{Activation, Base, Group, Part, Stage, shape};
+use super::part::{Base, Group, Part, Stage, shape};
 use crate::graph::{Node, ValueId};
+use crate::ops::Elementwise;
 use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::proxy::form::Form;
@@ -114,7 +115,7 @@ impl<'a> Lower<'a> {
     fn carries_offset(&self, stage: &Stage, groups: &[Group]) -> bool {
         // the largest of −x is not minus the largest of x
         let negates = groups.iter().any(|g| g.negate);
-        (stage.activation.is_none_or(|a| a.passes_offset() && !negates)
+        (stage.activation.is_none_or(|a| a.commutes_with_rounding() && !negates)
             || groups.iter().all(|g| !g.negate && self.offset_of(stage, g).is_zero()))
             && (stage.pools.is_empty() || !negates)
     }
@@ -130,9 +131,8 @@ impl<'a> Lower<'a> {
 
     fn check_table(&self, stage: &Stage, q: &FixedQuantizer, elements: &[usize]) -> Result<(), Reason> {
         let function = match stage.activation {
-            Some(Activation::Sigmoid) => "Sigmoid",
-            Some(Activation::Tanh) => "Tanh",
-            _ => return Ok(()),
+            Some(Elementwise::Table(table)) => table.onnx(),
+            Some(_) | None => return Ok(()),
         };
         let rounds = elements.iter().any(|&e| self.spans[stage.value][e].frac > q.formats[e].fractional);
         if rounds && !matches!(q.rounding, Rounding::Floor | Rounding::HalfUp) {

@@ -1,9 +1,10 @@
 //! One element of a node over any number of samples: what [`super::real`] does block by block and [`super::variants`] only where
 //! something changed. Exact while every sum fits the mantissa of the numbers. All is inlined into what [`crate::simd::dispatch`] runs.
 
+use crate::ops::Elementwise;
 use crate::quant::kif::{Kif, exp2i};
 use crate::quant::model::{FixedOp, FixedQuantizer};
-use crate::quant::{Overflow, Rounding, table};
+use crate::quant::{Overflow, Rounding};
 use crate::simd::Number;
 
 /// Element `e` of an element-wise operation of `x` and, for merges, `second`.
@@ -24,13 +25,8 @@ pub(super) fn elementwise<T: Number>(op: &FixedOp, e: usize, x: &[T], second: &[
             let (scale, shift) = (a.scale.value(e), a.shift.value(e));
             each(x, to, |v| T::of(v.to_f64() * scale + shift));
         }
-        FixedOp::Relu => each(x, to, |v| if v > T::ZERO { v } else { T::ZERO }),
-        FixedOp::LeakyRelu { log2_slope } => {
-            let slope = exp2i(*log2_slope);
-            each(x, to, |v| if v > T::ZERO { v } else { T::of(v.to_f64() * slope) });
-        }
-        FixedOp::Sigmoid => each(x, to, |v| T::of(lookup(table::Kind::Sigmoid, v.to_f64()))),
-        FixedOp::Tanh => each(x, to, |v| T::of(lookup(table::Kind::Tanh, v.to_f64()))),
+        FixedOp::Elementwise(Elementwise::Relu) => each(x, to, |v| if v > T::ZERO { v } else { T::ZERO }),
+        FixedOp::Elementwise(f) => each(x, to, |v| T::of(f.exact_real(v.to_f64()))),
         _ => to.copy_from_slice(x),
     }
 }
@@ -123,13 +119,6 @@ fn floor<T: Number>(v: T) -> T {
 
 fn wrap(v: f64, lo: f64, hi: f64) -> f64 {
     (v - lo).rem_euclid(hi - lo + 1.0) + lo
-}
-
-/// The finest grid a table input can have; values are multiples of it.
-fn lookup(kind: table::Kind, v: f64) -> f64 {
-    let frac = kind.max_input_frac();
-    let int = (v * exp2i(frac)).clamp(-1e15, 1e15) as i64;
-    table::lookup(kind, int, frac) as f64 * exp2i(-table::OUTPUT_FRAC)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! One node on a block of samples in 128-bit integers, for models whose sums leave f64. Values are integers on the grids of the bounds.
 
 use super::block::BLOCK;
-use super::program::Program;
+use super::program::{Layer, Program};
 use super::real;
 use crate::graph::Merge;
 use crate::quant::interval::Bounds;
 use crate::quant::kif::exp2i;
-use crate::quant::model::{FixedOp, FixedTensor};
-use crate::quant::table;
+use crate::quant::model::{FixedDense, FixedOp, FixedTensor};
 use crate::simd::Number;
 
 /// An operand: its bounds, its integers, and its floats where it has no grid yet.
@@ -38,20 +37,7 @@ pub(super) fn node<T: Number>(op: &FixedOp, program: &Program, operands: &[Opera
             let drop = from.frac[e] - format.fractional;
             y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = q.overflow.apply(q.rounding.shift(v, drop), format));
         }),
-        (FixedOp::Dense(d), Program::Layer(layer)) => {
-            for (p, block) in out.chunks_exact_mut((d.outputs * BLOCK).max(1)).enumerate() {
-                let frac = to.frac[p * d.outputs];
-                for (o, (y, terms)) in block.chunks_exact_mut(BLOCK).zip(&layer.columns).enumerate() {
-                    y.fill(lift(d.bias.ints[o].into(), d.bias.frac, frac));
-                    for &(k, _) in terms {
-                        let k = k as usize;
-                        let Some(e) = layer.taps.element(p, k, o) else { continue };
-                        let w = lift(d.weight.ints[k * d.outputs + o].into(), d.weight.frac + from.frac[e], frac);
-                        y.iter_mut().zip(column(x, e)).for_each(|(a, v)| *a += w * v);
-                    }
-                }
-            }
-        }
+        (FixedOp::Dense(d), Program::Layer(layer)) => products(d, layer, (x, from), to, &mut out),
         (FixedOp::AveragePool(a), Program::Average(taps, channels)) => columns.for_each(|(at, y)| {
             let reciprocal = i128::from(a.reciprocal.ints[0]);
             for e in taps.under(at / channels, at % channels) {
@@ -76,33 +62,46 @@ pub(super) fn node<T: Number>(op: &FixedOp, program: &Program, operands: &[Opera
         }),
         (FixedOp::Merge(m), _) => {
             let Some((second, other)) = operands.get(1).and_then(|o| o.ints.zip(o.bounds)) else { return out };
-            columns.for_each(|(e, y)| {
-                let at = |v, frac| lift(v, frac, to.frac[e]);
-                for ((y, &a), &b) in y.iter_mut().zip(column(x, e)).zip(column(second, e)) {
-                    *y = if *m == Merge::Mul { a * b } else { combine(*m, at(a, from.frac[e]), at(b, other.frac[e])) };
-                }
-            });
+            merge(*m, (x, from), (second, other), to, &mut out);
         }
         (FixedOp::Affine(a), _) => columns.for_each(|(e, y)| {
             let constant = |t: &FixedTensor, grid: i32| lift(t.ints[e].into(), t.frac + grid, to.frac[e]);
             let (scale, shift) = (constant(&a.scale, from.frac[e]), constant(&a.shift, 0));
             y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = v * scale + shift);
         }),
-        (FixedOp::Relu, _) => columns.for_each(|(e, y)| y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = v.max(0))),
-        (FixedOp::LeakyRelu { log2_slope }, _) => columns.for_each(|(e, y)| {
-            let (down, up) = ((-log2_slope).max(0), (*log2_slope).max(0));
-            y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = if v >= 0 { v << down } else { v << up });
+        (FixedOp::Elementwise(f), _) => columns.for_each(|(e, y)| {
+            // bounds say that every result fits
+            y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = f.exact(v, from.frac[e]).unwrap_or_default());
         }),
-        (FixedOp::Sigmoid | FixedOp::Tanh, _) => {
-            let kind = if matches!(op, FixedOp::Sigmoid) { table::Kind::Sigmoid } else { table::Kind::Tanh };
-            columns.for_each(|(e, y)| {
-                let frac = from.frac[e];
-                y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = table::lookup(kind, v as i64, frac).into());
-            });
-        }
         _ => out.copy_from_slice(x),
     }
     out
+}
+
+/// The sums of a layer at every position, see [`Program::Layer`].
+fn products(d: &FixedDense, layer: &Layer, (x, from): (&[i128], &Bounds), to: &Bounds, out: &mut [i128]) {
+    for (p, block) in out.chunks_exact_mut((d.outputs * BLOCK).max(1)).enumerate() {
+        let frac = to.frac[p * d.outputs];
+        for (o, (y, terms)) in block.chunks_exact_mut(BLOCK).zip(&layer.columns).enumerate() {
+            y.fill(lift(d.bias.ints[o].into(), d.bias.frac, frac));
+            for &(k, _) in terms {
+                let k = k as usize;
+                let Some(e) = layer.taps.element(p, k, o) else { continue };
+                let w = lift(d.weight.ints[k * d.outputs + o].into(), d.weight.frac + from.frac[e], frac);
+                y.iter_mut().zip(column(x, e)).for_each(|(a, v)| *a += w * v);
+            }
+        }
+    }
+}
+
+/// Two operands on the grid of the result; of a product on the sum of theirs.
+fn merge(m: Merge, (x, from): (&[i128], &Bounds), (second, other): (&[i128], &Bounds), to: &Bounds, out: &mut [i128]) {
+    for (e, y) in out.chunks_exact_mut(BLOCK).enumerate() {
+        let at = |v, frac| lift(v, frac, to.frac[e]);
+        for ((y, &a), &b) in y.iter_mut().zip(column(x, e)).zip(column(second, e)) {
+            *y = if m == Merge::Mul { a * b } else { combine(m, at(a, from.frac[e]), at(b, other.frac[e])) };
+        }
+    }
 }
 
 fn combine(m: Merge, a: i128, b: i128) -> i128 {

@@ -1,5 +1,6 @@
 //! What a model has to be computed in so that nothing is ever rounded.
 
+use crate::ops::Elementwise;
 use crate::quant::interval::AllBounds;
 use crate::quant::kif::floor_log2;
 use crate::quant::model::{FixedModel, FixedOp, FixedTensor};
@@ -49,7 +50,8 @@ fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
                 FixedOp::Quantize(q) => on_grid || q.formats.iter().all(|f| f.is_zero() || (0..=64).contains(&f.fractional)),
                 // sums of a window are wider than their mean
                 FixedOp::AveragePool(_) => false,
-                FixedOp::Merge(_) | FixedOp::Affine(_) | FixedOp::LeakyRelu { .. } | FixedOp::Sigmoid | FixedOp::Tanh => {
+                FixedOp::Elementwise(Elementwise::Relu) => true,
+                FixedOp::Merge(_) | FixedOp::Affine(_) | FixedOp::Elementwise(_) => {
                     node.inputs.iter().all(|&v| bounds[v].is_some())
                 }
                 _ => true,

@@ -13,8 +13,61 @@ const TRAINED_CONSTANT_F: i32 = 12;
 /// Fractional bits kept of a float scale (BatchNormalization behind annotated weights).
 const MAX_SCALE_F: i32 = 26;
 
+/// Weights and biases of a layer, with the fractional bits of each where the file says them.
+struct Constants {
+    weight: Vec<f64>,
+    bias: Vec<f64>,
+    weight_f: Option<Vec<i32>>,
+    bias_f: Option<Vec<i32>>,
+    declared: Option<Declared>,
+}
+
+impl Constants {
+    /// Takes in the scale and shift behind the layer; `outputs` of each.
+    fn fold(&mut self, a: &Affine, outputs: usize) {
+        for (e, w) in self.weight.iter_mut().enumerate() {
+            let s = a.scale[e % outputs];
+            *w *= s;
+            if let (Some(f), true) = (&mut self.weight_f, s != 0.0) {
+                // a step finer than the folded one
+                f[e] += 1 - floor_log2(s.abs());
+            }
+        }
+        for (o, b) in self.bias.iter_mut().enumerate() {
+            *b = *b * a.scale[o] + a.shift[o];
+        }
+        (self.declared, self.bias_f) = (None, None);
+    }
+}
+
 impl Builder<'_> {
     pub(super) fn dense(&mut self, node: &Node<Op>, d: &Dense, fold: Option<&Affine>) -> QOp {
+        let mut constants = self.annotated_constants(node, d);
+        if let Some(a) = fold {
+            constants.fold(a, d.outputs);
+        }
+        let Constants { weight, bias, weight_f, bias_f, declared } = constants;
+        let settings = rule::settings(&self.options.rules, &[&node.name]);
+        let wanted = Groups::new(settings.weights, &[d.inputs, d.outputs]);
+        let (weight_groups, weight_f) = weight_widths(&weight, weight_f, wanted, settings.init_weight_f);
+        let bias_bits = self.bias_bits(node, &bias, bias_f);
+        QOp::Dense(QDense {
+            inputs: d.inputs,
+            outputs: d.outputs,
+            weight: weight.iter().map(|&w| w as f32).collect(),
+            weight_groups,
+            weight_f,
+            bias: bias.iter().map(|&b| b as f32).collect(),
+            bias_bits,
+            window: d.window.clone(),
+            ebops_scale: self.ebops_scale(d),
+            declared,
+            trainable: self.options.training && (settings.learns.weights || settings.learns.bits),
+        })
+    }
+
+    /// Weights and biases as the file's annotations quantize them.
+    fn annotated_constants(&mut self, node: &Node<Op>, d: &Dense) -> Constants {
         let mut weight: Vec<f64> = d.weight.iter().map(|&w| w as f64).collect();
         let mut bias: Vec<f64> = d.bias.iter().map(|&b| b as f64).collect();
         let mut weight_f: Option<Vec<i32>> = None;
@@ -43,58 +96,18 @@ impl Builder<'_> {
                 Err(reason) => self.faults.push(BuildFault { node: spec.node.clone(), op: "Quant", reason }),
             }
         }
-        if let Some(a) = fold {
-            for (e, w) in weight.iter_mut().enumerate() {
-                let s = a.scale[e % d.outputs];
-                *w *= s;
-                if let (Some(f), true) = (&mut weight_f, s != 0.0) {
-                    // a step finer than the folded one
-                    f[e] += 1 - floor_log2(s.abs());
-                }
-            }
-            for (o, b) in bias.iter_mut().enumerate() {
-                *b = *b * a.scale[o] + a.shift[o];
-            }
-            (declared, bias_f) = (None, None);
-        }
-        let settings = rule::settings(&self.options.rules, &[&node.name]);
-        let wanted = Groups::new(settings.weights, &[d.inputs, d.outputs]);
-        // weights of a quarter and more start with the configured bits, a layer of smaller ones with as many more
-        let top = weight.iter().fold(0f64, |m, w| m.max(w.abs()));
-        let finer = if top > 0.0 && top.is_finite() { (-(floor_log2(top) + 1) - 1).max(0) } else { 0 };
-        let init = settings.init_weight_f.unwrap_or(rule::INIT_F) + finer as f32;
-        let (weight_groups, weight_f) = match weight_f {
-            None => (wanted.clone(), vec![init; wanted.count()]),
-            Some(f) if uniform(&wanted, &f) => {
-                let mut grouped = vec![0.0; wanted.count()];
-                for (e, &f) in f.iter().enumerate() {
-                    grouped[wanted.of(e)] = f as f32;
-                }
-                (wanted, grouped)
-            }
-            Some(f) => (Groups::elementwise(f.len()), f.iter().map(|&f| f as f32).collect()),
-        };
-        let bias_bits = match bias_f {
+        Constants { weight, bias, weight_f, bias_f, declared }
+    }
+
+    fn bias_bits(&self, node: &Node<Op>, bias: &[f64], bias_f: Option<Vec<i32>>) -> BiasBits {
+        match bias_f {
             Some(f) => BiasBits::Own(f),
             None if self.trained_quantizer_follows(node) => BiasBits::Activation,
             None => {
                 let most = if self.options.training { TRAINED_CONSTANT_F } else { MAX_CONSTANT_F };
                 BiasBits::Own(bias.iter().map(|&b| own_bias_f(b).min(most)).collect())
             }
-        };
-        QOp::Dense(QDense {
-            inputs: d.inputs,
-            outputs: d.outputs,
-            weight: weight.iter().map(|&w| w as f32).collect(),
-            weight_groups,
-            weight_f,
-            bias: bias.iter().map(|&b| b as f32).collect(),
-            bias_bits,
-            window: d.window.clone(),
-            ebops_scale: self.ebops_scale(d),
-            declared,
-            trainable: self.options.training && (settings.learns.weights || settings.learns.bits),
-        })
+        }
     }
 
     /// `parallel_factor / positions` (docs/hgq-spec.md#a2-3).
@@ -120,8 +133,9 @@ impl Builder<'_> {
             }
             let [next] = consumers[..] else { return false };
             match &self.graph.nodes[next].op {
-                Op::Quant(_) | Op::Sigmoid | Op::Tanh => return true,
-                Op::Relu | Op::LeakyRelu { .. } | Op::Reshape | Op::MaxPool(_) => value = self.graph.nodes[next].output,
+                Op::Quant(_) => return true,
+                Op::Elementwise(f) if f.reads_quantized() => return true,
+                Op::Elementwise(_) | Op::Reshape | Op::MaxPool(_) => value = self.graph.nodes[next].output,
                 _ => return false,
             }
         }
@@ -141,6 +155,27 @@ impl Builder<'_> {
                 FixedAffine { scale: FixedTensor { ints: vec![], frac: 0 }, shift: FixedTensor { ints: vec![], frac: 0 } }
             }
         }
+    }
+}
+
+/// Groups and fractional bits of weights: as annotated, elementwise where the wanted groups would
+/// lose something, or the configured start.
+fn weight_widths(weight: &[f64], annotated: Option<Vec<i32>>, wanted: Groups, init: Option<f32>) -> (Groups, Vec<f32>) {
+    // weights of a quarter and more start with the configured bits, a layer of smaller ones with as
+    // many more
+    let top = weight.iter().fold(0f64, |m, w| m.max(w.abs()));
+    let finer = if top > 0.0 && top.is_finite() { (-(floor_log2(top) + 1) - 1).max(0) } else { 0 };
+    let init = init.unwrap_or(rule::INIT_F) + finer as f32;
+    match annotated {
+        None => (wanted.clone(), vec![init; wanted.count()]),
+        Some(f) if uniform(&wanted, &f) => {
+            let mut grouped = vec![0.0; wanted.count()];
+            for (e, &f) in f.iter().enumerate() {
+                grouped[wanted.of(e)] = f as f32;
+            }
+            (wanted, grouped)
+        }
+        Some(f) => (Groups::elementwise(f.len()), f.iter().map(|&f| f as f32).collect()),
     }
 }
 

@@ -18,13 +18,10 @@ pub use rule::{Learns, Rule, Settings, matches, settings};
 use super::exact::MinMax;
 use super::groups::Groups;
 use super::model::{Model, QOp};
-use super::table::Kind;
 use super::{Rounding, qonnx};
 use crate::graph::channels::per_channel;
-use crate::graph::{Affine, Graph, Merge, Node, Op, ValueId};
-
-/// Logarithms of the slopes that hls4ml stores exactly.
-const LEAKY_SLOPES: std::ops::RangeInclusive<i32> = -16..=0;
+use crate::graph::{Affine, Dense, Graph, Merge, Node, Op, ValueId};
+use crate::ops::Elementwise;
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -162,31 +159,8 @@ impl Builder<'_> {
         let node = &graph.nodes[index];
         let mut taken = 1;
         match &node.op {
-            Op::Dense(d) => {
-                // while training, a scale behind annotated weights is folded into them and trained with them
-                let fold = if self.options.training { following_affine(graph, index) } else { None };
-                if let Some((next, affine)) = fold {
-                    let folded = self.dense(node, d, Some(affine));
-                    let output = self.graph.nodes[next].output;
-                    self.push(node, folded, output);
-                    taken = 1 + (next - index);
-                    self.quantize_if_needed(output, node);
-                } else {
-                    let dense = self.dense(node, d, None);
-                    self.push(node, dense, node.output);
-                    self.quantize_if_needed(node.output, node);
-                }
-            }
-            Op::Affine(a) => {
-                let affine = self.affine(node, a);
-                let sign = graph.producer(node.inputs[0]).is_some_and(|p| graph.nodes[p].op == Op::Sign);
-                let two_valued = sign.then(|| self.two_valued(node.output, &affine, &node.name)).flatten();
-                self.push(node, QOp::Affine(affine), node.output);
-                match two_valued {
-                    Some(q) => self.insert(node.output, q, &node.name),
-                    None => self.quantize_if_needed(node.output, node),
-                }
-            }
+            Op::Dense(d) => taken = self.layer(index, node, d),
+            Op::Affine(a) => self.scale(node, a),
             Op::Quant(spec) => match qonnx::activation(spec, self.nonnegative(node.inputs[0])) {
                 Ok(a) => {
                     let q = self.annotated_quantizer(node, a);
@@ -194,38 +168,7 @@ impl Builder<'_> {
                 }
                 Err(reason) => self.fault(node, reason),
             },
-            Op::Relu => {
-                self.push(node, QOp::Relu, node.output);
-                self.quantize_if_needed(node.output, node);
-            }
-            Op::LeakyRelu { alpha } => {
-                let log2_slope = alpha.log2().round() as i32;
-                if *alpha <= 0.0 || !alpha.is_finite() || !LEAKY_SLOPES.contains(&log2_slope) {
-                    self.fault(
-                        node,
-                        format!(
-                            "slope {alpha} is not near a power of two from 2^-16 to 1, the slopes that hls4ml computes exactly"
-                        ),
-                    );
-                    return 1;
-                }
-                if (log2_slope as f32).exp2() != *alpha {
-                    self.note(
-                        "leaky_relu_slope",
-                        node,
-                        format!("slope {alpha} became 2^{log2_slope}: hls4ml is exact for powers of two only"),
-                    );
-                }
-                self.push(node, QOp::LeakyRelu { log2_slope }, node.output);
-                self.quantize_if_needed(node.output, node);
-            }
-            Op::Sigmoid | Op::Tanh => {
-                let (op, kind) =
-                    if matches!(node.op, Op::Sigmoid) { (QOp::Sigmoid, Kind::Sigmoid) } else { (QOp::Tanh, Kind::Tanh) };
-                self.table_input(node, kind);
-                self.push(node, op, node.output);
-                self.quantize_if_needed(node.output, node);
-            }
+            Op::Elementwise(function) => self.elementwise(node, *function),
             Op::Softmax => {
                 self.note("softmax_dropped", node, "Softmax is left off: the proxy's outputs are the logits".into());
                 self.current[node.output] = self.current[node.inputs[0]];
@@ -263,6 +206,57 @@ impl Builder<'_> {
             Op::Permute { .. } => self.fault(node, "a permutation that no dense layer absorbs".into()),
         }
         taken
+    }
+
+    /// A dense layer or convolution, and how many nodes it took.
+    fn layer(&mut self, index: usize, node: &Node<Op>, d: &Dense) -> usize {
+        let graph = self.graph;
+        // while training, a scale behind annotated weights is folded into them and trained with
+        // them
+        let fold = if self.options.training { following_affine(graph, index) } else { None };
+        if let Some((next, affine)) = fold {
+            let folded = self.dense(node, d, Some(affine));
+            let output = self.graph.nodes[next].output;
+            self.push(node, folded, output);
+            self.quantize_if_needed(output, node);
+            1 + (next - index)
+        } else {
+            let dense = self.dense(node, d, None);
+            self.push(node, dense, node.output);
+            self.quantize_if_needed(node.output, node);
+            1
+        }
+    }
+
+    fn scale(&mut self, node: &Node<Op>, a: &Affine) {
+        let graph = self.graph;
+        let affine = self.affine(node, a);
+        let sign = graph.producer(node.inputs[0]).is_some_and(|p| graph.nodes[p].op == Op::Sign);
+        let two_valued = sign.then(|| self.two_valued(node.output, &affine, &node.name)).flatten();
+        self.push(node, QOp::Affine(affine), node.output);
+        match two_valued {
+            Some(q) => self.insert(node.output, q, &node.name),
+            None => self.quantize_if_needed(node.output, node),
+        }
+    }
+
+    /// The function that hls4ml has for it, between the quantizers that it needs.
+    fn elementwise(&mut self, node: &Node<Op>, asked: Elementwise) {
+        let function = match asked.in_hls4ml() {
+            Ok(function) => function,
+            Err(reason) => return self.fault(node, reason),
+        };
+        if let (Some(asked), Some(kept)) = (asked.alpha(), function.alpha())
+            && asked != kept
+        {
+            let message = format!("alpha {asked} became {kept}: hls4ml keeps eight bits of it");
+            self.note("alpha_rounded", node, message);
+        }
+        if function.reads_quantized() {
+            self.table_input(node, function);
+        }
+        self.push(node, QOp::Elementwise(function), node.output);
+        self.quantize_if_needed(node.output, node);
     }
 
     fn push(&mut self, node: &Node<Op>, op: QOp, output: ValueId) {
@@ -306,7 +300,8 @@ impl Builder<'_> {
     /// True when `value` is never negative: behind a Relu or a Sigmoid.
     fn nonnegative(&self, value: ValueId) -> bool {
         self.graph.producer(value).is_some_and(|p| match &self.graph.nodes[p].op {
-            Op::Relu | Op::Sigmoid | Op::Softmax => true,
+            Op::Elementwise(f) => f.is_never_negative(),
+            Op::Softmax => true,
             Op::Quant(_) | Op::Reshape | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. } => {
                 self.nonnegative(self.graph.nodes[p].inputs[0])
             }

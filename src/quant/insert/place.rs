@@ -3,10 +3,10 @@
 use super::rule::INIT_F;
 use super::{BuildNote, Builder, quantizer_name, uniform};
 use crate::graph::{Node, Op, ValueId};
+use crate::ops::Elementwise;
 use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{QOp, Quantizer, Range};
 use crate::quant::port::INPUT_MAX_F;
-use crate::quant::table::Kind;
 use crate::quant::{Granularity, Groups, Rounding, qonnx};
 
 /// Finest grid in general (docs/hgq-spec.md#a1-1).
@@ -26,7 +26,7 @@ impl Builder<'_> {
         if self.takes_over && (is_output || !self.options.training) {
             return;
         }
-        let table = matches!(node.op, Op::Sigmoid | Op::Tanh);
+        let table = matches!(node.op, Op::Elementwise(f) if f.is_table());
         if is_output {
             let f = self.start_f(value, &node.name);
             let f = if table { f.min(self.table_output_f()) } else { f };
@@ -181,8 +181,8 @@ impl Builder<'_> {
     }
 
     /// A table takes inputs of 6 (sigmoid) or 7 (tanh) fractional bits: caps the quantizer before it, or adds one.
-    pub(super) fn table_input(&mut self, node: &Node<Op>, kind: Kind) {
-        let limit = kind.max_input_frac() as f32;
+    pub(super) fn table_input(&mut self, node: &Node<Op>, function: Elementwise) {
+        let limit = function.max_input_frac().map_or(MAX_F, |limit| limit as f32);
         let value = node.inputs[0];
         let current = self.current[value];
         let before = self.model.nodes.iter().rposition(|n| n.output == current);

@@ -13,7 +13,7 @@ pub struct Learns {
 /// Settings of the nodes whose names match `pattern`; `None` says nothing. The last rule that matches and has a setting decides on it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rule {
-    /// See [`matches`]. The quantizer behind a node has its name, and one of its own (the node's and `_q`).
+    /// See [`matches()`]. The quantizer behind a node has its name, and one of its own (the node's and `_q`).
     pub pattern: String,
     pub weights: Option<Granularity>,
     pub activations: Option<Granularity>,

@@ -9,7 +9,7 @@ mod merge;
 use super::kif::Kif;
 use super::model::{FixedModel, FixedOp};
 use super::rounding::Overflow;
-use super::table;
+use crate::ops::Elementwise;
 use thiserror::Error;
 
 /// Integers beyond this are refused: the executor computes in 64 bits and needs one bit for the sign.
@@ -81,30 +81,7 @@ pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
             }),
             FixedOp::Dense(d) => Some(layer::dense(input.ok_or_else(float)?, d)),
             FixedOp::Affine(a) => Some(layer::affine(input.ok_or_else(float)?, &a.scale, &a.shift)),
-            FixedOp::Relu => {
-                let mut b = input.ok_or_else(float)?.clone();
-                for e in 0..b.lo.len() {
-                    b.lo[e] = b.lo[e].max(0);
-                    b.hi[e] = b.hi[e].max(0);
-                }
-                Some(b)
-            }
-            FixedOp::LeakyRelu { log2_slope } => Some(leaky(input.ok_or_else(float)?, *log2_slope)),
-            FixedOp::Sigmoid | FixedOp::Tanh => {
-                let b = input.ok_or_else(float)?;
-                let kind = if matches!(node.op, FixedOp::Sigmoid) { table::Kind::Sigmoid } else { table::Kind::Tanh };
-                if b.max_frac() > kind.max_input_frac() {
-                    let what =
-                        format!("its input has {} fractional bits, the table takes {}", b.max_frac(), kind.max_input_frac());
-                    return Err(IntervalError::Table { node: node.name.clone(), what });
-                }
-                let one = 1i128 << table::OUTPUT_FRAC;
-                let mut out = Bounds::with_capacity(b.lo.len());
-                for _ in 0..b.lo.len() {
-                    out.push(table::OUTPUT_FRAC, if kind == table::Kind::Tanh { -one } else { 0 }, one);
-                }
-                Some(out)
-            }
+            FixedOp::Elementwise(f) => Some(elementwise(&node.name, *f, input.ok_or_else(float)?)?),
             FixedOp::Reshape => input.cloned(),
             FixedOp::MaxPool(window) => Some(merge::max_pool(input.ok_or_else(float)?, window)),
             FixedOp::AveragePool(a) => Some(layer::average(input.ok_or_else(float)?, a)),
@@ -154,13 +131,17 @@ fn quantized(b: &Bounds, formats: &[Kif], overflow: Overflow, round: impl Fn(i12
     out
 }
 
-fn leaky(b: &Bounds, log2_slope: i32) -> Bounds {
+fn elementwise(node: &str, f: Elementwise, b: &Bounds) -> Result<Bounds, IntervalError> {
+    let limit = f.max_input_frac().unwrap_or(i32::MAX);
+    if b.max_frac() > limit {
+        let what = format!("its input has {} fractional bits, {} takes {limit}", b.max_frac(), f.onnx());
+        return Err(IntervalError::Table { node: node.into(), what });
+    }
     let mut out = Bounds::with_capacity(b.lo.len());
     for e in 0..b.lo.len() {
-        let (down, up) = ((-log2_slope).max(0), log2_slope.clamp(0, 63));
-        // at `frac + down` a positive value is v << down, a negative one v << up
-        let at = |v: i128| if v >= 0 { v << down } else { v << up };
-        out.push(b.frac[e] + down, at(b.lo[e]), at(b.hi[e]));
+        // they rise
+        let at = |v: i128| f.exact(v, b.frac[e]).ok_or(IntervalError::TooWide { node: node.into(), bits: u128::BITS });
+        out.push(f.output_frac(b.frac[e]), at(b.lo[e])?, at(b.hi[e])?);
     }
-    out
+    Ok(out)
 }

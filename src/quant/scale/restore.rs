@@ -39,10 +39,7 @@ impl Scales {
                 FixedOp::Quantize(q) => quantizer(q, to, raw[node.inputs[0]].and_then(|n| self.offsets.get(n))),
                 FixedOp::Dense(d) => dense(d, from, to).map_err(fault)?,
                 FixedOp::Affine(a) => affine(a, from, to).map_err(fault)?,
-                FixedOp::Relu
-                | FixedOp::LeakyRelu { .. }
-                | FixedOp::Sigmoid
-                | FixedOp::Tanh
+                FixedOp::Elementwise(_)
                 | FixedOp::MaxPool(_)
                 | FixedOp::AveragePool(_)
                 | FixedOp::Merge(_)

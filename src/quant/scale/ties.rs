@@ -125,7 +125,8 @@ fn tie(c: &mut Classes, graph: &Graph, op: &Op, inputs: &[ValueId], output: Valu
         }
         // takes any factors
         Op::Affine(_) => {}
-        Op::Quant(_) | Op::Sign | Op::Sigmoid | Op::Tanh | Op::Clip { .. } => {
+        Op::Elementwise(f) if f.is_homogeneous() => c.join_values(from, output, len),
+        Op::Quant(_) | Op::Sign | Op::Elementwise(_) | Op::Clip { .. } => {
             c.fix(from);
             c.fix(output);
         }
@@ -133,7 +134,7 @@ fn tie(c: &mut Classes, graph: &Graph, op: &Op, inputs: &[ValueId], output: Valu
             c.join_all(from);
             c.fix(output);
         }
-        Op::Relu | Op::LeakyRelu { .. } | Op::Reshape => c.join_values(from, output, len),
+        Op::Reshape => c.join_values(from, output, len),
         Op::MaxPool(w) | Op::AveragePool { window: w, .. } => {
             c.join_positions(from, w.input[2]);
             c.join_positions(output, w.input[2]);

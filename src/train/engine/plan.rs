@@ -1,4 +1,4 @@
-//! The compiled plan: stages in execution order over numbered buffers. Built once by [`super::compile`], run by [`super::shard`].
+//! The compiled plan: stages in execution order over numbered buffers. Built once by [`mod@super::compile`], run by [`super::shard`].
 //!
 //! A value of several positions lies in its buffer as `[sample][position][channel]`, channels padded to whole lanes; kernels see
 //! `samples·positions` rows. A flat value has one position.

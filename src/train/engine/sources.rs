@@ -3,6 +3,7 @@
 
 use super::bits::{BitTable, BitVar, LayerBits};
 use crate::graph::{Window, moves};
+use crate::ops::Elementwise;
 use crate::quant::taps::Taps;
 use crate::quant::{Model, QDense, QOp};
 use std::collections::{HashMap, HashSet};
@@ -34,8 +35,8 @@ impl Sources {
                     quantizers += 1;
                     Some(q.groups.expand(&groups))
                 }
-                QOp::LeakyRelu { .. } | QOp::Reshape => x.cloned(),
-                QOp::Relu => x.cloned().map(|sets| s.relu(sets)),
+                QOp::Elementwise(Elementwise::LeakyRelu { .. }) | QOp::Reshape => x.cloned(),
+                QOp::Elementwise(Elementwise::Relu) => x.cloned().map(|sets| s.relu(sets)),
                 QOp::MaxPool(w) => x.cloned().map(|sets| s.widest(&sets, w)),
                 QOp::AveragePool(a) => x.cloned().map(|sets| s.widest(&sets, &a.window)),
                 QOp::Concat { axis } => {

@@ -1,5 +1,6 @@
 //! Who reads each tensor of a model, with reshapes looked through; which quantizers lie behind a layer.
 
+use crate::ops::Elementwise;
 use crate::quant::{Model, QOp};
 
 /// Readers by *root*: the value a chain of reshapes starts from.
@@ -51,7 +52,9 @@ impl<'m> Topology<'m> {
             for &node in &self.readers[root] {
                 match self.model.nodes[node].op {
                     QOp::Quantizer(_) => found.push(node),
-                    QOp::Relu | QOp::LeakyRelu { .. } | QOp::MaxPool(_) => open.push(self.root[self.model.nodes[node].output]),
+                    QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. }) | QOp::MaxPool(_) => {
+                        open.push(self.root[self.model.nodes[node].output])
+                    }
                     _ => {}
                 }
             }

@@ -90,6 +90,6 @@ pub trait Observer {
     fn wants_checkpoint(&mut self, _epoch: usize) -> bool {
         false
     }
-    /// Takes a checkpoint, for `resume` of [`fit`].
+    /// Takes a checkpoint, for `resume` of [`super::fit()`].
     fn checkpoint(&mut self, _bytes: &[u8]) {}
 }

@@ -1,6 +1,7 @@
 //! Quantizers around sums: what a bit of an operand costs, and where a sum is on a grid already.
 
 use crate::graph::Merge;
+use crate::ops::Elementwise;
 use crate::quant::{Model, QOp};
 
 /// A quantizer that reads nothing but other quantizers' grids, through a `Merge`.
@@ -29,7 +30,11 @@ fn behind(model: &Model, value: usize) -> Option<Vec<usize>> {
                 merges = true;
                 open.extend(&node.inputs);
             }
-            QOp::Relu | QOp::LeakyRelu { .. } | QOp::MaxPool(_) | QOp::Concat { .. } | QOp::Pad { .. } | QOp::Reshape => {
+            QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. })
+            | QOp::MaxPool(_)
+            | QOp::Concat { .. }
+            | QOp::Pad { .. }
+            | QOp::Reshape => {
                 open.extend(&node.inputs);
             }
             // their results are on finer grids, or on their own
@@ -37,8 +42,7 @@ fn behind(model: &Model, value: usize) -> Option<Vec<usize>> {
             | QOp::Dense(_)
             | QOp::SaturatingDense(_)
             | QOp::Affine(_)
-            | QOp::Sigmoid
-            | QOp::Tanh
+            | QOp::Elementwise(_)
             | QOp::Sign
             | QOp::AveragePool(_) => return None,
         }

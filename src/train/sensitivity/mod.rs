@@ -3,7 +3,7 @@
 //! The error of the outputs against the source is `½·Σ_layers E[(g·Δw)²] + ½·Σ_widths E[(g·Δa)²]` to second order, `g` the gradient of
 //! one sample's loss with its target drawn from the source's own output distribution (Fisher information): [`fisher`]. A price per
 //! EBOP turns that error and the exact EBOPs into one number, which is minimised by turns over the weights of each unit
-//! ([`unit`]: error feedback between them, as in Optimal Brain Surgeon, Hassibi and Stork 1993, and GPTQ, arXiv 2210.17323) and over the
+//! ([`mod@unit`]: error feedback between them, as in Optimal Brain Surgeon, Hassibi and Stork 1993, and GPTQ, arXiv 2210.17323) and over the
 //! widths of each activation ([`width`]). Small prices give exact models, large ones small models.
 
 mod cost;

@@ -1,11 +1,12 @@
 //! `ModelProto` → [`Program`]: names resolved, constants folded, every element's worst case known.
 
 use super::constant::Constant;
+use super::function::is_function;
 use super::program::{Port, Program, Sink};
 use super::step::Step;
 use super::{Fault, FixedError};
 use crate::onnx::limits::Limits;
-use crate::onnx::proto::{ModelProto, NodeProto, ValueInfoProto};
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::tensor::Tensor;
 use crate::onnx::{CHANNELS_LAST, codec, info};
 use crate::quant::Kif;
@@ -72,6 +73,28 @@ impl Compiler {
         }
     }
 
+    /// The graph's inputs, each with all values of `port`.
+    fn inputs(&mut self, graph: &GraphProto, port: Kif, fault: &mut impl FnMut(&str, &str, String)) -> Vec<Port> {
+        let mut inputs = Vec::new();
+        for input in &graph.input {
+            if self.known.contains_key(input.name()) {
+                continue;
+            }
+            let made = sample_shape(input).and_then(|shape| {
+                let bounds = vec![(port.min_int().into(), port.max_int().into()); shape.iter().product()];
+                self.data(shape, port.fractional, bounds)
+            });
+            match made {
+                Ok(data) => {
+                    inputs.push(Port { name: input.name().to_string(), shape: data.shape.clone(), tensor: data.id });
+                    self.known.insert(input.name().to_string(), Known::Data(data));
+                }
+                Err(reason) => fault(input.name(), "input", reason),
+            }
+        }
+        inputs
+    }
+
     fn node(&mut self, node: &NodeProto) -> Result<(), String> {
         let [out] = &node.output[..] else { return Err(format!("has {} outputs, one is expected", node.output.len())) };
         let result = match (node.op_type(), node.domain()) {
@@ -80,10 +103,7 @@ impl Compiler {
             ("Add", "" | "ai.onnx") => self.add(node, false)?,
             ("Sub", "" | "ai.onnx") => self.add(node, true)?,
             ("Mul", "" | "ai.onnx") => self.mul(node)?,
-            ("Relu", "" | "ai.onnx") => self.relu(node)?,
-            ("LeakyRelu", "" | "ai.onnx") => self.leaky(node)?,
-            ("Sigmoid", "" | "ai.onnx") => self.table(node, crate::quant::table::Kind::Sigmoid)?,
-            ("Tanh", "" | "ai.onnx") => self.table(node, crate::quant::table::Kind::Tanh)?,
+            (op, "" | "ai.onnx") if is_function(op) => self.function(node)?,
             ("Concat", "" | "ai.onnx") => self.concat(node)?,
             ("Reshape" | "Flatten", "" | "ai.onnx") => self.reshape(node)?,
             ("Transpose", "" | "ai.onnx") => self.transpose(node)?,
@@ -144,23 +164,7 @@ fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
             Err(reason) => fault(tensor.name(), "initializer", reason),
         }
     }
-    let mut inputs = Vec::new();
-    for input in &graph.input {
-        if c.known.contains_key(input.name()) {
-            continue;
-        }
-        let made = sample_shape(input).and_then(|shape| {
-            let bounds = vec![(port.min_int().into(), port.max_int().into()); shape.iter().product()];
-            c.data(shape, port.fractional, bounds)
-        });
-        match made {
-            Ok(data) => {
-                inputs.push(Port { name: input.name().to_string(), shape: data.shape.clone(), tensor: data.id });
-                c.known.insert(input.name().to_string(), Known::Data(data));
-            }
-            Err(reason) => fault(input.name(), "input", reason),
-        }
-    }
+    let inputs = c.inputs(graph, port, &mut fault);
     let mut broken: Vec<&str> = Vec::new();
     for node in &graph.node {
         // what only follows from a fault is not reported again

@@ -8,6 +8,7 @@
 mod compile;
 mod constant;
 mod error;
+mod function;
 mod input;
 mod ops;
 pub mod program;

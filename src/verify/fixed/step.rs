@@ -1,7 +1,7 @@
 //! The instructions of a compiled proxy. Tensors are numbered; a block holds them as `[element][sample]`.
 
+use super::function::Function;
 use crate::quant::Rounding;
-use crate::quant::table::Kind;
 use crate::quant::taps::Taps;
 use crate::simd::Buffer;
 
@@ -50,22 +50,10 @@ pub enum Step {
         wrap: bool,
         quant: usize,
     },
-    Relu {
+    Function {
         src: usize,
         dst: usize,
-    },
-    /// `v ≥ 0 ? v << up : v << down`, on the finer grid.
-    Leaky {
-        src: usize,
-        dst: usize,
-        up: u32,
-        down: u32,
-    },
-    Table {
-        src: usize,
-        dst: usize,
-        kind: Kind,
-        frac: i32,
+        function: Function,
     },
     /// `dst[p, o] = bias[o] + Σ w·src[element(p, k)]` over the non-zero weights of output `o`.
     Conv {
@@ -122,9 +110,7 @@ impl Step {
             | Step::MaxPool { src, .. }
             | Step::Affine { src, .. }
             | Step::Quant { src, .. }
-            | Step::Relu { src, .. }
-            | Step::Leaky { src, .. }
-            | Step::Table { src, .. }
+            | Step::Function { src, .. }
             | Step::Copy { src, .. } => vec![src],
             Step::Add { a, b, .. } | Step::Mul { a, b, .. } | Step::Extreme { a, b, .. } => vec![a, b],
         }
@@ -138,9 +124,7 @@ impl Step {
         | Step::Add { dst, .. }
         | Step::Mul { dst, .. }
         | Step::Quant { dst, .. }
-        | Step::Relu { dst, .. }
-        | Step::Leaky { dst, .. }
-        | Step::Table { dst, .. }
+        | Step::Function { dst, .. }
         | Step::Conv { dst, .. }
         | Step::MaxPool { dst, .. }
         | Step::Extreme { dst, .. }
@@ -179,50 +163,22 @@ impl Step {
                 }
                 saturations[*quant] += clipped;
             }
-            Step::Relu { src, .. } => out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = v.max(0)),
-            Step::Leaky { src, up, down, .. } => {
-                out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = if v < 0 { v << down } else { v << up });
+            // a loop of its own: it is vectorised
+            Step::Function { src, function: Function::Relu, .. } => {
+                out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = v.max(0));
             }
-            Step::Table { src, kind, frac, .. } => {
-                out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = crate::quant::table::lookup(*kind, v, *frac));
+            Step::Function { src, function, .. } => {
+                out.iter_mut().zip(&t[*src][..]).for_each(|(o, &v)| *o = function.apply(v));
             }
-            Step::Conv { src, taps, columns, bias, .. } => {
-                let x = &t[*src];
-                for (p, block) in out.chunks_exact_mut((columns.len() * n).max(1)).enumerate() {
-                    for (o, ((to, column), &b)) in block.chunks_exact_mut(n).zip(columns).zip(bias).enumerate() {
-                        let element = taps.elements(p, o);
-                        sum(b, column.iter().filter_map(|&(k, w)| Some((w, &x[element(k as usize)? * n..][..n]))), to);
-                    }
-                }
-            }
-            Step::MaxPool { src, under, .. } => {
-                let row = |e: u32| &t[*src][e as usize * n..][..n];
-                for (o, list) in out.chunks_exact_mut(n).zip(under) {
-                    let Some((&first, rest)) = list.split_first() else { continue };
-                    o.copy_from_slice(row(first));
-                    for &e in rest {
-                        o.iter_mut().zip(row(e)).for_each(|(o, &v)| *o = v.max(*o));
-                    }
-                }
-            }
+            Step::Conv { src, taps, columns, bias, .. } => conv(&t[*src], taps, columns, bias, out, n),
+            Step::MaxPool { src, under, .. } => max_pool(&t[*src], under, out, n),
             Step::Extreme { a, b, up_a, up_b, max, .. } => {
                 for ((o, &x), &y) in out.iter_mut().zip(&t[*a][..]).zip(&t[*b][..]) {
                     let (x, y) = (x << up_a, y << up_b);
                     *o = if *max { x.max(y) } else { x.min(y) };
                 }
             }
-            Step::Move { from, map, ups, .. } => {
-                for (o, source) in out.chunks_exact_mut(n).zip(map) {
-                    match *source {
-                        None => o.fill(0),
-                        Some((which, e)) => {
-                            let up = ups[which as usize];
-                            let row = &t[from[which as usize]][e as usize * n..][..n];
-                            o.iter_mut().zip(row).for_each(|(o, &v)| *o = v << up);
-                        }
-                    }
-                }
-            }
+            Step::Move { from, map, ups, .. } => moved(t, from, map, ups, out, n),
             Step::Copy { src, .. } => out.copy_from_slice(&t[*src]),
         }
     }
@@ -240,6 +196,45 @@ fn sum<'a>(bias: i64, terms: impl Iterator<Item = (i64, &'a [i64])> + Clone, to:
             sums.iter_mut().zip(&x[n * TILE..]).for_each(|(a, &v)| *a += w * v);
         }
         to.copy_from_slice(&sums[..to.len()]);
+    }
+}
+
+/// The weighted sums of every position, see [`Step::Conv`].
+#[inline(always)]
+fn conv(x: &[i64], taps: &Taps, columns: &[Vec<(u32, i64)>], bias: &[i64], out: &mut [i64], n: usize) {
+    for (p, block) in out.chunks_exact_mut((columns.len() * n).max(1)).enumerate() {
+        for (o, ((to, column), &b)) in block.chunks_exact_mut(n).zip(columns).zip(bias).enumerate() {
+            let element = taps.elements(p, o);
+            sum(b, column.iter().filter_map(|&(k, w)| Some((w, &x[element(k as usize)? * n..][..n]))), to);
+        }
+    }
+}
+
+/// The largest of the elements under each window.
+#[inline(always)]
+fn max_pool(x: &[i64], under: &[Tap], out: &mut [i64], n: usize) {
+    let row = |e: u32| &x[e as usize * n..][..n];
+    for (o, list) in out.chunks_exact_mut(n).zip(under) {
+        let Some((&first, rest)) = list.split_first() else { continue };
+        o.copy_from_slice(row(first));
+        for &e in rest {
+            o.iter_mut().zip(row(e)).for_each(|(o, &v)| *o = v.max(*o));
+        }
+    }
+}
+
+/// Elements of several tensors on one grid, see [`Step::Move`].
+#[inline(always)]
+fn moved(t: &[Buffer<i64>], from: &[usize], map: &[Option<(u32, u32)>], ups: &[u32], out: &mut [i64], n: usize) {
+    for (o, source) in out.chunks_exact_mut(n).zip(map) {
+        match *source {
+            None => o.fill(0),
+            Some((which, e)) => {
+                let up = ups[which as usize];
+                let row = &t[from[which as usize]][e as usize * n..][..n];
+                o.iter_mut().zip(row).for_each(|(o, &v)| *o = v << up);
+            }
+        }
     }
 }
 

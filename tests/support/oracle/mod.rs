@@ -6,6 +6,7 @@ mod products;
 mod quantizers;
 
 use hgq_onnx::graph::{Merge, Window};
+use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::quant::kif::floor_log2;
 use hgq_onnx::quant::model::{enclosed_bits, fractional_bits};
 use hgq_onnx::quant::{Model, QOp, Range};
@@ -103,12 +104,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
             let x = v[node.inputs[0]].clone();
             v[node.output] = match &node.op {
                 QOp::Reshape => x,
-                QOp::Relu => x.iter().map(|&x| x.max(0.0)).collect(),
-                QOp::LeakyRelu { log2_slope } => {
-                    x.iter().map(|&x| if x > 0.0 { x } else { x * f64::from(*log2_slope).exp2() }).collect()
-                }
-                QOp::Sigmoid => x.iter().map(|&x| 1.0 / (1.0 + (-x).exp())).collect(),
-                QOp::Tanh => x.iter().map(|&x| x.tanh()).collect(),
+                QOp::Elementwise(f) => x.iter().map(|&x| function(*f, x).0).collect(),
                 QOp::Affine(a) => x.iter().enumerate().map(|(e, x)| x * a.scale.value(e) + a.shift.value(e)).collect(),
                 QOp::Quantizer(q) => {
                     let y: Vec<f64> = x.iter().enumerate().map(|(e, &x)| quantize(q, e, x).0).collect();
@@ -239,16 +235,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                     for e in 0..x.len() {
                         dx[e] = dy[e]
                             * match op {
-                                QOp::Relu => (x[e] > 0.0) as u8 as f64,
-                                QOp::LeakyRelu { log2_slope } => {
-                                    if x[e] > 0.0 {
-                                        1.0
-                                    } else {
-                                        f64::from(*log2_slope).exp2()
-                                    }
-                                }
-                                QOp::Sigmoid => y[e] * (1.0 - y[e]),
-                                QOp::Tanh => 1.0 - y[e] * y[e],
+                                QOp::Elementwise(f) => function(*f, x[e]).1,
                                 QOp::Affine(a) => a.scale.value(e),
                                 QOp::Sign => 0.5 * (x[e].abs() <= 1.0) as u8 as f64,
                                 _ => 1.0,
@@ -373,4 +360,31 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
         }
     }
     Step { task, total: task + penalty + l1 * f_sum, surrogate, enclosed, outputs, gradients: g }
+}
+
+/// Value and derivative of a function at `x`.
+fn function(f: Elementwise, x: f64) -> (f64, f64) {
+    let (lambda, alpha) = (1.0507009873554805, 1.6732632423543772);
+    let bent = |slope: f64| if x > 0.0 { (x, 1.0) } else { (slope * x, slope) };
+    match f {
+        Elementwise::Relu => bent(0.0),
+        Elementwise::LeakyRelu { slope } => bent(slope.into()),
+        Elementwise::Elu { alpha } => {
+            let alpha = f64::from(alpha);
+            if x > 0.0 { (x, 1.0) } else { (alpha * (x.exp() - 1.0), alpha * x.exp()) }
+        }
+        Elementwise::Selu => {
+            if x > 0.0 {
+                (lambda * x, lambda)
+            } else {
+                (lambda * alpha * (x.exp() - 1.0), lambda * alpha * x.exp())
+            }
+        }
+        Elementwise::Table(Table::Sigmoid) => {
+            let y = 1.0 / (1.0 + (-x).exp());
+            (y, y * (1.0 - y))
+        }
+        Elementwise::Table(Table::Tanh) => (x.tanh(), 1.0 - x.tanh().powi(2)),
+        Elementwise::Table(Table::Softsign) => (x / (1.0 + x.abs()), (1.0 + x.abs()).powi(-2)),
+    }
 }

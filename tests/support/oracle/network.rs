@@ -3,6 +3,7 @@
 use super::products::{moved, pooled};
 use super::quantizers::{quantize, rhe, round};
 use hgq_onnx::graph::Window;
+use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::{BiasBits, Model, QOp, Rounding};
 
 /// A width: quantizer node, group, whether a Relu lies between.
@@ -24,8 +25,10 @@ impl Network<'_> {
         };
         match &node.op {
             QOp::Quantizer(q) => (0..q.groups.elements()).map(|e| vec![(n, q.groups.of(e), false)]).collect(),
-            QOp::Relu => x(0).into_iter().map(|set| set.into_iter().map(|(n, g, _)| (n, g, true)).collect()).collect(),
-            QOp::LeakyRelu { .. } | QOp::Reshape => x(0),
+            QOp::Elementwise(Elementwise::Relu) => {
+                x(0).into_iter().map(|set| set.into_iter().map(|(n, g, _)| (n, g, true)).collect()).collect()
+            }
+            QOp::Elementwise(Elementwise::LeakyRelu { .. }) | QOp::Reshape => x(0),
             QOp::MaxPool(w) => windows(w),
             QOp::AveragePool(a) => windows(&a.window),
             QOp::Concat { .. } | QOp::Pad { .. } => {
@@ -39,7 +42,9 @@ impl Network<'_> {
     pub fn below(&self, v: usize) -> Option<usize> {
         self.model.consumers(v).into_iter().find_map(|n| match self.model.nodes[n].op {
             QOp::Quantizer(_) => Some(n),
-            QOp::Relu | QOp::LeakyRelu { .. } | QOp::Reshape | QOp::MaxPool(_) => self.below(self.model.nodes[n].output),
+            QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. }) | QOp::Reshape | QOp::MaxPool(_) => {
+                self.below(self.model.nodes[n].output)
+            }
             _ => None,
         })
     }

@@ -43,6 +43,32 @@ struct Item<'a> {
 }
 
 fn picture(model: &FixedModel, bounds: &AllBounds) -> String {
+    let (items, reads) = items(model);
+    let placed = layout(&reads);
+    let (width, height) = (placed.width, RANK * placed.ranks as f64);
+    let mut out = open(
+        width,
+        height,
+        "graph",
+        &format!(
+            "Graph of {} operations from {} inputs to {} outputs",
+            model.nodes.len(),
+            model.inputs.len(),
+            model.outputs.len()
+        ),
+    );
+    for Edge { way, .. } in &placed.edges {
+        out += &line(way);
+    }
+    for (item, &(x, rank)) in items.iter().zip(&placed.boxes) {
+        out += &boxed(item, x, top(rank), model.outputs.contains(&item.value));
+        out += &below(model, bounds, item.value, x, top(rank));
+    }
+    out + "</svg>"
+}
+
+/// The boxes, and for each which earlier ones it reads.
+fn items(model: &FixedModel) -> (Vec<Item<'_>>, Vec<Vec<usize>>) {
     let mut items: Vec<Item> = Vec::new();
     let mut of_value: BTreeMap<ValueId, usize> = BTreeMap::new();
     let mut reads: Vec<Vec<usize>> = Vec::new();
@@ -57,63 +83,61 @@ fn picture(model: &FixedModel, bounds: &AllBounds) -> String {
         items.push(Item { name: &node.name, op: kind(&node.op), value: node.output });
         reads.push(node.inputs.iter().filter_map(|v| of_value.get(v).copied()).collect());
     }
-    let placed = layout(&reads);
-    let (width, height) = (placed.width, RANK * placed.ranks as f64);
-    let mut out = open(
-        width,
-        height,
-        "graph",
-        &format!(
-            "Graph of {} operations from {} inputs to {} outputs",
-            model.nodes.len(),
-            model.inputs.len(),
-            model.outputs.len()
-        ),
-    );
-    let top = |rank: usize| 8.0 + RANK * rank as f64;
-    for Edge { way, .. } in &placed.edges {
-        let mut d = String::new();
-        for pair in way.windows(2) {
-            let ((x0, r0), (x1, r1)) = (pair[0], pair[1]);
-            let (y0, y1) = (top(r0) + BOX.1, top(r1));
-            let start = if d.is_empty() { format!("M{} {}", px(x0), px(y0)) } else { format!("V{}", px(y0)) };
-            let middle = px((y0 + y1) / 2.0);
-            d += &format!("{start}C{} {middle} {} {middle} {} {}", px(x0), px(x1), px(x1), px(y1));
-        }
-        out += &format!("<path class=\"edge\" d=\"{d}\"/>");
+    (items, reads)
+}
+
+/// The upper edge of the boxes of a rank.
+fn top(rank: usize) -> f64 {
+    8.0 + RANK * rank as f64
+}
+
+/// An edge along the middles and ranks that it passes.
+fn line(way: &[(f64, usize)]) -> String {
+    let mut d = String::new();
+    for pair in way.windows(2) {
+        let ((x0, r0), (x1, r1)) = (pair[0], pair[1]);
+        let (y0, y1) = (top(r0) + BOX.1, top(r1));
+        let start = if d.is_empty() { format!("M{} {}", px(x0), px(y0)) } else { format!("V{}", px(y0)) };
+        let middle = px((y0 + y1) / 2.0);
+        d += &format!("{start}C{} {middle} {} {middle} {} {}", px(x0), px(x1), px(x1), px(y1));
     }
-    for (item, &(x, rank)) in items.iter().zip(&placed.boxes) {
-        let (left, y) = (x - BOX.0 / 2.0, top(rank));
-        let class = match item.op {
-            "input" => "node source",
-            "Quant" => "node quant",
-            "Dense" | "Conv" => "node product",
-            _ => "node",
-        };
-        let is_output = model.outputs.contains(&item.value);
-        let told = format!("{} ({}{})", item.name, item.op, if is_output { ", output" } else { "" });
-        out += &format!(
-            "<g><title>{}</title><rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\"/>{}{}</g>",
-            tooltip(&told),
-            px(left),
-            px(y),
-            px(BOX.0),
-            px(BOX.1),
-            label(x, y + 17.0, "middle", &cut(item.name, IN_BOX)),
-            label(x, y + 33.0, "middle", &if is_output { format!("{} · output", item.op) } else { item.op.to_string() })
-        );
-        let shape: Vec<String> = model.values[item.value].shape.iter().map(ToString::to_string).collect();
-        let (short, all) = formats(model, bounds, item.value);
-        let text = cut(&format!("{} · {short}", shape.join("×")), ON_EDGE);
-        let x = px(x);
-        let y = px(y + BOX.1 + 16.0);
-        out += &format!(
-            "<g class=\"format\"><title>{}</title><text class=\"halo\" x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{1}</text></g>",
-            tooltip(&all),
-            super::escape(&text)
-        );
-    }
-    out + "</svg>"
+    format!("<path class=\"edge\" d=\"{d}\"/>")
+}
+
+/// A box with its names; `x` is its middle, `y` its upper edge.
+fn boxed(item: &Item, x: f64, y: f64, is_output: bool) -> String {
+    let left = x - BOX.0 / 2.0;
+    let class = match item.op {
+        "input" => "node source",
+        "Quant" => "node quant",
+        "Dense" | "Conv" => "node product",
+        _ => "node",
+    };
+    let told = format!("{} ({}{})", item.name, item.op, if is_output { ", output" } else { "" });
+    format!(
+        "<g><title>{}</title><rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\"/>{}{}</g>",
+        tooltip(&told),
+        px(left),
+        px(y),
+        px(BOX.0),
+        px(BOX.1),
+        label(x, y + 17.0, "middle", &cut(item.name, IN_BOX)),
+        label(x, y + 33.0, "middle", &if is_output { format!("{} · output", item.op) } else { item.op.to_string() })
+    )
+}
+
+/// Shape and formats of a value, below the box at `x` and `y`.
+fn below(model: &FixedModel, bounds: &AllBounds, value: ValueId, x: f64, y: f64) -> String {
+    let shape: Vec<String> = model.values[value].shape.iter().map(ToString::to_string).collect();
+    let (short, all) = formats(model, bounds, value);
+    let text = cut(&format!("{} · {short}", shape.join("×")), ON_EDGE);
+    let x = px(x);
+    let y = px(y + BOX.1 + 16.0);
+    format!(
+        "<g class=\"format\"><title>{}</title><text class=\"halo\" x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{1}</text></g>",
+        tooltip(&all),
+        super::escape(&text)
+    )
 }
 
 /// The formats of a value in short, and all of them.

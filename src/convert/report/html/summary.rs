@@ -97,6 +97,18 @@ fn one_answer(report: Doc) -> String {
 
 /// What came in and what was done.
 pub fn what(report: Doc) -> String {
+    let all = report.0.get("config").and_then(|c| serde_json::to_string_pretty(c).ok()).unwrap_or_default();
+    format!(
+        "<h2 id=\"what\">What came in, what was done</h2>{}<ul>{}</ul>\
+         <details><summary>The whole configuration</summary><pre tabindex=\"0\">{}</pre></details>",
+        super::table("What came in", &[], &came_in(report)),
+        was_done(report),
+        escape_lines(&all)
+    )
+}
+
+/// Rows of the table of model and data.
+fn came_in(report: Doc) -> String {
     let count = |at: &str| number(report.count(at) as f64);
     let fact = |what: &str, value: String| format!("<tr><th scope=\"row\">{what}</th><td class=\"text\">{value}</td></tr>");
     let mut came = fact("model", format!("{} bytes, {} output values", count("/model/bytes"), count("/model/outputs")));
@@ -125,6 +137,12 @@ pub fn what(report: Doc) -> String {
             format!("as read, outputs differ by at most {moved} from the file’s execution on {on} samples"),
         );
     }
+    came
+}
+
+/// The list of what was done, item by item.
+fn was_done(report: Doc) -> String {
+    let count = |at: &str| number(report.count(at) as f64);
     let mut done = String::new();
     let mut item = |text: String| done += &format!("<li>{text}</li>");
     let config = |at: &str| escape(&report.plain(&format!("/config/{at}")));
@@ -164,13 +182,7 @@ pub fn what(report: Doc) -> String {
         count("/proxy/bytes"),
         escape(report.text("/proxy/sha256"))
     ));
-    let all = report.0.get("config").and_then(|c| serde_json::to_string_pretty(c).ok()).unwrap_or_default();
-    format!(
-        "<h2 id=\"what\">What came in, what was done</h2>{}<ul>{done}</ul>\
-         <details><summary>The whole configuration</summary><pre tabindex=\"0\">{}</pre></details>",
-        super::table("What came in", &[], &came),
-        escape_lines(&all)
-    )
+    done
 }
 
 /// Elements removed because they are constant, and because nothing reads them.

@@ -11,7 +11,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "Nothing: the largest logit is the class. Apply Softmax to the outputs where probabilities are needed.",
     ),
     (
-        "label-output-dropped",
+        "label_output_dropped",
         "The file has an output of labels (ArgMax or TopK): the scores they are decoded from are the output.",
         "Take the index of the largest logit.",
     ),
@@ -74,7 +74,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "QONNX rounds exact negative ties away from zero, the hardware rounds them up.",
         "Nothing, unless outputs must equal QONNX’s on exact ties.",
     ),
-    ("leaky_relu_slope", "The hardware shifts for the slope.", "Train with a slope that is a power of two."),
+    (
+        "alpha_rounded",
+        "hls4ml keeps the first eight bits of a slope or an alpha.",
+        "Nothing, or train with a number of eight bits.",
+    ),
     (
         "import_unchecked",
         "tract could not execute the file for comparison.",
@@ -92,7 +96,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "Give more epochs or data, or ask with target_ebops or max_metric_drop for another trade.",
     ),
     (
-        "annotation-lost",
+        "annotation_lost",
         "A Gemm with alpha or beta scales a weight or bias that has a quantizer.",
         "Export without alpha and beta (PyTorch and Brevitas do) to keep its bits.",
     ),
@@ -101,8 +105,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "Tables, slopes or reciprocals keep the quantized start from following the source.",
         "Train, or give more init_bits; else read the metric of the proxy, not of the source.",
     ),
-    ("cast-ignored", "A Cast to another float type changes nothing in fixed point.", "Nothing."),
-    ("double-rounded", "Weights in double precision are read as float32.", "Nothing, or export in float32."),
+    ("cast_ignored", "A Cast to another float type changes nothing in fixed point.", "Nothing."),
+    ("double_rounded", "Weights in double precision are read as float32.", "Nothing, or export in float32."),
     (
         "dead_model",
         "The proxy gives one answer for everything: no model found has more, or the one sent has no more either.",
@@ -164,7 +168,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     (
         "table_input",
-        "More bits were asked for in front of a Sigmoid or Tanh than hls4ml’s table takes.",
+        "More bits were asked for in front of a function than hls4ml’s table takes.",
         "Nothing, or fewer init_bits for this node (layers).",
     ),
     ("diverged", "The loss or a weight was not finite.", "Lower learning_rate, or scale the inputs."),

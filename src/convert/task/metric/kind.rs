@@ -40,6 +40,20 @@ pub fn less_is_better(name: &str) -> bool {
     MetricKind::ALL_ERRORS.iter().any(|kind| kind.name() == name)
 }
 
+/// Whether some targets are classes, and whether some are values.
+fn labels_and_values(targets: Option<&Targets>) -> (bool, bool) {
+    match targets {
+        None => (false, false),
+        Some(Targets::Labels(_) | Targets::Shares { .. }) => (true, false),
+        Some(Targets::Sides { logit, .. }) => (true, !logit),
+        Some(Targets::Values { .. }) => (false, true),
+        Some(Targets::Outputs(parts)) => {
+            let labelled = |labels: bool| parts.iter().any(|p| p.targets.are_classes() == labels);
+            (labelled(true), labelled(false))
+        }
+    }
+}
+
 impl MetricKind {
     /// The kind that was asked for, or the one that fits the validation targets at hand. `widths`: values per sample of each output;
     /// `classes`: without targets, whether the outputs are scores of classes.
@@ -53,16 +67,7 @@ impl MetricKind {
         classes: bool,
     ) -> Result<MetricKind, Vec<String>> {
         let Some(asked) = asked else { return Ok(MetricKind::of(targets, classes)) };
-        let (labels, values) = match targets {
-            None => (false, false),
-            Some(Targets::Labels(_) | Targets::Shares { .. }) => (true, false),
-            Some(Targets::Sides { logit, .. }) => (true, !logit),
-            Some(Targets::Values { .. }) => (false, true),
-            Some(Targets::Outputs(parts)) => {
-                let labelled = |labels: bool| parts.iter().any(|p| p.targets.are_classes() == labels);
-                (labelled(true), labelled(false))
-            }
-        };
+        let (labels, values) = labels_and_values(targets);
         let mut faults = Vec::new();
         let mut need = |ok: bool, text: String| {
             if !ok {
@@ -83,23 +88,7 @@ impl MetricKind {
                 );
                 MetricKind::balanced(targets)
             }
-            MetricName::Auc => {
-                need(widths.len() == 1, format!("auc is of one output, the model has {}: use accuracy", widths.len()));
-                let width: usize = widths.iter().sum();
-                let binary = widths.len() != 1 || matches!(width, 1 | 2);
-                need(binary, format!("auc is of two classes, the output has {width} values: use accuracy"));
-                let classes = targets.and_then(auc::classes);
-                need(targets.is_some(), "auc needs `y` with the classes 0 and 1".into());
-                need(
-                    targets.is_none() || classes.is_some(),
-                    "auc needs the classes 0 and 1 as `y` of the validation data".into(),
-                );
-                let positive = classes.as_ref().map_or(0, |c| c.iter().filter(|&&c| c).count());
-                let both = classes.as_ref().is_none_or(|c| positive > 0 && positive < c.len());
-                let only = (positive > 0) as u8;
-                need(both, format!("auc: all validation samples are of class {only}: give validation data of both classes"));
-                MetricKind::Auc { positive }
-            }
+            MetricName::Auc => MetricKind::choose_auc(targets, widths, &mut need),
             MetricName::Mse if targets.is_none() => MetricKind::SourceMse,
             MetricName::Mae if targets.is_none() => MetricKind::SourceMae,
             MetricName::Mse => {
@@ -117,6 +106,22 @@ impl MetricKind {
             }
         };
         if faults.is_empty() { Ok(kind) } else { Err(faults) }
+    }
+
+    /// The area under the curve, and what it needs.
+    fn choose_auc(targets: Option<&Targets>, widths: &[usize], need: &mut impl FnMut(bool, String)) -> MetricKind {
+        need(widths.len() == 1, format!("auc is of one output, the model has {}: use accuracy", widths.len()));
+        let width: usize = widths.iter().sum();
+        let binary = widths.len() != 1 || matches!(width, 1 | 2);
+        need(binary, format!("auc is of two classes, the output has {width} values: use accuracy"));
+        let classes = targets.and_then(auc::classes);
+        need(targets.is_some(), "auc needs `y` with the classes 0 and 1".into());
+        need(targets.is_none() || classes.is_some(), "auc needs the classes 0 and 1 as `y` of the validation data".into());
+        let positive = classes.as_ref().map_or(0, |c| c.iter().filter(|&&c| c).count());
+        let both = classes.as_ref().is_none_or(|c| positive > 0 && positive < c.len());
+        let only = (positive > 0) as u8;
+        need(both, format!("auc: all validation samples are of class {only}: give validation data of both classes"));
+        MetricKind::Auc { positive }
     }
 
     /// Balanced accuracy on these targets.

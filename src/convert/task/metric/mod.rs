@@ -82,6 +82,35 @@ struct Sums {
     loss: f64,
 }
 
+impl Sums {
+    /// An output with the class of each sample.
+    fn add_labels<'a>(&mut self, rows: impl Iterator<Item = &'a [f64]>, labels: &[u32]) {
+        let mut loss = 0.0;
+        for (row, &label) in rows.zip(labels) {
+            self.right += (predicted(row) == label as usize) as usize;
+            loss += match (row, row.get(label as usize)) {
+                ([logit], _) => binary_loss(*logit, label),
+                (row, logit) => log_sum_exp(row) - logit.copied().unwrap_or(f64::NEG_INFINITY),
+            };
+        }
+        self.labelled += labels.len();
+        self.loss += loss / labels.len().max(1) as f64;
+    }
+
+    /// An output of `len` values with rows of probabilities.
+    fn add_shares<'a>(&mut self, rows: impl Iterator<Item = &'a [f64]>, values: &[f32], len: usize) {
+        let mut loss = 0.0;
+        for (row, shares) in rows.zip(values.chunks_exact(len.max(1))) {
+            self.right += (predicted(row) == most_likely(shares)) as usize;
+            let mean: f64 = row.iter().zip(shares).map(|(z, &share)| z * f64::from(share)).sum();
+            loss += log_sum_exp(row) - mean;
+        }
+        let samples = values.len() / len.max(1);
+        self.labelled += samples;
+        self.loss += loss / samples.max(1) as f64;
+    }
+}
+
 fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Targets) -> (f64, f64) {
     let mut sums = Sums::default();
     let one = [(width, targets)];
@@ -102,35 +131,14 @@ fn against_targets(kind: MetricKind, outputs: &[f64], width: usize, targets: &Ta
             sums.outputs += 1;
         }
         match targets {
-            Targets::Labels(labels) => {
-                let mut loss = 0.0;
-                for (row, &label) in rows.zip(labels) {
-                    sums.right += (predicted(row) == label as usize) as usize;
-                    loss += match (row, row.get(label as usize)) {
-                        ([logit], _) => binary_loss(*logit, label),
-                        (row, logit) => log_sum_exp(row) - logit.copied().unwrap_or(f64::NEG_INFINITY),
-                    };
-                }
-                sums.labelled += labels.len();
-                sums.loss += loss / labels.len().max(1) as f64;
-            }
+            Targets::Labels(labels) => sums.add_labels(rows, labels),
             Targets::Values { values, .. } => {
                 let sum: f64 = rows.flatten().zip(values).map(|(&a, &b)| error(kind, a, b)).sum();
                 sums.error += sum;
                 sums.values += values.len();
                 sums.loss += sum / values.len().max(1) as f64;
             }
-            Targets::Shares { values, .. } => {
-                let mut loss = 0.0;
-                for (row, shares) in rows.zip(values.chunks_exact(len.max(1))) {
-                    sums.right += (predicted(row) == most_likely(shares)) as usize;
-                    let mean: f64 = row.iter().zip(shares).map(|(z, &share)| z * f64::from(share)).sum();
-                    loss += log_sum_exp(row) - mean;
-                }
-                let samples = values.len() / len.max(1);
-                sums.labelled += samples;
-                sums.loss += loss / samples.max(1) as f64;
-            }
+            Targets::Shares { values, .. } => sums.add_shares(rows, values, len),
             Targets::Sides { values, one_hot, logit, .. } => {
                 let (right, of, loss) = sides(rows, values, len, *one_hot, *logit);
                 sums.right += right;

@@ -9,7 +9,7 @@ use super::logits::Logits;
 use super::metric::temperature;
 use crate::convert::config::JobConfig;
 use crate::convert::config::training::LossName;
-use crate::data::{Ends, OutputShape, Targets};
+use crate::data::{Ends, OutputShape, OutputTargets, Targets};
 use crate::train::{Head, LossKind, TrainError, TrainSet};
 use class_weights::weights_of;
 use columns::{columns, sides};
@@ -39,77 +39,77 @@ impl<'a> Objective<'a> {
         let logits = Logits::default();
         let mut objective = Objective { kind: LossKind::Mse, heads: Vec::new(), labels: None, values: None, logits };
         match targets {
-            None => {
-                let usual = if follows_classes(config, outputs).0 { LossKind::CrossEntropy } else { LossKind::Mse };
-                objective.kind = config.loss.map_or(usual, kind);
-                if objective.kind == LossKind::Bce {
-                    faults.extend(outputs.iter().filter(|o| o.ends == Ends::Bounded).map(no_logits));
-                }
-                if objective.kind == LossKind::CrossEntropy && outputs.len() > 1 {
-                    // each follows the source by itself; a single value as a probability
-                    let of = |o: &OutputShape| if o.len > 1 { LossKind::CrossEntropy } else { LossKind::Bce };
-                    objective.heads.extend(outputs.iter().map(|o| unlabelled(o, of(o))));
-                }
-                if config.class_weights.is_some() {
-                    faults.push("config: class_weights: they need training data with class labels".into());
-                }
-            }
-            Some(Targets::Outputs(parts)) => {
-                let mut used = false;
-                for (part, shape) in parts.iter().zip(outputs) {
-                    let loss = config.loss.filter(|&l| fits(kind(l), &part.targets, shape));
-                    used |= loss.is_some();
-                    let kind = loss.map_or(usual(&part.targets, part.width), kind);
-                    objective.heads.push(head(config, shape, kind, &part.targets, &mut faults));
-                }
-                if let (Some(loss), false) = (config.loss, used) {
-                    faults.push(format!("config: loss: {} fits no output's targets", loss.name()));
-                }
-                let (labels, values) = columns(parts.iter().map(|p| (p.width, &p.targets)));
-                (objective.labels, objective.values) = (Some(Cow::Owned(labels)), values.map(Cow::Owned));
-            }
-            Some(targets) => {
-                let width: usize = outputs.iter().map(|o| o.len).sum();
-                // floats of several outputs in one array have one loss
-                let several = OutputShape::new("", width);
-                let shape = if let [one] = outputs { one } else { &several };
-                objective.kind = config.loss.map_or(usual(targets, width), kind);
-                if !fits(objective.kind, targets, shape) {
-                    let needs = match objective.kind {
-                        LossKind::CrossEntropy => {
-                            "needs the class of each sample (integers or one-hot rows) or rows of probabilities, and an output per class"
-                        }
-                        LossKind::Bce if shape.ends == Ends::Bounded => "needs logits or a Sigmoid at the end of the model",
-                        LossKind::Bce => {
-                            "needs `y` from 0 to 1, as many as the output has values, or an output of one value with the classes 0 and 1"
-                        }
-                        LossKind::Mse | LossKind::Mae | LossKind::Upstream => "needs float `y`, not classes",
-                    };
-                    faults.push(format!("config: loss: {} {needs}", config.loss.map_or("the default", LossName::name)));
-                }
-                match targets {
-                    Targets::Values { values, .. } | Targets::Shares { values, .. } => {
-                        objective.values = Some(Cow::Borrowed(values));
-                    }
-                    Targets::Sides { values, logit, .. } => objective.values = Some(sides(values, *logit)),
-                    Targets::Labels(labels) => objective.labels = Some(Cow::Borrowed(labels)),
-                    Targets::Outputs(_) => {}
-                }
-                match (&config.class_weights, targets, outputs) {
-                    (None, ..) => {}
-                    (Some(_), Targets::Labels(_), [shape]) => {
-                        objective.heads.push(head(config, shape, objective.kind, targets, &mut faults));
-                    }
-                    _ => {
-                        let kind = targets.kind();
-                        faults.push(format!("config: class_weights: they need class labels, the training targets are {kind}"));
-                    }
-                }
-            }
+            None => objective.follow_source(config, outputs, &mut faults),
+            Some(Targets::Outputs(parts)) => objective.learn_parts(config, outputs, parts, &mut faults),
+            Some(targets) => objective.learn_one(config, outputs, targets, &mut faults),
         }
         let kinds: Vec<LossKind> = objective.kinds(outputs.len());
         objective.logits = Logits::where_(outputs, |at| kinds.get(at) == Some(&LossKind::Bce));
         if faults.is_empty() { Ok(objective) } else { Err(faults) }
+    }
+
+    /// Without targets: the source's outputs.
+    fn follow_source(&mut self, config: &JobConfig, outputs: &[OutputShape], faults: &mut Vec<String>) {
+        let usual = if follows_classes(config, outputs).0 { LossKind::CrossEntropy } else { LossKind::Mse };
+        self.kind = config.loss.map_or(usual, kind);
+        if self.kind == LossKind::Bce {
+            faults.extend(outputs.iter().filter(|o| o.ends == Ends::Bounded).map(no_logits));
+        }
+        if self.kind == LossKind::CrossEntropy && outputs.len() > 1 {
+            // each follows the source by itself; a single value as a probability
+            let of = |o: &OutputShape| if o.len > 1 { LossKind::CrossEntropy } else { LossKind::Bce };
+            self.heads.extend(outputs.iter().map(|o| unlabelled(o, of(o))));
+        }
+        if config.class_weights.is_some() {
+            faults.push("config: class_weights: they need training data with class labels".into());
+        }
+    }
+
+    /// Targets of each output by itself.
+    fn learn_parts(&mut self, config: &JobConfig, outputs: &[OutputShape], parts: &[OutputTargets], faults: &mut Vec<String>) {
+        let mut used = false;
+        for (part, shape) in parts.iter().zip(outputs) {
+            let loss = config.loss.filter(|&l| fits(kind(l), &part.targets, shape));
+            used |= loss.is_some();
+            let kind = loss.map_or(usual(&part.targets, part.width), kind);
+            self.heads.push(head(config, shape, kind, &part.targets, faults));
+        }
+        if let (Some(loss), false) = (config.loss, used) {
+            faults.push(format!("config: loss: {} fits no output's targets", loss.name()));
+        }
+        let (labels, values) = columns(parts.iter().map(|p| (p.width, &p.targets)));
+        (self.labels, self.values) = (Some(Cow::Owned(labels)), values.map(Cow::Owned));
+    }
+
+    /// One array of targets for all outputs.
+    fn learn_one(&mut self, config: &JobConfig, outputs: &[OutputShape], targets: &'a Targets, faults: &mut Vec<String>) {
+        let width: usize = outputs.iter().map(|o| o.len).sum();
+        // floats of several outputs in one array have one loss
+        let several = OutputShape::new("", width);
+        let shape = if let [one] = outputs { one } else { &several };
+        self.kind = config.loss.map_or(usual(targets, width), kind);
+        if !fits(self.kind, targets, shape) {
+            let needs = needs(self.kind, shape);
+            faults.push(format!("config: loss: {} {needs}", config.loss.map_or("the default", LossName::name)));
+        }
+        match targets {
+            Targets::Values { values, .. } | Targets::Shares { values, .. } => {
+                self.values = Some(Cow::Borrowed(values));
+            }
+            Targets::Sides { values, logit, .. } => self.values = Some(sides(values, *logit)),
+            Targets::Labels(labels) => self.labels = Some(Cow::Borrowed(labels)),
+            Targets::Outputs(_) => {}
+        }
+        match (&config.class_weights, targets, outputs) {
+            (None, ..) => {}
+            (Some(_), Targets::Labels(_), [shape]) => {
+                self.heads.push(head(config, shape, self.kind, targets, faults));
+            }
+            _ => {
+                let kind = targets.kind();
+                faults.push(format!("config: class_weights: they need class labels, the training targets are {kind}"));
+            }
+        }
     }
 
     /// The loss of each of `outputs` outputs.
@@ -200,6 +200,20 @@ fn fits(kind: LossKind, targets: &Targets, shape: &OutputShape) -> bool {
     }
 }
 
+/// What a loss needs of targets and output, for those that it does not fit.
+fn needs(kind: LossKind, shape: &OutputShape) -> &'static str {
+    match kind {
+        LossKind::CrossEntropy => {
+            "needs the class of each sample (integers or one-hot rows) or rows of probabilities, and an output per class"
+        }
+        LossKind::Bce if shape.ends == Ends::Bounded => "needs logits or a Sigmoid at the end of the model",
+        LossKind::Bce => {
+            "needs `y` from 0 to 1, as many as the output has values, or an output of one value with the classes 0 and 1"
+        }
+        LossKind::Mse | LossKind::Mae | LossKind::Upstream => "needs float `y`, not classes",
+    }
+}
+
 fn no_logits(output: &OutputShape) -> String {
     format!(
         "config: loss: bce: output `{}` has bounds and is no logit: take mse, or end the model in Sigmoid or its logits",
@@ -226,7 +240,6 @@ fn unlabelled(shape: &OutputShape, kind: LossKind) -> Head {
 mod tests {
     use super::*;
     use crate::convert::config::training::ClassWeights;
-    use crate::data::OutputTargets;
 
     #[test]
     fn outputs_have_the_loss_that_fits_their_targets() {

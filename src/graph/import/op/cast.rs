@@ -13,7 +13,7 @@ pub fn cast<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
         Item::Data(value) => match to {
             DataType::Float | DataType::Double => Ok(Item::Data(value)),
             DataType::Float16 | DataType::Bfloat16 => {
-                context.note("cast-ignored", node, format!("the cast to {} is ignored", to.as_str_name()));
+                context.note("cast_ignored", node, format!("the cast to {} is ignored", to.as_str_name()));
                 Ok(Item::Data(value))
             }
             _ => Err(Fault::new(format!("a cast to {} is not supported; remove it from the model", to.as_str_name()))),

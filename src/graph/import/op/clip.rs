@@ -6,6 +6,7 @@ use super::super::item::Item;
 use super::qdq;
 use crate::graph::dag::ValueId;
 use crate::graph::op::{Affine, Op};
+use crate::ops::Elementwise;
 
 pub fn clip<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     if let Some(integers) = qdq::clip(context, node) {
@@ -57,7 +58,7 @@ pub fn between<'m>(context: &mut Context<'m>, node: &NodeView<'m>, input: ValueI
     context.spend(6 * shape.iter().product::<usize>())?;
     Ok(match (lo, hi) {
         (f64::NEG_INFINITY, f64::INFINITY) => Item::Data(input),
-        (0.0, f64::INFINITY) => context.emit(node, Op::Relu, input, shape),
+        (0.0, f64::INFINITY) => context.emit(node, Op::Elementwise(Elementwise::Relu), input, shape),
         _ => context.emit(node, Op::Clip { lo, hi }, input, shape),
     })
 }

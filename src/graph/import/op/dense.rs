@@ -70,7 +70,7 @@ pub(super) fn in_f32<'m>(context: &mut Context<'m>, node: &NodeView<'m>, constan
     if let Values::F64(exact) = &constant.tensor.values
         && exact.iter().zip(&values).any(|(&x, &y)| x != f64::from(y))
     {
-        context.note("double-rounded", node, format!("tensor `{}` was rounded from double to float32", constant.name));
+        context.note("double_rounded", node, format!("tensor `{}` was rounded from double to float32", constant.name));
     }
     Ok(values)
 }

@@ -58,7 +58,7 @@ fn scaled<'m>(
     }
     if constant.quant.is_some() {
         let message = format!("{attribute} = {factor} scales the annotated tensor `{}`; its annotation is lost", constant.name);
-        context.note("annotation-lost", node, message);
+        context.note("annotation_lost", node, message);
     }
     let tensor = constant.resolved();
     let values = Values::F64(tensor.to_f64().into_iter().map(|v| v * f64::from(factor)).collect());

@@ -5,9 +5,10 @@ mod merge;
 mod window;
 
 use crate::graph::moves;
+use crate::ops::Elementwise;
 use crate::proxy::error::{Fault, MAX_BITS, Reason};
 use crate::quant::rounding::{Overflow, cast, shl};
-use crate::quant::{FixedModel, FixedOp, FixedTensor, Kif, table};
+use crate::quant::{FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif};
 
 /// All values `n·2^-frac` with `lo ≤ n ≤ hi`. A constant 0 has `frac` 0 so that it refines no grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,29 +140,8 @@ fn step(op: &FixedOp, operands: &[&[Span]], shapes: &[&[usize]], outputs: usize)
         (_, [x], [shape]) => (*x, *shape),
         _ => return Err(Reason::Structure(format!("reads {} values", operands.len()))),
     };
-    let wide = || Reason::TooWide { what: "the result", bits: 127 };
-    let length = |what, found| {
-        if found == x.len() { Ok(()) } else { Err(Reason::Shape { what, found, wanted: x.len() }) }
-    };
     let result: Vec<Span> = match op {
-        FixedOp::Quantize(q) => {
-            length("formats", q.formats.len())?;
-            let shifted = |(e, s): (usize, &Span)| match &q.offset {
-                Some(offset) => s.plus(Span::constant(offset, e).negated()).ok_or_else(wide),
-                None => Ok(*s),
-            };
-            let cast_to = |s: Span, format: Kif| {
-                let at = |v| cast(v, s.frac, format, q.rounding, q.overflow);
-                match q.overflow {
-                    _ if format.is_zero() => Span::ZERO,
-                    // not monotone: assume everything
-                    Overflow::Wrap => Span::of(format),
-                    Overflow::Sat | Overflow::SatSym => Span::new(at(s.lo), at(s.hi), format.fractional),
-                }
-            };
-            let each = x.iter().enumerate().zip(&q.formats);
-            each.map(|(x, &format)| Ok(cast_to(shifted(x)?, format))).collect::<Result<_, Reason>>()?
-        }
+        FixedOp::Quantize(q) => quantized(q, x)?,
         FixedOp::Dense(d) if d.window.is_some() => window::dense(d, x)?,
         FixedOp::AveragePool(pool) => window::dense(&pool.as_dense(), x)?,
         FixedOp::MaxPool(window) => window::max(window, x)?,
@@ -171,53 +151,74 @@ fn step(op: &FixedOp, operands: &[&[Span]], shapes: &[&[usize]], outputs: usize)
             }
             moves::pad(shape, before, after).into_iter().map(|from| from.map_or(Span::ZERO, |e| x[e])).collect()
         }
-        FixedOp::Dense(d) => {
-            length("dense inputs", d.inputs)?;
-            if d.weight.ints.len() != d.inputs * d.outputs || d.bias.ints.len() != d.outputs {
-                return Err(Reason::Shape { what: "dense weights", found: d.weight.ints.len(), wanted: d.inputs * d.outputs });
-            }
-            let mut out: Vec<Span> = (0..d.outputs).map(|j| Span::constant(&d.bias, j)).collect();
-            for (row, s) in d.weight.ints.chunks(d.outputs.max(1)).zip(x) {
-                for (o, &w) in out.iter_mut().zip(row) {
-                    if w != 0 && !s.is_zero() {
-                        *o = s.times(w, d.weight.frac).and_then(|p| o.plus(p)).ok_or_else(wide)?;
-                    }
-                }
-            }
-            out
-        }
-        FixedOp::Affine(a) => {
-            length("scales", a.scale.ints.len())?;
-            length("shifts", a.shift.ints.len())?;
-            x.iter()
-                .enumerate()
-                .map(|(e, s)| {
-                    s.times(a.scale.ints[e], a.scale.frac).and_then(|p| p.plus(Span::constant(&a.shift, e))).ok_or_else(wide)
-                })
-                .collect::<Result<_, _>>()?
-        }
-        FixedOp::Relu => x.iter().map(|s| Span::new(s.lo.max(0), s.hi.max(0), s.frac)).collect(),
-        FixedOp::LeakyRelu { log2_slope } => {
-            x.iter().map(|s| leaky(*s, *log2_slope).ok_or_else(wide)).collect::<Result<_, _>>()?
-        }
-        FixedOp::Sigmoid => x.iter().map(|s| through(*s, table::Kind::Sigmoid)).collect(),
-        FixedOp::Tanh => x.iter().map(|s| through(*s, table::Kind::Tanh)).collect(),
+        FixedOp::Dense(d) => dense(d, x)?,
+        FixedOp::Affine(a) => affine(a, x)?,
+        FixedOp::Elementwise(f) => x.iter().map(|s| through(*s, *f).ok_or_else(wide)).collect::<Result<_, _>>()?,
         FixedOp::Reshape => x.to_vec(),
         FixedOp::Merge(_) | FixedOp::Concat { .. } => return Err(Reason::Structure("reads one value".into())),
     };
     if result.len() == outputs { Ok(result) } else { Err(Reason::Shape { what: "output", found: result.len(), wanted: outputs }) }
 }
 
-fn leaky(s: Span, log2_slope: i32) -> Option<Span> {
-    if s.lo >= 0 {
-        return Some(s);
-    }
-    let finer = (-log2_slope).max(0);
-    let at = |v: i128| shl(v, if v < 0 { log2_slope.max(0) } else { finer });
-    Some(Span::new(at(s.lo)?, at(s.hi)?, s.frac + finer))
+/// The fault of a sum or product beyond 127 bits.
+fn wide() -> Reason {
+    Reason::TooWide { what: "the result", bits: 127 }
 }
 
-fn through(s: Span, kind: table::Kind) -> Span {
-    let at = |v: i128| table::lookup(kind, v.clamp(i64::MIN.into(), i64::MAX.into()) as i64, s.frac).into();
-    Span::new(at(s.lo), at(s.hi), table::OUTPUT_FRAC)
+/// Whether `what` has one entry for each element of `x`.
+fn length(what: &'static str, found: usize, x: &[Span]) -> Result<(), Reason> {
+    if found == x.len() { Ok(()) } else { Err(Reason::Shape { what, found, wanted: x.len() }) }
+}
+
+fn quantized(q: &FixedQuantizer, x: &[Span]) -> Result<Vec<Span>, Reason> {
+    length("formats", q.formats.len(), x)?;
+    let shifted = |(e, s): (usize, &Span)| match &q.offset {
+        Some(offset) => s.plus(Span::constant(offset, e).negated()).ok_or_else(wide),
+        None => Ok(*s),
+    };
+    let cast_to = |s: Span, format: Kif| {
+        let at = |v| cast(v, s.frac, format, q.rounding, q.overflow);
+        match q.overflow {
+            _ if format.is_zero() => Span::ZERO,
+            // not monotone: assume everything
+            Overflow::Wrap => Span::of(format),
+            Overflow::Sat | Overflow::SatSym => Span::new(at(s.lo), at(s.hi), format.fractional),
+        }
+    };
+    let each = x.iter().enumerate().zip(&q.formats);
+    each.map(|(x, &format)| Ok(cast_to(shifted(x)?, format))).collect()
+}
+
+/// A layer without a window.
+fn dense(d: &FixedDense, x: &[Span]) -> Result<Vec<Span>, Reason> {
+    length("dense inputs", d.inputs, x)?;
+    if d.weight.ints.len() != d.inputs * d.outputs || d.bias.ints.len() != d.outputs {
+        return Err(Reason::Shape { what: "dense weights", found: d.weight.ints.len(), wanted: d.inputs * d.outputs });
+    }
+    let mut out: Vec<Span> = (0..d.outputs).map(|j| Span::constant(&d.bias, j)).collect();
+    for (row, s) in d.weight.ints.chunks(d.outputs.max(1)).zip(x) {
+        for (o, &w) in out.iter_mut().zip(row) {
+            if w != 0 && !s.is_zero() {
+                *o = s.times(w, d.weight.frac).and_then(|p| o.plus(p)).ok_or_else(wide)?;
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn affine(a: &FixedAffine, x: &[Span]) -> Result<Vec<Span>, Reason> {
+    length("scales", a.scale.ints.len(), x)?;
+    length("shifts", a.shift.ints.len(), x)?;
+    x.iter()
+        .enumerate()
+        .map(|(e, s)| s.times(a.scale.ints[e], a.scale.frac).and_then(|p| p.plus(Span::constant(&a.shift, e))).ok_or_else(wide))
+        .collect()
+}
+
+fn through(s: Span, f: Elementwise) -> Option<Span> {
+    // what is never below 0 keeps its grid
+    if matches!(f, Elementwise::LeakyRelu { .. }) && s.lo >= 0 {
+        return Some(s);
+    }
+    Some(Span::new(f.exact(s.lo, s.frac)?, f.exact(s.hi, s.frac)?, f.output_frac(s.frac)))
 }

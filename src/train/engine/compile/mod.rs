@@ -19,7 +19,7 @@ use super::slot::Slot;
 use super::sources::Sources;
 use super::topology::Topology;
 use crate::graph::Node;
-use crate::quant::kif::exp2i;
+use crate::ops::Elementwise;
 use crate::quant::{BiasBits, FixedTensor, Model, QDense, QOp, Quantizer, Range, SaturatingDense};
 use crate::train::error::{Fault, TrainError};
 
@@ -44,35 +44,7 @@ pub struct Trainable {
 /// [`TrainError::Model`] with every fault.
 pub fn compile(model: &Model, isa: Isa, trainable: Trainable, layers: &[LayerOptions]) -> Result<(Plan, Params), TrainError> {
     check(model)?;
-    let mut c = Compiler {
-        topology: Topology::new(model),
-        sources: Sources::new(model),
-        model,
-        trainable,
-        layers,
-        plan: Plan {
-            isa,
-            stages: Vec::new(),
-            buffers: Vec::new(),
-            block: BLOCK_ROWS,
-            inputs: Vec::new(),
-            output: Slot::default(),
-            dense: Vec::new(),
-            quantizers: Vec::new(),
-            unary: Vec::new(),
-            gathers: Vec::new(),
-            taps: Vec::new(),
-            bits: BitTable::default(),
-        },
-        params: Params::default(),
-        initial: Vec::new(),
-        slots: vec![None; model.values.len()],
-        views: Vec::new(),
-        spatial: false,
-        quantizer_of: vec![None; model.nodes.len()],
-        done: vec![false; model.nodes.len()],
-        faults: Vec::new(),
-    };
+    let mut c = Compiler::new(model, isa, trainable, layers);
     for &input in &model.inputs {
         let slot = c.place(input, 1, model.len_of(input));
         c.plan.inputs.push(slot);
@@ -127,6 +99,40 @@ struct Compiler<'m> {
     /// Nodes that an earlier stage took in.
     done: Vec<bool>,
     faults: Vec<Fault>,
+}
+
+impl<'m> Compiler<'m> {
+    fn new(model: &'m Model, isa: Isa, trainable: Trainable, layers: &'m [LayerOptions]) -> Compiler<'m> {
+        Compiler {
+            topology: Topology::new(model),
+            sources: Sources::new(model),
+            model,
+            trainable,
+            layers,
+            plan: Plan {
+                isa,
+                stages: Vec::new(),
+                buffers: Vec::new(),
+                block: BLOCK_ROWS,
+                inputs: Vec::new(),
+                output: Slot::default(),
+                dense: Vec::new(),
+                quantizers: Vec::new(),
+                unary: Vec::new(),
+                gathers: Vec::new(),
+                taps: Vec::new(),
+                bits: BitTable::default(),
+            },
+            params: Params::default(),
+            initial: Vec::new(),
+            slots: vec![None; model.values.len()],
+            views: Vec::new(),
+            spatial: false,
+            quantizer_of: vec![None; model.nodes.len()],
+            done: vec![false; model.nodes.len()],
+            faults: Vec::new(),
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -187,10 +193,7 @@ impl Compiler<'_> {
                 let y = self.place_like(last, x);
                 self.push(Step::Quantizer { quantizer, x, y, post_relu });
             }
-            QOp::Relu => self.unary(Unary::Relu, x, node.output),
-            QOp::LeakyRelu { log2_slope } => self.unary(Unary::LeakyRelu { slope: exp2i(*log2_slope) as f32 }, x, node.output),
-            QOp::Sigmoid => self.unary(Unary::Sigmoid, x, node.output),
-            QOp::Tanh => self.unary(Unary::Tanh, x, node.output),
+            QOp::Elementwise(f) => self.unary(Unary::Elementwise(*f), x, node.output),
             QOp::Sign => self.unary(Unary::Sign, x, node.output),
             QOp::Affine(a) => {
                 let (scale, shift) = (padded(&a.scale, x), padded(&a.shift, x));
@@ -232,7 +235,7 @@ impl Compiler<'_> {
     /// The Relu that alone reads `value`, taken in; the value to go on with.
     fn relu_behind(&mut self, value: usize) -> (bool, usize) {
         match self.topology.sole_reader(value) {
-            Some(reader) if self.model.nodes[reader].op == QOp::Relu => {
+            Some(reader) if self.model.nodes[reader].op == QOp::Elementwise(Elementwise::Relu) => {
                 self.done[reader] = true;
                 (true, self.model.nodes[reader].output)
             }
@@ -331,7 +334,7 @@ impl Compiler<'_> {
     fn fuse(&mut self, output: usize, z: Slot) -> Option<Fused> {
         let mut reader = self.topology.sole_reader(output)?;
         let mut pre_relu = None;
-        if self.model.nodes[reader].op == QOp::Relu {
+        if self.model.nodes[reader].op == QOp::Elementwise(Elementwise::Relu) {
             pre_relu = Some(reader);
             reader = self.topology.sole_reader(self.model.nodes[reader].output)?;
         }

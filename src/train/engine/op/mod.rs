@@ -3,25 +3,20 @@
 pub mod affine;
 pub mod bias;
 pub mod dense;
+pub mod elementwise;
 pub mod gather;
-pub mod leaky_relu;
 pub mod merge;
 pub mod quantizer;
-pub mod relu;
 pub mod saturating;
-pub mod sigmoid;
 pub mod sign;
-pub mod tanh;
 
 use super::kernel::{Buffer, Has, Isa, Lane, Vectorized, dispatch};
+use crate::ops::Elementwise;
 
 /// An element-wise operation without trainable numbers, where it could not be fused into a dense layer.
 #[derive(Clone)]
 pub enum Unary {
-    Relu,
-    LeakyRelu { slope: f32 },
-    Sigmoid,
-    Tanh,
+    Elementwise(Elementwise),
     Sign,
     Affine { scale: Buffer, shift: Buffer },
 }
@@ -30,10 +25,7 @@ impl Unary {
     /// `y = op(x)` on whole padded rows.
     pub fn forward(&self, isa: Isa, x: &[f32], y: &mut [f32]) {
         match self {
-            Unary::Relu => map(isa, x, y, relu::forward),
-            Unary::LeakyRelu { slope } => map(isa, x, y, |v| leaky_relu::forward(v, *slope)),
-            Unary::Sigmoid => map(isa, x, y, sigmoid::forward),
-            Unary::Tanh => map(isa, x, y, tanh::forward),
+            Unary::Elementwise(f) => elementwise::forward(isa, *f, x, y),
             Unary::Sign => map(isa, x, y, sign::forward),
             Unary::Affine { scale, shift } => affine::forward(scale, shift, x, y),
         }
@@ -43,10 +35,7 @@ impl Unary {
     pub fn backward(&self, isa: Isa, x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32], add: bool) {
         let keep = if add { 1.0 } else { 0.0 };
         match self {
-            Unary::Relu => chain(isa, x, dy, dx, keep, relu::derivative),
-            Unary::LeakyRelu { slope } => chain(isa, x, dy, dx, keep, |v| leaky_relu::derivative(v, *slope)),
-            Unary::Sigmoid => chain(isa, y, dy, dx, keep, sigmoid::derivative),
-            Unary::Tanh => chain(isa, y, dy, dx, keep, tanh::derivative),
+            Unary::Elementwise(f) => elementwise::backward(isa, *f, (x, y), dy, dx, keep),
             Unary::Sign => chain(isa, x, dy, dx, keep, sign::derivative),
             Unary::Affine { scale, .. } => affine::backward(scale, dy, dx, add),
         }
@@ -94,4 +83,12 @@ impl<F: Fn(f32) -> f32> Vectorized for Chain<'_, F> {
 
 fn chain(isa: Isa, v: &[f32], dy: &[f32], dx: &mut [f32], keep: f32, f: impl Fn(f32) -> f32) {
     dispatch(isa, Chain { v, dy, dx, keep, f });
+}
+
+/// `dx = f'(x, y)·dy`, for derivatives that need input and result.
+fn chain_of_both((x, y): (&[f32], &[f32]), dy: &[f32], dx: &mut [f32], keep: f32, f: impl Fn(f32, f32) -> f32) {
+    for ((dx, &dy), (&x, &y)) in dx.iter_mut().zip(dy).zip(x.iter().zip(y)) {
+        let before = if keep > 0.0 { *dx } else { 0.0 };
+        *dx = before + dy * f(x, y);
+    }
 }

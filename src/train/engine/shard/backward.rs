@@ -7,6 +7,7 @@ use super::super::op::quantizer::{QuantizerOp, Sums};
 use super::super::plan::{Fused, InputGrad, Prepared, Stage, Step};
 use super::super::slot::Slot;
 use super::Shard;
+use crate::graph::Merge;
 use std::mem::take;
 
 impl Shard {
@@ -15,22 +16,7 @@ impl Shard {
         for stage in plan.stages.iter().rev().filter(|s| !s.dead) {
             let to = stage.input_grad(0);
             match &stage.step {
-                Step::Dense { dense, x, z, fused } => {
-                    let rows = samples * z.positions;
-                    if let Some(f) = fused.filter(|_| !stage.quantizer_done) {
-                        let mut dz = take(&mut self.grads[z.buffer]);
-                        let Shard { values, grads, quantizers, .. } = self;
-                        let args = quantizer_args(p, values, &mut quantizers[f.quantizer], f, *z, Some(&mut dz), false);
-                        QuantizerOp::backward(plan.isa, rows, z.row(), &grads[f.y.buffer], args);
-                        self.grads[z.buffer] = dz;
-                    }
-                    let inputs = plan.dense[*dense].op.inputs;
-                    let DenseSums { dw, db } = &mut self.dense[*dense];
-                    let (a, a_stride) = (&self.values[x.buffer], x.row());
-                    let (dz, outputs) = (&self.grads[z.buffer], z.row());
-                    dispatch(plan.isa, DenseWeightGrad { a, a_stride, inputs, dz, outputs, rows, dw, db });
-                    self.dense_input(p, to, (*dense, *x, *z), rows);
-                }
+                Step::Dense { dense, x, z, fused } => self.dense_backward(p, stage, (*dense, *x, *z), *fused, samples),
                 Step::Grouped { dense, taps, x, z } => {
                     let mut dx = self.start(stage, 0, samples);
                     let DenseSums { dw, db } = &mut self.dense[*dense];
@@ -43,14 +29,8 @@ impl Shard {
                     if stage.quantizer_done {
                         continue;
                     }
-                    let mut dx = take(&mut self.grads[x.buffer]);
-                    let stride = plan.quantizers[*quantizer].op.stride();
-                    let Shard { values, grads, quantizers, .. } = self;
                     let f = Fused { quantizer: *quantizer, y: *y, pre_relu: false, post_relu: *post_relu };
-                    let into = (to != InputGrad::Skip).then_some(&mut dx);
-                    let args = quantizer_args(p, values, &mut quantizers[*quantizer], f, *x, into, to == InputGrad::Add);
-                    QuantizerOp::backward(plan.isa, samples * y.stride() / stride, stride, &grads[y.buffer], args);
-                    self.grads[x.buffer] = dx;
+                    self.quantizer_backward(p, to, *x, f, samples);
                 }
                 Step::Unary { unary, x, y } => {
                     if to == InputGrad::Skip {
@@ -78,21 +58,59 @@ impl Shard {
                     dispatch(plan.isa, PoolBackward { taps, samples, x, y, dy, dx: &mut dx, factor });
                     self.end(stage, 0, Some(dx));
                 }
-                Step::Merge { merge, inputs, y } => {
-                    let n = samples * y.stride();
-                    for (which, x) in inputs.iter().enumerate() {
-                        let to = stage.input_grad(which);
-                        if to == InputGrad::Skip {
-                            continue;
-                        }
-                        let mut dx = take(&mut self.grads[x.buffer]);
-                        let [a, b] = inputs.map(|x| &self.values[x.buffer][..n]);
-                        let (dy, add) = (&self.grads[y.buffer][..n], to == InputGrad::Add);
-                        merge::backward(plan.isa, *merge, which, a, b, dy, &mut dx[..n], add);
-                        self.grads[x.buffer] = dx;
-                    }
-                }
+                Step::Merge { merge, inputs, y } => self.merge_backward(p, stage, *merge, (*inputs, *y), samples),
             }
+        }
+    }
+
+    fn dense_backward(
+        &mut self,
+        p: &Prepared,
+        stage: &Stage,
+        (dense, x, z): (usize, Slot, Slot),
+        fused: Option<Fused>,
+        samples: usize,
+    ) {
+        let plan = &p.plan;
+        let rows = samples * z.positions;
+        if let Some(f) = fused.filter(|_| !stage.quantizer_done) {
+            let mut dz = take(&mut self.grads[z.buffer]);
+            let Shard { values, grads, quantizers, .. } = self;
+            let args = quantizer_args(p, values, &mut quantizers[f.quantizer], f, z, Some(&mut dz), false);
+            QuantizerOp::backward(plan.isa, rows, z.row(), &grads[f.y.buffer], args);
+            self.grads[z.buffer] = dz;
+        }
+        let inputs = plan.dense[dense].op.inputs;
+        let DenseSums { dw, db } = &mut self.dense[dense];
+        let (a, a_stride) = (&self.values[x.buffer], x.row());
+        let (dz, outputs) = (&self.grads[z.buffer], z.row());
+        dispatch(plan.isa, DenseWeightGrad { a, a_stride, inputs, dz, outputs, rows, dw, db });
+        self.dense_input(p, stage.input_grad(0), (dense, x, z), rows);
+    }
+
+    fn quantizer_backward(&mut self, p: &Prepared, to: InputGrad, x: Slot, f: Fused, samples: usize) {
+        let plan = &p.plan;
+        let mut dx = take(&mut self.grads[x.buffer]);
+        let stride = plan.quantizers[f.quantizer].op.stride();
+        let Shard { values, grads, quantizers, .. } = self;
+        let into = (to != InputGrad::Skip).then_some(&mut dx);
+        let args = quantizer_args(p, values, &mut quantizers[f.quantizer], f, x, into, to == InputGrad::Add);
+        QuantizerOp::backward(plan.isa, samples * f.y.stride() / stride, stride, &grads[f.y.buffer], args);
+        self.grads[x.buffer] = dx;
+    }
+
+    fn merge_backward(&mut self, p: &Prepared, stage: &Stage, merge: Merge, (inputs, y): ([Slot; 2], Slot), samples: usize) {
+        let n = samples * y.stride();
+        for (which, x) in inputs.iter().enumerate() {
+            let to = stage.input_grad(which);
+            if to == InputGrad::Skip {
+                continue;
+            }
+            let mut dx = take(&mut self.grads[x.buffer]);
+            let [a, b] = inputs.map(|x| &self.values[x.buffer][..n]);
+            let (dy, add) = (&self.grads[y.buffer][..n], to == InputGrad::Add);
+            merge::backward(p.plan.isa, merge, which, a, b, dy, &mut dx[..n], add);
+            self.grads[x.buffer] = dx;
         }
     }
 

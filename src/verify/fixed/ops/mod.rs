@@ -5,11 +5,10 @@ mod spatial;
 
 use super::compile::{Compiler, Data, Known};
 use super::constant::{Casts, Constant, raise};
+use super::function;
 use super::step::{Cast, Step};
-use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
 use crate::quant::rounding::{cast, shl};
-use crate::quant::table::{self, Kind};
 use crate::quant::{Overflow, Rounding};
 
 /// Kernel sizes, strides and pads are below this: sums of two with an input still fit any integer.
@@ -164,6 +163,16 @@ impl Compiler {
         Ok(Known::Data(out))
     }
 
+    pub(super) fn function(&mut self, node: &NodeProto) -> Result<Known, String> {
+        let x = self.data_operand(node, 0)?;
+        let (function, frac) = function::of(node, x.frac)?;
+        let at = |v: i128| function.bound(v).and_then(fits);
+        let bounds = x.bounds.iter().map(|&(lo, hi)| Ok((at(lo)?, at(hi)?))).collect::<Result<_, String>>()?;
+        let out = self.data(x.shape.clone(), frac, bounds)?;
+        self.steps.push(Step::Function { src: x.id, dst: out.id, function });
+        Ok(Known::Data(out))
+    }
+
     pub(super) fn mul(&mut self, node: &NodeProto) -> Result<Known, String> {
         let (a, b) = match (self.operand(node, 0)?, self.operand(node, 1)?) {
             (Known::Constant(_), Known::Constant(_)) => return Err("multiplies two constants".into()),
@@ -183,42 +192,6 @@ impl Compiler {
         });
         let out = self.data(a.shape.clone(), a.frac + b.frac, bounds.collect())?;
         self.steps.push(Step::Mul { a: a.id, b: b.id, dst: out.id });
-        Ok(Known::Data(out))
-    }
-
-    pub(super) fn relu(&mut self, node: &NodeProto) -> Result<Known, String> {
-        let x = self.data_operand(node, 0)?;
-        let bounds = x.bounds.iter().map(|&(lo, hi)| (lo.max(0), hi.max(0))).collect();
-        let out = self.data(x.shape.clone(), x.frac, bounds)?;
-        self.steps.push(Step::Relu { src: x.id, dst: out.id });
-        Ok(Known::Data(out))
-    }
-
-    pub(super) fn leaky(&mut self, node: &NodeProto) -> Result<Known, String> {
-        let x = self.data_operand(node, 0)?;
-        let alpha = Attributes::of(node).float("alpha", 0.01).map_err(|e| e.to_string())?;
-        let power = crate::quant::kif::floor_log2(f64::from(alpha));
-        if alpha <= 0.0 || f64::from(alpha) != 2f64.powi(power) || !(-40..=40).contains(&power) {
-            return Err(format!("alpha {alpha} is not a power of two"));
-        }
-        let (up, down) = ((-power).max(0), power.max(0));
-        let at = |v: i128| lift(v, if v < 0 { down } else { up });
-        let bounds = x.bounds.iter().map(|&(lo, hi)| Ok((at(lo)?, at(hi)?))).collect::<Result<_, String>>()?;
-        let out = self.data(x.shape.clone(), x.frac + up, bounds)?;
-        self.steps.push(Step::Leaky { src: x.id, dst: out.id, up: up as u32, down: down as u32 });
-        Ok(Known::Data(out))
-    }
-
-    pub(super) fn table(&mut self, node: &NodeProto, kind: Kind) -> Result<Known, String> {
-        let x = self.data_operand(node, 0)?;
-        let limit = kind.max_input_frac();
-        if x.frac > limit {
-            return Err(format!("its input has {} fractional bits; hls4ml's table is exact up to {limit}", x.frac));
-        }
-        let at = |v: i128| i128::from(table::lookup(kind, v as i64, x.frac));
-        let bounds = x.bounds.iter().map(|&(lo, hi)| (at(lo), at(hi))).collect();
-        let out = self.data(x.shape.clone(), table::OUTPUT_FRAC, bounds)?;
-        self.steps.push(Step::Table { src: x.id, dst: out.id, kind, frac: x.frac });
         Ok(Known::Data(out))
     }
 }

@@ -53,21 +53,7 @@ impl Compiler {
             }
             columns.push(column);
         }
-        let mut bounds = Vec::with_capacity(taps.positions * outputs);
-        for p in 0..taps.positions {
-            for (o, column) in columns.iter().enumerate() {
-                let (mut lo, mut hi) = (i128::from(bias[o]), i128::from(bias[o]));
-                let mut largest = lo.abs();
-                for &(k, w) in column {
-                    let Some(e) = taps.element(p, k as usize, o) else { continue };
-                    let (a, b) = (x.bounds[e].0 * i128::from(w), x.bounds[e].1 * i128::from(w));
-                    (lo, hi) = (lo + a.min(b), hi + a.max(b));
-                    // partial sums in any order
-                    largest = fits(largest + a.abs().max(b.abs()))?;
-                }
-                bounds.push((lo, hi));
-            }
-        }
+        let bounds = conv_bounds(&x, &taps, &columns, &bias)?;
         let out = self.data(window.shape(rank, outputs), frac, bounds)?;
         self.steps.push(Step::Conv { src: x.id, dst: out.id, taps, columns, bias });
         Ok(Known::Data(out))
@@ -119,6 +105,26 @@ impl Compiler {
         self.steps.push(Step::Extreme { a: a.id, b: b.id, dst: out.id, up_a: room(up_a), up_b: room(up_b), max });
         Ok(Known::Data(out))
     }
+}
+
+/// Worst case of every sum of a convolution, `[position][output]`.
+fn conv_bounds(x: &Data, taps: &Taps, columns: &[Vec<(u32, i64)>], bias: &[i64]) -> Result<Vec<(i128, i128)>, String> {
+    let mut bounds = Vec::with_capacity(taps.positions * columns.len());
+    for p in 0..taps.positions {
+        for (o, column) in columns.iter().enumerate() {
+            let (mut lo, mut hi) = (i128::from(bias[o]), i128::from(bias[o]));
+            let mut largest = lo.abs();
+            for &(k, w) in column {
+                let Some(e) = taps.element(p, k as usize, o) else { continue };
+                let (a, b) = (x.bounds[e].0 * i128::from(w), x.bounds[e].1 * i128::from(w));
+                (lo, hi) = (lo + a.min(b), hi + a.max(b));
+                // partial sums in any order
+                largest = fits(largest + a.abs().max(b.abs()))?;
+            }
+            bounds.push((lo, hi));
+        }
+    }
+    Ok(bounds)
 }
 
 /// The window of a node over `x`, with one group per channel, and the number of its axes. `pooling` takes its kernel from the attribute,
