@@ -15,6 +15,7 @@ pub const ENTRIES: i64 = 1024;
 pub enum Table {
     Sigmoid,
     Tanh,
+    Softplus,
     Softsign,
 }
 
@@ -33,7 +34,7 @@ pub const BELOW_INPUT_FRAC: i32 = 7;
 pub const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
 
 impl Table {
-    pub const ALL: [Table; 3] = [Table::Sigmoid, Table::Tanh, Table::Softsign];
+    pub const ALL: [Table; 4] = [Table::Sigmoid, Table::Tanh, Table::Softplus, Table::Softsign];
 
     /// That of an ONNX operator.
     pub fn named(onnx: &str) -> Option<Table> {
@@ -45,6 +46,7 @@ impl Table {
         match self {
             Table::Sigmoid => "Sigmoid",
             Table::Tanh => "Tanh",
+            Table::Softplus => "Softplus",
             Table::Softsign => "Softsign",
         }
     }
@@ -54,13 +56,14 @@ impl Table {
         match self {
             Table::Sigmoid => (0.0, 1.0),
             Table::Tanh | Table::Softsign => (-1.0, 1.0),
+            Table::Softplus => (0.0, f64::INFINITY),
         }
     }
 
     /// Finest input grid that addresses entries exactly: over ±8 (±4) in 1024 steps.
     pub fn max_input_frac(self) -> i32 {
         match self {
-            Table::Sigmoid | Table::Softsign => 6,
+            Table::Sigmoid | Table::Softplus | Table::Softsign => 6,
             Table::Tanh => 7,
         }
     }
@@ -70,6 +73,7 @@ impl Table {
         match self {
             Table::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Table::Tanh => x.tanh(),
+            Table::Softplus => softplus(x),
             Table::Softsign => x / (x.abs() + 1.0),
         }
     }
@@ -79,6 +83,7 @@ impl Table {
         match self {
             Table::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Table::Tanh => x.tanh(),
+            Table::Softplus => softplus(x.into()) as f32,
             Table::Softsign => x / (x.abs() + 1.0),
         }
     }
@@ -88,6 +93,8 @@ impl Table {
         match self {
             Table::Sigmoid => y * (1.0 - y),
             Table::Tanh => 1.0 - y * y,
+            // the sigmoid of x
+            Table::Softplus => 1.0 / (1.0 + (-x).exp()),
             Table::Softsign => (1.0 - y.abs()) * (1.0 - y.abs()),
         }
     }
@@ -99,7 +106,7 @@ impl Table {
     }
 
     fn entries(self) -> &'static [i16] {
-        static ALL: [OnceLock<Vec<i16>>; 3] = [const { OnceLock::new() }; 3];
+        static ALL: [OnceLock<Vec<i16>>; 4] = [const { OnceLock::new() }; 4];
         ALL[self as usize].get_or_init(|| {
             let step = 0.5f32.powi(self.max_input_frac());
             (0..ENTRIES).map(|n| entry(self.real(f64::from((n - ENTRIES / 2) as f32 * step)))).collect()
@@ -129,6 +136,11 @@ impl Below {
     }
 }
 
+/// `ln(e^x + 1)` without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
 /// `int·2^-frac` in steps of `2^-limit`, toward zero.
 fn steps(int: i64, frac: i32, limit: i32) -> i64 {
     let drop = frac - limit;
@@ -153,6 +165,7 @@ mod tests {
         assert_eq!(Table::Tanh.lookup(-1, 0), (-0.761_594_155_9f64 * 1024.0).floor() as i64);
         assert_eq!(Table::Tanh.lookup(3, 1), (0.905_148_253_6f64 * 1024.0) as i64);
         assert_eq!((Table::Softsign.lookup(1, 0), Table::Softsign.lookup(-1, 0)), (512, -512));
+        assert_eq!(Table::Softplus.lookup(0, 0), (2f64.ln() * 1024.0) as i64);
         assert_eq!((Below::Elu.lookup(-1, 0), Below::Elu.lookup(-100, 0)), (-648, -1024));
         assert_eq!(Below::Selu.lookup(-1, 0), (-1.111_330_737_8f64 * 1024.0).floor() as i64);
     }

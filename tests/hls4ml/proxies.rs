@@ -177,6 +177,11 @@ fn whole_tables_slopes_and_names() {
             Form::Sums,
         ),
         (
+            "softplus",
+            Net::new(&[3]).one_format(true, 4, 6, Floor).function(Elementwise::Table(Table::Softplus)).done(),
+            Form::Sums,
+        ),
+        (
             "softsign",
             Net::new(&[3]).one_format(true, 4, 6, Floor).function(Elementwise::Table(Table::Softsign)).done(),
             Form::Sums,

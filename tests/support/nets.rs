@@ -383,6 +383,7 @@ fn function(f: Elementwise, x: Num) -> Num {
         Elementwise::Selu => x.times((1.0507009873554805f64 * 32768.0).floor() as f32 / 32768.0),
         Elementwise::Table(Table::Sigmoid) => table(x, 64, |v| 1.0 / (1.0 + (-v).exp())),
         Elementwise::Table(Table::Tanh) => table(x, 128, f64::tanh),
+        Elementwise::Table(Table::Softplus) => table(x, 64, |v| (v.exp() + 1.0).ln()),
         Elementwise::Table(Table::Softsign) => table(x, 64, |v| v / (v.abs() + 1.0)),
     }
 }

@@ -385,6 +385,7 @@ fn function(f: Elementwise, x: f64) -> (f64, f64) {
             (y, y * (1.0 - y))
         }
         Elementwise::Table(Table::Tanh) => (x.tanh(), 1.0 - x.tanh().powi(2)),
+        Elementwise::Table(Table::Softplus) => ((x.exp() + 1.0).ln(), 1.0 / (1.0 + (-x).exp())),
         Elementwise::Table(Table::Softsign) => (x / (1.0 + x.abs()), (1.0 + x.abs()).powi(-2)),
     }
 }
