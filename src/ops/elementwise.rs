@@ -20,6 +20,10 @@ pub enum Elementwise {
     LeakyRelu {
         slope: f32,
     },
+    /// `x` above `alpha`, else 0.
+    ThresholdedRelu {
+        alpha: f32,
+    },
     /// `x` from 0 on, `alpha·(e^x − 1)` below.
     Elu {
         alpha: f32,
@@ -35,6 +39,7 @@ impl Elementwise {
         match self {
             Elementwise::Relu => "Relu",
             Elementwise::LeakyRelu { .. } => "LeakyRelu",
+            Elementwise::ThresholdedRelu { .. } => "ThresholdedRelu",
             Elementwise::Elu { .. } => "Elu",
             Elementwise::Selu => "Selu",
             Elementwise::Table(table) => table.onnx(),
@@ -44,7 +49,9 @@ impl Elementwise {
     /// ONNX's attribute `alpha`, where the operator has one that may vary.
     pub fn alpha(self) -> Option<f32> {
         match self {
-            Elementwise::LeakyRelu { slope: alpha } | Elementwise::Elu { alpha } => Some(alpha),
+            Elementwise::LeakyRelu { slope: alpha } | Elementwise::ThresholdedRelu { alpha } | Elementwise::Elu { alpha } => {
+                Some(alpha)
+            }
             Elementwise::Relu | Elementwise::Selu | Elementwise::Table(_) => None,
         }
     }
@@ -58,6 +65,13 @@ impl Elementwise {
                     x * f64::from(slope)
                 } else {
                     x
+                }
+            }
+            Elementwise::ThresholdedRelu { alpha } => {
+                if x > f64::from(alpha) {
+                    x
+                } else {
+                    0.0
                 }
             }
             Elementwise::Elu { alpha } => {
@@ -96,6 +110,13 @@ impl Elementwise {
                     slope * x
                 }
             }
+            Elementwise::ThresholdedRelu { alpha } => {
+                if x > alpha {
+                    x
+                } else {
+                    0.0
+                }
+            }
             Elementwise::Elu { alpha } => {
                 if x > 0.0 {
                     x
@@ -124,6 +145,13 @@ impl Elementwise {
                     1.0
                 } else {
                     slope
+                }
+            }
+            Elementwise::ThresholdedRelu { alpha } => {
+                if x > alpha {
+                    1.0
+                } else {
+                    0.0
                 }
             }
             Elementwise::Elu { alpha } => {
@@ -156,6 +184,11 @@ impl Elementwise {
         Ok(match self {
             Elementwise::LeakyRelu { slope: 0.0 } => Elementwise::Relu,
             Elementwise::LeakyRelu { slope } => Elementwise::LeakyRelu { slope: kept("slope", slope)? },
+            Elementwise::ThresholdedRelu { alpha: 0.0 } => Elementwise::Relu,
+            Elementwise::ThresholdedRelu { alpha } => match alpha > 0.0 && alpha.is_finite() {
+                true => self,
+                false => return Err(format!("alpha {alpha} is negative: the function falls there")),
+            },
             Elementwise::Elu { alpha: 0.0 } => Elementwise::Relu,
             Elementwise::Elu { alpha } => Elementwise::Elu { alpha: kept("alpha", alpha)? },
             Elementwise::Relu | Elementwise::Selu | Elementwise::Table(_) => self,
@@ -165,7 +198,7 @@ impl Elementwise {
     /// Fractional bits of the result for an input with `frac`.
     pub fn output_frac(self, frac: i32) -> i32 {
         match self {
-            Elementwise::Relu => frac,
+            Elementwise::Relu | Elementwise::ThresholdedRelu { .. } => frac,
             Elementwise::LeakyRelu { slope } => frac + integer(slope).1.max(0),
             Elementwise::Elu { alpha } => frac.max(OUTPUT_FRAC + integer(alpha).1.max(0)),
             Elementwise::Selu => (frac + LAMBDA_FRAC).max(OUTPUT_FRAC),
@@ -182,6 +215,8 @@ impl Elementwise {
         match self {
             Elementwise::Relu => Some(v.max(0)),
             Elementwise::LeakyRelu { slope } if v < 0 => times(v, frac, slope, to),
+            Elementwise::ThresholdedRelu { alpha } if !is_above(v, frac, alpha) => Some(0),
+            Elementwise::ThresholdedRelu { .. } => Some(v),
             Elementwise::Elu { alpha } if v < 0 => times(Below::Elu.lookup(narrow(), frac).into(), OUTPUT_FRAC, alpha, to),
             Elementwise::Selu if v < 0 => shifted(Below::Selu.lookup(narrow(), frac).into(), to - OUTPUT_FRAC),
             Elementwise::Selu => shifted(v.checked_mul(LAMBDA)?, to - frac - LAMBDA_FRAC),
@@ -202,6 +237,13 @@ impl Elementwise {
                     x
                 } else {
                     x * f64::from(slope)
+                }
+            }
+            Elementwise::ThresholdedRelu { alpha } => {
+                if x > f64::from(alpha) {
+                    x
+                } else {
+                    0.0
                 }
             }
             Elementwise::Elu { alpha } => {
@@ -228,7 +270,7 @@ impl Elementwise {
     /// Finest input grid, if there is a limit.
     pub fn max_input_frac(self) -> Option<i32> {
         match self {
-            Elementwise::Relu | Elementwise::LeakyRelu { .. } => None,
+            Elementwise::Relu | Elementwise::LeakyRelu { .. } | Elementwise::ThresholdedRelu { .. } => None,
             Elementwise::Elu { .. } | Elementwise::Selu => Some(BELOW_INPUT_FRAC),
             Elementwise::Table(table) => Some(table.max_input_frac()),
         }
@@ -243,14 +285,14 @@ impl Elementwise {
     pub fn reads_quantized(self) -> bool {
         match self {
             Elementwise::Relu | Elementwise::LeakyRelu { .. } => false,
-            Elementwise::Elu { .. } | Elementwise::Selu | Elementwise::Table(_) => true,
+            Elementwise::ThresholdedRelu { .. } | Elementwise::Elu { .. } | Elementwise::Selu | Elementwise::Table(_) => true,
         }
     }
 
     /// No result is below 0.
     pub fn is_never_negative(self) -> bool {
         match self {
-            Elementwise::Relu => true,
+            Elementwise::Relu | Elementwise::ThresholdedRelu { .. } => true,
             Elementwise::LeakyRelu { .. } | Elementwise::Elu { .. } | Elementwise::Selu => false,
             Elementwise::Table(table) => table.limits().0 >= 0.0,
         }
@@ -260,14 +302,14 @@ impl Elementwise {
     pub fn is_homogeneous(self) -> bool {
         match self {
             Elementwise::Relu | Elementwise::LeakyRelu { .. } => true,
-            Elementwise::Elu { .. } | Elementwise::Selu | Elementwise::Table(_) => false,
+            Elementwise::ThresholdedRelu { .. } | Elementwise::Elu { .. } | Elementwise::Selu | Elementwise::Table(_) => false,
         }
     }
 
     /// Smallest and largest result of the source's function.
     pub fn limits(self) -> (f64, f64) {
         match self {
-            Elementwise::Relu => (0.0, f64::INFINITY),
+            Elementwise::Relu | Elementwise::ThresholdedRelu { .. } => (0.0, f64::INFINITY),
             Elementwise::LeakyRelu { .. } => (f64::NEG_INFINITY, f64::INFINITY),
             Elementwise::Elu { alpha } => (-f64::from(alpha), f64::INFINITY),
             Elementwise::Selu => (-SELU.0 * SELU.1, f64::INFINITY),
@@ -280,13 +322,27 @@ impl Elementwise {
     pub fn rounds_exact_first(self) -> bool {
         match self {
             Elementwise::Relu | Elementwise::Table(_) => false,
-            Elementwise::LeakyRelu { .. } | Elementwise::Elu { .. } | Elementwise::Selu => true,
+            Elementwise::LeakyRelu { .. } | Elementwise::ThresholdedRelu { .. } | Elementwise::Elu { .. } | Elementwise::Selu => {
+                true
+            }
         }
     }
 
     /// It commutes with every rounding, so that a rounding offset may be added in front of it.
     pub fn commutes_with_rounding(self) -> bool {
         self == Elementwise::Relu
+    }
+}
+
+/// `v·2^-frac > alpha`, exactly.
+fn is_above(v: i128, frac: i32, alpha: f32) -> bool {
+    let (int, fine) = integer(alpha);
+    let common = frac.max(fine);
+    match (shifted(v, common - frac), shifted(int, common - fine)) {
+        (Some(v), Some(alpha)) => v > alpha,
+        // what does not fit is far away
+        (None, _) => v > 0,
+        (Some(_), None) => false,
     }
 }
 
@@ -340,6 +396,7 @@ mod tests {
             Elementwise::LeakyRelu { slope: 0.1 },
             Elementwise::LeakyRelu { slope: 2.5 },
             Elementwise::LeakyRelu { slope: 1.0 / 65536.0 },
+            Elementwise::ThresholdedRelu { alpha: 0.7 },
             Elementwise::Elu { alpha: 1.0 },
             Elementwise::Elu { alpha: 0.3 },
             Elementwise::Selu,
@@ -388,6 +445,8 @@ mod tests {
         for refused in [-0.1, 1e-6, 200.0, f32::NAN] {
             assert!(Elementwise::LeakyRelu { slope: refused }.in_hls4ml().is_err(), "{refused}");
         }
+        assert!(Elementwise::ThresholdedRelu { alpha: -1.0 }.in_hls4ml().is_err());
         assert_eq!((integer(0.75), integer(-6.0), integer(0.0)), ((3, 2), (-3, -1), (0, 0)));
+        assert!(is_above(3, 2, 0.7) && !is_above(3, 2, 0.75) && !is_above(2, 2, 0.7) && is_above(1, 0, 0.999));
     }
 }

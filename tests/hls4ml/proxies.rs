@@ -207,6 +207,20 @@ fn whole_tables_slopes_and_names() {
             Net::new(&[3]).one_format(true, 4, 5, HalfUp).function(Elementwise::Selu).one_format(true, 4, 6, HalfUp).done(),
             Form::Sums,
         ),
+        (
+            "thresholded",
+            Net::new(&[3]).one_format(true, 4, 5, HalfUp).function(Elementwise::ThresholdedRelu { alpha: 0.7 }).done(),
+            Form::Sums,
+        ),
+        (
+            "thresholded, unsigned",
+            Net::new(&[3])
+                .one_format(false, 3, 4, HalfUp)
+                .function(Elementwise::ThresholdedRelu { alpha: 2.0 })
+                .one_format(false, 3, 2, HalfEven)
+                .done(),
+            Form::Sums,
+        ),
         ("slope 1", Net::new(&[3]).one_format(true, 4, 4, HalfUp).leaky(0).one_format(true, 3, 2, Floor).done(), Form::Sums),
         ("names", named, Form::Sums),
         ("symmetric", symmetric, Form::Sums),

@@ -106,8 +106,12 @@ fn net(seed: u64, has: &dyn Fn(Feature) -> bool) -> FixedModel {
         net = net.sigmoid().one_format(false, 0, 8, Floor);
         let (sigmoid, other) = (net.last, net.at(wide));
         net = other.dense(r, 3).one_format(true, 2, 6, HalfUp).tanh().one_format(true, 0, 7, HalfUp);
-        let functions =
-            [Elementwise::Elu { alpha: 0.75 }, Elementwise::Table(Table::Softplus), Elementwise::Table(Table::Softsign)];
+        let functions = [
+            Elementwise::Elu { alpha: 0.75 },
+            Elementwise::ThresholdedRelu { alpha: 0.5 },
+            Elementwise::Table(Table::Softplus),
+            Elementwise::Table(Table::Softsign),
+        ];
         for function in functions.into_iter().chain(has(Feature::Selu).then_some(Elementwise::Selu)) {
             net = net.dense(r, 3).one_format(true, 2, 6, HalfUp).function(function).one_format(true, 2, 5, HalfUp);
         }

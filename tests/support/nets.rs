@@ -377,6 +377,13 @@ fn function(f: Elementwise, x: Num) -> Num {
         Elementwise::Relu => Num(x.0.max(0), x.1),
         Elementwise::LeakyRelu { slope } if x.0 < 0 => x.times(slope),
         Elementwise::LeakyRelu { .. } => x,
+        Elementwise::ThresholdedRelu { alpha } => {
+            if x.value() > f64::from(alpha) {
+                x
+            } else {
+                Num(0, 0)
+            }
+        }
         Elementwise::Elu { alpha } if x.0 < 0 => below(&exp).times(alpha),
         Elementwise::Elu { .. } => x,
         Elementwise::Selu if x.0 < 0 => below(&selu),

@@ -295,8 +295,8 @@ impl Maker {
                 Tap { name, unsigned: true, ..x }
             }
             4 => {
-                const FUNCTIONS: [(&str, Option<f32>); 3] =
-                    [("LeakyRelu", Some(0.125)), ("LeakyRelu", Some(0.1)), ("Elu", Some(0.75))];
+                const FUNCTIONS: [(&str, Option<f32>); 4] =
+                    [("LeakyRelu", Some(0.125)), ("LeakyRelu", Some(0.1)), ("Elu", Some(0.75)), ("ThresholdedRelu", Some(0.5))];
                 let (op, alpha) = FUNCTIONS[self.rng.below(FUNCTIONS.len())];
                 self.recipe.push(op.into());
                 let alpha = alpha.map(|alpha| ("alpha", Attr::F(alpha)));

@@ -42,6 +42,7 @@ fn standard(op: &str) -> Option<Handler> {
         "BatchNormalization" => op::batch_norm::batch_norm,
         "Relu" => op::activation::relu,
         "LeakyRelu" => op::activation::leaky_relu,
+        "ThresholdedRelu" => op::activation::thresholded_relu,
         "Elu" => op::activation::elu,
         "Selu" => op::activation::selu,
         table if Table::named(table).is_some() => op::activation::table,

@@ -28,6 +28,8 @@ pub enum Function {
         slope: i64,
         up: u32,
     },
+    /// `v` above the threshold, in units of its grid.
+    Threshold(i64),
     /// `v << up` from 0 on, an entry times `alpha << extra` below.
     Elu {
         alpha: i64,
@@ -57,7 +59,7 @@ impl Function {
             Function::Leaky { slope, up } => (slope, up),
             Function::Elu { up, .. } => (1, up),
             Function::Selu { up, .. } => (LAMBDA.0, up),
-            Function::Relu | Function::Table { .. } => (1, 0),
+            Function::Relu | Function::Threshold(_) | Function::Table { .. } => (1, 0),
         };
         let most = (i128::from(v) * i128::from(factor)) << up.min(63);
         if most.unsigned_abs() >> 62 == 0 { Ok(self.apply(v).into()) } else { Err(TOO_WIDE.into()) }
@@ -73,6 +75,13 @@ impl Function {
                     v * slope
                 } else {
                     v << up
+                }
+            }
+            Function::Threshold(least) => {
+                if v > least {
+                    v
+                } else {
+                    0
                 }
             }
             Function::Elu { alpha, up, extra, frac } => {
@@ -96,7 +105,7 @@ impl Function {
 
 /// Whether `op` is such a function.
 pub fn is_function(op: &str) -> bool {
-    matches!(op, "Relu" | "LeakyRelu" | "Elu" | "Selu") || Table::named(op).is_some()
+    matches!(op, "Relu" | "LeakyRelu" | "ThresholdedRelu" | "Elu" | "Selu") || Table::named(op).is_some()
 }
 
 /// The function of a node for inputs on the grid `2^-frac`, and the grid of its result.
@@ -113,6 +122,15 @@ pub fn of(node: &NodeProto, frac: i32) -> Result<(Function, i32), String> {
             let up = slope.frac.max(0);
             let whole = slope.int << shift(-slope.frac.min(0))?;
             (Function::Leaky { slope: whole, up: shift(up)? }, frac + up)
+        }
+        "ThresholdedRelu" => {
+            let alpha = Attributes::of(node).float("alpha", 1.0).map_err(|e| e.to_string())?;
+            // hls4ml's threshold has the type of the input: what is finer is cut off
+            let least = (f64::from(alpha) * 2f64.powi(frac)).floor();
+            if !(0.0..1e18).contains(&least) {
+                return Err(format!("alpha {alpha} is negative, or out of reach"));
+            }
+            (Function::Threshold(least as i64), frac)
         }
         "Elu" => {
             limited(BELOW_INPUT_FRAC)?;

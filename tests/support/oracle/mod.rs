@@ -369,6 +369,13 @@ fn function(f: Elementwise, x: f64) -> (f64, f64) {
     match f {
         Elementwise::Relu => bent(0.0),
         Elementwise::LeakyRelu { slope } => bent(slope.into()),
+        Elementwise::ThresholdedRelu { alpha } => {
+            if x > f64::from(alpha) {
+                (x, 1.0)
+            } else {
+                (0.0, 0.0)
+            }
+        }
         Elementwise::Elu { alpha } => {
             let alpha = f64::from(alpha);
             if x > 0.0 { (x, 1.0) } else { (alpha * (x.exp() - 1.0), alpha * x.exp()) }

@@ -1,4 +1,4 @@
-//! Element-wise functions: `Relu`, `LeakyRelu`, `PRelu`, `Elu`, `Selu`, and those that hls4ml has as tables.
+//! Element-wise functions: `Relu`, `LeakyRelu`, `PRelu`, `ThresholdedRelu`, `Elu`, `Selu`, and those that hls4ml has as tables.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
@@ -42,6 +42,11 @@ pub fn prelu<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
         _ => return Err(Fault::new(format!("slope `{}` differs between channels; use one slope (LeakyRelu)", slope.name))),
     };
     elementwise(context, node, Elementwise::LeakyRelu { slope })
+}
+
+pub fn thresholded_relu<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    let alpha = alpha(node, OTHER_ALPHA)?;
+    elementwise(context, node, Elementwise::ThresholdedRelu { alpha })
 }
 
 pub fn elu<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
