@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Flags of other programs that pages name alone.
-const OTHERS: [&str; 4] = ["--format", "--features", "--net", "--model"];
+const OTHERS: [&str; 5] = ["--format", "--features", "--include-ignored", "--net", "--model"];
 
 /// What is no shell or Python is read otherwise: configurations below, and commands of pipelines, which are commands of their page.
 #[test]

@@ -151,11 +151,13 @@ fn checked(name: &str, context: &Path, dockerfile: &str) -> Result<(), String> {
 }
 
 #[test]
+#[ignore = "needs minutes: the program is compiled again and again"]
 fn the_image_has_every_file_that_its_build_reads() {
     checked("whole", root(), &text()).unwrap();
 }
 
 #[test]
+#[ignore = "needs minutes: the program is compiled again and again"]
 fn a_file_that_the_image_lacks_fails() {
     let text = text();
     for left_out in [" build.rs", " Cargo.lock", "COPY proto proto\n", "COPY src src\n"] {
