@@ -1,6 +1,6 @@
 //! What stock hls4ml 1.3.0 computes with the same bits for which of its settings.
 //!
-//! Every entry was compiled and compared, see `tests/hls4ml_settings.rs`; docs/proxy.md has the same table. What is not exact is refused
+//! Every entry was compiled and compared, see `tests/hls4ml/settings.rs`; docs/proxy.md has the same table. What is not exact is refused
 //! by [`faults`] before anything is written; what is exact in another form is written in that form (see [`super::write::conv`],
 //! [`super::write::pool`] and [`super::write::readers`]).
 

@@ -33,7 +33,7 @@ pub fn floor_to_port(v: f32, port: Kif) -> (i64, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::DEFAULT_PORT;
+    use crate::quant::port::DEFAULT_PORT;
 
     #[test]
     fn agrees_with_f64_floor_and_wraps() {
