@@ -112,7 +112,7 @@ fn net(seed: u64, has: &dyn Fn(Feature) -> bool) -> FixedModel {
             Elementwise::Table(Table::Softplus),
             Elementwise::Table(Table::Softsign),
         ];
-        for function in functions.into_iter().chain(has(Feature::Selu).then_some(Elementwise::Selu)) {
+        for function in functions {
             net = net.dense(r, 3).one_format(true, 2, 6, HalfUp).function(function).one_format(true, 2, 5, HalfUp);
         }
         net = net.merge(Merge::Add, sigmoid);
@@ -120,6 +120,9 @@ fn net(seed: u64, has: &dyn Fn(Feature) -> bool) -> FixedModel {
         let last = net.last;
         net.model.outputs.push(last);
         net = net.at(wide).dense(r, 3);
+    }
+    if has(Feature::Selu) {
+        net = net.one_format(true, 2, 6, HalfUp).function(Elementwise::Selu).one_format(true, 2, 5, HalfUp).dense(r, 3);
     }
     net.done()
 }
