@@ -281,6 +281,16 @@ impl Elementwise {
         matches!(self, Elementwise::Table(_))
     }
 
+    /// What hls4ml computes is not the ONNX operator's result, cut off once: another executor of the file gives other numbers.
+    pub fn is_approximated(self) -> bool {
+        match self {
+            Elementwise::Relu | Elementwise::LeakyRelu { .. } | Elementwise::ThresholdedRelu { .. } | Elementwise::Table(_) => {
+                false
+            }
+            Elementwise::Elu { .. } | Elementwise::Selu => true,
+        }
+    }
+
     /// Its input is a quantized tensor: hls4ml takes the grid of the function, or the type of its threshold, from that.
     pub fn reads_quantized(self) -> bool {
         match self {

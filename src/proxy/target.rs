@@ -115,6 +115,8 @@ pub enum Feature {
     PaddedConv1d,
     /// A convolution of two axes with padding, or explicit padding.
     PaddedConv2d,
+    /// Windows of one row and several columns with a stride over rows.
+    SkippedRows,
     /// A filter per channel: depthwise convolutions, averages.
     Depthwise,
     /// Largest values under windows side by side.
@@ -145,10 +147,11 @@ pub enum Verdict {
 }
 
 impl Feature {
-    pub const ALL: [Feature; 11] = [
+    pub const ALL: [Feature; 12] = [
         Feature::Plain,
         Feature::PaddedConv1d,
         Feature::PaddedConv2d,
+        Feature::SkippedRows,
         Feature::Depthwise,
         Feature::MaxPool,
         Feature::PaddedMaxPool,
@@ -165,6 +168,7 @@ impl Feature {
             Feature::Plain => "everything else",
             Feature::PaddedConv1d => "padded `Conv` in one dimension",
             Feature::PaddedConv2d => "padded `Conv` in two dimensions, `Pad`",
+            Feature::SkippedRows => "windows of one row with a stride over rows",
             Feature::Depthwise => "depthwise `Conv`, averages",
             Feature::MaxPool => "`MaxPool`",
             Feature::PaddedMaxPool => "padded `MaxPool`",
@@ -194,6 +198,9 @@ impl Feature {
             }
             (Feature::OneBit, Backend::Quartus | Backend::Catapult, _, _) => Written("with two bits"),
             (Feature::OverlappingMaxPool, _, Io::Stream, _) => Written("as strided `Conv`s and `Max`"),
+            (Feature::SkippedRows, _, Io::Stream, _) => {
+                Refused("its line buffer gives the rows that the stride leaves out; use io_parallel, or a kernel of two rows")
+            }
             (Feature::PaddedConv1d, _, Io::Stream, _) => Written("padding as a `Pad`"),
             (Feature::PaddedMaxPool, _, Io::Stream, _) => Written("padding as a `Pad`"),
             (Feature::Depthwise, Backend::Quartus | Backend::Catapult, _, _) => Written(ORDINARY),
@@ -202,6 +209,7 @@ impl Feature {
                 Feature::Plain
                 | Feature::PaddedConv1d
                 | Feature::PaddedConv2d
+                | Feature::SkippedRows
                 | Feature::Depthwise
                 | Feature::MaxPool
                 | Feature::PaddedMaxPool
@@ -231,6 +239,7 @@ fn features(op: &FixedOp) -> Vec<Feature> {
         FixedOp::Dense(d) => match &d.window {
             Some(w) => [
                 (w.is_padded(), if w.input[0] == 1 && w.kernel[0] == 1 { Feature::PaddedConv1d } else { Feature::PaddedConv2d }),
+                (skips_rows(w), Feature::SkippedRows),
                 (w.is_depthwise() && w.input[2] > 1, Feature::Depthwise),
             ]
             .into_iter()
@@ -238,6 +247,7 @@ fn features(op: &FixedOp) -> Vec<Feature> {
             .collect(),
             None => Vec::new(),
         },
+        FixedOp::AveragePool(a) if skips_rows(&a.window) => vec![Feature::Depthwise, Feature::SkippedRows],
         FixedOp::AveragePool(_) => vec![Feature::Depthwise],
         FixedOp::MaxPool(w) => max_pool(w),
         FixedOp::Elementwise(Elementwise::Selu) => vec![Feature::Selu],
@@ -253,8 +263,15 @@ fn features(op: &FixedOp) -> Vec<Feature> {
     }
 }
 
+fn skips_rows(w: &Window) -> bool {
+    w.kernel[0] == 1 && w.kernel[1] > 1 && w.stride[0] > 1 && w.input[0] > 1
+}
+
 fn max_pool(w: &Window) -> Vec<Feature> {
     let mut found = vec![Feature::MaxPool];
+    if skips_rows(w) {
+        found.push(Feature::SkippedRows);
+    }
     if w.is_padded() {
         found.push(Feature::PaddedMaxPool);
     }

@@ -89,7 +89,9 @@ fn fault(seed: u64, net: &RandomNet) -> Option<String> {
     if verification["mismatches"] != 0 || verification["samples"] != SAMPLES {
         return told(format!("{verification}"));
     }
-    if verification["second_opinion_samples"] == 0 || verification["float_limited"] != 0 {
+    // hls4ml has a table where ONNX has an Elu
+    let approximated = net.recipe.contains("Elu");
+    if verification["second_opinion_samples"] == 0 || (verification["float_limited"] != 0 && !approximated) {
         return told(format!("tract on the proxy: {verification} {}", report["warnings"]));
     }
     None

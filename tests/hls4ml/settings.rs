@@ -24,6 +24,16 @@ fn image(net: Net, r: &mut Rng, has: &dyn Fn(Feature) -> bool) -> Net {
     if has(Feature::PaddedConv2d) {
         net = net.pad(&[1, 0, 0], &[0, 1, 0]);
     }
+    let source = net.last;
+    let mut beside = Vec::new();
+    if has(Feature::SkippedRows) {
+        let window = net.window([1, 3], [2, 1], [0; 4], 1);
+        net = net.conv(r, 2, window).one_format(true, 2, 2, HalfUp);
+        let len = net.len();
+        net = net.reshape(&[len]);
+        beside.push(net.last);
+        net = net.at(source);
+    }
     let pads = if has(Feature::PaddedConv2d) { [1, 1, 1, 1] } else { [0; 4] };
     let window = net.window([3, 3], [1, 1], pads, 1);
     net = net.conv(r, 4, window).relu().one_format(false, 2, 3, HalfUp);
@@ -44,7 +54,8 @@ fn image(net: Net, r: &mut Rng, has: &dyn Fn(Feature) -> bool) -> Net {
         net = net.conv(r, 3, window).relu().channel_quantize(r, false, HalfUp).max_pool([2, 2], [2, 2], [0; 4]);
     }
     let len = net.len();
-    net.reshape(&[len])
+    let net = net.reshape(&[len]);
+    if beside.is_empty() { net } else { net.concat(&beside, 0) }
 }
 
 /// A line of several layers, down to a vector.

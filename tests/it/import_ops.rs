@@ -254,7 +254,7 @@ fn quant_faults_are_named() {
 fn all_faults_of_a_model_are_listed() {
     let mut net = Net::new(13, &[1, 4]);
     net.random("w", &[3, 4]).constant("bad", Tensor::f32(vec![3, 3], [vec![f32::NAN], vec![1.0; 8]].concat()));
-    net.node("Softsign", &["@"], "a", &[]).node("Gemm", &["x", "w"], "b", &[]).node(
+    net.node("Mish", &["@"], "a", &[]).node("Gemm", &["x", "w"], "b", &[]).node(
         "Gemm",
         &["x", "w"],
         "c",
