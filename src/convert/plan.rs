@@ -30,7 +30,7 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     let error = relative_error(&exactly, &prepared.scales, &prepared.source, &prepared.domain, &prepared.on.calibration.logits)?;
     let mut warnings = prepared.warnings.clone();
     warnings.extend(start_differs(error));
-    let from = prepared.source_score();
+    let from = prepared.source_score;
     let source_metric = from.metric;
     let PreparedJob { source, data, built, judged, .. } = &prepared;
     let memory = memory_estimate(job, source, data);

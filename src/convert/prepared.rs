@@ -47,6 +47,8 @@ pub struct PreparedJob<'a> {
     pub purpose: Purpose,
     /// What candidates are judged on and by.
     pub judged: Judged,
+    /// The source on the rows that candidates are judged on.
+    pub source_score: Measured,
     /// The source's outputs as they are judged where they are others, see [`Judge::logits`].
     answers: Option<OnData>,
     logits: Logits,
@@ -91,6 +93,7 @@ pub fn prepare<'a>(job: &'a Job, enter: &mut dyn FnMut(&'static str)) -> Result<
     let judged = Judged::new(config, &source, &domain, told, temperature, kind);
     warnings.extend(judged.warnings.iter().cloned());
     warnings.extend(seen::before(job, &source, &data, told, &judged, temperature));
+    let source_score = judged.source(&source, &domain, told, temperature);
     Ok(PreparedJob {
         job,
         source,
@@ -103,6 +106,7 @@ pub fn prepare<'a>(job: &'a Job, enter: &mut dyn FnMut(&'static str)) -> Result<
         warnings,
         purpose,
         judged,
+        source_score,
         answers,
         logits,
         temperature,
@@ -211,11 +215,6 @@ impl PreparedJob<'_> {
             formats: FormatOptions { cover_factor: config.cover_factor, lower_annotated: config.epochs > 0 },
             finish: if config.proxy.form == FormName::Uniform { uniform::envelope } else { FixedModel::clone },
         }
-    }
-
-    /// The source on the rows that candidates are judged on.
-    pub fn source_score(&self) -> Measured {
-        self.judged.source(&self.source, &self.domain, self.answers(), self.temperature)
     }
 
     /// The source on the validation rows alone.

@@ -2,6 +2,7 @@
 //!
 //! All of them rise, so the bounds of a result are the results of the bounds.
 
+use super::shl;
 use super::table::{BELOW_INPUT_FRAC, Below, OUTPUT_FRAC, SELU, Table};
 
 /// Significant bits that hls4ml keeps of a slope or an `alpha`.
@@ -218,9 +219,9 @@ impl Elementwise {
             Elementwise::ThresholdedRelu { alpha } if !is_above(v, frac, alpha) => Some(0),
             Elementwise::ThresholdedRelu { .. } => Some(v),
             Elementwise::Elu { alpha } if v < 0 => times(Below::Elu.lookup(narrow(), frac).into(), OUTPUT_FRAC, alpha, to),
-            Elementwise::Selu if v < 0 => shifted(Below::Selu.lookup(narrow(), frac).into(), to - OUTPUT_FRAC),
-            Elementwise::Selu => shifted(v.checked_mul(LAMBDA)?, to - frac - LAMBDA_FRAC),
-            Elementwise::LeakyRelu { .. } | Elementwise::Elu { .. } => shifted(v, to - frac),
+            Elementwise::Selu if v < 0 => shl(Below::Selu.lookup(narrow(), frac).into(), to - OUTPUT_FRAC),
+            Elementwise::Selu => shl(v.checked_mul(LAMBDA)?, to - frac - LAMBDA_FRAC),
+            Elementwise::LeakyRelu { .. } | Elementwise::Elu { .. } => shl(v, to - frac),
             Elementwise::Table(table) => Some(table.lookup(narrow(), frac).into()),
         }
     }
@@ -231,21 +232,8 @@ impl Elementwise {
         const UNIT: f64 = 1.0 / (1 << OUTPUT_FRAC) as f64;
         let below = |table: Below| table.lookup((x * 128.0) as i64, BELOW_INPUT_FRAC) as f64 * UNIT;
         match self {
-            Elementwise::Relu => x.max(0.0),
-            Elementwise::LeakyRelu { slope } => {
-                if x > 0.0 {
-                    x
-                } else {
-                    x * f64::from(slope)
-                }
-            }
-            Elementwise::ThresholdedRelu { alpha } => {
-                if x > f64::from(alpha) {
-                    x
-                } else {
-                    0.0
-                }
-            }
+            // nothing is cut off there
+            Elementwise::Relu | Elementwise::LeakyRelu { .. } | Elementwise::ThresholdedRelu { .. } => self.real(x),
             Elementwise::Elu { alpha } => {
                 if x < 0.0 {
                     below(Below::Elu) * f64::from(alpha)
@@ -348,7 +336,7 @@ impl Elementwise {
 fn is_above(v: i128, frac: i32, alpha: f32) -> bool {
     let (int, fine) = integer(alpha);
     let common = frac.max(fine);
-    match (shifted(v, common - frac), shifted(int, common - fine)) {
+    match (shl(v, common - frac), shl(int, common - fine)) {
         (Some(v), Some(alpha)) => v > alpha,
         // what does not fit is far away
         (None, _) => v > 0,
@@ -359,19 +347,7 @@ fn is_above(v: i128, frac: i32, alpha: f32) -> bool {
 /// `v·2^-frac` times a parameter, in units of `2^-to`.
 fn times(v: i128, frac: i32, parameter: f32, to: i32) -> Option<i128> {
     let (int, fine) = integer(parameter);
-    shifted(v.checked_mul(int)?, to - frac - fine)
-}
-
-/// `v·2^by`; bits that leave on the right are zeros.
-fn shifted(v: i128, by: i32) -> Option<i128> {
-    if v == 0 {
-        return Some(0);
-    }
-    let room = v.unsigned_abs().leading_zeros() as i32 - 2;
-    match by {
-        0.. => (by <= room).then(|| v << by),
-        _ => Some(v >> (-by).min(127)),
-    }
+    shl(v.checked_mul(int)?, to - frac - fine)
 }
 
 /// A number as `int·2^-frac` with an odd `int`.

@@ -6,3 +6,12 @@ pub mod table;
 
 pub use elementwise::Elementwise;
 pub use table::Table;
+
+/// `v·2^by` without loss, `by ≥ 0`.
+pub fn shl(v: i128, by: i32) -> Option<i128> {
+    if v == 0 {
+        return Some(0);
+    }
+    let room = v.unsigned_abs().leading_zeros() as i32 - 2;
+    (0..=room).contains(&by).then(|| v << by)
+}

@@ -115,7 +115,7 @@ pub enum Feature {
     PaddedConv1d,
     /// A convolution of two axes with padding, or explicit padding.
     PaddedConv2d,
-    /// Windows of one row and several columns with a stride over rows.
+    /// Windows of one row with a stride over rows, but for 1×1 convolutions.
     SkippedRows,
     /// A filter per channel: depthwise convolutions, averages.
     Depthwise,
@@ -168,7 +168,7 @@ impl Feature {
             Feature::Plain => "everything else",
             Feature::PaddedConv1d => "padded `Conv` in one dimension",
             Feature::PaddedConv2d => "padded `Conv` in two dimensions, `Pad`",
-            Feature::SkippedRows => "windows of one row with a stride over rows",
+            Feature::SkippedRows => "windows of one row with a stride over rows, but for 1×1 convolutions",
             Feature::Depthwise => "depthwise `Conv`, averages",
             Feature::MaxPool => "`MaxPool`",
             Feature::PaddedMaxPool => "padded `MaxPool`",
@@ -198,7 +198,7 @@ impl Feature {
             }
             (Feature::OneBit, Backend::Quartus | Backend::Catapult, _, _) => Written("with two bits"),
             (Feature::OverlappingMaxPool, _, Io::Stream, _) => Written("as strided `Conv`s and `Max`"),
-            (Feature::SkippedRows, _, Io::Stream, _) => {
+            (Feature::SkippedRows, Backend::Vitis | Backend::Vivado | Backend::Catapult, Io::Stream, _) => {
                 Refused("its line buffer gives the rows that the stride leaves out; use io_parallel, or a kernel of two rows")
             }
             (Feature::PaddedConv1d, _, Io::Stream, _) => Written("padding as a `Pad`"),
@@ -247,8 +247,10 @@ fn features(op: &FixedOp) -> Vec<Feature> {
             .collect(),
             None => Vec::new(),
         },
-        FixedOp::AveragePool(a) if skips_rows(&a.window) => vec![Feature::Depthwise, Feature::SkippedRows],
-        FixedOp::AveragePool(_) => vec![Feature::Depthwise],
+        FixedOp::AveragePool(a) => {
+            let skipped = skips_rows(&a.window).then_some(Feature::SkippedRows);
+            [Feature::Depthwise].into_iter().chain(skipped).collect()
+        }
         FixedOp::MaxPool(w) => max_pool(w),
         FixedOp::Elementwise(Elementwise::Selu) => vec![Feature::Selu],
         FixedOp::Elementwise(f) if f.reads_quantized() => vec![Feature::Table],
@@ -263,8 +265,10 @@ fn features(op: &FixedOp) -> Vec<Feature> {
     }
 }
 
+/// A 1×1 convolution over all channels is a dense layer per position, without a line buffer.
 fn skips_rows(w: &Window) -> bool {
-    w.kernel[0] == 1 && w.kernel[1] > 1 && w.stride[0] > 1 && w.input[0] > 1
+    let pointwise = w.kernel == [1, 1] && w.groups == 1;
+    w.kernel[0] == 1 && w.stride[0] > 1 && w.input[0] > 1 && !pointwise
 }
 
 fn max_pool(w: &Window) -> Vec<Feature> {

@@ -159,7 +159,7 @@ impl Rescaled {
         if self.graph.producer(input).is_none() {
             let to = self.graph.add_value(format!("{name}_port"), shape.clone());
             let finest = spec.scale.iter().map(|s| ceil_log2(1.0 / s)).max().unwrap_or(0) + INPUT_BITS;
-            let f = finest.min(super::insert::INPUT_MAX_F as i32 + 1);
+            let f = finest.min(super::port::INPUT_MAX_F as i32 + 1);
             let range = &self.ranges[input];
             let bits = |e: usize| {
                 let top = range.max[e].abs().max(range.min[e].abs());

@@ -2,6 +2,7 @@
 //! and what the proxy can express.
 
 use super::kif::Kif;
+pub use crate::ops::shl;
 
 /// How a quantizer rounds to its grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,15 +95,6 @@ pub fn cast(v: i128, frac: i32, format: Kif, rounding: Rounding, overflow: Overf
         None if overflow == Overflow::Wrap => overflow.apply(0, format),
         None => overflow.apply(if v < 0 { i128::MIN / 2 } else { i128::MAX / 2 }, format),
     }
-}
-
-/// `v·2^by` without loss, `by ≥ 0`.
-pub fn shl(v: i128, by: i32) -> Option<i128> {
-    if v == 0 {
-        return Some(0);
-    }
-    let room = v.unsigned_abs().leading_zeros() as i32 - 2;
-    (0..=room).contains(&by).then(|| v << by)
 }
 
 #[cfg(test)]

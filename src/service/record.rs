@@ -1,7 +1,7 @@
 //! What is known of a job, in the form in which it is stored.
 
+use super::digest::Digest;
 use super::document::Document;
-use super::store::Digest;
 use crate::convert::config::JobConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -98,7 +98,7 @@ fn pareto(
     let (calibration, samples) = (p.data.calibration.rows(), p.data.calibration.samples);
     let form = form(p.job.config.proxy.form);
     let exact = |m: &Model| judge.judge(m).map_err(Error::from);
-    let by_heart = ByHeart::new(&p.job.config, judge, &p.judged, (&p.source, p.source_score()), &p.domain);
+    let by_heart = ByHeart::new(&p.job.config, judge, &p.judged, (&p.source, p.source_score), &p.domain);
     for (number, &n) in chosen.shown.iter().enumerate().take(MAX_PARETO_PROXIES) {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);

@@ -84,7 +84,7 @@ fn compose(s: &Stages) -> Result<Value, Error> {
         "start_error": s.found.start_error,
         "metric": kind,
         "task": p.purpose,
-        "source": told(s, &p.source_score()),
+        "source": told(s, &p.source_score),
         "layers": layers::layers(&files.exactly.pruned, exact.bounds(), &counts, &files.exactly.ranges),
         "target": { "met": s.chosen.choice.unmet.is_none(), "reason": s.chosen.choice.unmet },
         "choice": {

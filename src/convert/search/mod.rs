@@ -50,7 +50,7 @@ pub fn search(
     settings::check(&start.restored(&p.scales)?.pruned, config)?;
     let teacher = &p.on.calibration.logits;
     let start_error = relative_error(&start, &p.scales, &p.source, &p.domain, teacher)?;
-    let source_metric = p.source_score().metric;
+    let source_metric = p.source_score.metric;
     let (source, domain) = (&p.source, &p.domain);
     let (mut front, mut unmet, mut warnings) = (Front::default(), None, Vec::new());
     if config.epochs == 0 && config.mode == Mode::FineTune {
@@ -89,7 +89,7 @@ pub struct Chosen {
 pub fn choose(p: &PreparedJob, judge: &Judge, found: &Found) -> Result<Chosen, Error> {
     let (config, front, kind, samples) = (&p.job.config, &found.front, judge.kind, judge.validation.samples);
     let mut warnings = Vec::new();
-    let chooser = Chooser { config, front, kind, samples, source: p.source_score().metric };
+    let chooser = Chooser { config, front, kind, samples, source: p.source_score.metric };
     let choice = match &found.unmet {
         None => chooser.choose(&mut warnings)?,
         Some(unmet) => Choice { point: 0, why: "the smallest output error found".into(), unmet: Some(unmet.clone()) },

@@ -11,7 +11,6 @@ mod place;
 mod pooling;
 pub mod rule;
 
-pub use crate::quant::port::INPUT_MAX_F;
 pub use hgq2::Hgq2;
 pub use rule::{Learns, Rule, Settings, matches, settings};
 

@@ -4,6 +4,17 @@ use crate::onnx::error::OnnxError;
 use std::fmt;
 use thiserror::Error;
 
+/// Why a result is refused: an executor's number has 63 bits.
+pub const WIDE: &str = "an intermediate result needs more than 63 bits";
+
+/// `v`, if it is a number of the executor.
+///
+/// # Errors
+/// [`WIDE`]
+pub fn fits(v: i128) -> Result<i128, String> {
+    if v.unsigned_abs() >> 62 == 0 { Ok(v) } else { Err(WIDE.into()) }
+}
+
 /// Why a proxy does not compile or run.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FixedError {

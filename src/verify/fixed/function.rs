@@ -1,13 +1,13 @@
 //! Element-wise functions as hls4ml computes them (docs/hls4ml-contract.md#functions), written anew: only the values of the tables are
 //! those of the rest of the program.
 
+use super::error::{WIDE, fits};
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
 use crate::ops::table::{BELOW_INPUT_FRAC, Below, OUTPUT_FRAC, Table};
 
 /// hls4ml's `λ` of Selu, cut off at `2^-15`.
 const LAMBDA: (i64, i32) = (34_429, 15);
-const TOO_WIDE: &str = "an intermediate result needs more than 63 bits";
 /// Significant bits of a parameter that hls4ml keeps, and the finest one that was compiled.
 const PARAMETER_BITS: u32 = 8;
 const FINEST: i32 = 40;
@@ -54,7 +54,7 @@ impl Function {
     /// # Errors
     /// A result of more than 63 bits.
     pub fn bound(self, v: i128) -> Result<i128, String> {
-        let v = i64::try_from(v).map_err(|_| TOO_WIDE.to_string())?;
+        let v = i64::try_from(v).map_err(|_| WIDE.to_string())?;
         let (factor, up) = match self {
             Function::Leaky { slope, up } => (slope, up),
             Function::Elu { up, .. } => (1, up),
@@ -62,7 +62,8 @@ impl Function {
             Function::Relu | Function::Threshold(_) | Function::Table { .. } => (1, 0),
         };
         let most = (i128::from(v) * i128::from(factor)) << up.min(63);
-        if most.unsigned_abs() >> 62 == 0 { Ok(self.apply(v).into()) } else { Err(TOO_WIDE.into()) }
+        fits(most)?;
+        fits(self.apply(v).into())
     }
 
     /// The result, on the grid that [`of`] says.
@@ -114,7 +115,7 @@ pub fn of(node: &NodeProto, frac: i32) -> Result<(Function, i32), String> {
         true => Err(format!("its input has {frac} fractional bits; hls4ml's table is exact up to {limit}")),
         false => Ok(()),
     };
-    let shift = |by: i32| u32::try_from(by).ok().filter(|&by| by < 62).ok_or_else(|| TOO_WIDE.to_string());
+    let shift = |by: i32| u32::try_from(by).ok().filter(|&by| by < 62).ok_or_else(|| WIDE.to_string());
     Ok(match node.op_type() {
         "Relu" => (Function::Relu, frac),
         "LeakyRelu" => {

@@ -5,6 +5,7 @@ mod spatial;
 
 use super::compile::{Compiler, Data, Known};
 use super::constant::{Casts, Constant, raise};
+use super::error::{WIDE, fits};
 use super::function;
 use super::step::{Cast, Step};
 use crate::onnx::proto::NodeProto;
@@ -13,12 +14,6 @@ use crate::quant::{Overflow, Rounding};
 
 /// Kernel sizes, strides and pads are below this: sums of two with an input still fit any integer.
 const MAX_WINDOW: usize = 1 << 20;
-
-const WIDE: &str = "an intermediate result needs more than 63 bits";
-
-fn fits(v: i128) -> Result<i128, String> {
-    if v.unsigned_abs() >> 62 == 0 { Ok(v) } else { Err(WIDE.into()) }
-}
 
 fn lift(v: i128, by: i32) -> Result<i128, String> {
     shl(v, by).ok_or_else(|| WIDE.to_string())
@@ -166,8 +161,8 @@ impl Compiler {
     pub(super) fn function(&mut self, node: &NodeProto) -> Result<Known, String> {
         let x = self.data_operand(node, 0)?;
         let (function, frac) = function::of(node, x.frac)?;
-        let at = |v: i128| function.bound(v).and_then(fits);
-        let bounds = x.bounds.iter().map(|&(lo, hi)| Ok((at(lo)?, at(hi)?))).collect::<Result<_, String>>()?;
+        let bounds =
+            x.bounds.iter().map(|&(lo, hi)| Ok((function.bound(lo)?, function.bound(hi)?))).collect::<Result<_, String>>()?;
         let out = self.data(x.shape.clone(), frac, bounds)?;
         self.steps.push(Step::Function { src: x.id, dst: out.id, function });
         Ok(Known::Data(out))
