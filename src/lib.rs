@@ -26,6 +26,7 @@
 pub mod cli;
 pub mod convert;
 pub mod data;
+pub mod diagnostic;
 pub mod graph;
 pub mod onnx;
 pub mod ops;

@@ -35,6 +35,7 @@ mod work;
 mod worker;
 
 use crate::convert::error::{Error, NodeFault};
+use crate::diagnostic::Code;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use std::ffi::OsString;
@@ -176,13 +177,13 @@ fn failure(error: &anyhow::Error) -> Failure<'_> {
         return Failure { code: refused.code(), nodes, faults, status: refused.exit_status() };
     }
     let Some(known) = error.downcast_ref::<Error>() else {
-        return Failure { code: "internal", nodes: &[], faults: &[], status: INTERNAL };
+        return Failure { code: Code::Internal.name(), nodes: &[], faults: &[], status: INTERNAL };
     };
     let faults: &[String] = match known {
         Error::Data(f) | Error::Config(f) => f,
         _ => &[],
     };
-    Failure { code: known.code(), nodes: known.nodes(), faults, status: known.exit_status() }
+    Failure { code: known.code().name(), nodes: known.nodes(), faults, status: known.exit_status() }
 }
 
 /// Says what went wrong on stderr, with `json` also as a document on stdout; returns the exit status.

@@ -1,5 +1,6 @@
 //! Why a job ended without a proxy: one stable code, one exit status, every fault at once.
 
+use crate::diagnostic::Code;
 use crate::proxy::ProxyError;
 use crate::quant::FixedModel;
 use crate::quant::interval::IntervalError;
@@ -73,48 +74,30 @@ impl From<IntervalError> for Error {
     }
 }
 
-/// Exit status of the command line for an [`Error::code`]; that of an internal error for any other.
-pub fn exit_status(code: &str) -> u8 {
-    match code {
-        "verification_failed" | "target_not_met" => 1,
-        "not_onnx" | "unsupported_model" => 2,
-        "bad_data" | "bad_config" => 3,
-        _ => 4,
-    }
-}
-
 impl Error {
     /// Stable identifier, the `code` of a problem document.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Error::NotOnnx(_) => "not_onnx",
-            Error::Unsupported(_) => "unsupported_model",
-            Error::Data(_) => "bad_data",
-            Error::Config(_) => "bad_config",
-            Error::Verification(_) => "verification_failed",
-            Error::TargetNotMet(_) => "target_not_met",
-            Error::Canceled => "canceled",
-            Error::Internal(_) => "internal",
+            Error::NotOnnx(_) => Code::NotOnnx,
+            Error::Unsupported(_) => Code::UnsupportedModel,
+            Error::Data(_) => Code::BadData,
+            Error::Config(_) => Code::BadConfig,
+            Error::Verification(_) => Code::VerificationFailed,
+            Error::TargetNotMet(_) => Code::TargetNotMet,
+            Error::Canceled => Code::Canceled,
+            Error::Internal(_) => Code::Internal,
         }
     }
 
     /// Exit status of the command line.
     pub fn exit_status(&self) -> u8 {
-        exit_status(self.code())
+        self.code().exit_status()
     }
 
     /// The offending nodes, if the model was refused.
     pub fn nodes(&self) -> &[NodeFault] {
         if let Error::Unsupported(nodes) = self { nodes } else { &[] }
     }
-}
-
-/// Something the user should know.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Warning {
-    pub code: String,
-    pub message: String,
-    pub node: Option<String>,
 }
 
 pub fn training_error(e: TrainError) -> Error {

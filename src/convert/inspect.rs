@@ -5,6 +5,7 @@ use super::error::Error;
 use super::job::sha256;
 use super::quantizers::quantized;
 use super::source::{self, Source};
+use crate::diagnostic::Code;
 use crate::graph::Op;
 use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
@@ -100,7 +101,7 @@ fn annotated_ebops(source: &Source, out: &mut Value) {
     out["annotated"] = json!(built.annotated);
     let complete =
         built.annotated && built.model.nodes.iter().all(|n| if let QOp::Quantizer(q) = &n.op { q.annotated } else { true });
-    let input_annotated = !built.notes.iter().any(|n| n.code == "input_not_annotated");
+    let input_annotated = !built.notes.iter().any(|n| n.code == Code::InputNotAnnotated);
     if !(complete && input_annotated) {
         return;
     }

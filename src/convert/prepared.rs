@@ -3,7 +3,7 @@
 use super::config::proxy::FormName;
 use super::config::{JobConfig, Mode};
 use super::engine;
-use super::error::{Error, Warning};
+use super::error::Error;
 use super::evaluation::judged::Judged;
 use super::evaluation::measured::Measured;
 use super::evaluation::score::Judge;
@@ -26,6 +26,7 @@ use super::task::logits::Logits;
 use super::task::metric::{MetricKind, temperature};
 use super::task::objective::Objective;
 use crate::data::OutputShape;
+use crate::diagnostic::Diagnostic;
 use crate::proxy::analysis::uniform;
 use crate::quant::FixedModel;
 use crate::quant::insert::{self, Built};
@@ -43,7 +44,7 @@ pub struct PreparedJob<'a> {
     pub import: ImportCheck,
     pub scales: Scales,
     pub built: Built,
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Diagnostic>,
     pub purpose: Purpose,
     /// What candidates are judged on and by.
     pub judged: Judged,
@@ -161,7 +162,7 @@ fn quantize(
     source: &Source,
     data: &Data,
     on: &OnData,
-    warnings: &mut Vec<Warning>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<(Built, Scales, Data), Error> {
     let spreads = spreads(source, &data.trace.iter().map(|x| x.as_slice()).collect::<Vec<_>>(), data.trace_samples)?;
     let sharing = sharing(source, config, data.train.targets.as_ref());
@@ -173,11 +174,7 @@ fn quantize(
     if let Some(how) = config.hgq2() {
         insert::with_hgq2(&mut built, how);
     }
-    warnings.extend(built.notes.iter().map(|n| Warning {
-        code: n.code.into(),
-        message: n.message.clone(),
-        node: Some(n.node.clone()),
-    }));
+    warnings.extend(built.notes.iter().cloned());
     Ok((built, scales, domain))
 }
 

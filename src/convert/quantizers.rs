@@ -5,9 +5,10 @@ use super::config::layers::LayerConfig;
 use super::config::quantizers::RoundingName;
 use super::config::rules::rules;
 use super::config::suggest::suggestion;
-use super::error::{Error, NodeFault, Warning};
+use super::error::{Error, NodeFault};
 use super::source::Source;
 use super::source::data::Data;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::Graph;
 use crate::quant::exact::MinMax;
 use crate::quant::insert::{self, BuildOptions, Built, build, matches};
@@ -15,26 +16,24 @@ use crate::quant::scale::{Scaled, Scales, Sharing, Spread, scale};
 use crate::quant::{Model, QOp, Rounding};
 
 /// Patterns of `freeze` and `layers` that no node has, in the file or in the model made from it.
-pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Warning> {
+pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Diagnostic> {
     let nodes = graph.nodes.iter().map(|n| n.name.as_str()).chain(model.nodes.iter().map(|n| n.name.as_str()));
     let names: Vec<&str> = nodes.chain(graph.inputs.iter().map(|&i| graph.values[i].name.as_str())).collect();
     let none = |pattern: &str| !names.iter().any(|name| matches(pattern, name));
-    let warn = |code: &str, field: &str, pattern: &str| Warning {
-        code: code.into(),
-        message: format!("{field}: no node is called `{pattern}`{}", suggestion(pattern, names.iter().copied())),
-        node: None,
+    let warn = |code, field: &str, pattern: &str| {
+        Diagnostic::new(code, format!("{field}: no node is called `{pattern}`{}", suggestion(pattern, names.iter().copied())))
     };
     let products = || model.nodes.iter().filter(|n| n.op.layer().is_some());
     let idle = |l: &LayerConfig| {
         let scaled = l.beta_scale.is_some() && !products().any(|n| matches(&l.pattern, &n.name));
         let message = format!("layers: `{}` has a beta_scale, but no node of that name multiplies", l.pattern);
-        scaled.then(|| Warning { code: "layers_unmatched".into(), message, node: None })
+        scaled.then(|| Diagnostic::new(Code::LayersUnmatched, message))
     };
-    let frozen = config.freeze.iter().filter(|p| none(p)).map(|p| warn("freeze_unmatched", "freeze", p));
+    let frozen = config.freeze.iter().filter(|p| none(p)).map(|p| warn(Code::FreezeUnmatched, "freeze", p));
     let layers = config
         .layers
         .iter()
-        .filter_map(|l| if none(&l.pattern) { Some(warn("layers_unmatched", "layers", &l.pattern)) } else { idle(l) });
+        .filter_map(|l| if none(&l.pattern) { Some(warn(Code::LayersUnmatched, "layers", &l.pattern)) } else { idle(l) });
     frozen.chain(layers).collect()
 }
 
@@ -72,7 +71,7 @@ pub fn quantized(graph: &Graph, config: &JobConfig, ranges: &[MinMax]) -> Result
 
 /// hls4ml truncates inputs to `2^-16` before the first quantizer. Half-even rounding sees the truncated value, so for data off
 /// that grid it would round values just above a tie down; half up is exact for them and differs on exact ties only.
-pub fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Warning> {
+pub fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Diagnostic> {
     let off_grid = data.calibration.inputs.iter().flat_map(|x| x.iter()).any(|&v| (v as f64 * 65536.0).fract() != 0.0);
     let mut warnings = Vec::new();
     if !off_grid {
@@ -87,14 +86,12 @@ pub fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Warning> {
             QOp::Reshape => raw.push(node.output),
             QOp::Quantizer(q) if q.rounding == Rounding::HalfEven => {
                 q.rounding = Rounding::HalfUp;
-                warnings.push(Warning {
-                    code: "input_rounding".into(),
-                    message:
-                        "the data are finer than hls4ml's input port (2^-16): the input rounds half up, which is exact for them; \
-                              ROUND (half even) would not be. Exact ties go up instead of to even"
-                            .into(),
-                    node: Some(node.name.clone()),
-                });
+                warnings.push(Diagnostic::at(
+                    Code::InputRounding,
+                    &node.name,
+                    "the data are finer than hls4ml's input port (2^-16): the input rounds half up, which is exact for \
+                     them; ROUND (half even) would not be. Exact ties go up instead of to even",
+                ));
             }
             _ => {}
         }

@@ -13,7 +13,7 @@ pub mod window;
 
 pub use annotation::{QuantSpec, RoundingMode};
 pub use dag::{Dag, Node, Value, ValueId};
-pub use import::{ImportError, Imported, Note, Refusal, import};
+pub use import::{ImportError, Imported, Refusal, import};
 pub use op::{Affine, Dense, Merge, Op};
 pub use window::Window;
 

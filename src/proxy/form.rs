@@ -1,5 +1,6 @@
 //! What is written in which form, and what is said about it.
 
+use crate::diagnostic::Diagnostic;
 use crate::onnx::proto::ModelProto;
 use crate::quant::kif::Kif;
 use serde::{Deserialize, Serialize};
@@ -24,21 +25,13 @@ pub struct Proxy {
     pub model: ModelProto,
     /// `model`, encoded.
     pub bytes: Vec<u8>,
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Diagnostic>,
     /// Format that hls4ml's input port needs; [`super::DEFAULT_PORT`] is what the plain call gives.
     pub input_port: Kif,
     /// Elements that the proxy does not compute, per value of the exact model.
     pub removed: Vec<Removed>,
     /// For each output of the file: its place among the outputs of the exact model. hls4ml numbers outputs by the node that writes them.
     pub output_order: Vec<usize>,
-}
-
-/// Something the user should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    pub code: &'static str,
-    pub node: String,
-    pub message: String,
 }
 
 /// Elements of one value that are constant or that nothing reads.

@@ -20,7 +20,7 @@ pub use crate::quant::port::DEFAULT_PORT;
 pub use analysis::prune::prune;
 pub use analysis::uniform;
 pub use error::{Fault, ProxyError, Reason};
-pub use form::{Form, Proxy, Removed, Warning};
+pub use form::{Form, Proxy, Removed};
 pub use name::sanitize;
 use prost::Message;
 pub use target::Target;

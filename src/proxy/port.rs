@@ -1,7 +1,7 @@
 //! The input port: hls4ml truncates every model input to it before the first node
 //! (docs/hls4ml-contract.md#b-input).
 
-use super::form::Warning;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::ValueId;
 use crate::quant::kif::floor_log2;
 use crate::quant::model::fractional_bits;
@@ -11,7 +11,7 @@ use crate::quant::{FixedModel, FixedOp, Kif, Rounding};
 
 /// The port that the first quantizers need and that holds inputs up to `reach` in magnitude (it wraps beyond), at least
 /// [`DEFAULT_PORT`] (the widest of all inputs), and what to say about each input.
-pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Warning>) {
+pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Diagnostic>) {
     let mut port = DEFAULT_PORT;
     let mut warnings = Vec::new();
     for (at, &input) in model.inputs.iter().enumerate() {
@@ -24,14 +24,14 @@ pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Warning>) {
     (port, warnings)
 }
 
-fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<Warning>) -> Kif {
+fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<Diagnostic>) -> Kif {
     let mut port = DEFAULT_PORT;
     let mut raw = vec![input];
     for node in &model.nodes {
         if !node.inputs.iter().any(|v| raw.contains(v)) {
             continue;
         }
-        let mut warn = |code, message: String| warnings.push(Warning { code, node: node.name.clone(), message });
+        let mut warn = |code, message: String| warnings.push(Diagnostic::at(code, &node.name, message));
         match &node.op {
             // only moves elements
             FixedOp::Reshape | FixedOp::MaxPool(_) | FixedOp::Pad { .. } | FixedOp::Concat { .. } => raw.push(node.output),
@@ -49,7 +49,7 @@ fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<
                     let wanted = spelled(port);
                     let input = super::sanitize(&model.values[input].name);
                     warn(
-                        "input_port",
+                        Code::InputPort,
                         format!(
                             "the input needs a wider port than hls4ml's default fixed<32,16>: set \
                              cfg['LayerName']['{input}']['Precision']['result'] = '{wanted}'"
@@ -58,7 +58,7 @@ fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<
                 }
                 if q.rounding == Rounding::HalfEven {
                     warn(
-                        "input_half_even",
+                        Code::InputHalfEven,
                         "the input rounds half to even: exact for inputs on the grid of the port, inputs finer than 2^-16 \
                          are truncated to it first"
                             .to_string(),
@@ -66,7 +66,7 @@ fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<
                 }
             }
             _ => warn(
-                "input_not_quantized",
+                Code::InputNotQuantized,
                 "the input has no quantizer: hls4ml truncates it to 2^-16 and wraps outside ±32768".to_string(),
             ),
         }

@@ -4,7 +4,8 @@
 use super::limits::RETRY_AFTER;
 use super::problem::Problem;
 use crate::convert::error::Error;
-use axum::http::StatusCode;
+use crate::diagnostic::Code;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -34,8 +35,7 @@ impl Lane {
     pub fn enter(&self) -> Result<Place, Problem> {
         match self.admitted.clone().try_acquire_owned() {
             Ok(admitted) => Ok(Place { _admitted: admitted, running: self.running.clone() }),
-            Err(_) => Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many requests are running and waiting")
-                .retry_after(RETRY_AFTER)),
+            Err(_) => Err(Problem::new(Code::Busy, "too many requests are running and waiting").retry_after(RETRY_AFTER)),
         }
     }
 }
@@ -100,7 +100,7 @@ impl Place {
             Ok(Err(_)) => Err(Problem::internal()),
             Err(_) => {
                 let text = format!("the job took longer than the {} s that this service allows", time.as_secs());
-                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "time_limit", text))
+                Err(Problem::new(Code::TimeLimit, text))
             }
         }
     }

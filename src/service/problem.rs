@@ -4,6 +4,7 @@ use super::document::Document;
 use super::limits::RETRY_AFTER;
 use super::store_error::StoreError;
 use crate::convert::error::Error;
+use crate::diagnostic::Code;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
@@ -30,8 +31,8 @@ impl utoipa::IntoResponses for Problem {
 }
 
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Document::new(status.as_u16(), code, detail).into()
+    pub fn new(code: Code, detail: impl Into<String>) -> Problem {
+        Document::new(code, detail).into()
     }
 
     pub fn internal() -> Problem {
@@ -39,7 +40,7 @@ impl Problem {
     }
 
     pub fn not_found(what: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "not_found", what)
+        Problem::new(Code::NotFound, what)
     }
 
     pub fn retry_after(self, seconds: u32) -> Problem {
@@ -65,13 +66,7 @@ impl From<Document> for Problem {
 
 impl From<Error> for Document {
     fn from(error: Error) -> Document {
-        let status = match &error {
-            Error::NotOnnx(_) | Error::Data(_) | Error::Config(_) => 400,
-            Error::Unsupported(_) | Error::Verification(_) | Error::TargetNotMet(_) => 422,
-            Error::Canceled => 503,
-            Error::Internal(_) => 500,
-        };
-        let mut document = Document::new(status, error.code(), error.to_string());
+        let mut document = Document::new(error.code(), error.to_string());
         match error {
             Error::Unsupported(nodes) => document.nodes = nodes,
             Error::Data(faults) | Error::Config(faults) => document.faults = faults,
@@ -91,9 +86,9 @@ impl From<&StoreError> for Document {
     /// Without the error's text, which may name folders of this machine.
     fn from(error: &StoreError) -> Document {
         match error {
-            StoreError::Full => Document::new(503, "storage_full", "the service has no room to store anything: try again later"),
+            StoreError::Full => Document::new(Code::StorageFull, "the service has no room to store anything: try again later"),
             StoreError::Unavailable(_) | StoreError::Lost => {
-                Document::new(503, "storage_unavailable", "the store of the service cannot be used now: try again later")
+                Document::new(Code::StorageUnavailable, "the store of the service cannot be used now: try again later")
             }
             StoreError::Internal(_) => Document::internal(),
         }
@@ -110,7 +105,7 @@ impl From<StoreError> for Problem {
 
 /// The code of a problem, for whoever counts answers.
 #[derive(Clone)]
-pub struct Code(pub String);
+pub struct ProblemCode(pub String);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -127,7 +122,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        response.extensions_mut().insert(Code(self.document.code.into_owned()));
+        response.extensions_mut().insert(ProblemCode(self.document.code.into_owned()));
         response
     }
 }

@@ -2,7 +2,8 @@
 
 use super::limits::RETRY_AFTER_RATE;
 use super::problem::Problem;
-use axum::http::StatusCode;
+use crate::diagnostic::Code;
+
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 
@@ -20,7 +21,7 @@ impl Rate {
         match &self.0 {
             Some(limiter) if limiter.check_key(&owner.to_string()).is_err() => {
                 let text = "more requests per second than this service takes from one caller";
-                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit", text).retry_after(RETRY_AFTER_RATE))
+                Err(Problem::new(Code::RateLimit, text).retry_after(RETRY_AFTER_RATE))
             }
             _ => Ok(()),
         }

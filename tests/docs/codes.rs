@@ -1,114 +1,52 @@
-//! Codes of errors and warnings, with their statuses.
+//! docs/errors.md: its tables are those of the codes.
 
-use super::pages::{coded, root, rows};
-use axum::http::StatusCode;
-use hgq_onnx::convert::Error;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+use super::pages::{root, write_or_compare};
+use hgq_onnx::diagnostic::{Code, Kind, Statuses};
+use std::fmt::Write;
 
-/// Rust sources, without their tests.
-fn sources(dir: &Path, into: &mut String) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            // calls that are broken over lines become one
-            into.push_str(&text.split("#[cfg(test)]").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" "));
-        }
-    }
+/// The rows of one table.
+fn rows(row: impl Fn(Code) -> Option<String>) -> String {
+    Code::ALL.iter().filter_map(|&code| row(code)).fold(String::new(), |mut text, row| {
+        let _ = writeln!(text, "{row}");
+        text
+    })
 }
 
-/// The texts between quotes right behind each `before`.
-fn quoted<'a>(text: &'a str, before: &str, after: &str) -> BTreeSet<&'a str> {
-    let behind = text.split(before).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
-    let code = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_lowercase() || "_-".contains(c));
-    behind.filter(|(s, rest)| code(s) && rest.trim_start().starts_with(after)).map(|(s, _)| s).collect()
+/// `page` with `table` in place of the rows that stand below the line that begins with `head`.
+fn with_table(page: &str, head: &str, table: &str) -> String {
+    let start = page.find(head).unwrap_or_else(|| panic!("{head}"));
+    let body = start + page[start..].match_indices('\n').nth(1).expect("a line below the head").0 + 1;
+    let end = body + page[body..].split_inclusive('\n').take_while(|l| l.starts_with('|')).map(str::len).sum::<usize>();
+    format!("{}{table}{}", &page[..body], &page[end..])
 }
 
 #[test]
-fn every_error_code_is_documented_with_its_status() {
-    let mut text = String::new();
-    sources(&root().join("src"), &mut text);
-    // `Problem::new(StatusCode::X, "code", …)` and the like; those of `--server` have no status
-    let mut codes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for call in ["Problem::new(", "Document::new(", "Refused::new("] {
-        for rest in text.split(call).skip(1) {
-            let (status, second) = rest.split_once(',').unwrap_or_default();
-            let code = second.trim_start().strip_prefix('"').and_then(|s| s.split('"').next());
-            if let (Some(code), true) = (code, status.len() < 60) {
-                let sent = codes.entry(code).or_default();
-                if call != "Refused::new(" {
-                    sent.insert(status.trim().trim_start_matches("StatusCode::"));
-                }
-            }
-        }
+fn errors_md_has_every_code_with_its_cause_and_cure() {
+    let said = |code: Code| (code.name(), code.cause(), code.cure());
+    let failure = |wanted: fn(Kind) -> Option<Statuses>| {
+        rows(|code| {
+            let ((name, cause, cure), s) = (said(code), wanted(code.kind())?);
+            Some(format!("| `{name}` | {} | {} | {cause} | {cure} |", s.exit, s.http))
+        })
+    };
+    let conversion = failure(|kind| if let Kind::Conversion(s) = kind { Some(s) } else { None });
+    let request = failure(|kind| if let Kind::Request(s) = kind { Some(s) } else { None });
+    let remote = rows(|code| {
+        let (name, cause, cure) = said(code);
+        let Kind::Remote { exit } = code.kind() else { return None };
+        Some(format!("| `{name}` | {exit} | {cause} | {cure} |"))
+    });
+    let warning = rows(|code| {
+        let (name, cause, cure) = said(code);
+        matches!(code.kind(), Kind::Warning).then(|| format!("| `{name}` | {cause} | {cure} |"))
+    });
+    let file = root().join("docs/errors.md");
+    let mut page = std::fs::read_to_string(&file).expect("docs/errors.md");
+    let sections = ["## Failures of a conversion", "## Failures of requests", "codes are its own:", "## Warnings"];
+    for (section, table) in sections.into_iter().zip([conversion, request, remote, warning]) {
+        let start = page.find(section).expect(section);
+        let (before, rest) = page.split_at(start);
+        page = format!("{before}{}", with_table(rest, "| code", &table));
     }
-    for code in quoted(&text, ".refused(", ",") {
-        codes.entry(code).or_default();
-    }
-    let mut exits: BTreeMap<&str, u8> = BTreeMap::new();
-    for error in [
-        Error::NotOnnx(String::new()),
-        Error::Unsupported(Vec::new()),
-        Error::Data(Vec::new()),
-        Error::Config(Vec::new()),
-        Error::Verification(String::new()),
-        Error::TargetNotMet(String::new()),
-        Error::Canceled,
-        Error::Internal(String::new()),
-    ] {
-        exits.insert(error.code(), error.exit_status());
-    }
-    let (_, error) = text.split_once("pub fn code(&self) -> &'static str {").unwrap();
-    assert_eq!(exits.keys().copied().collect::<BTreeSet<_>>(), quoted(error.split("pub fn").next().unwrap(), "=>", ","));
-    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
-    let (errors, _) = page.split_once("## Warnings").unwrap();
-    let rows = rows(errors);
-    let mut documented: BTreeSet<&str> = BTreeSet::new();
-    let mut faults = Vec::new();
-    for row in &rows {
-        let Some(code) = coded(&row[0]) else { continue };
-        documented.insert(code);
-        let exit = exits.get(code);
-        if exit.is_some_and(|exit| row[1] != exit.to_string()) {
-            faults.push(format!("{code}: exit status {}, {exit:?} in the code", row[1]));
-        }
-        let status = &row[if exit.is_some() { 2 } else { 1 }];
-        let known = status.parse().ok().and_then(|s| StatusCode::from_u16(s).ok());
-        let name = known.and_then(|s| s.canonical_reason()).unwrap_or_default().to_uppercase().replace([' ', '-'], "_");
-        if let Some(sent) = codes.get(code)
-            && sent.iter().any(|s| s != status && *s != name)
-        {
-            faults.push(format!("{code}: status {status}, {sent:?} in the code"));
-        }
-    }
-    let known: BTreeSet<&str> = codes.into_keys().chain(exits.into_keys()).collect();
-    assert!(known.len() > 25, "{known:?}");
-    assert_eq!(documented, known);
-    assert!(faults.is_empty(), "{faults:#?}");
-}
-
-/// Their causes and cures are those of the report: see `src/convert/html/warnings.rs`.
-#[test]
-fn every_warning_code_is_documented() {
-    let mut text = String::new();
-    for part in ["graph", "quant", "proxy", "convert"] {
-        sources(&root().join("src").join(part), &mut text);
-    }
-    let mut codes = quoted(&text, "code:", ",");
-    codes.extend(quoted(&text, "code:", ".into()"));
-    for call in ["note(", "warn(", "push(("] {
-        codes.extend(quoted(&text, call, ","));
-        codes.extend(quoted(&text, call, ".into()"));
-    }
-    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
-    let rows = rows(page.split_once("## Warnings").unwrap().1);
-    let documented: BTreeSet<&str> = rows.iter().filter_map(|r| coded(&r[0])).collect();
-    let missing: Vec<_> = codes.difference(&documented).collect();
-    assert!(missing.is_empty() && codes.len() > 12, "{missing:?} of {codes:?}");
-    let gone: Vec<_> = documented.iter().filter(|c| !text.contains(&format!("\"{c}\""))).collect();
-    assert!(gone.is_empty(), "{gone:?}");
+    write_or_compare(&file, &page);
 }

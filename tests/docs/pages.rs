@@ -8,6 +8,17 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What `file` must contain: `HGQ_UPDATE_DOCS=1` writes it.
+pub fn write_or_compare(file: &Path, text: &str) {
+    if std::env::var_os("HGQ_UPDATE_DOCS").is_some() {
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, text).expect("written");
+    }
+    let written = fs::read_to_string(file).unwrap_or_default();
+    let first = written.lines().zip(text.lines()).find(|(a, b)| a != b);
+    assert!(written == text, "{}: HGQ_UPDATE_DOCS=1 writes it anew; first difference {first:?}", file.display());
+}
+
 /// README, its neighbours and everything in docs/, with their paths from the root.
 pub fn pages() -> Vec<(String, String)> {
     let others = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "python/README.md"];

@@ -172,7 +172,7 @@ fn outputs_that_are_images() {
     // element j of the graph is element order[j] of the file
     assert_eq!(found.output_orders[0].as_deref(), Some(&[0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 4, 10, 16, 5, 11, 17][..]));
     assert_eq!(graph.values[graph.inputs[0]].shape, [3, 4, 2]);
-    assert_eq!(found.notes.iter().map(|n| n.code).collect::<Vec<_>>(), ["input_layout", "output_layout"]);
+    assert_eq!(found.notes.iter().map(|n| n.code.name()).collect::<Vec<_>>(), ["input_layout", "output_layout"]);
     // flattened: the order of the file has to be made
     let (mut net, conv) = image();
     net.node("Flatten", &["c"], "y", &[]);

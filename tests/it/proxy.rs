@@ -207,7 +207,7 @@ fn fine_inputs_ask_for_a_port() {
     let model = Net::new(&[3]).one_format(true, 17, 18, Rounding::HalfUp).dense(&mut r, 2).done();
     let emitted = proxy::emit(&model, Form::Sums).unwrap();
     assert_eq!(emitted.input_port, Kif::new(true, 17, 19));
-    let text = &emitted.warnings.iter().find(|w| w.code == "input_port").unwrap().message;
+    let text = &emitted.warnings.iter().find(|w| w.code.name() == "input_port").unwrap().message;
     assert!(text.contains("cfg['LayerName']['x_0']['Precision']['result'] = 'fixed<37,18>'"), "{text}");
     agrees("wide port", &model);
     let usual = Net::new(&[3]).one_format(true, 15, 15, Rounding::HalfUp).dense(&mut r, 2).done();

@@ -3,6 +3,7 @@
 use super::http::Service;
 use crate::cli::progress::Progress;
 use crate::convert::progress::{Event, Step};
+use crate::diagnostic::Code;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -52,7 +53,7 @@ pub fn follow(service: &Service, id: &str, progress: &mut Progress, cancel: &Ato
                     return Ok(());
                 }
             }
-            Err(refused) if refused.code() != "unreachable" || vain >= TRIES => return Err(refused.into()),
+            Err(refused) if refused.code() != Code::Unreachable.name() || vain >= TRIES => return Err(refused.into()),
             Err(_) => {}
         }
         if cancel.load(Ordering::Relaxed) {
@@ -141,7 +142,7 @@ fn event(kind: &str, data: &Value) -> Option<Event> {
     let count = |key: &str| data[key].as_u64().unwrap_or(0) as usize;
     Some(match kind {
         "stage" => Event::Stage { stage: text("stage").into(), step: Step::deserialize(data).ok() },
-        "note" => Event::Note { code: text("code"), message: text("message") },
+        "note" => Event::Note { code: text("code").into(), message: text("message") },
         "epoch" => Event::Epoch {
             epoch: count("epoch"),
             epochs: count("epochs"),

@@ -1,6 +1,7 @@
 //! Requests to a service: the token, time limits, what is sent again after a broken connection, and refusals.
 
 use super::refused::{MOST_DOCUMENT, Refused};
+use crate::diagnostic::Code;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -58,7 +59,7 @@ impl Service {
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             return Err(Refused::new(
                 url,
-                "bad_config",
+                Code::BadConfig,
                 "this is no address of a service: http://HOST:PORT or https://HOST is needed",
             ));
         }
@@ -77,7 +78,7 @@ impl Service {
         Ok(Service { url: url.trim_end_matches('/').into(), authorization, agent })
     }
 
-    pub fn refused(&self, code: &str, detail: impl Into<String>) -> Refused {
+    pub fn refused(&self, code: Code, detail: impl Into<String>) -> Refused {
         Refused::new(&self.url, code, detail)
     }
 
@@ -92,7 +93,7 @@ impl Service {
             self.body(&mut answer, MOST_DOCUMENT)
         })?;
         serde_json::from_slice(&bytes)
-            .map_err(|e| self.refused("not_a_service", format!("the answer to {method} {path} is no JSON: {e}")))
+            .map_err(|e| self.refused(Code::NotAService, format!("the answer to {method} {path} is no JSON: {e}")))
     }
 
     /// Whether a resource is there.
@@ -102,7 +103,7 @@ impl Service {
     pub fn has(&self, path: &str) -> Result<bool, Refused> {
         match self.json("GET", path, None) {
             Ok(_) => Ok(true),
-            Err(e) if e.code() == "not_found" => Ok(false),
+            Err(e) if e.code() == Code::NotFound.name() => Ok(false),
             Err(e) => Err(e),
         }
     }
@@ -174,8 +175,9 @@ impl Service {
             request = request.header("Authorization", authorization);
         }
         let broken = |e: ureq::Error| Trouble::Broken(e.to_string());
-        let bad =
-            |e: ureq::http::Error| Trouble::Refused(self.refused("bad_config", format!("this is no address of a service: {e}")));
+        let bad = |e: ureq::http::Error| {
+            Trouble::Refused(self.refused(Code::BadConfig, format!("this is no address of a service: {e}")))
+        };
         let mut answer = match sends {
             true => self.agent.run(request.body(body).map_err(bad)?).map_err(broken)?,
             false => self.agent.run(request.body(()).map_err(bad)?).map_err(broken)?,
@@ -188,7 +190,7 @@ impl Service {
         let document = serde_json::from_slice(&text).ok().filter(|d: &Value| d.get("code").is_some());
         // something in between that is not the service
         let document =
-            document.unwrap_or_else(|| json!({ "code": "not_a_service", "detail": format!("{status}: is this hgq-onnx?") }));
+            document.unwrap_or_else(|| json!({ "code": Code::NotAService, "detail": format!("{status}: is this hgq-onnx?") }));
         Err(Trouble::Refused(Refused::of(&self.url, &document)))
     }
 
@@ -207,7 +209,7 @@ enum Trouble {
 impl Trouble {
     fn refused(self, service: &Service) -> Refused {
         match self {
-            Trouble::Broken(why) => service.refused("unreachable", format!("the service cannot be reached: {why}")),
+            Trouble::Broken(why) => service.refused(Code::Unreachable, format!("the service cannot be reached: {why}")),
             Trouble::Refused(refused) => refused,
         }
     }

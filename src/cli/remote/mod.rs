@@ -13,6 +13,7 @@ use super::screen;
 pub use crate::cli::remote::refused::Refused;
 use crate::convert::error::Error;
 use crate::convert::job::Job;
+use crate::diagnostic::Code;
 use http::Service;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -106,7 +107,7 @@ fn submit(service: &Service, job: &Job, named: &[(&'static str, String)]) -> any
     let job = service.json("POST", "/v1/jobs", Some((&headers, body.as_bytes())))?;
     match job["id"].as_str() {
         Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => Ok(id.to_string()),
-        _ => Err(service.refused("not_a_service", "the answer to POST /v1/jobs names no job").into()),
+        _ => Err(service.refused(Code::NotAService, "the answer to POST /v1/jobs names no job").into()),
     }
 }
 
@@ -133,18 +134,18 @@ fn fetch(service: &Service, id: &str, job: &Value) -> anyhow::Result<Done> {
             !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !part.starts_with('.')
         };
         if !name.split('/').all(plain) {
-            return Err(service.refused("not_a_service", format!("it names a file `{name}`")).into());
+            return Err(service.refused(Code::NotAService, format!("it names a file `{name}`")).into());
         }
         let bytes = service.bytes(&format!("/v1/jobs/{id}/artifacts/{name}"), MOST_ARTIFACT)?;
         if blake3::hash(&bytes).to_hex().as_str() != expected {
-            return Err(service.refused("internal", format!("`{name}` arrived with another content than was stored")).into());
+            return Err(service.refused(Code::Internal, format!("`{name}` arrived with another content than was stored")).into());
         }
         if name == "report.json" {
             report = Some(serde_json::from_slice(&bytes)?);
         }
         files.push((PathBuf::from(name), bytes));
     }
-    let Some(report) = report else { return Err(service.refused("internal", "the job left no report").into()) };
+    let Some(report) = report else { return Err(service.refused(Code::Internal, "the job left no report").into()) };
     Ok(Done { report, files, unmet: job["unmet"].as_str().map(String::from) })
 }
 

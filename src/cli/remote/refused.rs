@@ -1,6 +1,7 @@
 //! Requests that a service refuses.
 
-use crate::convert::error::{NodeFault, exit_status};
+use crate::convert::error::NodeFault;
+use crate::diagnostic::Code;
 use serde_json::Value;
 /// Longest answer that is read into memory where it is not a file of the job.
 pub const MOST_DOCUMENT: u64 = 64 << 20;
@@ -17,8 +18,8 @@ pub struct Refused {
 }
 
 impl Refused {
-    pub fn new(server: &str, code: &str, detail: impl Into<String>) -> Refused {
-        Refused { server: server.into(), code: code.into(), detail: detail.into(), nodes: Vec::new(), faults: Vec::new() }
+    pub fn new(server: &str, code: Code, detail: impl Into<String>) -> Refused {
+        Refused { server: server.into(), code: code.name().into(), detail: detail.into(), nodes: Vec::new(), faults: Vec::new() }
     }
 
     /// A problem document (RFC 9457), or what came in place of one.
@@ -31,7 +32,7 @@ impl Refused {
         };
         Refused {
             server: server.into(),
-            code: text("code").unwrap_or("internal").into(),
+            code: text("code").unwrap_or(Code::Internal.name()).into(),
             detail: text("detail").unwrap_or("the service does not say why").into(),
             nodes: list("nodes").map(node).collect(),
             faults: list("faults").filter_map(Value::as_str).map(String::from).collect(),
@@ -52,10 +53,7 @@ impl Refused {
 
     /// As of a conversion on this machine.
     pub fn exit_status(&self) -> u8 {
-        match self.code.as_str() {
-            // what only a service finds, and its caller can mend
-            "bad_request" | "too_large" | "too_much_memory" | "unauthorized" | "not_a_service" => exit_status("bad_config"),
-            code => exit_status(code),
-        }
+        // a newer service may have codes that are not known here
+        Code::from_name(&self.code).unwrap_or(Code::Internal).exit_status()
     }
 }

@@ -3,9 +3,10 @@
 use super::interface::Interface;
 use super::verified::{Emitted, emit_verified, run_in_file_order, slice};
 use crate::convert::config::proxy::ElementwiseName;
-use crate::convert::error::{Error, Warning};
+use crate::convert::error::Error;
 use crate::convert::job::sha256;
 use crate::convert::memory::CHUNK;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::proxy::form::Form;
 use crate::quant::{FixedModel, FixedOp, Overflow};
 use serde_json::{Value, json};
@@ -27,14 +28,14 @@ pub fn elementwise(
     interface: &Interface,
     inputs: &[&[f32]],
     samples: usize,
-    warnings: &mut Vec<Warning>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<Option<Elementwise>, Error> {
     let write = |model: &FixedModel| emit_verified(model, Form::Elementwise, interface, inputs, samples, true);
     let mut emitted = match write(model) {
         Err(Error::Unsupported(faults)) => {
             let text = faults.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect::<Vec<_>>().join("; ");
             let message = format!("proxy_elementwise.onnx was not written: {text}");
-            warnings.push(Warning { code: "elementwise_left_out".into(), message, node: None });
+            warnings.push(Diagnostic::new(Code::ElementwiseLeftOut, message));
             return Ok(None);
         }
         other => other?,
@@ -53,11 +54,8 @@ pub fn elementwise(
         }
         emitted = write(&wrapped)?;
     }
-    warnings.extend(emitted.warnings.iter().map(|(code, message)| Warning {
-        code: code.clone(),
-        message: format!("proxy_elementwise.onnx: {message}"),
-        node: None,
-    }));
+    let of_this = |w: Diagnostic| Diagnostic { message: format!("proxy_elementwise.onnx: {}", w.message), ..w };
+    warnings.extend(std::mem::take(&mut emitted.warnings).into_iter().map(of_this));
     let entry = json!({
         "sha256": sha256(&emitted.proxy.bytes),
         "bytes": emitted.proxy.bytes.len(),

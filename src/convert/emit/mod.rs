@@ -6,7 +6,7 @@ pub mod interface;
 pub mod verified;
 
 use super::config::proxy::FormName;
-use super::error::{Error, Warning};
+use super::error::Error;
 use super::evaluation::difference::relative_error;
 use super::evaluation::score::{Exactly, Judge};
 use super::evaluation::seen::ByHeart;
@@ -14,6 +14,7 @@ use super::job::ParetoProxy;
 use super::prepared::PreparedJob;
 use super::progress::Clock;
 use super::search::{Chosen, Found};
+use crate::diagnostic::Diagnostic;
 use crate::proxy::form::Form;
 use crate::quant::Model;
 use elementwise::elementwise;
@@ -38,9 +39,9 @@ pub struct Files {
     pub beside: Vec<(&'static str, Vec<u8>)>,
     /// What the report says about `proxy_elementwise.onnx`.
     pub elementwise: Option<Value>,
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Diagnostic>,
     /// That the source has seen the validation rows, where a model of the front shows it.
-    pub seen: Option<Warning>,
+    pub seen: Option<Diagnostic>,
 }
 
 /// Writes the chosen model and the front.
@@ -70,8 +71,7 @@ pub fn emit(
     };
     let exactly = in_domain.restored(&p.scales)?;
     let proxy = emit_verified(&exactly.pruned, form(config.proxy.form), &interface, &calibration, samples, true)?;
-    let said = |(code, message): &(String, String)| Warning { code: code.clone(), message: message.clone(), node: None };
-    let mut warnings: Vec<Warning> = proxy.warnings.iter().map(said).collect();
+    let mut warnings = proxy.warnings.clone();
     let mut beside = vec![("hls4ml_config.json", hls4ml::settings(config, &proxy.proxy)?)];
     let mut entry = None;
     if let Some(overflow) = config.proxy.elementwise

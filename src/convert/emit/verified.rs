@@ -4,6 +4,7 @@ use super::interface::Interface;
 use crate::convert::error::{Error, unsupported};
 use crate::convert::memory::CHUNK;
 use crate::data::order::in_file_order;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::Node;
 use crate::proxy::form::{Form, Proxy};
 use crate::proxy::ports::{self, Port, Ports};
@@ -40,7 +41,7 @@ pub struct Emitted {
     pub ports: Ports,
     pub program: Program,
     pub verification: Verification,
-    pub warnings: Vec<(String, String)>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Writes `model` and proves that the bytes written give its outputs on `samples` rows of every input.
@@ -102,19 +103,17 @@ pub fn emit_verified(
         let first = proxy.output_order.iter().map(|&o| std::mem::take(&mut first[o])).collect::<Vec<_>>();
         second_opinion(model, &proxy, channels_first, inputs, samples, &first, &mut verification, &mut warnings)?;
     }
-    for w in &proxy.warnings {
-        warnings.push((w.code.to_string(), format!("{}: {}", w.node, w.message)));
-    }
+    warnings.extend(proxy.warnings.iter().cloned());
     warnings.extend(renamed(model, &proxy, &ports));
     Ok(Emitted { proxy, ports, program, verification, warnings })
 }
 
 /// Ports whose names hls4ml cannot take. An output called as the source's last quantizer is nobody's surprise.
-fn renamed(model: &FixedModel, proxy: &Proxy, ports: &Ports) -> Vec<(String, String)> {
+fn renamed(model: &FixedModel, proxy: &Proxy, ports: &Ports) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let mut tell = |what: &str, port: &Port| {
         let message = format!("{what} `{}` is called `{}` in the proxy: hls4ml cannot take its name", port.source, port.name);
-        warnings.push(("port_renamed".into(), message));
+        warnings.push(Diagnostic::new(Code::PortRenamed, message));
     };
     ports.inputs.iter().filter(|p| p.name != p.source).for_each(|p| tell("input", p));
     for (port, &at) in ports.outputs.iter().zip(&proxy.output_order) {
@@ -155,7 +154,7 @@ fn second_opinion(
     samples: usize,
     want: &[Vec<f64>],
     verification: &mut Verification,
-    warnings: &mut Vec<(String, String)>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<(), Error> {
     let n = samples.min(TRACT_SAMPLES);
     let rows = slice(model, inputs, 0, n);
@@ -164,7 +163,7 @@ fn second_opinion(
     let got = match tract::run(&proxy.bytes, &rows, n) {
         Ok(got) => got,
         Err(e) => {
-            warnings.push(("second_opinion".into(), format!("tract could not execute the proxy: {e}")));
+            warnings.push(Diagnostic::new(Code::SecondOpinion, format!("tract could not execute the proxy: {e}")));
             return Ok(());
         }
     };

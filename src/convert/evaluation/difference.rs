@@ -1,7 +1,6 @@
 //! How far a model's outputs are from the source's, in units that mean something: by their spread, over all calibration samples.
 
 use super::score::Exactly;
-use crate::convert::error::Warning;
 use crate::convert::layout::outputs;
 use crate::convert::memory::CHUNK;
 use crate::convert::source::Source;
@@ -9,6 +8,7 @@ use crate::convert::source::data::Data;
 use crate::convert::start::MOST_ERROR;
 use crate::convert::task::objective::{spread, squared_error};
 use crate::data::Dataset;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::exact::Exact;
 use crate::quant::interval::IntervalError;
 use crate::quant::scale::Scales;
@@ -41,12 +41,12 @@ pub fn relative_error(
 }
 
 /// What to say of a start whose outputs are not the source's.
-pub fn start_differs(error: f64) -> Option<Warning> {
+pub fn start_differs(error: f64) -> Option<Diagnostic> {
     let message = format!(
         "before any training the outputs differ from the source's by {:.1} % of their spread (RMS on the calibration data), more than the {:.0} % that a start is looked for with",
         100.0 * error,
         100.0 * MOST_ERROR
     );
     // what was found on a share of the samples may be a little more on all of them
-    (error > 1.1 * MOST_ERROR).then(|| Warning { code: "start_differs".into(), message, node: None })
+    (error > 1.1 * MOST_ERROR).then(|| Diagnostic::new(Code::StartDiffers, message))
 }

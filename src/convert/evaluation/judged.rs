@@ -4,13 +4,13 @@
 use super::measured::Measured;
 use super::score::training_share;
 use crate::convert::config::{JobConfig, Mode};
-use crate::convert::error::Warning;
 use crate::convert::source::Source;
 use crate::convert::source::data::Data;
 use crate::convert::source::values::OnData;
 use crate::convert::task::metric::balanced::{Majority, hides, majority};
 use crate::convert::task::metric::{self, MetricKind, metric_error};
 use crate::data::{Dataset, join};
+use crate::diagnostic::{Code, Diagnostic};
 
 /// Validation rows that choose by themselves. With fewer, a single row is more than the point of accuracy that a model may lose, and
 /// chance moves a share of 90 % by more than three points.
@@ -29,7 +29,7 @@ pub struct Judged {
     pub majority: Option<Majority>,
     /// Why it is not the accuracy that models are judged by.
     pub why: Option<String>,
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Judged {
@@ -105,11 +105,11 @@ impl Judged {
         );
         self.kind = MetricKind::balanced(rows.targets.as_ref());
         let message = format!("{why}; models are judged by balanced accuracy, in which every class counts alike");
-        self.warnings.push(Warning { code: "balanced_metric".into(), message, node: None });
+        self.warnings.push(Diagnostic::new(Code::BalancedMetric, message));
         self.why = Some(why);
     }
 
-    fn few(&self, source: &Source, data: &Data, on: &OnData, temperature: f64) -> Warning {
+    fn few(&self, source: &Source, data: &Data, on: &OnData, temperature: f64) -> Diagnostic {
         let alone = self.on_validation(source, data, on, temperature);
         let tell = self.kind_of(&data.validation).telling(data.validation.samples);
         let samples = data.validation.samples;
@@ -125,7 +125,7 @@ impl Judged {
             None => format!("the model sent has {} {metric:.4} ± {error:.4}: smaller differences are chance", self.kind.name()),
         };
         let message = format!("{samples} validation rows{rare} are too few to choose by: {what}");
-        Warning { code: "few_validation_rows".into(), message, node: None }
+        Diagnostic::new(Code::FewValidationRows, message)
     }
 
     /// The metric on these rows.

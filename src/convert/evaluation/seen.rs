@@ -5,13 +5,13 @@ use super::judged::{Judged, score};
 use super::measured::Measured;
 use super::score::Judge;
 use crate::convert::config::{JobConfig, Mode};
-use crate::convert::error::Warning;
 use crate::convert::job::Job;
 use crate::convert::source::Source;
 use crate::convert::source::data::{Data, dataset};
 use crate::convert::source::values::OnData;
 use crate::convert::task::metric::{MetricKind, share_error};
 use crate::data::Dataset;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::FixedModel;
 use crate::train::pareto::Score;
 use std::collections::HashSet;
@@ -28,15 +28,14 @@ const BY_HEART: f64 = 0.005;
 /// Share of the validation rows that may be training rows, too: few values per input give equal rows by chance.
 const EQUAL_ROWS: f64 = 0.1;
 
-const CODE: &str = "validation_seen";
 const CURE: &str = "give rows that it has not seen with --validation";
 
-fn warning(message: String) -> Warning {
-    Warning { code: CODE.into(), message, node: None }
+fn warning(message: String) -> Diagnostic {
+    Diagnostic::new(Code::ValidationSeen, message)
 }
 
 /// What shows before anything is trained.
-pub fn before(job: &Job, source: &Source, data: &Data, on: &OnData, judged: &Judged, temperature: f64) -> Vec<Warning> {
+pub fn before(job: &Job, source: &Source, data: &Data, on: &OnData, judged: &Judged, temperature: f64) -> Vec<Diagnostic> {
     if !data.held_out || data.validation.targets.is_none() {
         return Vec::new();
     }
@@ -171,7 +170,7 @@ impl<'a> ByHeart<'a> {
     }
 
     /// What a candidate shows.
-    pub fn shown_by(&self, model: &FixedModel, candidate: &Score) -> Option<Warning> {
+    pub fn shown_by(&self, model: &FixedModel, candidate: &Score) -> Option<Diagnostic> {
         let (rows, logits) = &self.judged.training;
         let kind = self.judged.kind_of(rows);
         let trained = self.judge.on(model, kind, rows, logits).ok()?;

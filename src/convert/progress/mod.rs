@@ -2,7 +2,7 @@
 
 pub mod curve;
 
-use super::error::Warning;
+use crate::diagnostic::Diagnostic;
 use curve::{Curve, CurvePoint};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -34,7 +34,7 @@ pub enum Event {
         beta: f64,
     },
     Note {
-        code: String,
+        code: Cow<'static, str>,
         message: String,
     },
 }
@@ -92,10 +92,10 @@ impl<'a> Clock<'a> {
     }
 
     /// Tells the warnings known so far: a user can stop a run that starts from a misunderstanding.
-    pub fn tell(&mut self, warnings: &[Warning]) {
+    pub fn tell(&mut self, warnings: &[Diagnostic]) {
         for w in warnings {
             let message = w.node.as_ref().map_or_else(|| w.message.clone(), |node| format!("{node}: {}", w.message));
-            (self.progress)(Event::Note { code: w.code.clone(), message });
+            (self.progress)(Event::Note { code: w.code.name().into(), message });
         }
     }
 

@@ -7,7 +7,7 @@ mod sanity;
 
 use super::emit::Files;
 use super::emit::verified::{run_in_file_order, slice};
-use super::error::{Error, Warning};
+use super::error::Error;
 use super::evaluation::measured::Measured;
 use super::evaluation::score::Judge;
 use super::job::{Artifacts, sha256};
@@ -16,6 +16,7 @@ use super::memory::{CHUNK, Peak};
 use super::prepared::PreparedJob;
 use super::progress::Clock;
 use super::search::{Chosen, Found};
+use crate::diagnostic::Diagnostic;
 use crate::proxy::port;
 use crate::proxy::target::latency_layers;
 use crate::quant::exact::Exact;
@@ -31,7 +32,7 @@ struct Stages<'a> {
     found: &'a Found,
     chosen: &'a Chosen,
     files: &'a Files,
-    warnings: &'a [Warning],
+    warnings: &'a [Diagnostic],
 }
 
 /// The files of a conversion, report and page included.
@@ -45,7 +46,7 @@ pub fn report(
     found: &Found,
     chosen: &Chosen,
     files: Files,
-    warnings: &[Warning],
+    warnings: &[Diagnostic],
     mut clock: Clock,
     memory: &Peak,
 ) -> Result<Artifacts, Error> {

@@ -2,18 +2,18 @@
 
 use crate::convert::config::proxy::FormName;
 use crate::convert::emit::Files;
-use crate::convert::error::Warning;
 use crate::convert::evaluation::score::Exactly;
 use crate::convert::prepared::PreparedJob;
 use crate::convert::search::{Chosen, Found};
+use crate::diagnostic::{Code, Diagnostic};
 
 /// All warnings of a job, in the order of the stages.
-pub fn found_to_say(p: &PreparedJob, found: &Found, chosen: &Chosen, files: &Files) -> Vec<Warning> {
+pub fn found_to_say(p: &PreparedJob, found: &Found, chosen: &Chosen, files: &Files) -> Vec<Diagnostic> {
     let stages = [&p.warnings, &found.warnings, &chosen.warnings, &files.warnings];
-    let mut warnings: Vec<Warning> = stages.into_iter().flatten().cloned().collect();
+    let mut warnings: Vec<Diagnostic> = stages.into_iter().flatten().cloned().collect();
     if let Some(seen) = &files.seen {
         // what looks like a loss is none
-        warnings.retain(|w| w.code != "metric_drop");
+        warnings.retain(|w| w.code != Code::MetricDrop);
         warnings.push(seen.clone());
     }
     let uniform = p.job.config.proxy.form == FormName::Uniform;
@@ -22,7 +22,7 @@ pub fn found_to_say(p: &PreparedJob, found: &Found, chosen: &Chosen, files: &Fil
 }
 
 /// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.
-fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
+fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     if exactly.score.collapsed || exactly.score.ebops == 0 {
         let message = match (exactly.score.collapsed, exactly.score.ebops) {
@@ -30,11 +30,11 @@ fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Warning> {
             (true, _) => "the proxy gives one answer for everything, and no model found has more than one",
             (false, _) => "the proxy multiplies nothing: its layers have no live connection left",
         };
-        warnings.push(Warning { code: "dead_model".into(), message: message.into(), node: None });
+        warnings.push(Diagnostic::new(Code::DeadModel, message));
     }
     if uniform && annotated {
-        let message = "form uniform gives every layer the envelope of its formats: where the file's differ within a layer, the numbers are not the file's".into();
-        warnings.push(Warning { code: "uniform_formats".into(), message, node: None });
+        let message = "form uniform gives every layer the envelope of its formats: where the file's differ within a layer, the numbers are not the file's";
+        warnings.push(Diagnostic::new(Code::UniformFormats, message));
     }
     warnings
 }

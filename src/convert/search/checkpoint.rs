@@ -4,6 +4,7 @@ use crate::convert::error::Error;
 use crate::convert::job::Job;
 use crate::convert::progress::curve::Curve;
 use crate::convert::progress::{Clock, Event, Keeper};
+use crate::diagnostic::Code;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -46,10 +47,10 @@ impl<'a> Checkpoints<'a> {
             c.state
         });
         let (code, message) = match state {
-            Some(_) => ("resumed", "goes on from the checkpoint of a stopped run"),
-            None => ("checkpoint_ignored", "the checkpoint found is of another job or version: this run starts anew"),
+            Some(_) => (Code::Resumed, "goes on from the checkpoint of a stopped run"),
+            None => (Code::CheckpointIgnored, "the checkpoint found is of another job or version: this run starts anew"),
         };
-        (clock.progress)(Event::Note { code: code.into(), message: message.into() });
+        (clock.progress)(Event::Note { code: code.name().into(), message: message.into() });
         state
     }
 

@@ -2,8 +2,9 @@
 //! sentence whose figures are those of the front.
 
 use crate::convert::config::JobConfig;
-use crate::convert::error::{Error, Warning};
+use crate::convert::error::Error;
 use crate::convert::task::metric::MetricKind;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::Model;
 use crate::train::pareto::{Front, Score};
 
@@ -37,7 +38,7 @@ impl Chooser<'_> {
     ///
     /// # Errors
     /// [`Error::Internal`] for an empty front.
-    pub fn choose(&self, warnings: &mut Vec<Warning>) -> Result<Choice, Error> {
+    pub fn choose(&self, warnings: &mut Vec<Diagnostic>) -> Result<Choice, Error> {
         let front = self.front;
         if front.points().is_empty() {
             return Err(Error::Internal("no candidate could be scored".into()));
@@ -127,7 +128,7 @@ impl Chooser<'_> {
     }
 
     /// Nothing was asked: the smallest that is as good as the source, or as the best candidate, up to what the data can tell.
-    fn sensible(&self, warnings: &mut Vec<Warning>) -> Option<Choice> {
+    fn sensible(&self, warnings: &mut Vec<Diagnostic>) -> Option<Choice> {
         let (best, _) = self.best(|_| true, "found")?;
         let reference = self.source.min(self.score(best).metric);
         let (point_of, error) = (self.kind.default_drop(reference), self.error(reference));
@@ -150,7 +151,7 @@ impl Chooser<'_> {
             let message = format!(
                 "the source's metric is {was:.4}, the proxy's {got:.4}; give max_metric_drop or target_ebops to choose another trade"
             );
-            warnings.push(Warning { code: "metric_drop".into(), message, node: None });
+            warnings.push(Diagnostic::new(Code::MetricDrop, message));
         }
         Some(Choice { point, why, unmet: None })
     }

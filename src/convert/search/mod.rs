@@ -8,12 +8,13 @@ pub mod goal;
 mod polish;
 
 use super::config::Mode;
-use super::error::{Error, Warning};
+use super::error::Error;
 use super::evaluation::difference::{relative_error, start_differs};
 use super::evaluation::score::{Exactly, Judge};
 use super::prepared::PreparedJob;
 use super::progress::{Clock, Keeper};
 use super::settings;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::Model;
 use crate::train::fit::options::Fitted;
 use crate::train::pareto::{Front, Point};
@@ -30,7 +31,7 @@ pub struct Found {
     pub front: Front<Model>,
     /// Why no candidate is what `mode: calibrate` was asked for; the front holds the nearest one.
     pub unmet: Option<String>,
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Candidates for the job, scored exactly.
@@ -79,7 +80,7 @@ pub struct Chosen {
     pub within: Vec<(f64, Option<usize>)>,
     /// Points that are reported and written: the front as users read it, EBOPs against metric, and what was chosen.
     pub shown: Vec<usize>,
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Chooses from the front.
@@ -104,18 +105,18 @@ pub fn choose(p: &PreparedJob, judge: &Judge, found: &Found) -> Result<Chosen, E
 }
 
 /// What went wrong in training and was mended.
-fn troubles(fitted: &Fitted) -> Vec<Warning> {
+fn troubles(fitted: &Fitted) -> Vec<Diagnostic> {
     let Fitted { rollbacks, collapses, .. } = fitted;
     let mut warnings = Vec::new();
-    let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message, node: None });
+    let mut warn = |code, message: String| warnings.push(Diagnostic::new(code, message));
     if *rollbacks > 0 {
-        warn("diverged", format!("training diverged {rollbacks} times and went on from the last good state at a lower rate"));
+        warn(Code::Diverged, format!("training diverged {rollbacks} times and went on from the last good state at a lower rate"));
     }
     if *collapses > 0 {
         let message = format!(
             "training came {collapses} times to a model with one answer for everything and went back to the last good state: budgets or beta leave too few bits"
         );
-        warn("collapsed", message);
+        warn(Code::Collapsed, message);
     }
     warnings
 }

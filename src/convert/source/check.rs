@@ -1,9 +1,9 @@
 //! The imported graph against the file sent: tract executes the file on the user's own samples.
 
 use super::Source;
-use crate::convert::error::Warning;
 use crate::data::Dataset;
 use crate::data::order::{in_file_order, to_graph};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::eval;
 use crate::verify::tract;
 use serde::Serialize;
@@ -65,15 +65,11 @@ pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {
     ImportCheck { max_abs_diff_vs_source: Some(most), samples: n, outliers, refused: None, elements }
 }
 
-pub fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {
-    let mut warnings: Vec<Warning> = source
-        .notes
-        .iter()
-        .map(|n| Warning { code: n.code.to_string(), message: n.message.clone(), node: n.node.clone() })
-        .collect();
+pub fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Diagnostic> {
+    let mut warnings: Vec<Diagnostic> = source.notes.clone();
     if let Some(why) = &import.refused {
-        warnings.push(Warning {
-            code: "import_unchecked".into(),
+        warnings.push(Diagnostic {
+            code: Code::ImportUnchecked,
             message: format!("the file was not executed for comparison: {why}"),
             node: None,
         });
@@ -83,7 +79,7 @@ pub fn import_warnings(source: &Source, import: &ImportCheck) -> Vec<Warning> {
             "{} of {} outputs differ from tract's f32 execution of the file by more than rounding of a float graph explains",
             import.outliers, import.elements
         );
-        warnings.push(Warning { code: "import_differs".into(), message, node: None });
+        warnings.push(Diagnostic::new(Code::ImportDiffers, message));
     }
     warnings
 }

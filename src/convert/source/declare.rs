@@ -8,7 +8,8 @@ use crate::convert::config::JobConfig;
 use crate::convert::config::layers::{LayerConfig, Reach};
 use crate::convert::config::port_type::PortType;
 use crate::convert::config::suggest::suggestion;
-use crate::convert::error::{Error, Warning};
+use crate::convert::error::Error;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::ValueId;
 use crate::quant::Model;
 use crate::quant::exact::MinMax;
@@ -36,7 +37,7 @@ pub fn declare(
     source: &Source,
     ranges: &[MinMax],
     scales: &Scales,
-) -> Result<Vec<Warning>, Error> {
+) -> Result<Vec<Diagnostic>, Error> {
     let (mut warnings, mut faults) = (Vec::new(), unknown_inputs(config, source));
     let Built { model, .. } = built;
     for n in 0..model.nodes.len() {
@@ -52,14 +53,13 @@ pub fn declare(
         let value = &model.values[from].name;
         let range = source.graph.values.iter().position(|v| v.name == *value).map(|v| &ranges[v]);
         let QOp::Quantizer(q) = &mut model.nodes[n].op else { continue };
-        let mut warn =
-            |code: &str, message: String| warnings.push(Warning { code: code.into(), message, node: Some(name.clone()) });
+        let mut warn = |code, message: String| warnings.push(Diagnostic::at(code, name.as_str(), message));
         if q.annotated && !q.trainable {
-            warn("range_unused", "a range is declared, but the file's own quantizer stays as it is".into());
+            warn(Code::RangeUnused, "a range is declared, but the file's own quantizer stays as it is".into());
             continue;
         }
         if let Some(message) = range.and_then(|range| exceeded(&declared, range)) {
-            warn("range_exceeded", message);
+            warn(Code::RangeExceeded, message);
         }
         put(q, &declared, scales.of(from));
     }
@@ -69,7 +69,7 @@ pub fn declare(
 }
 
 /// Entries with a range that stand for nodes without a quantizer.
-fn idle(config: &JobConfig, model: &Model) -> Vec<Warning> {
+fn idle(config: &JobConfig, model: &Model) -> Vec<Diagnostic> {
     let quantizers = || model.nodes.iter().filter(|n| matches!(n.op, QOp::Quantizer(_))).map(|n| n.name.as_str());
     let named = |pattern: &str, name: &str| matches(pattern, name) || matches(pattern, name.strip_suffix("_q").unwrap_or(name));
     let unused = config.layers.iter().filter(|l| l.range.is_some() && !quantizers().any(|name| named(&l.pattern, name)));
@@ -78,7 +78,7 @@ fn idle(config: &JobConfig, model: &Model) -> Vec<Warning> {
         let hint = suggestion(&l.pattern, ends.iter().map(|name| name.strip_suffix("_q").unwrap_or(name)));
         format!("layers: `{}` has a range, but no activation of that name is quantized{hint}", l.pattern)
     };
-    unused.map(|l| Warning { code: "range_unused".into(), message: message(l), node: None }).collect()
+    unused.map(|l| Diagnostic { code: Code::RangeUnused, message: message(l), node: None }).collect()
 }
 
 /// Whether the ranges of this quantizer are declared.

@@ -13,7 +13,8 @@ use super::config::JobConfig;
 use super::error::{Error, NodeFault};
 use super::task::ends;
 use crate::data::{InputShape, OutputShape};
-use crate::graph::import::{ImportError, Note, import};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::graph::import::{ImportError, import};
 use crate::graph::{Graph, Op, ValueId};
 use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
@@ -21,7 +22,7 @@ use crate::onnx::limits::Limits;
 /// The imported model.
 pub struct Source {
     pub graph: Graph,
-    pub notes: Vec<Note>,
+    pub notes: Vec<Diagnostic>,
     /// The values that the proxy's outputs stand for: the graph's outputs, or what their Softmax reads.
     pub logits: Vec<ValueId>,
     pub has_softmax: bool,
@@ -89,7 +90,7 @@ pub fn load(bytes: &[u8]) -> Result<Source, Error> {
         let value = softmax(&graph, output).map_or(output, |n| graph.nodes[n].inputs[0]);
         if logits.contains(&value) {
             let message = format!("output `{}` is left out: another output has the same logits", graph.values[output].name);
-            notes.push(Note { code: "output_dropped", message, node: None });
+            notes.push(Diagnostic::new(Code::OutputDropped, message));
         } else {
             logits.push(value);
             kept.push(at);

@@ -5,11 +5,11 @@ use super::Source;
 use super::data::Data;
 use super::declare::is_declared;
 use super::values::OnData;
-use crate::convert::error::Warning;
 use crate::convert::job::Job;
 use crate::convert::task::logits::Logits;
 use crate::convert::task::metric::predicted;
 use crate::data::{Arrays, DataLimits, Dataset, Targets};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::exact::MinMax;
 use crate::quant::model::{Model, QOp, Quantizer};
 
@@ -21,20 +21,20 @@ const MOST: usize = 8;
 const RELIABLE: f64 = 0.8;
 
 /// Everything that ranges, and what was verified, leave out. `samples` were traced.
-pub fn thin(job: &Job, source: &Source, data: &Data, on: &OnData, model: &Model, samples: usize) -> Vec<Warning> {
+pub fn thin(job: &Job, source: &Source, data: &Data, on: &OnData, model: &Model, samples: usize) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message, node: None });
+    let mut warn = |code, message: String| warnings.push(Diagnostic::new(code, message));
     if samples < FEW {
         let are = if samples == 1 { "is 1 sample".to_string() } else { format!("are {samples} samples") };
         warn(
-            "few_samples",
+            Code::FewSamples,
             format!("there {are} to take ranges from: values beyond them are clipped; give at least {FEW}, better some hundred"),
         );
     }
     let (inputs, channels) = if samples > 1 { constants(job, source, on, model) } else { (Vec::new(), Vec::new()) };
     if !inputs.is_empty() {
         warn(
-            "constant_inputs",
+            Code::ConstantInputs,
             format!(
                 "{}: the same in all {samples} samples, so the proxy has no bits for anything else there: give data in which they change, or declare their range (`inputs`, or `range` in `layers`)",
                 inputs.join("; ")
@@ -43,7 +43,7 @@ pub fn thin(job: &Job, source: &Source, data: &Data, on: &OnData, model: &Model,
     }
     if !channels.is_empty() {
         warn(
-            "constant_channels",
+            Code::ConstantChannels,
             format!(
                 "{}: the same in all {samples} samples, so the proxy has constants there: harmless where the network does not use them, else give data in which they change, or declare their `range` in `layers`",
                 listed(&channels, "; ")
@@ -51,7 +51,7 @@ pub fn thin(job: &Job, source: &Source, data: &Data, on: &OnData, model: &Model,
         );
     }
     if let Some(message) = unseen(job, source, data, on) {
-        warn("unseen_classes", message);
+        warn(Code::UnseenClasses, message);
     }
     warnings
 }

@@ -2,8 +2,8 @@
 
 use super::data::Data;
 use crate::convert::config::Mode;
-use crate::convert::error::Warning;
 use crate::convert::job::Job;
+use crate::diagnostic::{Code, Diagnostic};
 
 /// Names under which targets are found elsewhere.
 const TARGETS: [&str; 14] = [
@@ -14,9 +14,9 @@ const TARGETS: [&str; 14] = [
 const MOST: usize = 5;
 
 /// A warning for each file with such arrays.
-pub fn unread(job: &Job, data: &Data) -> Vec<Warning> {
+pub fn unread(job: &Job, data: &Data) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    let mut warn = |message: String| warnings.push(Warning { code: "array_unread".into(), message, node: None });
+    let mut warn = |message: String| warnings.push(Diagnostic::new(Code::ArrayUnread, message));
     let trains_on_calibration = job.train.is_none() && job.config.mode == Mode::FineTune && job.config.epochs > 0;
     // labels in a calibration file are usual, and needed only where it is all there is
     let (labels, others): (Vec<&String>, Vec<&String>) = data.calibration.unread.iter().partition(|name| is_y(name));

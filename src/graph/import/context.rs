@@ -3,6 +3,7 @@
 use super::error::Refusal;
 use super::fault::Fault;
 use super::item::{Constant, Item};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::Graph;
 use crate::graph::dag::{Dag, Node, ValueId};
 use crate::graph::op::Op;
@@ -17,15 +18,6 @@ pub const MAX_EXPANDED: usize = 1 << 27;
 pub const MAX_READ: usize = 1 << 30;
 /// Largest sample: a 2048×2048 image with four channels.
 pub const MAX_SAMPLE: usize = 1 << 24;
-
-/// Something the user should know about the import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Stable identifier.
-    pub code: &'static str,
-    pub message: String,
-    pub node: Option<String>,
-}
 
 /// One node of the file.
 pub struct NodeView<'m> {
@@ -62,7 +54,7 @@ pub struct Context<'m> {
     pub items: HashMap<&'m str, Item>,
     /// Opset version of the standard domain.
     pub opset: i64,
-    pub notes: Vec<Note>,
+    pub notes: Vec<Diagnostic>,
     pub refusals: Vec<Refusal>,
     /// Outputs of dense layers without a bias: a constant that is added may become one.
     pub bare: HashSet<ValueId>,
@@ -188,7 +180,7 @@ impl<'m> Context<'m> {
         output
     }
 
-    pub fn note(&mut self, code: &'static str, node: &NodeView<'_>, message: impl Into<String>) {
-        self.notes.push(Note { code, message: message.into(), node: Some(node.name.clone()) });
+    pub fn note(&mut self, code: Code, node: &NodeView<'_>, message: impl Into<String>) {
+        self.notes.push(Diagnostic::at(code, &node.name, message));
     }
 }

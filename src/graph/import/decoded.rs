@@ -1,6 +1,7 @@
 //! Outputs of the file that are class labels: the scores that they were decoded from are the outputs in their place.
 
-use super::context::{Context, Note};
+use super::context::Context;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::{Graph, ValueId, op::Op};
 
 /// An output of labels.
@@ -33,7 +34,7 @@ pub fn leave_out(context: &mut Context<'_>, labels: &[Decoded<'_>]) -> Vec<Value
             format!("output `{}` decodes class labels; the scores `{scores}` are the output in its place", label.name)
         };
         scores_of_labels.push(output);
-        context.notes.push(Note { code: "label_output_dropped", message, node: Some(label.name.to_string()) });
+        context.notes.push(Diagnostic::at(Code::LabelOutputDropped, label.name, message));
     }
     let graph = &mut context.graph;
     let unread = |n: &usize| {

@@ -19,7 +19,8 @@ mod signature;
 mod table;
 mod unsupported;
 
-pub use context::{MAX_EXPANDED, MAX_SAMPLE, Note};
+use crate::diagnostic::{Code, Diagnostic};
+pub use context::{MAX_EXPANDED, MAX_SAMPLE};
 pub use error::{ImportError, Refusal};
 
 use super::{Graph, pass};
@@ -44,7 +45,7 @@ pub struct Imported {
     pub output_orders: Vec<Option<Vec<usize>>>,
     /// Per graph output, whether the file decodes class labels from it.
     pub decoded: Vec<bool>,
-    pub notes: Vec<Note>,
+    pub notes: Vec<Diagnostic>,
 }
 
 /// Translates a model.
@@ -83,14 +84,15 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
 }
 
 /// Tells which inputs and outputs have their channels last now.
-fn layout_notes(graph: &Graph, orders: &pass::Orders, mut notes: Vec<Note>) -> Vec<Note> {
-    for (ids, orders, code, what) in
-        [(&graph.inputs, &orders.inputs, "input_layout", "input"), (&graph.outputs, &orders.outputs, "output_layout", "output")]
-    {
+fn layout_notes(graph: &Graph, orders: &pass::Orders, mut notes: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    for (ids, orders, code, what) in [
+        (&graph.inputs, &orders.inputs, Code::InputLayout, "input"),
+        (&graph.outputs, &orders.outputs, Code::OutputLayout, "output"),
+    ] {
         for (&id, _) in ids.iter().zip(orders).filter(|(_, order)| order.is_some()) {
             let value = &graph.values[id];
             let message = format!("{what} `{}` has the channels last in the proxy: {:?} per sample", value.name, value.shape);
-            notes.push(Note { code, message, node: Some(value.name.clone()) });
+            notes.push(Diagnostic::at(code, &value.name, message));
         }
     }
     notes

@@ -6,13 +6,14 @@ use super::build::Builder;
 use super::constant::covering;
 use super::part::{Base, Group, Part, Stage, State, lead_behind, lead_of, only, shape};
 use super::{readers, repack};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
 use crate::ops::Elementwise;
 use crate::proxy::analysis::interval::Span;
 use crate::proxy::analysis::layout;
 use crate::proxy::error::{Fault, Reason};
-use crate::proxy::form::{Form, Warning};
+use crate::proxy::form::Form;
 use crate::proxy::target::{Io, Target};
 use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif};
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use std::rc::Rc;
 /// The written graph.
 pub struct Lowered {
     pub model: ModelProto,
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Diagnostic>,
     /// For each output of the file: its place among the outputs of the exact model.
     pub output_order: Vec<usize>,
 }
@@ -112,11 +113,7 @@ pub fn finish(b: Builder, model: &FixedModel, input_names: Vec<String>, output_n
     if !outputs.is_sorted_by_key(|o| o.0) {
         outputs.sort_by_key(|o| o.0);
         let order = outputs.iter().map(|o| o.2.as_str()).collect::<Vec<_>>().join(", ");
-        warnings.push(Warning {
-            code: "output_order",
-            node: "(graph)".into(),
-            message: format!("outputs are now in node order: {order}"),
-        });
+        warnings.push(Diagnostic::at(Code::OutputOrder, "(graph)", format!("outputs are now in node order: {order}")));
     }
     let output_order = outputs.iter().map(|o| o.1).collect();
     let outputs: Vec<_> = outputs.into_iter().map(|(_, _, name, shape)| (name, shape)).collect();

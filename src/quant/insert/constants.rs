@@ -1,6 +1,7 @@
 //! Weights, biases and scales: quantized as annotated, or with their starting widths.
 
 use super::{BuildFault, Builder, rule, uniform};
+use crate::diagnostic::Code;
 use crate::graph::{Affine, Dense, Node, Op};
 use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{BiasBits, Declared, FixedAffine, FixedTensor, QDense, QOp, fractional_bits, round_half_up};
@@ -77,7 +78,7 @@ impl Builder<'_> {
             match qonnx::constant(spec, &d.weight) {
                 Ok(c) => {
                     if !c.exact {
-                        self.note("scale_regridded", node, "the scale of its weights is no power of two: each weight gets a grid three bits finer than the annotated step".into());
+                        self.note(Code::ScaleRegridded, node, "the scale of its weights is no power of two: each weight gets a grid three bits finer than the annotated step".into());
                     }
                     (weight, weight_f) = (c.values, Some(c.f));
                     declared = Some(Declared { weight: c.declared, bias: vec![Kif::ZERO; d.outputs] });

@@ -11,6 +11,7 @@ mod place;
 mod pooling;
 pub mod rule;
 
+use crate::diagnostic::{Code, Diagnostic};
 pub use hgq2::Hgq2;
 pub use rule::{Learns, Rule, Settings, matches, settings};
 
@@ -37,18 +38,11 @@ pub struct BuildOptions {
 #[derive(Clone, Debug)]
 pub struct Built {
     pub model: Model,
-    pub notes: Vec<BuildNote>,
+    pub notes: Vec<Diagnostic>,
     /// True when the file has quantization annotations.
     pub annotated: bool,
     /// What the rules say of the model's nodes, one for each.
     pub settings: Vec<Settings>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildNote {
-    pub code: &'static str,
-    pub node: String,
-    pub message: String,
 }
 
 /// A node that cannot carry a quantizer.
@@ -58,6 +52,11 @@ pub struct BuildFault {
     pub op: &'static str,
     pub reason: String,
 }
+
+const SCALE_MOVED: &str =
+    "its scale is no power of two: the factor to one went into the weights around it, the thresholds are the same";
+const ACTIVATIONS_NOT_ANNOTATED: &str =
+    "weights are quantized in the file, activations are not: these get quantizers as in a float file";
 
 /// Builds the trainable model. `ranges[value]`: smallest and largest value of each element of each graph value on the data.
 ///
@@ -69,12 +68,7 @@ pub fn build(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> Result
     let frozen = Some(Learns { weights: false, bits: false });
     options.rules.extend(rescaled.frozen.into_iter().map(|name| Rule { learns: frozen, ..Rule::new(name) }));
     let mut built = build_rescaled(&rescaled.graph, &rescaled.ranges, &options)?;
-    built.notes.extend(rescaled.moved.into_iter().map(|node| BuildNote {
-        code: "scale_moved",
-        node,
-        message:
-            "its scale is no power of two: the factor to one went into the weights around it, the thresholds are the same".into(),
-    }));
+    built.notes.extend(rescaled.moved.into_iter().map(|node| Diagnostic::at(Code::ScaleMoved, node, SCALE_MOVED)));
     Ok(built)
 }
 
@@ -114,11 +108,7 @@ fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> R
         faults: Vec::new(),
     };
     if annotated && !b.takes_over {
-        b.notes.push(BuildNote {
-            code: "activations_not_annotated",
-            node: "(graph)".into(),
-            message: "weights are quantized in the file, activations are not: these get quantizers as in a float file".into(),
-        });
+        b.notes.push(Diagnostic::at(Code::ActivationsNotAnnotated, "(graph)", ACTIVATIONS_NOT_ANNOTATED));
     }
     for &input in &graph.inputs {
         // behind a reshape the input may have a width per element
@@ -147,7 +137,7 @@ struct Builder<'a> {
     model: Model,
     /// Graph value → model value that stands for it.
     current: Vec<ValueId>,
-    notes: Vec<BuildNote>,
+    notes: Vec<Diagnostic>,
     faults: Vec<BuildFault>,
 }
 
@@ -169,7 +159,7 @@ impl Builder<'_> {
             },
             Op::Elementwise(function) => self.elementwise(node, *function),
             Op::Softmax => {
-                self.note("softmax_dropped", node, "Softmax is left off: the proxy's outputs are the logits".into());
+                self.note(Code::SoftmaxDropped, node, "Softmax is left off: the proxy's outputs are the logits".into());
                 self.current[node.output] = self.current[node.inputs[0]];
             }
             Op::Reshape => {
@@ -249,7 +239,7 @@ impl Builder<'_> {
             && asked != kept
         {
             let message = format!("alpha {asked} became {kept}: hls4ml keeps eight bits of it");
-            self.note("alpha_rounded", node, message);
+            self.note(Code::AlphaRounded, node, message);
         }
         if function.reads_quantized() {
             self.table_input(node, function);
@@ -269,8 +259,8 @@ impl Builder<'_> {
         self.current[node.output] = node.output;
     }
 
-    fn note(&mut self, code: &'static str, node: &Node<Op>, message: String) {
-        self.notes.push(BuildNote { code, node: node.name.clone(), message });
+    fn note(&mut self, code: Code, node: &Node<Op>, message: String) {
+        self.notes.push(Diagnostic::at(code, &node.name, message));
     }
 
     /// Settings of node `name`, of its quantizer too.

@@ -1,7 +1,8 @@
 //! Where activation quantizers stand and what they start from.
 
 use super::rule::INIT_F;
-use super::{BuildNote, Builder, quantizer_name, uniform};
+use super::{Builder, quantizer_name, uniform};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::{Node, Op, ValueId};
 use crate::ops::Elementwise;
 use crate::quant::kif::{Kif, floor_log2};
@@ -137,11 +138,8 @@ impl Builder<'_> {
         if self.takes_over && !self.options.training {
             // nothing annotated here: keep all that hls4ml's port keeps
             let q = self.wide_input(value);
-            self.notes.push(BuildNote {
-                code: "input_not_annotated",
-                node: name.clone(),
-                message: "the input has no quantizer: it is truncated to hls4ml's port, 16 fractional bits".into(),
-            });
+            let message = "the input has no quantizer: it is truncated to hls4ml's port, 16 fractional bits";
+            self.notes.push(Diagnostic::at(Code::InputNotAnnotated, &name, message));
             self.insert(value, q, &name);
             return;
         }
@@ -191,7 +189,7 @@ impl Builder<'_> {
             let message = format!(
                 "its input starts with {limit} fractional bits, not {asked} as init_bits says: hls4ml's table takes no more"
             );
-            self.note("table_input", node, message);
+            self.note(Code::TableInput, node, message);
         }
         if let Some(QOp::Quantizer(q)) = before.map(|b| &mut self.model.nodes[b].op) {
             let over = q.f.iter().any(|&f| f.round_ties_even() > limit);
@@ -215,11 +213,15 @@ impl Builder<'_> {
 
     pub(super) fn annotated_quantizer(&mut self, node: &Node<Op>, a: qonnx::Annotation) -> Quantizer {
         if !a.exact {
-            self.note("scale_regridded", node, "its scale is no power of two: a finer power-of-two grid takes its place".into());
+            self.note(
+                Code::ScaleRegridded,
+                node,
+                "its scale is no power of two: a finer power-of-two grid takes its place".into(),
+            );
         }
         if a.ties_differ {
             self.note(
-                "half_up_ties",
+                Code::HalfUpTies,
                 node,
                 "HALF_UP on signed values: exact negative ties go up (AP_RND), QONNX takes them away from zero".into(),
             );

@@ -1,6 +1,7 @@
 //! Averages and two-valued activations: what has constants of its own but no annotation.
 
 use super::Builder;
+use crate::diagnostic::Code;
 use crate::graph::{Node, Op, ValueId, Window};
 use crate::quant::kif::{Kif, exp2i, floor_log2};
 use crate::quant::model::{AveragePool, FixedAffine, FixedTensor, Quantizer};
@@ -16,7 +17,7 @@ impl Builder<'_> {
         } else {
             let f = RECIPROCAL_BITS - 1 - floor_log2(exact);
             let rounded = (exact * exp2i(f)).round() * exp2i(-f);
-            self.note("reciprocal", node, format!("the mean of {divisor} values is computed with 1/{divisor} ≈ {rounded}"));
+            self.note(Code::Reciprocal, node, format!("the mean of {divisor} values is computed with 1/{divisor} ≈ {rounded}"));
             rounded
         };
         let reciprocal = FixedTensor::from_f64(&[reciprocal]).unwrap_or(FixedTensor { ints: vec![0], frac: 0 });

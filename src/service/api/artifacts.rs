@@ -2,6 +2,7 @@
 
 use super::view::{self, Artifact};
 use super::{App, Owner, own_job};
+use crate::diagnostic::Code;
 use crate::service::jobs::Record;
 use crate::service::problem::Problem;
 use crate::service::store_error::StoreError;
@@ -70,11 +71,11 @@ pub async fn get(
 /// 409 while the job has not ended, its own problem if it failed.
 fn check_done(record: &Record) -> Result<(), Problem> {
     if let Some(error) = &record.outcome.error {
-        return Err(Problem::new(StatusCode::CONFLICT, "not_done", format!("job {} failed: {}", record.id, error.code())));
+        return Err(Problem::new(Code::NotDone, format!("job {} failed: {}", record.id, error.code())));
     }
     if record.artifacts.is_empty() {
         let text = format!("job {} is {}: it has no artifacts", record.id, record.state.name());
-        return Err(Problem::new(StatusCode::CONFLICT, "not_done", text));
+        return Err(Problem::new(Code::NotDone, text));
     }
     Ok(())
 }

@@ -6,13 +6,14 @@ use super::jobs::{PARTS, Parts, receive};
 use super::view::href;
 use super::{App, Owner};
 use crate::convert::error::Error;
+use crate::diagnostic::Code;
 use crate::service::jobs::submit::submit;
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, Record, State as JobState};
 use crate::service::limits::RETRY_AFTER;
 use crate::service::problem::Problem;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -47,7 +48,7 @@ pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, re
         () = app.0.reached(Phase::Stopping) => {
             guard.1 = None;
             let text = "the service is stopping; the job goes on when it runs again";
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", text);
+            let problem = Problem::new(Code::Stopping, text);
             return Err(problem.retry_after(RETRY_AFTER).location(location));
         }
     };

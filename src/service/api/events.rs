@@ -1,12 +1,13 @@
 //! `/v1/jobs/{id}/events`: what happens to a job, as server-sent events. Stored, so that whoever reconnects misses nothing.
 
 use super::{App, Owner, own_job};
+use crate::diagnostic::Code;
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, State as JobState, StoredEvent};
 use crate::service::limits::{KEEP_ALIVE, LONGEST_WAIT};
 use crate::service::problem::Problem;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
@@ -46,7 +47,7 @@ fn last_seen(headers: &HeaderMap) -> Result<u64, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(0) };
     let number = value.to_str().ok().and_then(|t| t.parse().ok());
     let text = "Last-Event-ID is the number of an event";
-    number.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "bad_request", text))
+    number.ok_or_else(|| Problem::new(Code::BadRequest, text))
 }
 
 /// Events behind number `after` until the job ends or the process does.

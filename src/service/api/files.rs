@@ -2,6 +2,7 @@
 
 use super::view::File;
 use super::{App, Owner};
+use crate::diagnostic::Code;
 use crate::service::problem::Problem;
 use crate::service::store::Digest;
 use crate::service::upload::receive;
@@ -43,7 +44,7 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     let fault = || {
         let text = format!("`{digest}` is not a digest: 64 lower-case hexadecimal digits of BLAKE3 are expected");
-        Problem::new(StatusCode::BAD_REQUEST, "bad_request", text)
+        Problem::new(Code::BadRequest, text)
     };
     let expected = Digest::parse(&digest).ok_or_else(fault)?;
     store(&app, &owner, request, Some(&expected)).await

@@ -1,12 +1,13 @@
 //! Whether the service is alive and ready.
 
 use super::App;
+use crate::diagnostic::Code;
 use crate::service::document::Document;
 use crate::service::limits::RETRY_AFTER;
 use crate::service::problem::Problem;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+
 use serde::Serialize;
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -36,7 +37,7 @@ pub async fn live() -> Json<Health> {
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     if !app.0.is_serving() {
         let text = "the service is about to stop";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", text).retry_after(RETRY_AFTER));
+        return Err(Problem::new(Code::Stopping, text).retry_after(RETRY_AFTER));
     }
     app.0.store.ready().await?;
     Ok(Json(WELL))

@@ -2,6 +2,7 @@
 
 use super::view::Job;
 use super::{App, Owner, own_job};
+use crate::diagnostic::Code;
 use crate::service::jobs::worker::Phase;
 use crate::service::jobs::{JobId, Record};
 use crate::service::limits::LONGEST_WAIT;
@@ -31,10 +32,10 @@ impl Wait {
     /// # Errors
     /// 400 for another query, or what is no time.
     pub fn time_of(query: Result<Query<Wait>, QueryRejection>) -> Result<Duration, Problem> {
-        let Query(wait) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
+        let Query(wait) = query.map_err(|e| Problem::new(Code::BadRequest, e.body_text()))?;
         let Some(text) = &wait.wait else { return Ok(Duration::ZERO) };
         let seconds = text.strip_suffix('s').unwrap_or(text).parse::<u16>().ok();
-        let fault = || Problem::new(StatusCode::BAD_REQUEST, "bad_request", format!("wait: `{text}` is no time such as `30s`"));
+        let fault = || Problem::new(Code::BadRequest, format!("wait: `{text}` is no time such as `30s`"));
         seconds.map(|s| Duration::from_secs(s.into()).min(LONGEST_WAIT)).ok_or_else(fault)
     }
 }

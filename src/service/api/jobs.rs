@@ -2,6 +2,7 @@
 
 use super::view::{Job, href};
 use super::{App, Owner};
+use crate::diagnostic::Code;
 use crate::service::jobs::JobId;
 use crate::service::jobs::submit::{check_room, submit};
 use crate::service::limits::PAGE;
@@ -120,15 +121,14 @@ pub async fn list(
     Extension(owner): Extension<Owner>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Jobs>, Problem> {
-    let Query(page) = page.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
+    let Query(page) = page.map_err(|e| Problem::new(Code::BadRequest, e.body_text()))?;
     let limit = page.limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_request", format!("limit: between 1 and {PAGE}")));
+        return Err(Problem::new(Code::BadRequest, format!("limit: between 1 and {PAGE}")));
     }
     let before = match &page.before {
         Some(text) => {
-            let fault =
-                || Problem::new(StatusCode::BAD_REQUEST, "bad_request", format!("before: `{text}` is not the id of a job"));
+            let fault = || Problem::new(Code::BadRequest, format!("before: `{text}` is not the id of a job"));
             Some(JobId::parse(text).ok_or_else(fault)?)
         }
         None => None,

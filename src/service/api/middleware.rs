@@ -1,10 +1,11 @@
 //! What happens to every request: a name for the log, who sent it, and what came of it.
 
 use super::{App, Owner};
+use crate::diagnostic::Code;
 use crate::service::auth::ANYBODY;
-use crate::service::problem::{Code, Problem};
+use crate::service::problem::{Problem, ProblemCode};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +35,7 @@ pub async fn name(mut request: Request, next: Next) -> Response {
 /// Counts what was not successful.
 pub async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    if let Some(Code(code)) = response.extensions().get::<Code>() {
+    if let Some(ProblemCode(code)) = response.extensions().get::<ProblemCode>() {
         app.0.metrics.refused(code);
     }
     response
@@ -55,7 +56,7 @@ pub async fn identify(State(app): State<App>, mut request: Request, next: Next) 
 }
 
 fn unauthorized(text: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", text)
+    Problem::new(Code::Unauthorized, text)
 }
 
 /// The token of RFC 6750, section 2.1; the scheme's case does not matter.

@@ -2,11 +2,12 @@
 
 use super::middleware::{RequestId, count, identify, name};
 use super::{App, artifacts, convert, events, files, health, inspect, job, jobs, metrics, openapi, sweeps, verify};
+use crate::diagnostic::Code;
 use crate::service::page;
 use crate::service::problem::Problem;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{Method, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -68,7 +69,7 @@ async fn not_found(uri: Uri) -> Problem {
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     let text = format!("{} does not take {method}", uri.path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
+    Problem::new(Code::MethodNotAllowed, text)
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {

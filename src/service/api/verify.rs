@@ -4,13 +4,14 @@ use super::App;
 use crate::convert::error::Error;
 use crate::convert::{DataLayout, Verified};
 use crate::data::DataFile;
+use crate::diagnostic::Code;
 use crate::service::problem::Problem;
 use crate::service::store_error::StoreError;
 use crate::service::upload::{Kind, Part, read};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
+
 use serde::Deserialize;
 
 const PARTS: [Part; 3] =
@@ -58,7 +59,7 @@ pub async fn post(
     request: Request,
 ) -> Result<Json<Verified>, Problem> {
     let app = app.0;
-    let Query(How { layout }) = how.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
+    let Query(How { layout }) = how.map_err(|e| Problem::new(Code::BadRequest, e.body_text()))?;
     let place = app.checks.enter()?;
     let mut parts = read(request, &PARTS, &app.limits, &*app.store).await?;
     let engine = app.engine.clone();

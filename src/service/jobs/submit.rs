@@ -4,12 +4,13 @@ use super::sweep;
 use crate::convert::config::JobConfig;
 use crate::convert::error::Error;
 use crate::convert::estimate;
+use crate::diagnostic::Code;
 use crate::service::limits::{Limits, RETRY_AFTER};
 use crate::service::problem::Problem;
 use crate::service::record::{Input, Record, Spec, SweepId};
 use crate::service::store::{NewJob, Store, Submitted};
 use crate::service::upload::{Received, Upload};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Header by which a client that asks again gets the job of the first time.
@@ -117,7 +118,7 @@ fn spec(received: Received, config: JobConfig, limits: &Limits) -> Result<Spec, 
     let memory = memory(&received.files);
     if memory > limits.memory {
         let text = format!("the job needs about {} MiB of memory, this service allows {}", memory >> 20, limits.memory >> 20);
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much_memory", text));
+        return Err(Problem::new(Code::TooMuchMemory, text));
     }
     let input = |(name, file): (&'static str, Upload)| (name.to_string(), Input { digest: file.digest, bytes: file.bytes });
     Ok(Spec { inputs: received.files.into_iter().map(input).collect(), config, memory })
@@ -129,7 +130,7 @@ async fn put(store: &dyn Store, job: NewJob) -> Result<(Record, bool), Problem> 
         Submitted::Again(record) => Ok((record, true)),
         Submitted::OtherRequest => {
             let text = "this Idempotency-Key was used for other files or another configuration: take a new one";
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", text))
+            Err(Problem::new(Code::IdempotencyKeyReused, text))
         }
         Submitted::Busy => Err(busy()),
     }
@@ -145,13 +146,12 @@ pub async fn check_room(store: &dyn Store, limits: &Limits) -> Result<(), Proble
 }
 
 fn busy() -> Problem {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "as many jobs run and wait as this service takes")
-        .retry_after(RETRY_AFTER)
+    Problem::new(Code::Busy, "as many jobs run and wait as this service takes").retry_after(RETRY_AFTER)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let text = value.to_str().ok().filter(|t| !t.is_empty() && t.len() <= MAX_KEY);
     let fault = || format!("the header Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters");
-    text.map(|t| Some(t.to_string())).ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "bad_request", fault()))
+    text.map(|t| Some(t.to_string())).ok_or_else(|| Problem::new(Code::BadRequest, fault()))
 }

@@ -5,6 +5,7 @@ use crate::convert::error::Error;
 use crate::convert::job::{Artifacts, Job};
 use crate::convert::progress::{Event, Keeper};
 use crate::data::DataFile;
+use crate::diagnostic::Code;
 use crate::service::document::Document;
 use crate::service::engine::Engine;
 use crate::service::limits::Limits;
@@ -113,7 +114,7 @@ impl Worker {
             }
             (Err(Ended::Canceled), Some(Stop::TimeLimit)) => {
                 let text = format!("the job took longer than the {} s that this service allows", self.limits.job_time.as_secs());
-                (State::Failed, failed(Document::new(503, "time_limit", text)), Vec::new())
+                (State::Failed, failed(Document::new(Code::TimeLimit, text)), Vec::new())
             }
             (Err(Ended::Canceled), _) => (State::Canceled, Outcome::default(), Vec::new()),
             (Err(Ended::Failed(document)), _) => (State::Failed, failed(*document), Vec::new()),
@@ -199,7 +200,7 @@ impl Run {
                     tracing::info!(job = %self.claim.id, stage = &**stage, "job");
                     stages.enter(stage);
                 }
-                Event::Note { code, message } => tracing::info!(job = %self.claim.id, code, message, "job note"),
+                Event::Note { code, message } => tracing::info!(job = %self.claim.id, code = code.as_ref(), message, "job note"),
                 Event::Stage { .. } | Event::Epoch { .. } => {}
             }
             // whoever stores them ends when this does

@@ -1,11 +1,12 @@
 //! What arrives of a request: in time, no more than is allowed, and not further than its first bytes if these are wrong.
 
 use super::kind::START;
+use crate::diagnostic::Code;
 use crate::service::limits::Limits;
 use crate::service::problem::Problem;
 use crate::service::store::{Staged, Store};
 use axum::body::Bytes;
-use axum::http::StatusCode;
+
 use futures_util::{Stream, StreamExt};
 use std::pin::pin;
 
@@ -86,9 +87,9 @@ impl Arriving<'_> {
 }
 
 pub fn too_large(detail: String) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    Problem::new(Code::TooLarge, detail)
 }
 
 pub fn slow(what: &str, seconds: u64) -> Problem {
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", format!("{what} did not arrive within {seconds} s"))
+    Problem::new(Code::RequestTimeout, format!("{what} did not arrive within {seconds} s"))
 }

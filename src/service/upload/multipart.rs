@@ -4,6 +4,7 @@ use super::arriving::{Arriving, slow, too_large};
 use super::kind::Kind;
 use super::{Received, Upload, check};
 use crate::data::DataFile;
+use crate::diagnostic::Code;
 use crate::service::limits::{CONFIG_BYTES, Limits};
 use crate::service::problem::Problem;
 use crate::service::store::{Digest, Staged, Store};
@@ -126,7 +127,7 @@ impl Parts {
         if unknown.is_empty() {
             return Ok(received);
         }
-        Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_digest", unknown.join("\n")).faults(unknown))
+        Err(Problem::new(Code::UnknownDigest, unknown.join("\n")).faults(unknown))
     }
 }
 
@@ -134,7 +135,7 @@ fn malformed(error: &MultipartError, limits: &Limits) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large(format!("the request has more than {} bytes", limits.body));
     }
-    Problem::new(StatusCode::BAD_REQUEST, "bad_request", error.body_text())
+    Problem::new(Code::BadRequest, error.body_text())
 }
 
 /// What the head of the request tells already: too long, or not multipart.
@@ -147,7 +148,7 @@ fn check_head(request: &Request, takes: &[Part], limits: &Limits) -> Result<(), 
     let content_type = header(header::CONTENT_TYPE);
     if !content_type.trim_start().to_ascii_lowercase().starts_with("multipart/form-data") {
         let text = format!("the request is `{content_type}`; expected `multipart/form-data` with {}", listed(takes));
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
+        return Err(Problem::new(Code::UnsupportedMediaType, text));
     }
     Ok(())
 }
@@ -158,9 +159,7 @@ fn check_head(request: &Request, takes: &[Part], limits: &Limits) -> Result<(), 
 /// 400, 408, 413 or 415 with the name of the part at fault.
 pub async fn read(request: Request, takes: &[Part], limits: &Limits, store: &dyn Store) -> Result<Parts, Problem> {
     check_head(&request, takes, limits)?;
-    let multipart = Multipart::from_request(request, &())
-        .await
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad_request", e.body_text()))?;
+    let multipart = Multipart::from_request(request, &()).await.map_err(|e| Problem::new(Code::BadRequest, e.body_text()))?;
     match tokio::time::timeout(limits.body_time, fields(multipart, takes, limits, store)).await {
         Ok(parts) => parts,
         Err(_) => Err(slow("the request", limits.body_time.as_secs())),
@@ -180,11 +179,11 @@ async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store
         let named = takes.iter().find(is_digest);
         let Some(part) = takes.iter().find(|p| p.name == name).or(named) else {
             let text = format!("part `{name}` is not known here; expected {}", listed(takes));
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_part", text));
+            return Err(Problem::new(Code::UnknownPart, text));
         };
         if parts.contains_key(part.name) {
             let text = format!("part `{name}` is given twice");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "duplicate_part", text));
+            return Err(Problem::new(Code::DuplicatePart, text));
         }
         if named.is_some() {
             let content = Content::Named(digest(field, &name, limits).await?);
@@ -194,7 +193,7 @@ async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store
         if let Some(given) = field.content_type().filter(|t| !part.takes(t)) {
             let wanted = if part.kind == Kind::Config { "application/json" } else { "application/octet-stream" };
             let text = format!("part `{name}` is `{given}`; expected `{wanted}`");
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
+            return Err(Problem::new(Code::UnsupportedMediaType, text));
         }
         let what = format!("part `{name}`");
         let arriving = Arriving { what: &what, most: part.most(limits), limits };
@@ -216,7 +215,7 @@ async fn fields(mut multipart: Multipart, takes: &[Part], limits: &Limits, store
         return Ok(Parts(parts));
     }
     let text = format!("{}; expected {}", missing.join(", "), listed(takes));
-    Err(Problem::new(StatusCode::BAD_REQUEST, "missing_part", text).faults(missing))
+    Err(Problem::new(Code::MissingPart, text).faults(missing))
 }
 
 async fn digest(field: Field<'_>, name: &str, limits: &Limits) -> Result<Digest, Problem> {
@@ -225,7 +224,7 @@ async fn digest(field: Field<'_>, name: &str, limits: &Limits) -> Result<Digest,
     let found = std::str::from_utf8(&text).ok().and_then(|t| Digest::parse(t.trim()));
     found.ok_or_else(|| {
         let text = format!("part `{name}`: 64 lower-case hexadecimal digits of BLAKE3 are expected");
-        Problem::new(StatusCode::BAD_REQUEST, "bad_request", text)
+        Problem::new(Code::BadRequest, text)
     })
 }
 

@@ -2,11 +2,12 @@
 
 use super::arriving::{Arriving, slow};
 use super::{Upload, check};
+use crate::diagnostic::Code;
 use crate::service::limits::Limits;
 use crate::service::problem::Problem;
 use crate::service::store::{Digest, Staged, Store};
 use axum::body::Body;
-use axum::http::StatusCode;
+
 use futures_util::TryStreamExt;
 
 /// Stores the body for `owner`; `expected`: the digest it must have.
@@ -27,19 +28,19 @@ pub async fn receive(
     let found = staged.digest();
     if let Some(expected) = expected.filter(|e| **e != found) {
         let text = format!("the content has digest {found}, not {expected}");
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "digest_mismatch", text));
+        return Err(Problem::new(Code::DigestMismatch, text));
     }
     let bytes = staged.bytes();
     Ok(Upload { digest: store.keep(staged, owner).await?, bytes, elements: 0 })
 }
 
 async fn staged(body: Body, limits: &Limits, store: &dyn Store) -> Result<Staged, Problem> {
-    let refused = |code, text| Problem::new(StatusCode::BAD_REQUEST, code, text);
-    let chunks = body.into_data_stream().map_err(|_| refused("bad_request", "the body ends early"));
+    let refused = |code, text| Problem::new(code, text);
+    let chunks = body.into_data_stream().map_err(|_| refused(Code::BadRequest, "the body ends early"));
     let check = |start: &[u8]| {
         let fits = !start.is_empty() && check::may_be_file(start);
         let text = "the body is neither an ONNX model nor a .npy or .npz file";
-        if fits { Ok(()) } else { Err(refused("bad_data", text)) }
+        if fits { Ok(()) } else { Err(refused(Code::BadData, text)) }
     };
     Arriving { what: "the body", most: limits.body, limits }.file(chunks, store, check).await
 }

@@ -3,6 +3,7 @@
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
+use crate::diagnostic::Code;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{Tensor, Values};
 
@@ -13,7 +14,7 @@ pub fn cast<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
         Item::Data(value) => match to {
             DataType::Float | DataType::Double => Ok(Item::Data(value)),
             DataType::Float16 | DataType::Bfloat16 => {
-                context.note("cast_ignored", node, format!("the cast to {} is ignored", to.as_str_name()));
+                context.note(Code::CastIgnored, node, format!("the cast to {} is ignored", to.as_str_name()));
                 Ok(Item::Data(value))
             }
             _ => Err(Fault::new(format!("a cast to {} is not supported; remove it from the model", to.as_str_name()))),

@@ -3,6 +3,7 @@
 use super::super::context::{Context, MAX_SAMPLE, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
+use crate::diagnostic::Code;
 use crate::graph::dag::ValueId;
 use crate::graph::op::{Dense, Op};
 use crate::graph::window::Window;
@@ -70,7 +71,7 @@ pub(super) fn in_f32<'m>(context: &mut Context<'m>, node: &NodeView<'m>, constan
     if let Values::F64(exact) = &constant.tensor.values
         && exact.iter().zip(&values).any(|(&x, &y)| x != f64::from(y))
     {
-        context.note("double_rounded", node, format!("tensor `{}` was rounded from double to float32", constant.name));
+        context.note(Code::DoubleRounded, node, format!("tensor `{}` was rounded from double to float32", constant.name));
     }
     Ok(values)
 }

@@ -6,6 +6,7 @@ use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use super::dense;
 use super::transpose::permuted;
+use crate::diagnostic::Code;
 use crate::onnx::{Tensor, Values};
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ fn scaled<'m>(
     }
     if constant.quant.is_some() {
         let message = format!("{attribute} = {factor} scales the annotated tensor `{}`; its annotation is lost", constant.name);
-        context.note("annotation_lost", node, message);
+        context.note(Code::AnnotationLost, node, message);
     }
     let tensor = constant.resolved();
     let values = Values::F64(tensor.to_f64().into_iter().map(|v| v * f64::from(factor)).collect());

@@ -3,6 +3,7 @@
 use super::super::{Claim, Depth, MOST_LOST, NewEvent, NewJob, Submitted};
 use super::jobs::{self, get};
 use super::rows::{self, to_json};
+use crate::diagnostic::Code;
 use crate::service::document::Document;
 use crate::service::record::{Artifact, JobId, Outcome, Record, State, SweepId, now};
 use crate::service::store_error::StoreError;
@@ -160,7 +161,7 @@ pub fn take_back_all(tx: &Transaction) -> Result<(), StoreError> {
             finish(tx, &id, State::Canceled, &Outcome::default(), &[])?;
         } else if lost >= MOST_LOST {
             let text = format!("{lost} workers ended while they ran this job: it may need more memory than there is");
-            let error = Some(Document::new(500, "worker_lost", text));
+            let error = Some(Document::new(Code::WorkerLost, text));
             finish(tx, &id, State::Failed, &Outcome { error, ..Outcome::default() }, &[])?;
         } else {
             give_back(tx, &id)?;

@@ -2,6 +2,7 @@
 
 use super::super::{Digest, MOST_LOST, NewEvent, NewJob};
 use super::fault::damaged;
+use crate::diagnostic::Code;
 use crate::service::document::Document;
 use crate::service::record::{Artifact, JobId, Outcome, Record, Spec, State, StoredEvent, SweepId, now};
 use crate::service::store_error::StoreError;
@@ -152,7 +153,7 @@ impl Row {
             self.finish(State::Canceled, Outcome::default(), Vec::new());
         } else if self.lost >= MOST_LOST {
             let text = format!("{} workers ended while they ran this job: it may need more memory than there is", self.lost);
-            let error = Some(Document::new(500, "worker_lost", text));
+            let error = Some(Document::new(Code::WorkerLost, text));
             self.finish(State::Failed, Outcome { error, ..Outcome::default() }, Vec::new());
         } else {
             self.give_back();
