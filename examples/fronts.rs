@@ -14,6 +14,7 @@
 //! One JSON line per run goes to stdout, with the metric that each model was chosen by and its size in both counts; the tables go to
 //! stderr.
 
+use hgq_onnx::convert::documents::ParetoPoint;
 use hgq_onnx::convert::task::metric::predicted;
 use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, run};
 use hgq_onnx::data::{Arrays, DataLimits, Rng, Values};
@@ -64,7 +65,7 @@ fn main() {
             println!(
                 "{}",
                 json!({"name": s.name, "seed": seed, "chosen_on": chosen_on, "seconds": seconds, "accuracy": best,
-                    "chosen": found, "timing": done.report["timing"]})
+                    "chosen": found, "timing": done.report.timing})
             );
             if on_test { &mut test } else { &mut validation }.push(best);
         }
@@ -161,15 +162,14 @@ fn convert(s: &Settings, seed: u64, on_test: bool) -> Artifacts {
 
 /// Test accuracy and EBOPs of the members of the front.
 fn points(s: &Settings, done: &Artifacts, on_test: bool) -> Vec<Point> {
-    let front = done.report["pareto"].as_array().expect("a front");
-    let number = |p: &Value, field: &str| p[field].as_f64().expect("a number");
-    let point = |p: &Value| {
-        let metric = number(p, "metric");
-        let test = if on_test { metric } else { tested(s, done, p["number"].as_u64().expect("a number") as usize) };
-        let within: Vec<f64> = p["chosen_within"].as_array().expect("budgets").iter().filter_map(Value::as_f64).collect();
-        Point { ebops: number(p, s.count), v1: number(p, "ebops"), hgq2: number(p, "ebops_hgq2"), metric, within, test }
+    let point = |p: &ParetoPoint| {
+        let metric = p.figures.metric.expect("a metric");
+        let test = if on_test { metric } else { tested(s, done, p.number) };
+        let (v1, hgq2) = (p.ebops as f64, p.ebops_hgq2 as f64);
+        let ebops = if s.count == "ebops" { v1 } else { hgq2 };
+        Point { ebops, v1, hgq2, metric, within: p.chosen_within.clone(), test }
     };
-    front.iter().map(point).collect()
+    done.report.pareto.iter().map(point).collect()
 }
 
 #[derive(serde::Serialize)]

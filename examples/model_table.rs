@@ -5,10 +5,10 @@
 //! cargo run --release --example model_table -- [--proxies DIR] FILES…
 //! ```
 
-use hgq_onnx::convert::{DataFile, Error, Job, JobConfig, inspect, run};
+use hgq_onnx::convert::documents::Tensor;
+use hgq_onnx::convert::{DataFile, Error, Inspection, Job, JobConfig, inspect, run};
 use hgq_onnx::data::Rng;
 use npyz::WriterBuilder;
-use serde_json::Value;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -37,7 +37,7 @@ fn row(file: &Path, proxies: Option<&Path>) -> String {
         Ok(told) => told,
         Err(e) => return refused(e.to_string()),
     };
-    if told["supported"] != true {
+    if !told.supported {
         return refused(reasons(&told));
     }
     let job = Job {
@@ -53,20 +53,15 @@ fn row(file: &Path, proxies: Option<&Path>) -> String {
                 std::fs::write(folder.join(format!("{name}.onnx")), &done.proxy).expect("the proxy");
             }
             let report = &done.report;
-            let difference = report["import"]["max_abs_diff_vs_source"].as_f64().map_or("not run".into(), |d| format!("{d:.0e}"));
-            let mut notes: Vec<String> = Vec::new();
-            for warning in report["warnings"].as_array().into_iter().flatten() {
-                let code = warning["code"].as_str().unwrap_or("").to_string();
+            let difference = report.import.max_abs_diff_vs_source.map_or("not run".into(), |d| format!("{d:.0e}"));
+            let mut notes: Vec<&str> = Vec::new();
+            for code in report.warnings.iter().map(|w| w.code.name()) {
                 if !notes.contains(&code) {
                     notes.push(code);
                 }
             }
-            format!(
-                "| `{name}` | converted | {} | {} | {difference} | {} |",
-                report["proxy"]["nodes"],
-                done.ebops,
-                notes.join(", ")
-            )
+            let (nodes, notes) = (report.proxy.nodes, notes.join(", "));
+            format!("| `{name}` | converted | {nodes} | {} | {difference} | {notes} |", done.ebops)
         }
         Err(Error::Unsupported(nodes)) => {
             refused(nodes.iter().map(|n| format!("{}: {}", n.op, n.reason)).collect::<Vec<_>>().join("; "))
@@ -76,32 +71,36 @@ fn row(file: &Path, proxies: Option<&Path>) -> String {
 }
 
 /// The reasons of all nodes, each kind once.
-fn reasons(told: &Value) -> String {
+fn reasons(told: &Inspection) -> String {
     let mut list: Vec<(String, usize)> = Vec::new();
-    for node in told["unsupported"].as_array().into_iter().flatten() {
-        let text = format!("{}: {}", node["op"].as_str().unwrap_or(""), node["reason"].as_str().unwrap_or(""));
+    for node in &told.unsupported {
+        let text = format!("{}: {}", node.op, node.reason);
         match list.iter_mut().find(|(t, _)| *t == text) {
             Some((_, count)) => *count += 1,
             None => list.push((text, 1)),
         }
     }
     let shown = list.iter().map(|(text, count)| if *count > 1 { format!("{count} × {text}") } else { text.clone() });
-    shown.chain(told["reason"].as_str().map(String::from)).collect::<Vec<_>>().join("; ").replace('|', "/")
+    shown.chain(told.reason.clone()).collect::<Vec<_>>().join("; ").replace('|', "/")
 }
 
 /// Values like standardised features, on the grid 2^-10.
-fn inputs(told: &Value) -> DataFile {
+fn inputs(told: &Inspection) -> DataFile {
     let mut rng = Rng::new(1);
     let mut bytes = Cursor::new(Vec::new());
     let mut archive = npyz::npz::NpzWriter::new(&mut bytes);
-    let inputs: Vec<&Value> = told["inputs"].as_array().into_iter().flatten().collect();
-    let elements = |i: &&Value| i["shape"].as_array().into_iter().flatten().filter_map(Value::as_u64).product::<u64>();
+    let inputs = told.inputs.as_deref().unwrap_or_default();
+    let elements = |i: &Tensor| i.shape.iter().product::<usize>() as u64;
     let samples = if inputs.iter().map(elements).any(|n| n > LARGE) { SAMPLES.1 } else { SAMPLES.0 };
-    for input in &inputs {
+    for input in inputs {
         let shape = [samples, elements(input)];
-        let name = input["name"].as_str().unwrap_or("x");
-        let mut array =
-            archive.array::<f32>(name, Default::default()).expect("npz").default_dtype().shape(&shape).begin_nd().expect("npz");
+        let mut array = archive
+            .array::<f32>(&input.name, Default::default())
+            .expect("npz")
+            .default_dtype()
+            .shape(&shape)
+            .begin_nd()
+            .expect("npz");
         let value = |_| (((0..4).map(|_| rng.unit() - 0.5).sum::<f64>() * 2.0 * 1024.0).round() / 1024.0) as f32;
         array.extend((0..samples * elements(input)).map(value)).expect("npz");
         array.finish().expect("npz");

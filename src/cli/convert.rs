@@ -8,10 +8,12 @@ use super::remote;
 use super::{files, overrides, screen, table};
 use crate::convert;
 use crate::convert::config::JobConfig;
+use crate::convert::documents::{self, ChoiceMade, Figures, Layer, OutputMetric, ParetoPoint, ProxyFile, Report, Verified};
 use crate::convert::error::Error;
 use crate::convert::job::Job;
+use crate::diagnostic::Diagnostic;
 use anyhow::Context;
-use serde_json::{Map, Value};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let files: Vec<(PathBuf, &[u8])> = done.files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
     out.install(&files).with_context(|| format!("cannot write to {}", out_path.display()))?;
-    screen::print(&if args.json { format!("{:#}", done.report) } else { summary(&done.report, &out_path) })?;
+    screen::print(&if args.json { done.written("report.json") } else { summary(done.report.as_ref(), &out_path)? })?;
     if let Some(why) = &done.unmet {
         screen::tell(screen::BAD, "error:", why);
         return Ok(Error::TargetNotMet(why.clone()).exit_status());
@@ -122,7 +124,7 @@ fn here(job: &Job, out: &OutDir, cancel: &AtomicBool) -> anyhow::Result<Done> {
     }
     let artifacts = done?;
     let files = artifacts.files()?.into_iter().map(|(name, bytes)| (name.into(), bytes.into_owned())).collect();
-    Ok(Done { files, report: artifacts.report, unmet: artifacts.unmet })
+    Ok(Done { files, report: Some(artifacts.report), unmet: artifacts.unmet })
 }
 
 /// On a service.
@@ -152,17 +154,21 @@ impl Args {
 /// Says what the same command would do without `--dry-run`.
 fn dry_run(args: &Args, job: &Job, out: &OutDir) -> anyhow::Result<u8> {
     let mut plan = convert::plan(job)?;
-    plan["out"] = out.plan()?;
+    plan.out = Some(out.plan()?);
     #[cfg(feature = "remote")]
     if let Some(server) = args.server() {
-        plan["server"] = remote::plan(server, &args.token()?)?;
+        plan.server = Some(remote::plan(server, &args.token()?)?);
     }
     if args.json {
-        screen::print(&format!("{plan:#}"))?;
+        screen::print(&documents::text(&plan)?)?;
     } else {
         let columns = screen::columns();
         let end = "nothing was trained or written: the same command without --dry-run does it";
-        screen::print(&format!("{}\n{}", table::render(&plan, columns), screen::wrapped(end, columns).join("\n")))?;
+        screen::print(&format!(
+            "{}\n{}",
+            table::render(&documents::json(&plan)?, columns),
+            screen::wrapped(end, columns).join("\n")
+        ))?;
     }
     Ok(0)
 }
@@ -188,20 +194,64 @@ fn cancel_on_signal() -> std::io::Result<Arc<AtomicBool>> {
     Ok(cancel)
 }
 
-/// What a person wants to know of the report.
-fn summary(report: &Value, out: &Path) -> String {
-    const SHOWN: [&str; 11] =
-        ["ebops", "ebops_hgq2", "metric", "source", "proxy", "outputs", "verification", "layers", "pareto", "choice", "warnings"];
-    // what would not fit beside the rest; report.html has it
-    const BEYOND: [&str; 3] = ["loss_of_all", "settled", "on_front"];
-    let mut shown = Map::new();
-    for key in SHOWN {
-        if let Some(value) = report.get(key) {
-            shown.insert(key.into(), value.clone());
+/// What a person wants to know of the report; report.html has the rest.
+#[derive(Serialize)]
+struct Shown<'a> {
+    ebops: u64,
+    ebops_hgq2: u64,
+    metric: &'a str,
+    source: &'a Figures,
+    proxy: &'a ProxyFile,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    outputs: &'a [OutputMetric],
+    verification: &'a Verified,
+    layers: &'a [Layer],
+    pareto: Vec<ShownPoint<'a>>,
+    choice: &'a ChoiceMade,
+    warnings: &'a [Diagnostic],
+}
+
+/// What fits into a line.
+#[derive(Serialize)]
+struct ShownPoint<'a> {
+    number: usize,
+    epoch: usize,
+    ebops: u64,
+    ebops_hgq2: u64,
+    #[serde(flatten)]
+    figures: &'a Figures,
+    chosen: bool,
+    chosen_within: &'a [f64],
+}
+
+fn summary(report: Option<&Report>, out: &Path) -> Result<String, Error> {
+    let written = format!("written to {}\n", out.display());
+    let Some(report) = report else {
+        return Ok(format!("report.json is that of another version of hgq-onnx: it is not shown here\n{written}"));
+    };
+    fn point(p: &ParetoPoint) -> ShownPoint<'_> {
+        ShownPoint {
+            number: p.number,
+            epoch: p.epoch,
+            ebops: p.ebops,
+            ebops_hgq2: p.ebops_hgq2,
+            figures: &p.figures,
+            chosen: p.chosen,
+            chosen_within: &p.chosen_within,
         }
     }
-    for point in shown.get_mut("pareto").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
-        point.retain(|key, _| !BEYOND.contains(&key.as_str()));
-    }
-    format!("{}\nwritten to {}\n", table::render(&Value::Object(shown), screen::columns()), out.display())
+    let shown = Shown {
+        ebops: report.ebops,
+        ebops_hgq2: report.ebops_hgq2,
+        metric: &report.metric,
+        source: &report.source,
+        proxy: &report.proxy,
+        outputs: &report.outputs,
+        verification: &report.verification,
+        layers: &report.layers,
+        pareto: report.pareto.iter().map(point).collect(),
+        choice: &report.choice,
+        warnings: &report.warnings,
+    };
+    Ok(format!("{}\n{written}", table::render(&documents::json(&shown)?, screen::columns())))
 }

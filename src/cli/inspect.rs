@@ -2,6 +2,7 @@
 
 use super::{files, screen, table};
 use crate::convert;
+use crate::convert::documents;
 use std::path::PathBuf;
 
 /// What is in a model, what of it is supported, and its EBOPs if it is annotated
@@ -20,6 +21,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let document = convert::inspect(&files::model(&args.model)?)?;
-    screen::print(&if args.json { format!("{document:#}") } else { table::render(&document, screen::columns()) })?;
+    screen::print(&if args.json {
+        documents::text(&document)?
+    } else {
+        table::render(&documents::json(&document)?, screen::columns())
+    })?;
     Ok(0)
 }

@@ -2,6 +2,7 @@
 
 use super::{files, overrides, screen, table};
 use crate::convert;
+use crate::convert::documents;
 use std::path::PathBuf;
 
 /// Ranges and fixed-point formats of every tensor on calibration data, without training
@@ -27,6 +28,10 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let config = args.config.load(&overrides::Overrides::default())?;
     let document = convert::trace(&files::model(&args.model)?, &files::data(&args.calibration)?, &config)?;
-    screen::print(&if args.json { format!("{document:#}") } else { table::render(&document, screen::columns()) })?;
+    screen::print(&if args.json {
+        documents::text(&document)?
+    } else {
+        table::render(&documents::json(&document)?, screen::columns())
+    })?;
     Ok(0)
 }

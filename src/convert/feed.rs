@@ -8,8 +8,7 @@ use crate::verify::fixed::program::Program;
 use serde::{Deserialize, Serialize};
 
 /// The layout of arrays whose shape fits both the source's and the proxy's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DataLayout {
     /// That of the model that was converted.

@@ -1,8 +1,10 @@
 //! What a job is made of, and what it gives.
 
 use super::config::JobConfig;
+use super::documents::{Report, text};
 use super::error::Error;
 use crate::data::DataFile;
+use serde::Serialize;
 use std::borrow::Cow;
 
 /// Everything a conversion needs.
@@ -22,7 +24,7 @@ pub struct Artifacts {
     /// `proxy.onnx`
     pub proxy: Vec<u8>,
     /// `report.json`
-    pub report: serde_json::Value,
+    pub report: Report,
     /// `report.html`: the same for people.
     pub page: String,
     /// Exact EBOPs of the proxy.
@@ -45,20 +47,19 @@ impl Artifacts {
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
     pub fn files(&self) -> Result<Vec<ArtifactFile<'_>>, Error> {
-        let json = |value: &serde_json::Value| -> Result<Vec<u8>, Error> {
-            let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()))?;
-            text.push(b'\n');
-            Ok::<_, Error>(text)
-        };
-        let pareto = self.report.get("pareto").map_or_else(|| Ok(b"[]\n".to_vec()), json)?;
-        let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(pareto))];
+        let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(written(&self.report.pareto)?))];
         files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
         files.extend(self.beside.iter().map(|(name, bytes)| (name.to_string(), Cow::Borrowed(&bytes[..]))));
         files.push(("proxy.onnx".into(), Cow::Borrowed(&self.proxy)));
         files.push(("report.html".into(), Cow::Borrowed(self.page.as_bytes())));
-        files.push(("report.json".into(), Cow::Owned(json(&self.report)?)));
+        files.push(("report.json".into(), Cow::Owned(written(&self.report)?)));
         Ok(files)
     }
+}
+
+/// A document as the bytes of a file.
+fn written(document: &impl Serialize) -> Result<Vec<u8>, Error> {
+    Ok(text(document)?.into_bytes())
 }
 
 /// A member of the Pareto front; `number` is that of `pareto` in the report.
@@ -66,10 +67,4 @@ impl Artifacts {
 pub struct ParetoProxy {
     pub number: usize,
     pub proxy: Vec<u8>,
-}
-
-/// Lower-case hexadecimal SHA-256.
-pub fn sha256(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -1,6 +1,7 @@
 //! The whole job: `run(job) → artifacts`. The command line and the service call this and nothing below it.
 
 pub mod config;
+pub mod documents;
 pub mod emit;
 mod engine;
 pub mod error;
@@ -27,6 +28,7 @@ mod verify;
 
 pub use config::JobConfig;
 use config::on_threads;
+pub use documents::{Inspection, Plan, Report, Trace};
 pub use error::{Error, NodeFault};
 pub use feed::{DataLayout, Fed};
 pub use inspect::inspect;
@@ -62,10 +64,10 @@ pub fn run_kept(
     on_threads(&job.config, || run::run(job, progress, keeper, cancel))
 }
 
-/// What [`run`] would do, as a JSON document: everything is read and checked, nothing is trained.
+/// What [`run`] would do: everything is read and checked, nothing is trained.
 ///
 /// # Errors
 /// Those that [`run`] would find before its first step.
-pub fn plan(job: &Job) -> Result<serde_json::Value, Error> {
+pub fn plan(job: &Job) -> Result<Plan, Error> {
     on_threads(&job.config, || plan::plan(job))
 }

@@ -1,8 +1,13 @@
 //! What a job would do: `convert --dry-run`.
 
 use super::config::{JobConfig, Mode};
+use super::documents::{
+    BetaControl, Figures, Plan, PlannedData, PlannedInput, PlannedModel, PlannedOutput, PlannedStart, PlannedTraining, Training,
+    finite,
+};
 use super::error::Error;
 use super::evaluation::difference::{relative_error, start_differs};
+use super::evaluation::measured::Measured;
 use super::evaluation::score::Judge;
 use super::job::Job;
 use super::prepared::{PreparedJob, prepare};
@@ -13,14 +18,13 @@ use super::source::data::Data;
 use super::{memory, settings};
 use crate::train::fit::options::Goal;
 use crate::train::fit::schedule::Beta;
-use serde_json::{Value, json};
 
 /// The rule where nothing is asked for.
 const DEFAULT: &str = "the smallest one whose metric is within a point (of an error: 5 %), or one standard error if that is more, of the \
                        best one's or of the source's, whichever is worse";
 
 /// See [`super::plan`].
-pub fn plan(job: &Job) -> Result<Value, Error> {
+pub fn plan(job: &Job) -> Result<Plan, Error> {
     let config = &job.config;
     let prepared = prepare(job, &mut |_| ())?;
     let judge = prepared.judge(config);
@@ -32,43 +36,51 @@ pub fn plan(job: &Job) -> Result<Value, Error> {
     warnings.extend(start_differs(error));
     let from = prepared.source_score;
     let source_metric = from.metric;
-    let PreparedJob { source, data, built, judged, .. } = &prepared;
-    let memory = memory_estimate(job, source, data);
-    let mut plan = json!({
-        "schema": "hgq-onnx/plan/1",
-        "model": {
-            "annotated": built.annotated,
-            "multiplying_layers": built.model.nodes.iter().filter(|n| n.op.layer().is_some()).count(),
-            "inputs": source.input_shapes().iter().map(|i| json!({ "name": i.name, "shape": i.shape })).collect::<Vec<_>>(),
-            "outputs": source.output_shapes().iter().map(|o| json!({ "name": o.name, "values": o.len })).collect::<Vec<_>>(),
+    let PreparedJob { source, data, judged, .. } = &prepared;
+    let shown = |m: &Measured| Figures {
+        metric: finite(judge.kind.shown(m.metric)),
+        metric_error: finite(m.error),
+        loss: finite(m.loss),
+    };
+    Ok(Plan {
+        schema: "hgq-onnx/plan/1".into(),
+        model: planned_model(&prepared),
+        data: PlannedData {
+            calibration_samples: data.calibration.samples,
+            training_samples: data.train.samples,
+            validation_samples: data.validation.samples,
+            validation: data.validation_origin.into(),
+            judged_on: judged.name().into(),
+            judged_samples: judge.validation.samples,
+            one_answer_accuracy: judged.majority.map(|m| m.share),
         },
-        "data": {
-            "calibration_samples": data.calibration.samples,
-            "training_samples": data.train.samples,
-            "validation_samples": data.validation.samples,
-            "validation": data.validation_origin,
-            "judged_on": judged.name(),
-            "judged_samples": judge.validation.samples,
-            "one_answer_accuracy": judged.majority.map(|m| m.share),
+        start: PlannedStart {
+            ebops: start.ebops,
+            figures: shown(&Measured { metric: start.metric, error: start.metric_error, loss: start.loss }),
+            relative_error: finite(error),
         },
-        "start": {
-            "ebops": start.ebops,
-            "metric": judge.kind.shown(start.metric),
-            "metric_error": start.metric_error,
-            "loss": start.loss,
-            "relative_error": error,
-        },
-        "source": { "metric": judge.kind.shown(source_metric), "metric_error": from.error, "loss": from.loss },
-        "metric": judge.kind.name(),
-        "metric_because": judged.why,
-        "task": prepared.purpose,
-        "choice": choice(job),
-        "memory_estimate_bytes": memory,
-        "threads": config.thread_count(),
-        "warnings": warnings,
-    });
-    plan["training"] = training(config, &prepared, &judge, start.ebops as f64, source_metric)?;
-    Ok(plan)
+        source: shown(&from),
+        metric: judge.kind.name().into(),
+        metric_because: judged.why.clone(),
+        task: prepared.purpose.clone(),
+        choice: choice(job),
+        training: training(config, &prepared, &judge, start.ebops as f64, source_metric)?,
+        memory_estimate_bytes: memory_estimate(job, source, data),
+        threads: config.thread_count(),
+        warnings,
+        out: None,
+        server: None,
+    })
+}
+
+fn planned_model(prepared: &PreparedJob) -> PlannedModel {
+    let PreparedJob { source, built, .. } = prepared;
+    PlannedModel {
+        annotated: built.annotated,
+        multiplying_layers: built.model.nodes.iter().filter(|n| n.op.layer().is_some()).count(),
+        inputs: source.input_shapes().into_iter().map(|i| PlannedInput { name: i.name, shape: i.shape }).collect(),
+        outputs: source.output_shapes().into_iter().map(|o| PlannedOutput { name: o.name, values: o.len }).collect(),
+    }
 }
 
 /// Bytes for model and data.
@@ -84,34 +96,41 @@ fn memory_estimate(job: &Job, source: &Source, data: &Data) -> u64 {
 }
 
 /// How it would train, or why it does not.
-fn training(config: &JobConfig, prepared: &PreparedJob, judge: &Judge, start: f64, source_metric: f64) -> Result<Value, Error> {
+fn training(
+    config: &JobConfig,
+    prepared: &PreparedJob,
+    judge: &Judge,
+    start: f64,
+    source_metric: f64,
+) -> Result<Training, Error> {
     Ok(match config.mode {
-        Mode::Calibrate => json!("none: widths from sensitivities on the calibration data (mode calibrate)"),
-        Mode::FineTune if config.epochs == 0 => json!("none: annotated widths are taken over as they are (epochs 0)"),
+        Mode::Calibrate => Training::None("none: widths from sensitivities on the calibration data (mode calibrate)".into()),
+        Mode::FineTune if config.epochs == 0 => {
+            Training::None("none: annotated widths are taken over as they are (epochs 0)".into())
+        }
         Mode::FineTune => {
             let rows = prepared.data.train.samples;
             let objective = prepared.objective(config)?;
             let aim = goal(config, judge, steps(config, rows), start, source_metric);
-            json!({
-                "epochs": config.epochs,
-                "batch_size": batch_size(config, rows),
-                "steps": steps(config, rows),
-                "loss": if objective.unlabelled() { "distillation" } else { spelled(objective.kind) },
-                "teacher_weight": if objective.unlabelled() { 1.0 } else { config.teacher_weight },
-                "steers": aimed(&aim),
+            Training::Epochs(PlannedTraining {
+                epochs: config.epochs,
+                batch_size: batch_size(config, rows),
+                steps: steps(config, rows),
+                loss: if objective.unlabelled() { "distillation" } else { spelled(objective.kind) }.into(),
+                teacher_weight: if objective.unlabelled() { 1.0 } else { config.teacher_weight },
+                beta_control: beta_control(&aim),
             })
         }
     })
 }
 
-/// What β follows.
-fn aimed(goal: &Goal) -> Value {
+fn beta_control(goal: &Goal) -> BetaControl {
     let rounded = |budgets: &[f64]| budgets.iter().map(|b| b.round()).collect::<Vec<f64>>();
     match goal {
-        Goal::Schedule(Beta::Ramp { start, end, .. }) => json!({ "beta": [start, end] }),
-        Goal::Schedule(Beta::Piecewise(points)) => json!({ "beta": points }),
-        Goal::Budgets(budgets) => json!({ "budgets": rounded(budgets) }),
-        Goal::Metric { budgets, .. } => json!({ "searched_budgets": rounded(budgets) }),
+        Goal::Schedule(Beta::Ramp { start, end, .. }) => BetaControl::Ramp { beta: [*start, *end] },
+        Goal::Schedule(Beta::Piecewise(points)) => BetaControl::Piecewise { beta: points.clone() },
+        Goal::Budgets(budgets) => BetaControl::Budgets { budgets: rounded(budgets) },
+        Goal::Metric { budgets, .. } => BetaControl::Searched { searched_budgets: rounded(budgets) },
     }
 }
 

@@ -8,10 +8,12 @@ use super::task::metric::MetricKind;
 use super::task::objective::Objective;
 use crate::data::{OutputShape, Taken, Targets};
 use crate::train::LossKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use utoipa::ToSchema;
 
 /// See the module.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Purpose {
     /// What the targets of each array were taken for; without targets one entry for all outputs.
     pub targets: Vec<Purposed>,
@@ -23,17 +25,17 @@ pub struct Purpose {
 }
 
 /// The targets of some outputs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Purposed {
     pub outputs: Vec<String>,
     /// Name in the data file; null: the model sent is the teacher.
     pub array: Option<String>,
     /// `classes`, `probabilities`, `yes_or_no`, `values`, or `source` without an array.
-    pub taken_as: &'static str,
+    pub taken_as: Cow<'static, str>,
     pub because: String,
     /// As the configuration spells it; `mode` calibrate trains for none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<&'static str>,
+    pub loss: Option<Cow<'static, str>>,
 }
 
 impl Purpose {
@@ -53,9 +55,9 @@ impl Purpose {
             targets.push(Purposed {
                 outputs: outputs.iter().map(|o| o.name.clone()).collect(),
                 array: None,
-                taken_as: "source",
+                taken_as: "source".into(),
                 because: why.into(),
-                loss: loss(first),
+                loss: loss(first).map(Cow::Borrowed),
             });
         }
         let judged_by = data.validation.targets.as_ref();
@@ -76,7 +78,7 @@ impl Purpose {
 fn purposed(taken: &Taken, loss: &dyn Fn(&str) -> Option<&'static str>) -> Purposed {
     let Taken { outputs, array, taken_as, because } = taken.clone();
     let loss = outputs.first().and_then(|name| loss(name));
-    Purposed { outputs, array: Some(array), taken_as, because, loss }
+    Purposed { outputs, array: Some(array), taken_as: taken_as.into(), because, loss: loss.map(Cow::Borrowed) }
 }
 
 fn because(targets: &Targets) -> String {

@@ -1,6 +1,7 @@
 //! `hgq-onnx trace`: ranges and formats on calibration data, without training.
 
 use super::config::{JobConfig, on_threads};
+use super::documents::{Trace, TracedQuantizer, finite};
 use super::error::Error;
 use super::quantizers::quantizers;
 use super::report::layers::{format_counts, layers};
@@ -12,16 +13,15 @@ use crate::data::DataFile;
 use crate::quant::exact::MinMax;
 use crate::quant::{FixedModel, FixedOp, Model, QOp, ebops, interval};
 use crate::trace::{FormatOptions, Ranges, Tracer, fix};
-use serde_json::{Value, json};
 
 /// Samples from the start of the data that spreads are measured on.
 const SPREAD_SAMPLES: usize = 4096;
 
-/// Ranges and formats of every quantizer, and EBOPs: a JSON document.
+/// Ranges and formats of every quantizer, and EBOPs.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result<Value, Error> {
+pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result<Trace, Error> {
     config.check().map_err(Error::Config)?;
     // without training: annotations stand as they are, float tensors have their starting bits
     let config = JobConfig { epochs: 0, ..config.clone() };
@@ -51,20 +51,20 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let bounds = interval::bounds(&fixed)?;
         let counts = ebops::layers(&fixed, &bounds);
         let quantizers = quantizer_formats(&built.model, &fixed, &ranges);
-        Ok(json!({
-            "schema": "hgq-onnx/trace/1",
-            "samples": data.samples(),
-            "warnings": warnings,
-            "quantizers": quantizers,
-            "layers": layers(&fixed, &bounds, &counts, &ranges),
-            "ebops": ebops::ebops(&fixed, &bounds),
-            "ebops_hgq2": ebops::ebops_hgq2(&fixed, &bounds),
-        }))
+        Ok(Trace {
+            schema: "hgq-onnx/trace/1".into(),
+            samples: data.samples(),
+            warnings,
+            quantizers,
+            layers: layers(&fixed, &bounds, &counts, &ranges),
+            ebops: ebops::ebops(&fixed, &bounds),
+            ebops_hgq2: ebops::ebops_hgq2(&fixed, &bounds),
+        })
     })
 }
 
 /// Range and formats of each quantizer of `model`.
-fn quantizer_formats(model: &Model, fixed: &FixedModel, ranges: &Ranges) -> Vec<Value> {
+fn quantizer_formats(model: &Model, fixed: &FixedModel, ranges: &Ranges) -> Vec<TracedQuantizer> {
     (0..fixed.nodes.len())
         .filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_)))
         .map(|n| {
@@ -74,16 +74,17 @@ fn quantizer_formats(model: &Model, fixed: &FixedModel, ranges: &Ranges) -> Vec<
                 _ => Vec::new(),
             };
             let range = ranges.by_node[n].as_ref();
-            json!({
-                "name": node.name,
-                "tensor": fixed.values[node.output].name,
-                "min": range.map(|r| r.min.clone()),
-                "max": range.map(|r| r.max.clone()),
-                "k": formats.iter().map(|f| f.keep_negative as u8).collect::<Vec<_>>(),
-                "i": formats.iter().map(|f| f.integer).collect::<Vec<_>>(),
-                "f": formats.iter().map(|f| f.fractional).collect::<Vec<_>>(),
-                "formats": format_counts(&formats),
-            })
+            let each = |ends: &[f64]| ends.iter().map(|&v| finite(v)).collect();
+            TracedQuantizer {
+                name: node.name.clone(),
+                tensor: fixed.values[node.output].name.clone(),
+                min: range.map(|r| each(&r.min)),
+                max: range.map(|r| each(&r.max)),
+                k: formats.iter().map(|f| f.keep_negative as u8).collect(),
+                i: formats.iter().map(|f| f.integer).collect(),
+                f: formats.iter().map(|f| f.fractional).collect(),
+                formats: format_counts(&formats),
+            }
         })
         .collect()
 }

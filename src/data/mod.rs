@@ -13,6 +13,7 @@ mod npy;
 pub mod order;
 pub mod rng;
 mod samples;
+pub mod sha256;
 mod split;
 pub mod targets;
 

@@ -8,7 +8,7 @@ macro_rules! codes {
     ($($variant:ident = $name:literal, $kind:expr, $cause:literal, $cure:literal;)*) => {
         /// What went wrong or should be known, as programs read it: stable.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-        #[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
+        #[derive(utoipa::ToSchema)]
         #[non_exhaustive]
         pub enum Code {
             $(#[doc = $cause] #[serde(rename = $name)] $variant,)*
@@ -94,7 +94,7 @@ codes! {
         "Send the file, to `/v1/files` or with the job.";
     DigestMismatch = "digest_mismatch", request(4, 400, "The content has another digest"),
         "The content has another digest than its path says.",
-        "Hash what is sent (BLAKE3), and send it again.";
+        "Hash what is sent (SHA-256), and send it again.";
     Unauthorized = "unauthorized", request(3, 401, "A token is needed"),
         "No token, or one that is not known.",
         "`Authorization: Bearer TOKEN`; `hgq-onnx token NAME` makes one.";

@@ -5,8 +5,7 @@ mod code;
 pub use code::Code;
 
 /// Something the user should know.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Diagnostic {
     /// What programs read.
     pub code: Code,

@@ -4,6 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::onnx::proto::ModelProto;
 use crate::quant::kif::Kif;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 /// How per-element activation widths are expressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,7 +36,7 @@ pub struct Proxy {
 }
 
 /// Elements of one value that are constant or that nothing reads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Removed {
     pub value: String,
     /// Always the same value: folded into biases.

@@ -7,12 +7,13 @@ use crate::onnx::info;
 use crate::onnx::proto::{ModelProto, StringStringEntryProto, ValueInfoProto};
 use prost::Message;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Key of the file's metadata, whose value is [`Ports`] as JSON.
 const METADATA_KEY: &str = "hgq_onnx.ports";
 
 /// How a port's layout relates to the source's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
     /// The same.
@@ -23,7 +24,7 @@ pub enum Layout {
 }
 
 /// One port of a proxy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Port {
     /// In the proxy.
     pub name: String,
@@ -44,7 +45,7 @@ impl Port {
 }
 
 /// All ports of a proxy, each list in the order of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ports {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,

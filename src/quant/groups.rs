@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Granularity of bit widths, as in the job configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Granularity {
     /// One width per element.

@@ -1,20 +1,23 @@
 //! Content addresses.
 
 use super::store_error::StoreError;
+use crate::data::sha256::{hex, sha256};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use std::fmt;
 
-/// BLAKE3 of a content, in hexadecimal.
+/// SHA-256 of a content, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Digest(String);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Digest {
-        Digest::from_hash(blake3::hash(bytes))
+        Digest(sha256(bytes))
     }
 
-    pub fn from_hash(hash: blake3::Hash) -> Digest {
-        Digest(hash.to_hex().to_string())
+    /// Of what was hashed so far.
+    pub fn from_hash(hash: Sha256) -> Digest {
+        Digest(hex(hash))
     }
 
     /// `None` for what is not 64 lower-case hexadecimal digits.

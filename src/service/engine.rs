@@ -1,11 +1,11 @@
 //! What the service offers over HTTP, as a trait, so that the plumbing can be tested with slow, failing and panicking work.
 
+use crate::convert::Inspection;
 use crate::convert::error::Error;
 use crate::convert::job::{Artifacts, Job};
 use crate::convert::progress::{Event, Keeper};
 use crate::convert::{self, DataLayout, Verified};
 use crate::data::DataFile;
-use serde_json::Value;
 use std::sync::atomic::AtomicBool;
 
 pub trait Engine: Send + Sync + 'static {
@@ -25,7 +25,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`Error`].
-    fn inspect(&self, model: &[u8]) -> Result<Value, Error>;
+    fn inspect(&self, model: &[u8]) -> Result<Inspection, Error>;
 
     /// See [`convert::verify`].
     ///
@@ -49,7 +49,7 @@ impl Engine for Library {
         convert::run_kept(job, progress, keeper, cancel)
     }
 
-    fn inspect(&self, model: &[u8]) -> Result<Value, Error> {
+    fn inspect(&self, model: &[u8]) -> Result<Inspection, Error> {
         convert::inspect(model)
     }
 

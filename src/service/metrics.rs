@@ -85,9 +85,8 @@ impl Metrics {
     }
 
     pub fn converted(&self, made: &Artifacts) {
-        let start = made.report.get("start_ebops").and_then(serde_json::Value::as_f64);
-        if let Some(start) = start.filter(|s| *s > 0.0) {
-            self.0.share.observe(made.ebops as f64 / start);
+        if made.report.start_ebops > 0 {
+            self.0.share.observe(made.ebops as f64 / made.report.start_ebops as f64);
         }
     }
 

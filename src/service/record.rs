@@ -4,6 +4,7 @@ use super::digest::Digest;
 use super::document::Document;
 use crate::convert::config::JobConfig;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -135,11 +136,13 @@ impl Spec {
     pub fn identity(&self) -> Digest {
         let config = serde_json::to_vec(&self.config).unwrap_or_default();
         let threads = self.config.thread_count().to_string();
-        let mut hash = blake3::Hasher::new();
+        let mut hash = Sha256::new();
         let mut part = |name: &str, bytes: &[u8]| {
             // lengths keep the parts apart
-            hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-            hash.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+            for bytes in [name.as_bytes(), bytes] {
+                hash.update((bytes.len() as u64).to_le_bytes());
+                hash.update(bytes);
+            }
         };
         part("version", env!("CARGO_PKG_VERSION").as_bytes());
         part("threads", threads.as_bytes());
@@ -147,7 +150,7 @@ impl Spec {
         for (name, input) in &self.inputs {
             part(name, input.digest.as_str().as_bytes());
         }
-        Digest::from_hash(hash.finalize())
+        Digest::from_hash(hash)
     }
 }
 

@@ -29,4 +29,5 @@ mod pages;
 mod reference;
 mod references;
 mod rooms;
+mod schemas;
 mod settings;

@@ -5,9 +5,10 @@ use crate::support::files::npz_of;
 use crate::support::files::{fixture, images};
 use crate::support::jobs::normal;
 use crate::support::jobs::{Samples, accuracy, config, convert, outputs};
+use crate::support::made::{Made, run};
 use crate::support::onnx::{Attr, Net, info};
 use crate::support::reference::{Arrays, shared};
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::{Tensor, codec};
 use hgq_onnx::verify::fixed::Program;
@@ -15,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// EBOPs of the reported front, in its order.
-fn front(done: &Artifacts) -> Vec<(u64, f64)> {
+fn front(done: &Made) -> Vec<(u64, f64)> {
     let points = done.report["pareto"].as_array().unwrap();
     points.iter().map(|p| (p["ebops"].as_u64().unwrap(), p["metric"].as_f64().unwrap())).collect()
 }

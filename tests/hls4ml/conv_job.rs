@@ -4,8 +4,8 @@
 use crate::support::cases::{self, Case};
 use crate::support::files::fixture;
 use crate::support::jobs::{Samples, accuracy, config, convert, outputs};
+use crate::support::made::Made;
 use crate::support::reference::{Arrays, shared};
-use hgq_onnx::convert::Artifacts;
 
 /// EBOPs of the network with 8 bits everywhere, without training.
 fn eight_bit_ebops(model: &[u8], calibration: &Samples) -> u64 {
@@ -14,7 +14,7 @@ fn eight_bit_ebops(model: &[u8], calibration: &Samples) -> u64 {
 }
 
 /// Test accuracies of the chosen proxy.
-fn reached(done: &Artifacts, x: &[f32], y: &[i64]) -> f64 {
+fn reached(done: &Made, x: &[f32], y: &[i64]) -> f64 {
     assert_eq!(done.report["verification"]["mismatches"], 0);
     assert_eq!(done.report["verification"]["float_limited"], 0);
     accuracy(&outputs(&done.proxy, x).1, y)

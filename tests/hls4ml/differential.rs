@@ -4,9 +4,10 @@
 
 use crate::support::files::npz_shaped;
 use crate::support::hls4ml;
+use crate::support::made::{Made, run};
 use crate::support::random_net::{Dialect, RandomNet, random_net};
 use crate::support::sample::sample;
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use hgq_onnx::data::Rng;
 use hgq_onnx::verify::fixed::Program;
 use serde_json::{Value, json};
@@ -57,7 +58,7 @@ fn config(net: &RandomNet, seed: u64, hls4ml: &Value) -> JobConfig {
     JobConfig::from_json(text.as_bytes()).unwrap()
 }
 
-fn convert(net: &RandomNet, seed: u64, hls4ml: &Value) -> Result<Artifacts, Error> {
+fn convert(net: &RandomNet, seed: u64, hls4ml: &Value) -> Result<Made, Error> {
     let data = samples(net, seed);
     let job = Job {
         model: net.bytes.clone(),
@@ -154,7 +155,7 @@ fn a_rotating_sample_compiles_to_the_same_bits() {
         let beside = artifacts.beside.iter().find(|b| b.0 == "hls4ml_config.json").unwrap();
         let settings: Value = serde_json::from_slice(&beside.1).unwrap();
         names.push(told);
-        jobs.push((artifacts.proxy, inputs, expected, settings));
+        jobs.push((artifacts.proxy.clone(), inputs, expected, settings));
     }
     let list: Vec<hls4ml::Job> = jobs
         .iter()

@@ -4,9 +4,9 @@ use crate::support::cases::{self, Case};
 use crate::support::files::{fixture, images};
 use crate::support::jobs::{Samples, config, convert, outputs};
 use crate::support::judge;
+use crate::support::made::Made;
 use crate::support::nets::{Net, Rng, all_samples, reference_of};
 use crate::support::reference::{Arrays, shared};
-use hgq_onnx::convert::Artifacts;
 use hgq_onnx::graph::Merge;
 use hgq_onnx::proxy::{self, Form, Target};
 use hgq_onnx::quant::{FixedModel, FixedOp, Kif, Overflow, Rounding};
@@ -155,7 +155,7 @@ fn attributes_that_make_no_sense_are_refused() {
     assert!(flags.contains("one flag per bit width"), "{flags}");
 }
 
-fn elementwise(done: &Artifacts) -> &[u8] {
+fn elementwise(done: &Made) -> &[u8] {
     let found = done.beside.iter().find(|(name, _)| *name == "proxy_elementwise.onnx");
     let entry = &done.report["proxy_elementwise"]["verification"];
     assert_eq!(
@@ -174,7 +174,7 @@ fn hard(x: &[f32]) -> Vec<f32> {
 }
 
 /// The stock form and the element-wise one give the same numbers, also where everything saturates.
-fn agrees(name: &str, done: &Artifacts, x: &[f32]) {
+fn agrees(name: &str, done: &Made, x: &[f32]) {
     let (_, stock) = outputs(&done.proxy, x);
     let (_, cast) = outputs(elementwise(done), x);
     assert_eq!(stock, cast, "{name}: the two forms differ");

@@ -11,6 +11,7 @@ mod support {
     pub mod hls4ml;
     pub mod jobs;
     pub mod judge;
+    pub mod made;
     pub mod nets;
     pub mod onnx;
     pub mod published;

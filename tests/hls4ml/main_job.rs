@@ -3,8 +3,8 @@
 use crate::support::cases::{self, Case};
 use crate::support::files::fixture;
 use crate::support::jobs::{Samples, accuracy, config, convert, outputs};
+use crate::support::made::Made;
 use crate::support::reference::{Arrays, shared};
-use hgq_onnx::convert::Artifacts;
 
 /// The digits fixture: network, training and test data.
 struct Digits {
@@ -34,7 +34,7 @@ fn hard_inputs(x: &[f32], width: usize) -> Vec<f32> {
     x.iter().copied().chain(x.iter().map(|v| v * 4.0)).chain(random).collect()
 }
 
-fn exact_in_hls4ml(name: &str, done: &Artifacts, x: &[f32], width: usize) {
+fn exact_in_hls4ml(name: &str, done: &Made, x: &[f32], width: usize) {
     assert_eq!(done.report["verification"]["mismatches"], 0);
     let x = hard_inputs(x, width);
     cases::judge(&[Case::new(name, &done.proxy, &x, width)]);

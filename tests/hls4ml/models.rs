@@ -143,14 +143,14 @@ fn public_files_convert_or_say_why_not() {
     for (name, path) in ["zoo", "example-models", "misc", "finn"].into_iter().flat_map(files) {
         let model = std::fs::read(&path).unwrap();
         let told = inspect(&model).unwrap();
-        if told["supported"] != true {
-            let nodes = told["unsupported"].as_array().unwrap();
-            assert!(nodes.iter().all(|n| n["reason"].as_str().is_some_and(|r| !r.is_empty())), "{name}: {told}");
-            assert!(!nodes.is_empty() || told["reason"].as_str().is_some_and(|r| !r.is_empty()), "{name}");
+        if !told.supported {
+            let nodes = &told.unsupported;
+            assert!(nodes.iter().all(|n| !n.reason.is_empty()), "{name}: {told:?}");
+            assert!(!nodes.is_empty() || told.reason.is_some_and(|r| !r.is_empty()), "{name}");
             refused.push(name);
             continue;
         }
-        let width: usize = told["inputs"].as_array().unwrap().iter().map(elements).sum();
+        let width: usize = told.inputs.unwrap().iter().map(|i| i.shape.iter().product::<usize>()).sum();
         let samples = if width > 1 << 14 { 2 } else { 50 };
         let x = features(samples, width);
         taken_over(&name, &model, &x, &x, width);
@@ -161,8 +161,4 @@ fn public_files_convert_or_say_why_not() {
     }
     let missing: Vec<&&str> = CONVERTED.iter().filter(|n| !converted.iter().any(|c| c == *n)).collect();
     assert!(missing.is_empty(), "no longer converted: {missing:?}\nconverted: {converted:?}\nrefused: {refused:?}");
-}
-
-fn elements(input: &serde_json::Value) -> usize {
-    input["shape"].as_array().unwrap().iter().map(|d| d.as_u64().unwrap() as usize).product()
 }

@@ -3,7 +3,8 @@
 use crate::support::files::npz_shaped;
 use crate::support::files::read;
 use crate::support::hls4ml;
-use hgq_onnx::convert::{self, Artifacts, DataFile, DataLayout, Error, Job, JobConfig, Verified};
+use crate::support::made::Made;
+use hgq_onnx::convert::{self, DataFile, DataLayout, Error, Job, JobConfig, Verified};
 use hgq_onnx::data::Rng;
 use hgq_onnx::verify::fixed::Program;
 use hgq_onnx::verify::tract;
@@ -43,8 +44,8 @@ fn job(fixture: &str, arrays: &[&Given], config: &Value) -> Job {
     }
 }
 
-fn run(job: &Job) -> Result<Artifacts, Error> {
-    convert::run(job, &mut |_| {}, &AtomicBool::new(false))
+fn run(job: &Job) -> Result<Made, Error> {
+    crate::support::made::run(job, &mut |_| {}, &AtomicBool::new(false))
 }
 
 fn verify(proxy: &[u8], arrays: &[&Given], layout: DataLayout) -> Verified {
@@ -59,13 +60,13 @@ fn error(found: &Verified, model: &[u8], inputs: &[&Given]) -> f64 {
     found.outputs[0].2.iter().zip(want).fold(0f64, |m, (a, &b)| m.max((a - f64::from(b)).abs())) / most
 }
 
-fn settings(artifacts: &Artifacts) -> Value {
+fn settings(artifacts: &Made) -> Value {
     let (_, bytes) = artifacts.beside.iter().find(|b| b.0 == "hls4ml_config.json").expect("settings");
     serde_json::from_slice(bytes).unwrap()
 }
 
 /// Stock hls4ml gives the same bits with the settings that lie beside the proxy.
-fn is_exact_in_hls4ml(artifacts: &Artifacts) {
+fn is_exact_in_hls4ml(artifacts: &Made) {
     let program = Program::from_bytes(&artifacts.proxy).unwrap();
     let inputs: Vec<Given> = program.inputs().iter().zip(70..).map(|(p, seed)| random("x", &p.shape, seed)).collect();
     let rows: Vec<&[f32]> = inputs.iter().map(|g| &g.values[..]).collect();
@@ -226,7 +227,7 @@ fn what_hls4ml_does_not_compute_exactly_is_refused_before_it_is_written() {
     let x = random("x", &[2, 6, 6], 9);
     let job_of = |backend: &str| job("overlapping_pool", &[&x], &json!({ "hls4ml": { "backend": backend } }));
     assert!(run(&job_of("Vitis")).is_ok());
-    for refused in [run(&job_of("Catapult")).map(|_| ()), convert::plan(&job_of("Catapult")).map(|_| ())] {
+    for refused in [run(&job_of("Catapult")).map(|_| ()), crate::support::made::plan(&job_of("Catapult")).map(|_| ())] {
         let refused = refused.unwrap_err();
         let nodes = refused.nodes();
         assert_eq!((refused.code().name(), nodes.len(), nodes[0].op.as_str()), ("unsupported_model", 1, "MaxPool"), "{refused}");

@@ -137,7 +137,7 @@ async fn wrong_parts_are_named() {
         (vec![("model", None, b"hello"), c], 400, "not_onnx", &["ModelProto"]),
         (vec![m, ("calibration", None, b"hello")], 400, "bad_data", &["`calibration`", "signature"]),
         (vec![m, ("calibration", None, &data[..data.len() - 1])], 400, "bad_data", &["`calibration`", "truncated"]),
-        (vec![m, ("calibration_digest", None, b"12")], 400, "bad_request", &["`calibration_digest`", "BLAKE3"]),
+        (vec![m, ("calibration_digest", None, b"12")], 400, "bad_request", &["`calibration_digest`", "SHA-256"]),
         (vec![m, ("calibration_digest", None, &[b'0'; 64])], 400, "unknown_digest", &["`calibration_digest`"]),
         (vec![m, c, ("calibration_digest", None, &[b'0'; 64])], 400, "duplicate_part", &["`calibration_digest`"]),
         (vec![m, c, ("config_digest", None, &[b'0'; 64])], 400, "unknown_part", &["`config_digest`"]),

@@ -2,14 +2,30 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use hgq_onnx::convert::{Artifacts, DataFile, DataLayout, Error, Event, Job, Keeper, NodeFault, ParetoProxy, Verified};
+use hgq_onnx::convert::{
+    Artifacts, DataFile, DataLayout, Error, Event, Inspection, Job, JobConfig, Keeper, NodeFault, ParetoProxy, Report, Verified,
+    run,
+};
 use hgq_onnx::service::{App, Engine, Limits, LocalStore, Tokens, router};
 use http_body_util::BodyExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tower::ServiceExt;
+
+/// The report of a small conversion, as anything may be said in it.
+fn a_report() -> Report {
+    static MADE: OnceLock<Report> = OnceLock::new();
+    let make = || {
+        let data = |name: &str| DataFile::new(name, crate::support::files::read(&format!("digits/{name}")));
+        let config = JobConfig { epochs: 0, threads: Some(1), ..JobConfig::default() };
+        let (model, calibration) = (crate::support::files::read("digits/digits_mlp.onnx"), data("calibration.npz"));
+        let job = Job { model, calibration, train: None, validation: None, config };
+        run(&job, &mut |_| {}, &AtomicBool::new(false)).expect("a conversion").report
+    };
+    MADE.get_or_init(make).clone()
+}
 
 /// Does what the bytes of the model say, and remembers the last job.
 #[derive(Default)]
@@ -86,14 +102,16 @@ impl Engine for Fake {
         let pareto = vec![ParetoProxy { number: 0, proxy: b"small".to_vec() }];
         let unmet = (job.model == model(b"unmet")).then(|| "the nearest has 42".to_string());
         let seed = job.config.seed;
-        let point = json!({"number": 0, "ebops": seed, "metric": seed as f64 / 10.0, "loss": 0.0});
-        let report = json!({"ebops": 42, "start_ebops": 420, "metric": "accuracy", "pareto": [point]});
+        let mut report = a_report();
+        (report.ebops, report.start_ebops) = (42, 420);
+        report.pareto.truncate(1);
+        (report.pareto[0].ebops, report.pareto[0].figures.metric) = (seed, Some(seed as f64 / 10.0));
         let page = "<!DOCTYPE html>".into();
         Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, page, ebops: 42, pareto, beside: Vec::new(), unmet })
     }
 
-    fn inspect(&self, model: &[u8]) -> Result<Value, Error> {
-        Ok(json!({"bytes": model.len()}))
+    fn inspect(&self, model: &[u8]) -> Result<Inspection, Error> {
+        Ok(Inspection { bytes: model.len(), ..Inspection::default() })
     }
 
     /// `saturations` is 1 where the proxy's layout was asked for.

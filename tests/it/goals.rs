@@ -2,8 +2,9 @@
 
 use crate::support::files::{fixture, npz, read};
 use crate::support::jobs::{Samples, config, convert, outputs};
+use crate::support::made::{Made, run};
 use crate::support::reference::Arrays;
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +21,7 @@ fn digits() -> Digits {
 }
 
 impl Digits {
-    fn convert(&self, json: &str) -> Result<Artifacts, Error> {
+    fn convert(&self, json: &str) -> Result<Made, Error> {
         let data = Samples { width: 64, x: &self.x, y: Some(&self.y) };
         convert(&self.model, &data, Some(&data), config(json))
     }
@@ -76,7 +77,7 @@ fn goals_are_checked_without_epochs() {
     let unmet = |json: &str| {
         let done = d.convert(json).unwrap();
         assert_eq!(done.report["target"], serde_json::json!({"met": done.unmet.is_none(), "reason": done.unmet}), "{json}");
-        done.unmet
+        done.unmet.clone()
     };
     let start = d.convert(r#"{"epochs": 0, "threads": 1}"#).unwrap();
     assert_eq!((start.unmet.as_deref(), &start.report["target"]["met"]), (None, &true.into()));

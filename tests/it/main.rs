@@ -10,6 +10,7 @@ mod support {
     pub mod files;
     pub mod jobs;
     pub mod loops;
+    pub mod made;
     pub mod nets;
     pub mod onnx;
     pub mod oracle;

@@ -2,9 +2,10 @@
 //! the data is true.
 
 use crate::support::files::{npz, read};
+use crate::support::made::{Made, plan, run};
 use crate::support::onnx::Net;
 use hgq_onnx::convert::task::metric::predicted;
-use hgq_onnx::convert::{Artifacts, DataFile, Job, JobConfig, plan, run};
+use hgq_onnx::convert::{DataFile, Job, JobConfig};
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::Tensor;
 use hgq_onnx::verify::fixed::Program;
@@ -68,7 +69,7 @@ impl Files {
         }
     }
 
-    fn convert(&self, json: &str) -> Artifacts {
+    fn convert(&self, json: &str) -> Made {
         run(&self.job(json), &mut |_| {}, &AtomicBool::new(false)).unwrap()
     }
 }

@@ -214,7 +214,7 @@ fn units_of_regression_targets_change_nothing() {
             validation: None,
             config: config(r#"{"epochs": 8, "threads": 1, "batch_size": 16}"#),
         };
-        let made = hgq_onnx::convert::run(&job, &mut |_| (), &Default::default()).unwrap();
+        let made = crate::support::made::run(&job, &mut |_| (), &Default::default()).unwrap();
         (made.ebops, outputs(&made.proxy, &x).1)
     };
     let (one, large) = (of(1.0), of(1024.0));

@@ -2,9 +2,10 @@
 //! integers, and no model with one answer for everything is chosen while the front has another.
 
 use crate::support::files::npz_of;
+use crate::support::made::{Made, run};
 use crate::support::onnx::Net;
 use hgq_onnx::convert::task::metric::predicted;
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use hgq_onnx::data::Rng;
 use hgq_onnx::verify::fixed::Program;
 use prost::Message;
@@ -253,7 +254,7 @@ fn outputs(proxy: &[u8], rows: &Rows) -> Vec<f64> {
 }
 
 /// What is wrong with the outcome of a job.
-fn faults(small: &Small, done: &Artifacts) -> Vec<String> {
+fn faults(small: &Small, done: &Made) -> Vec<String> {
     let report = &done.report;
     let rows = small.judged(report);
     let name = report["metric"].as_str().unwrap();

@@ -1,8 +1,8 @@
 //! A conversion without training: outputs within a hundredth of the source's spread, in no more EBOPs than eight bits everywhere.
 
 use crate::support::jobs::{Samples, config, convert};
+use crate::support::made::Made;
 use crate::support::onnx::Net;
-use hgq_onnx::convert::Artifacts;
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::Tensor;
 use prost::Message;
@@ -10,23 +10,23 @@ use prost::Message;
 const WIDTH: usize = 8;
 
 /// Converts `net` on uniform data without training.
-fn made(net: &Net, settings: &str) -> Artifacts {
+fn made(net: &Net, settings: &str) -> Made {
     made_of(net, settings, 400)
 }
 
 /// The same on so many samples.
-fn made_of(net: &Net, settings: &str, samples: usize) -> Artifacts {
+fn made_of(net: &Net, settings: &str, samples: usize) -> Made {
     let mut rng = Rng::new(3);
     let x: Vec<f32> = (0..samples * WIDTH).map(|_| 2.0 * rng.unit() as f32 - 1.0).collect();
     let data = Samples { width: WIDTH, x: &x, y: None };
     convert(&net.model().encode_to_vec(), &data, None, config(&format!(r#"{{"epochs": 0, "threads": 1{settings}}}"#))).unwrap()
 }
 
-fn error(made: &Artifacts) -> f64 {
+fn error(made: &Made) -> f64 {
     made.report["proxy"]["relative_error"].as_f64().unwrap()
 }
 
-fn has(made: &Artifacts, code: &str) -> bool {
+fn has(made: &Made, code: &str) -> bool {
     made.report["warnings"].as_array().unwrap().iter().any(|w| w["code"] == code)
 }
 

@@ -2,8 +2,9 @@
 //! computed again from the proxy's integers.
 
 use crate::support::files::{npz, npz_of};
+use crate::support::made::{Made, plan, run};
 use crate::support::onnx::{Attr, Net};
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, plan, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use hgq_onnx::data::Rng;
 use hgq_onnx::verify::fixed::Program;
 use prost::Message;
@@ -57,7 +58,7 @@ fn job(model: &[u8], x: &[f32], train: Option<Vec<u8>>, json: &str) -> Job {
     }
 }
 
-fn convert(job: &Job) -> Result<Artifacts, Error> {
+fn convert(job: &Job) -> Result<Made, Error> {
     run(job, &mut |_| {}, &AtomicBool::new(false))
 }
 

@@ -2,8 +2,9 @@
 //! of single layers. Every figure of a report is computed again from the proxy's integers.
 
 use crate::support::files::{fixture, npz, npz_of};
+use crate::support::made::{Made, run};
 use crate::support::onnx::Net;
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use hgq_onnx::onnx::proto::ValueInfoProto;
 use hgq_onnx::verify::fixed::Program;
 use prost::Message;
@@ -38,7 +39,7 @@ fn file(bytes: Vec<u8>) -> DataFile {
     DataFile::new("data.npz", bytes)
 }
 
-fn convert(model: &[u8], x: &[f32], train: Vec<u8>, validation: Option<Vec<u8>>, json: &str) -> Result<Artifacts, Error> {
+fn convert(model: &[u8], x: &[f32], train: Vec<u8>, validation: Option<Vec<u8>>, json: &str) -> Result<Made, Error> {
     let job = Job {
         model: model.to_vec(),
         calibration: file(npz(INPUTS, x, None)),
@@ -201,7 +202,7 @@ impl Digits {
         }
     }
 
-    fn job(&self, json: &str) -> Artifacts {
+    fn job(&self, json: &str) -> Made {
         let config = JobConfig::from_json(json.as_bytes()).unwrap();
         let data = || file(self.train.clone());
         let job = Job { model: self.model.clone(), calibration: data(), train: Some(data()), validation: None, config };
@@ -259,7 +260,7 @@ fn a_layer_is_frozen_by_either_field() {
         r#""layers": [{"match": "/*", "freeze": "bits"}, {"match": "*Relu*", "freeze": false}, {"match": "*Gemm*", "freeze": true}]"#,
     );
     // the outputs' quantizer is that of the last Gemm; Relus learn in both
-    let same = |a: &Artifacts, b: &Artifacts| a.proxy == b.proxy;
+    let same = |a: &Made, b: &Made| a.proxy == b.proxy;
     assert!(same(&listed, &entry));
     assert!(!same(&listed, &job(r#""layers": [{"match": "*/Gemm", "freeze": "weights"}]"#)));
     assert!(!same(&listed, &job(r#""layers": [{"match": "*/Gemm", "freeze": "bits"}]"#)));

@@ -1,8 +1,9 @@
 //! Ranges from data that do not show everything: what is constant, few or missing is named, and what data cannot show can be declared.
 
 use crate::support::files::{npz, npz_of};
+use crate::support::made::{Made, plan, run};
 use crate::support::onnx::Net;
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, plan, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::Tensor;
 use hgq_onnx::verify::fixed::Program;
@@ -40,7 +41,7 @@ fn job(calibration: Vec<u8>, train: Option<Vec<u8>>, json: &str) -> Job {
     }
 }
 
-fn convert(job: &Job) -> Result<Artifacts, Error> {
+fn convert(job: &Job) -> Result<Made, Error> {
     run(job, &mut |_| {}, &AtomicBool::new(false))
 }
 

@@ -1,7 +1,8 @@
 //! Whole conversions in a test: a job from arrays, its proxy run by the executor.
 
 use super::files::npz;
-use hgq_onnx::convert::{Artifacts, DataFile, Error, Job, JobConfig, run};
+use crate::support::made::{Made, run};
+use hgq_onnx::convert::{DataFile, Error, Job, JobConfig};
 use hgq_onnx::data::Rng;
 use hgq_onnx::verify::fixed::Program;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +26,7 @@ pub fn normal(rng: &mut Rng) -> f64 {
 }
 
 /// Runs a job.
-pub fn convert(model: &[u8], calibration: &Samples, train: Option<&Samples>, config: JobConfig) -> Result<Artifacts, Error> {
+pub fn convert(model: &[u8], calibration: &Samples, train: Option<&Samples>, config: JobConfig) -> Result<Made, Error> {
     let job = Job {
         model: model.to_vec(),
         calibration: calibration.file("calibration.npz"),

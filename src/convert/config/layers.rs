@@ -3,10 +3,11 @@
 use crate::quant::Granularity;
 use crate::quant::insert::Learns;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Settings of the nodes whose names match; a field that is left out says nothing. Of several entries that match, the last that has a
 /// field decides on it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerConfig {
     /// Name of a node as in the file, or of a graph input; `*` stands for any characters.
@@ -27,7 +28,7 @@ pub struct LayerConfig {
 }
 
 /// An end of a range.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "range: two numbers, or two arrays of a number per element or channel")]
 pub enum Reach {
     All(f64),
@@ -44,7 +45,7 @@ impl Reach {
 }
 
 /// [`super::quantizers::GranularityConfig`] of which a part may be left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartGranularity {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ pub struct PartGranularity {
 }
 
 /// [`super::quantizers::InitBits`] of which a part may be left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartBits {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,14 +65,14 @@ pub struct PartBits {
 }
 
 /// What stays as it is: `true`, `false`, `"weights"` (and biases) or `"bits"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "freeze: true, false, \"weights\" or \"bits\"")]
 pub enum Freeze {
     All(bool),
     Part(FreezePart),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FreezePart {
     Weights,

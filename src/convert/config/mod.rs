@@ -20,9 +20,10 @@ use quantizers::{ActivationOverflowName, GranularityConfig, InitBits, OverflowNa
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use training::{Beta, ClassWeights, LearningRate, LossName, MetricName, Optimize};
+use utoipa::ToSchema;
 
 /// What a job does. `JobConfig::default()` is the recipe of `docs/training.md`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobConfig {
     /// How bit widths are found.
@@ -137,7 +138,7 @@ impl Default for JobConfig {
 }
 
 /// How bit widths are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// By gradient, with training or calibration data.

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Widest type: what verification computes with exactly.
 const MAX_WIDTH: i32 = 62;
@@ -28,6 +31,15 @@ impl PortType {
         self.width - self.integer
     }
 }
+
+impl PartialSchema for PortType {
+    fn schema() -> RefOr<Schema> {
+        let text = "`fixed<W,I>` or `ufixed<W,I>`, with or without `ap_`";
+        ObjectBuilder::new().schema_type(Type::String).description(Some(text)).examples(["fixed<16,6>"]).into()
+    }
+}
+
+impl ToSchema for PortType {}
 
 impl fmt::Display for PortType {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

@@ -2,9 +2,10 @@
 
 use crate::proxy::target::{Backend, Io, Strategy, Target};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How the proxy is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProxyConfig {
     pub form: FormName,
@@ -14,7 +15,7 @@ pub struct ProxyConfig {
     pub elementwise: Option<ElementwiseName>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ElementwiseName {
     /// Saturate, as `proxy.onnx` does.
@@ -23,7 +24,7 @@ pub enum ElementwiseName {
     Wrap,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FormName {
     /// One product per input format, summed: every multiplication keeps its tight type.
@@ -36,7 +37,7 @@ pub enum FormName {
 }
 
 /// The call the user makes with the proxy; recorded in the report and in `hls4ml_config.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hls4mlConfig {
     pub backend: String,
@@ -46,7 +47,7 @@ pub struct Hls4mlConfig {
     pub reuse_factor: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StrategyName {
     /// Everything unrolled; multiplications by 0 vanish.

@@ -2,8 +2,9 @@
 
 use crate::quant::Granularity;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GranularityConfig {
     pub weights: Granularity,
@@ -12,21 +13,21 @@ pub struct GranularityConfig {
 
 /// Fractional bits that float weights and activations start with, at unit spread. Default: the fewest with which the outputs follow the
 /// source's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InitBits {
     pub weights: Option<f32>,
     pub activations: Option<f32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoundingName {
     HalfUp,
     Floor,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QuantizersName {
     /// Fractional bits; integer bits of weights follow from the weights.
@@ -38,7 +39,7 @@ pub enum QuantizersName {
     Hgq2Kbi,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverflowName {
     /// Clip to `[−2^i, 2^i − 2^-f]`.
@@ -47,7 +48,7 @@ pub enum OverflowName {
     SatSym,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActivationOverflowName {
     /// Clip at trained integer bits.

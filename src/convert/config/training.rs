@@ -1,9 +1,10 @@
 //! How a job trains: rates, schedules, losses, metrics.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Adam's step sizes, and how they change over the run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearningRate {
     pub weights: f32,
@@ -24,7 +25,7 @@ impl Default for LearningRate {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RateSchedule {
     /// Trunk: weights down to a fifth, bits constant. Branches: half, held and annealed by a cosine.
@@ -36,7 +37,7 @@ pub enum RateSchedule {
 }
 
 /// Factor of EBOPs in the loss, from `start` to `end` over the epochs, or through `points`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Beta {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +51,7 @@ pub struct Beta {
     pub points: Vec<(f64, f64)>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
     /// `start·(end/start)^u`
@@ -64,7 +65,7 @@ pub enum BetaSchedule {
     Piecewise,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LossName {
     CrossEntropy,
@@ -86,7 +87,7 @@ impl LossName {
 }
 
 /// What a sample weighs by its class.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "class_weights: \"balanced\", or an array of one number per class")]
 pub enum ClassWeights {
     /// `samples / (classes · samples of the class)`
@@ -95,14 +96,14 @@ pub enum ClassWeights {
     Given(Vec<f32>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Balanced {
     Balanced,
 }
 
 /// What models are judged by on the validation data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricName {
     Accuracy,
@@ -119,7 +120,7 @@ pub enum MetricName {
 }
 
 /// Which parameters are trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimize {
     pub weights: bool,

@@ -3,18 +3,18 @@
 use super::interface::Interface;
 use super::verified::{Emitted, emit_verified, run_in_file_order, slice};
 use crate::convert::config::proxy::ElementwiseName;
+use crate::convert::documents::ElementwiseFile;
 use crate::convert::error::Error;
-use crate::convert::job::sha256;
 use crate::convert::memory::CHUNK;
+use crate::data::sha256::sha256;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::proxy::form::Form;
 use crate::quant::{FixedModel, FixedOp, Overflow};
-use serde_json::{Value, json};
 
 /// The file and what the report says about it.
 pub struct Elementwise {
     pub bytes: Vec<u8>,
-    pub entry: Value,
+    pub entry: ElementwiseFile,
 }
 
 /// Writes and verifies `model` on `samples` rows of `inputs`. A model that the form cannot hold is no failure of the job: the warning
@@ -56,13 +56,13 @@ pub fn elementwise(
     }
     let of_this = |w: Diagnostic| Diagnostic { message: format!("proxy_elementwise.onnx: {}", w.message), ..w };
     warnings.extend(std::mem::take(&mut emitted.warnings).into_iter().map(of_this));
-    let entry = json!({
-        "sha256": sha256(&emitted.proxy.bytes),
-        "bytes": emitted.proxy.bytes.len(),
-        "nodes": emitted.proxy.model.graph.as_ref().map_or(0, |g| g.node.len()),
-        "wrapping_quantizers": wrapping,
-        "verification": emitted.verification,
-    });
+    let entry = ElementwiseFile {
+        sha256: sha256(&emitted.proxy.bytes),
+        bytes: emitted.proxy.bytes.len(),
+        nodes: emitted.proxy.model.graph.as_ref().map_or(0, |g| g.node.len()),
+        wrapping_quantizers: wrapping,
+        verification: emitted.verification,
+    };
     Ok(Some(Elementwise { bytes: emitted.proxy.bytes, entry }))
 }
 

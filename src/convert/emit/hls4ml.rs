@@ -2,7 +2,7 @@
 
 use crate::convert::config::JobConfig;
 use crate::convert::error::Error;
-use crate::convert::job::sha256;
+use crate::data::sha256::sha256;
 use crate::onnx::proto::ModelProto;
 use crate::proxy::form::Proxy;
 use crate::proxy::port;

@@ -6,6 +6,7 @@ pub mod interface;
 pub mod verified;
 
 use super::config::proxy::FormName;
+use super::documents::ElementwiseFile;
 use super::error::Error;
 use super::evaluation::difference::relative_error;
 use super::evaluation::score::{Exactly, Judge};
@@ -19,7 +20,6 @@ use crate::proxy::form::Form;
 use crate::quant::Model;
 use elementwise::elementwise;
 use interface::Interface;
-use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use verified::{Emitted, emit_verified};
 
@@ -38,7 +38,7 @@ pub struct Files {
     /// Further files by name.
     pub beside: Vec<(&'static str, Vec<u8>)>,
     /// What the report says about `proxy_elementwise.onnx`.
-    pub elementwise: Option<Value>,
+    pub elementwise: Option<ElementwiseFile>,
     pub warnings: Vec<Diagnostic>,
     /// That the source has seen the validation rows, where a model of the front shows it.
     pub seen: Option<Diagnostic>,

@@ -14,7 +14,8 @@ use crate::quant::{FixedModel, FixedOp, interval};
 use crate::verify::fixed::FixedError;
 use crate::verify::fixed::program::{Outputs, Program};
 use crate::verify::tract;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Significant bits of an f32: the second opinion is exact while every value fits.
 const F32_BITS: u32 = 24;
@@ -23,7 +24,7 @@ const F32_BITS: u32 = 24;
 const TRACT_SAMPLES: usize = 2048;
 
 /// What verification found; `mismatches` is 0, or there would be an error instead.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Verification {
     pub samples: usize,
     pub elements: u64,

@@ -4,8 +4,8 @@ pub mod curve;
 
 use crate::diagnostic::Diagnostic;
 use curve::{Curve, CurvePoint};
-use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// The step of a stage that begins, from 1 on.
@@ -65,12 +65,12 @@ pub struct Clock<'a> {
     stage: &'static str,
     since: Instant,
     /// Per stage that has ended.
-    pub seconds: serde_json::Map<String, Value>,
+    pub seconds: BTreeMap<String, f64>,
 }
 
 impl<'a> Clock<'a> {
     pub fn new(progress: &'a mut (dyn FnMut(Event) + Send)) -> Clock<'a> {
-        Clock { progress, curve: Curve::default(), stage: "", since: Instant::now(), seconds: serde_json::Map::new() }
+        Clock { progress, curve: Curve::default(), stage: "", since: Instant::now(), seconds: BTreeMap::new() }
     }
 
     pub fn enter(&mut self, stage: &'static str) {
@@ -103,7 +103,7 @@ impl<'a> Clock<'a> {
     pub fn leave(&mut self) {
         let elapsed = self.since.elapsed().as_secs_f64();
         if !self.stage.is_empty() {
-            self.seconds.insert(self.stage.into(), json!((elapsed * 1e4).round() / 1e4));
+            self.seconds.insert(self.stage.into(), (elapsed * 1e4).round() / 1e4);
         }
         self.since = Instant::now();
     }

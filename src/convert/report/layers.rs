@@ -1,66 +1,63 @@
-//! `report.json` (docs/report.md): versioned, self-contained, the same for CLI and service.
+//! Layers and quantizers of an exact model.
 
+use crate::convert::documents::{Activation, FormatCount, Layer, Weights, finite};
 use crate::quant::ebops::{LayerEbops, wire_formats};
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{enclosed_bits, kind};
-use crate::quant::{FixedModel, FixedOp, Kif};
+use crate::quant::{FixedDense, FixedModel, FixedOp, Kif};
 use crate::trace::Ranges;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Version of the report's schema; raised when a field changes its meaning.
-pub const SCHEMA: &str = "hgq-onnx/report/1";
-
 /// One entry per node that multiplies, and one per quantizer.
-pub fn layers(model: &FixedModel, bounds: &AllBounds, counts: &[LayerEbops], ranges: &Ranges) -> Vec<Value> {
-    let mut out = Vec::new();
-    for (n, node) in model.nodes.iter().enumerate() {
+pub fn layers(model: &FixedModel, bounds: &AllBounds, counts: &[LayerEbops], ranges: &Ranges) -> Vec<Layer> {
+    let entry = |n: usize| {
+        let node = &model.nodes[n];
         let count = counts.iter().find(|c| c.node == n);
-        let mut entry = json!({ "name": node.name, "op": kind(&node.op) });
-        if let Some(c) = count {
-            entry["ebops"] = json!(c.ebops);
-            entry["ebops_hgq2"] = json!(c.ebops_hgq2);
-        }
-        match &node.op {
-            FixedOp::Dense(d) => {
-                let mut histogram: BTreeMap<u32, usize> = BTreeMap::new();
-                for &w in &d.weight.ints {
-                    *histogram.entry(enclosed_bits(w)).or_default() += 1;
-                }
-                let nonzero = d.weight.ints.iter().filter(|&&w| w != 0).count();
-                entry["weights"] = json!({
-                    "count": d.weight.ints.len(),
-                    "nonzero": nonzero,
-                    "bits_histogram": histogram.iter().map(|(b, n)| (b.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
-                });
-            }
-            FixedOp::Quantize(q) => {
-                let formats = wire_formats(model, bounds, node.output);
+        let (weights, quantizer) = match &node.op {
+            FixedOp::Dense(d) => (Some(weights(d)), None),
+            FixedOp::Quantize(q) => (None, Some(q)),
+            _ if count.is_none() => return None,
+            _ => (None, None),
+        };
+        Some(Layer {
+            name: node.name.clone(),
+            op: kind(&node.op).into(),
+            ebops: count.map(|c| c.ebops),
+            ebops_hgq2: count.map(|c| c.ebops_hgq2),
+            weights,
+            rounding: quantizer.map(|q| format!("{:?}", q.rounding)),
+            activation: quantizer.map(|_| {
                 let range = ranges.by_node.get(n).and_then(|r| r.as_ref());
-                let finite = |v: Option<f64>| v.filter(|v| v.is_finite());
-                entry["rounding"] = json!(format!("{:?}", q.rounding));
-                entry["activation"] = json!({
-                    "formats": format_counts(&formats),
-                    "min": finite(range.and_then(|r| r.min.iter().copied().reduce(f64::min))),
-                    "max": finite(range.and_then(|r| r.max.iter().copied().reduce(f64::max))),
-                });
-            }
-            _ if count.is_none() => continue,
-            _ => {}
-        }
-        out.push(entry);
+                Activation {
+                    formats: format_counts(&wire_formats(model, bounds, node.output)),
+                    min: range.and_then(|r| r.min.iter().copied().reduce(f64::min)).and_then(finite),
+                    max: range.and_then(|r| r.max.iter().copied().reduce(f64::max)).and_then(finite),
+                }
+            }),
+        })
+    };
+    (0..model.nodes.len()).filter_map(entry).collect()
+}
+
+fn weights(d: &FixedDense) -> Weights {
+    let mut histogram: BTreeMap<u32, usize> = BTreeMap::new();
+    for &w in &d.weight.ints {
+        *histogram.entry(enclosed_bits(w)).or_default() += 1;
     }
-    out
+    Weights {
+        count: d.weight.ints.len(),
+        nonzero: d.weight.ints.iter().filter(|&&w| w != 0).count(),
+        bits_histogram: histogram.into_iter().map(|(bits, n)| (bits.to_string(), n)).collect(),
+    }
 }
 
 /// Formats with the number of elements that have them.
-pub fn format_counts(formats: &[Kif]) -> Vec<Value> {
+pub fn format_counts(formats: &[Kif]) -> Vec<FormatCount> {
     let mut counts: BTreeMap<Kif, usize> = BTreeMap::new();
     for &f in formats {
         *counts.entry(if f.is_zero() { Kif::ZERO } else { f }).or_default() += 1;
     }
-    counts
-        .iter()
-        .map(|(f, n)| json!({ "k": f.keep_negative as u8, "i": f.integer, "f": f.fractional, "bits": f.bits(), "count": n }))
-        .collect()
+    let entry =
+        |(f, count): (Kif, usize)| FormatCount { k: f.keep_negative as u8, i: f.integer, f: f.fractional, bits: f.bits(), count };
+    counts.into_iter().map(entry).collect()
 }

@@ -5,17 +5,23 @@ pub mod layers;
 mod per_output;
 mod sanity;
 
+use super::documents::{
+    Alone, ChoiceMade, DataUsed, Figures, Hls4mlCall, ModelFile, OneAnswer, OutputMetric, ParetoPoint, ProxyFile, Report, Target,
+    Tool, TrainingPoint, Verified, finite,
+};
 use super::emit::Files;
 use super::emit::verified::{run_in_file_order, slice};
 use super::error::Error;
 use super::evaluation::measured::Measured;
 use super::evaluation::score::Judge;
-use super::job::{Artifacts, sha256};
+use super::job::Artifacts;
 use super::layout::join;
 use super::memory::{CHUNK, Peak};
 use super::prepared::PreparedJob;
 use super::progress::Clock;
+use super::progress::curve::CurvePoint;
 use super::search::{Chosen, Found};
+use crate::data::sha256::sha256;
 use crate::diagnostic::Diagnostic;
 use crate::proxy::port;
 use crate::proxy::target::latency_layers;
@@ -23,7 +29,10 @@ use crate::quant::exact::Exact;
 use crate::quant::{ebops, interval};
 use per_output::per_output;
 pub use sanity::found_to_say;
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Version of the report's schema; raised when a field changes its meaning.
+const SCHEMA: &str = "hgq-onnx/report/1";
 
 /// Everything a report is made of.
 struct Stages<'a> {
@@ -53,94 +62,86 @@ pub fn report(
     clock.enter("report");
     let mut report = compose(&Stages { p, judge, found, chosen, files: &files, warnings })?;
     clock.leave();
-    report["training"] = json!(clock.curve.points());
-    report["timing"] = Value::Object(clock.seconds);
-    report["peak_memory_bytes"] = json!(memory.bytes());
+    report.training = clock.curve.points().into_iter().map(training_point).collect();
+    report.timing = clock.seconds;
+    report.peak_memory_bytes = memory.bytes();
     let page = html::page(&report, &files.exactly.pruned)?;
     let Files { proxy, exactly, pareto, beside, .. } = files;
     let unmet = chosen.choice.unmet.clone();
     Ok(Artifacts { proxy: proxy.proxy.bytes, report, page, ebops: exactly.score.ebops, pareto, beside, unmet })
 }
 
+fn training_point(p: CurvePoint) -> TrainingPoint {
+    let CurvePoint { epoch, loss, metric, ebops, beta } = p;
+    TrainingPoint { epoch, loss: finite(loss), metric: finite(metric), ebops: finite(ebops), beta: finite(beta) }
+}
+
 /// The report, without what is known at the end of the run alone.
-fn compose(s: &Stages) -> Result<Value, Error> {
-    let (p, files, kind) = (s.p, s.files, s.judge.kind);
+fn compose(s: &Stages) -> Result<Report, Error> {
+    let (p, files) = (s.p, s.files);
     let exact = Exact::new(&files.exactly.pruned)?;
     let full_bounds = interval::bounds(&files.exactly.full)?;
     let counts = ebops::layers(&files.exactly.pruned, exact.bounds());
-    let mut report = json!({
-        "schema": layers::SCHEMA,
-        "tool": { "name": "hgq-onnx", "version": env!("CARGO_PKG_VERSION") },
-        "config": config(s)?,
-        "model": {
-            "sha256": sha256(&p.job.model),
-            "bytes": p.job.model.len(),
-            "outputs": p.source.width,
-            "softmax_dropped": p.source.has_softmax,
+    Ok(Report {
+        schema: SCHEMA.into(),
+        tool: Tool { name: "hgq-onnx".into(), version: env!("CARGO_PKG_VERSION").into() },
+        config: p.job.config.clone(),
+        model: ModelFile {
+            sha256: sha256(&p.job.model),
+            bytes: p.job.model.len(),
+            outputs: p.source.width,
+            softmax_dropped: p.source.has_softmax,
         },
-        "proxy": proxy(s, &exact),
-        "ebops": files.exactly.score.ebops,
-        "ebops_hgq2": ebops::ebops_hgq2(&files.exactly.full, &full_bounds),
-        "start_ebops": s.found.start.score.ebops,
-        "start_error": s.found.start_error,
-        "metric": kind,
-        "task": p.purpose,
-        "source": told(s, &p.source_score),
-        "layers": layers::layers(&files.exactly.pruned, exact.bounds(), &counts, &files.exactly.ranges),
-        "target": { "met": s.chosen.choice.unmet.is_none(), "reason": s.chosen.choice.unmet },
-        "choice": {
-            "why": s.chosen.choice.why,
-            "judged_on": p.judged.name(),
-            "samples": s.judge.validation.samples,
-            "metric_because": p.judged.why,
+        proxy: proxy(s, &exact),
+        proxy_elementwise: files.elementwise.clone(),
+        ebops: files.exactly.score.ebops,
+        ebops_hgq2: ebops::ebops_hgq2(&files.exactly.full, &full_bounds),
+        start_ebops: s.found.start.score.ebops,
+        start_error: finite(s.found.start_error),
+        metric: s.judge.kind.name().into(),
+        task: p.purpose.clone(),
+        source: figures(s, &p.source_score),
+        layers: layers::layers(&files.exactly.pruned, exact.bounds(), &counts, &files.exactly.ranges),
+        target: Target { met: s.chosen.choice.unmet.is_none(), reason: s.chosen.choice.unmet.clone() },
+        choice: ChoiceMade {
+            why: s.chosen.choice.why.clone(),
+            judged_on: p.judged.name().into(),
+            samples: s.judge.validation.samples,
+            metric_because: p.judged.why.clone(),
         },
-        "pareto": pareto(s),
-        "verification": verification(s)?,
-        "import": p.import,
-        "data": data(s),
-        "hls4ml": hls4ml(s),
-        "ports": files.proxy.ports,
-        "warnings": s.warnings,
-    });
-    if let Some(entry) = &files.elementwise {
-        report["proxy_elementwise"] = entry.clone();
-    }
-    if p.judged.is_pooled() {
-        report["validation_alone"] = validation_alone(s)?;
-    }
-    let outputs = outputs(s, &exact);
-    if !outputs.is_empty() {
-        report["outputs"] = json!(outputs);
-    }
-    Ok(report)
-}
-
-/// The job's configuration, by way of text, where 0.01 in f32 stays 0.01.
-fn config(s: &Stages) -> Result<Value, Error> {
-    let config = serde_json::to_string(&s.p.job.config).and_then(|text| serde_json::from_str(&text));
-    config.map_err(|e| Error::Internal(e.to_string()))
-}
-
-fn proxy(s: &Stages, exact: &Exact) -> Value {
-    let (files, score) = (s.files, s.files.exactly.score);
-    let (moved, differing) = moved(s, exact);
-    json!({
-        "sha256": sha256(&files.proxy.proxy.bytes),
-        "bytes": files.proxy.proxy.bytes.len(),
-        "form": s.p.job.config.proxy.form,
-        "nodes": files.proxy.proxy.model.graph.as_ref().map_or(0, |g| g.node.len()),
-        "metric": s.judge.kind.shown(score.metric),
-        "metric_error": score.metric_error,
-        "loss": score.loss,
-        "relative_error": files.relative_error,
-        "max_abs_diff_vs_source": moved,
-        "elements_differing_from_source": differing,
-        "removed": files.proxy.proxy.removed,
+        pareto: pareto(s),
+        validation_alone: if p.judged.is_pooled() { Some(validation_alone(s)?) } else { None },
+        outputs: outputs(s, &exact),
+        verification: verification(s)?,
+        import: p.import.clone(),
+        data: data(s),
+        hls4ml: hls4ml(s),
+        ports: files.proxy.ports.clone(),
+        warnings: s.warnings.to_vec(),
+        training: Vec::new(),
+        timing: BTreeMap::new(),
+        peak_memory_bytes: None,
     })
 }
 
+fn proxy(s: &Stages, exact: &Exact) -> ProxyFile {
+    let (files, score) = (s.files, s.files.exactly.score);
+    let (most, differing) = max_abs_diff(s, exact);
+    ProxyFile {
+        sha256: sha256(&files.proxy.proxy.bytes),
+        bytes: files.proxy.proxy.bytes.len(),
+        form: s.p.job.config.proxy.form,
+        nodes: files.proxy.proxy.model.graph.as_ref().map_or(0, |g| g.node.len()),
+        figures: figures(s, &Measured { metric: score.metric, error: score.metric_error, loss: score.loss }),
+        relative_error: finite(files.relative_error),
+        max_abs_diff_vs_source: finite(most.into()),
+        elements_differing_from_source: differing,
+        removed: files.proxy.proxy.removed.clone(),
+    }
+}
+
 /// Largest difference of the proxy's outputs from the source's on the calibration data, and how many elements differ.
-fn moved(s: &Stages, exact: &Exact) -> (f32, usize) {
+fn max_abs_diff(s: &Stages, exact: &Exact) -> (f32, usize) {
     let pruned = &s.files.exactly.pruned;
     let calibration: Vec<&[f32]> = s.p.data.calibration.rows();
     let (samples, width) = (s.p.data.calibration.samples, s.p.source.width);
@@ -158,88 +159,84 @@ fn moved(s: &Stages, exact: &Exact) -> (f32, usize) {
     (most, differing)
 }
 
-fn told(s: &Stages, found: &Measured) -> Value {
-    json!({ "metric": s.judge.kind.shown(found.metric), "metric_error": found.error, "loss": found.loss })
+/// What was measured, as it is shown.
+fn figures(s: &Stages, found: &Measured) -> Figures {
+    Figures { metric: finite(s.judge.kind.shown(found.metric)), metric_error: finite(found.error), loss: finite(found.loss) }
 }
 
 /// The front as users read it, and what was chosen off it.
-fn pareto(s: &Stages) -> Vec<Value> {
+fn pareto(s: &Stages) -> Vec<ParetoPoint> {
     let (front, chosen) = (&s.found.front, s.chosen);
     let steps = front.steps();
     let entry = |(number, &n): (usize, &usize)| {
         let point = &front.points()[n];
-        let budgets: Vec<f64> = chosen.within.iter().filter(|w| w.1 == Some(n)).map(|w| w.0).collect();
-        json!({
-            "number": number,
-            "epoch": point.epoch,
-            "ebops": point.score.ebops,
-            "ebops_hgq2": point.score.ebops_hgq2,
-            "metric": s.judge.kind.shown(point.score.metric),
-            "metric_error": point.score.metric_error,
-            "loss": point.score.loss,
-            "loss_of_all": Some(point.score.loss_of_all).filter(|l| l.is_finite()),
-            "settled": point.score.settled,
-            "on_front": steps.contains(&n),
-            "chosen": n == chosen.choice.point,
-            "chosen_within": budgets,
-        })
+        let score = &point.score;
+        ParetoPoint {
+            number,
+            epoch: point.epoch,
+            ebops: score.ebops,
+            ebops_hgq2: score.ebops_hgq2,
+            figures: figures(s, &Measured { metric: score.metric, error: score.metric_error, loss: score.loss }),
+            loss_of_all: finite(score.loss_of_all),
+            settled: score.settled,
+            on_front: steps.contains(&n),
+            chosen: n == chosen.choice.point,
+            chosen_within: chosen.within.iter().filter(|w| w.1 == Some(n)).map(|w| w.0).collect(),
+        }
     };
     chosen.shown.iter().enumerate().map(entry).collect()
 }
 
 /// What comparing the proxy with the trained model gave, and what it clips on the validation data.
-fn verification(s: &Stages) -> Result<Value, Error> {
+fn verification(s: &Stages) -> Result<Verified, Error> {
     let validation = &s.p.data.validation;
     let orders = s.p.source.proxy_orders(&s.p.job.config);
     let ran = run_in_file_order(&s.files.proxy.program, orders, &validation.rows(), validation.samples)
         .map_err(|e| Error::Verification(e.to_string()))?;
-    let mut entry = serde_json::to_value(&s.files.proxy.verification).map_err(|e| Error::Internal(e.to_string()))?;
-    entry["saturations"] = json!(ran.saturations.iter().map(|s| s.1).sum::<u64>());
-    entry["validation_samples"] = json!(validation.samples);
-    Ok(entry)
-}
-
-fn data(s: &Stages) -> Value {
-    let data = &s.p.data;
-    json!({
-        "calibration_samples": data.calibration.samples,
-        "train_samples": data.train.samples,
-        "validation_samples": data.validation.samples,
-        "validation": data.validation_origin,
-        "one_answer": s.p.judged.majority.map(|m| json!({ "accuracy": m.share, "class": m.class })),
+    Ok(Verified {
+        compared: s.files.proxy.verification.clone(),
+        saturations: ran.saturations.iter().map(|s| s.1).sum(),
+        validation_samples: validation.samples,
     })
 }
 
-fn hls4ml(s: &Stages) -> Value {
+fn data(s: &Stages) -> DataUsed {
+    let data = &s.p.data;
+    DataUsed {
+        calibration_samples: data.calibration.samples,
+        train_samples: data.train.samples,
+        validation_samples: data.validation.samples,
+        validation: data.validation_origin.into(),
+        one_answer: s.p.judged.majority.map(|m| OneAnswer { accuracy: m.share, class: m.class }),
+    }
+}
+
+fn hls4ml(s: &Stages) -> Hls4mlCall {
     let (settings, proxy) = (&s.p.job.config.hls4ml, &s.files.proxy.proxy);
-    json!({
-        "config": format!(
+    Hls4mlCall {
+        config: format!(
             "hls4ml.utils.config_from_onnx_model(model, granularity='name', backend='{}', default_precision='{}')",
             settings.backend,
             port::spelled(port::DEFAULT_PORT)
         ),
-        "io_type": settings.io_type,
-        "strategy": settings.strategy.name(),
-        "reuse_factor": settings.reuse_factor,
-        "latency_layers": latency_layers(&proxy.model, settings.target()),
-        "input_port": port::spelled(proxy.input_port),
-    })
+        io_type: settings.io_type.clone(),
+        strategy: settings.strategy.name().into(),
+        reuse_factor: settings.reuse_factor,
+        latency_layers: latency_layers(&proxy.model, settings.target()),
+        input_port: port::spelled(proxy.input_port),
+    }
 }
 
 /// Source and proxy on the validation samples alone, where models were judged on others as well.
-fn validation_alone(s: &Stages) -> Result<Value, Error> {
+fn validation_alone(s: &Stages) -> Result<Alone, Error> {
     let (p, validation) = (s.p, &s.p.data.validation);
     let alone = p.judged.kind_of(validation);
     let proxy = s.judge.on(&s.files.in_domain.pruned, alone, &p.domain.validation, &p.answers().validation)?;
-    Ok(json!({
-        "samples": validation.samples,
-        "source": told(s, &p.source_on_validation()),
-        "proxy": told(s, &proxy),
-    }))
+    Ok(Alone { samples: validation.samples, source: figures(s, &p.source_on_validation()), proxy: figures(s, &proxy) })
 }
 
 /// Metrics of single outputs, of a model with several.
-fn outputs(s: &Stages, exact: &Exact) -> Vec<Value> {
+fn outputs(s: &Stages, exact: &Exact) -> Vec<OutputMetric> {
     let (source, validation) = (&s.p.source, &s.p.data.validation);
     let (Some(targets), true) = (&validation.targets, source.widths.len() > 1) else { return Vec::new() };
     let found = exact.run(&validation.rows(), validation.samples, &s.files.exactly.pruned.outputs);

@@ -1,13 +1,13 @@
 //! Metrics of single outputs, for the report of a model with several.
 
+use crate::convert::documents::{OutputMetric, finite};
 use crate::convert::source::Source;
 use crate::convert::task::metric::{MetricKind, measure};
 use crate::data::Targets;
-use serde_json::{Value, json};
 
 /// Per output with targets its name, metric, and what source and proxy have of it; `proxy` and `logits`: all outputs of the validation
 /// samples, joined.
-pub fn per_output(kind: MetricKind, source: &Source, targets: &Targets, proxy: &[f64], logits: &[f32]) -> Vec<Value> {
+pub fn per_output(kind: MetricKind, source: &Source, targets: &Targets, proxy: &[f64], logits: &[f32]) -> Vec<OutputMetric> {
     let logits: Vec<f64> = logits.iter().map(|&v| v as f64).collect();
     let error = if kind == MetricKind::Mae { MetricKind::Mae } else { MetricKind::Mse };
     let mut first = 0;
@@ -31,7 +31,12 @@ pub fn per_output(kind: MetricKind, source: &Source, targets: &Targets, proxy: &
         let of = |outputs: &[f64]| {
             metric.shown(measure(metric, &cut(outputs, source.width, &columns), shape.len, Some(&own), &[], 1.0).0)
         };
-        entries.push(json!({ "name": shape.name, "metric": metric, "source": of(&logits), "proxy": of(proxy) }));
+        entries.push(OutputMetric {
+            name: shape.name.clone(),
+            metric: metric.name().into(),
+            source: finite(of(&logits)),
+            proxy: finite(of(proxy)),
+        });
     }
     entries
 }

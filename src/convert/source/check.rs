@@ -6,7 +6,8 @@ use crate::data::order::{in_file_order, to_graph};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::eval;
 use crate::verify::tract;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Samples compared; tract runs files of fixed batch size one sample at a time.
 const SAMPLES: usize = 1024;
@@ -14,7 +15,7 @@ const SAMPLES: usize = 1024;
 const TOLERANCE: f64 = 1e-3;
 
 /// Outcome of the check.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImportCheck {
     /// Largest absolute difference of any output (after a Softmax, if the file has one); `None` if tract cannot execute the file.
     pub max_abs_diff_vs_source: Option<f64>,

@@ -5,6 +5,7 @@ use super::job::ended;
 use super::jobs::{PARTS, Parts, receive};
 use super::view::href;
 use super::{App, Owner};
+use crate::convert::Report;
 use crate::convert::error::Error;
 use crate::diagnostic::Code;
 use crate::service::jobs::submit::submit;
@@ -32,7 +33,7 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
     request_body(content = Parts, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The proxy, or with `Accept: application/json` the report", content(
-            (Vec<u8> = "application/octet-stream"), (Object = "application/json"),
+            (Vec<u8> = "application/octet-stream"), (Report = "application/json"),
         ), headers(("Location" = String, description = "The job"), ("X-Hgq-Ebops" = String, description = "Exact EBOPs of the proxy"))),
         Problem,
     )

@@ -29,7 +29,7 @@ pub async fn post(State(app): State<App>, Extension(owner): Extension<Owner>, re
 /// Send a file of a known digest
 #[utoipa::path(
     put, path = "/v1/files/{digest}", operation_id = "putFile", tag = "files",
-    params(("digest" = String, Path, description = "BLAKE3 of the content: 64 lower-case hexadecimal digits")),
+    params(("digest" = String, Path, description = "SHA-256 of the content: 64 lower-case hexadecimal digits")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "Stored", body = File, headers(("Location" = String))),
@@ -43,7 +43,7 @@ pub async fn put(
     request: Request,
 ) -> Result<Response, Problem> {
     let fault = || {
-        let text = format!("`{digest}` is not a digest: 64 lower-case hexadecimal digits of BLAKE3 are expected");
+        let text = format!("`{digest}` is not a digest: 64 lower-case hexadecimal digits of SHA-256 are expected");
         Problem::new(Code::BadRequest, text)
     };
     let expected = Digest::parse(&digest).ok_or_else(fault)?;
@@ -53,7 +53,7 @@ pub async fn put(
 /// Whether a file is there
 #[utoipa::path(
     get, path = "/v1/files/{digest}", operation_id = "getFile", tag = "files",
-    params(("digest" = String, Path, description = "BLAKE3 of the content: 64 lower-case hexadecimal digits")),
+    params(("digest" = String, Path, description = "SHA-256 of the content: 64 lower-case hexadecimal digits")),
     responses(
         (status = 200, description = "It is, and jobs may name it", body = File),
         Problem,

@@ -1,12 +1,12 @@
 //! `POST /v1/inspect`: what is in a model and what of it is supported.
 
 use super::App;
+use crate::convert::Inspection;
 use crate::convert::error::Error;
 use crate::service::problem::Problem;
 use crate::service::upload::{Kind, Part, read};
 use axum::Json;
 use axum::extract::{Request, State};
-use serde_json::Value;
 
 const PARTS: [Part; 1] = [Part::required("model", Kind::Model)];
 
@@ -23,11 +23,11 @@ pub struct Model {
     post, path = "/v1/inspect", operation_id = "inspect", tag = "models",
     request_body(content = Model, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "The findings", body = Object),
+        (status = 200, description = "The findings", body = Inspection),
         Problem,
     )
 )]
-pub async fn post(State(app): State<App>, request: Request) -> Result<Json<Value>, Problem> {
+pub async fn post(State(app): State<App>, request: Request) -> Result<Json<Inspection>, Problem> {
     let app = app.0;
     let place = app.checks.enter()?;
     let mut parts = read(request, &PARTS, &app.limits, &*app.store).await?;

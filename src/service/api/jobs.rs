@@ -2,6 +2,7 @@
 
 use super::view::{Job, href};
 use super::{App, Owner};
+use crate::convert::JobConfig;
 use crate::diagnostic::Code;
 use crate::service::jobs::JobId;
 use crate::service::jobs::submit::{check_room, submit};
@@ -44,7 +45,7 @@ pub struct Parts {
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     validation: Option<Vec<u8>>,
     /// The job configuration, as JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<JobConfig>)]
     config: Option<String>,
     model_digest: Option<String>,
     calibration_digest: Option<String>,

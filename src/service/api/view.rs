@@ -1,5 +1,6 @@
 //! A job as clients see it.
 
+use crate::convert::JobConfig;
 use crate::service::document::Document;
 use crate::service::jobs::{Record, State};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 /// An uploaded file.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct File {
-    /// BLAKE3 of the content, in hexadecimal.
+    /// SHA-256 of the content, in hexadecimal.
     pub digest: String,
     pub bytes: u64,
 }
@@ -46,7 +47,7 @@ pub struct Job {
     /// The files sent, by part.
     pub inputs: BTreeMap<String, File>,
     /// The job configuration with all its defaults.
-    #[schema(value_type = Object)]
+    #[schema(value_type = JobConfig)]
     pub config: serde_json::Value,
     /// Memory that it needs, estimated, in bytes.
     pub memory: u64,

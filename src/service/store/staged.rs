@@ -3,6 +3,7 @@
 use super::Digest;
 use crate::data::DataFile;
 use crate::service::store_error::StoreError;
+use sha2::{Digest as _, Sha256};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -16,7 +17,7 @@ pub struct Staged {
     content: Content,
     /// Where files are made.
     folder: PathBuf,
-    hash: blake3::Hasher,
+    hash: Sha256,
     bytes: u64,
 }
 
@@ -28,7 +29,7 @@ enum Content {
 impl Staged {
     /// Nothing yet; `folder` is where it goes if it becomes large, and from where it is moved into its place.
     pub fn new(folder: &Path) -> Staged {
-        Staged { content: Content::Memory(Vec::new()), folder: folder.to_path_buf(), hash: blake3::Hasher::new(), bytes: 0 }
+        Staged { content: Content::Memory(Vec::new()), folder: folder.to_path_buf(), hash: Sha256::new(), bytes: 0 }
     }
 
     /// # Errors
@@ -53,7 +54,7 @@ impl Staged {
     }
 
     pub fn digest(&self) -> Digest {
-        Digest::from_hash(self.hash.finalize())
+        Digest::from_hash(self.hash.clone())
     }
 
     /// The content, to be read as often as need be, also after `self` has gone; `name` is for messages.

@@ -223,7 +223,7 @@ async fn digest(field: Field<'_>, name: &str, limits: &Limits) -> Result<Digest,
     let text = arriving.text(field.map_err(|e| malformed(&e, limits))).await?;
     let found = std::str::from_utf8(&text).ok().and_then(|t| Digest::parse(t.trim()));
     found.ok_or_else(|| {
-        let text = format!("part `{name}`: 64 lower-case hexadecimal digits of BLAKE3 are expected");
+        let text = format!("part `{name}`: 64 lower-case hexadecimal digits of SHA-256 are expected");
         Problem::new(Code::BadRequest, text)
     })
 }

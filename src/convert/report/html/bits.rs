@@ -1,7 +1,8 @@
 //! Bit widths as colours and as histograms.
 
-use super::plot::open;
-use super::text::{number, px};
+use super::plot::{drawing, label};
+use super::text::{count, px};
+use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// Widths from this one on share a colour.
@@ -17,53 +18,50 @@ pub fn class(bits: u32) -> String {
 }
 
 /// What the colours mean.
-pub fn legend() -> String {
-    let item = |bits: u32| {
-        let text = if bits == MOST { format!("{bits} and more") } else { bits.to_string() };
-        let class = class(bits);
-        format!(
-            "<li><svg viewBox=\"0 0 12 12\" width=\"12\" height=\"12\" aria-hidden=\"true\">\
-             <path class=\"{class}\" d=\"M0 0h12v12H0Z\"/></svg> {text}</li>"
-        )
-    };
-    format!(
-        "<ul class=\"legend\" aria-label=\"Colours of bit widths\">{}<li>bits</li></ul>",
-        (0..=MOST).map(item).collect::<String>()
-    )
+pub fn legend() -> Markup {
+    html! {
+        ul class="legend" aria-label="Colours of bit widths" {
+            @for bits in 0..=MOST {
+                li {
+                    svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" {
+                        path class=(class(bits)) d="M0 0h12v12H0Z" {}
+                    }
+                    " " (bits) @if bits == MOST { " and more" }
+                }
+            }
+            li { "bits" }
+        }
+    }
 }
 
 /// A histogram of widths (bits → how many), in the colours of the widths, with the counts above the bars.
-pub fn histogram(counts: &BTreeMap<u32, u64>, what: &str) -> String {
+pub fn histogram(counts: &BTreeMap<u32, u64>, what: &str) -> Option<Markup> {
     let mut shown: BTreeMap<u32, u64> = BTreeMap::new();
     for (&bits, &n) in counts {
         *shown.entry(bits.min(WIDEST)).or_default() += n;
     }
-    let (Some(&widest), most) = (shown.keys().last(), shown.values().copied().max().unwrap_or(0).max(1)) else {
-        return String::new();
-    };
+    let (&widest, most) = (shown.keys().last()?, shown.values().copied().max()?.max(1));
     // a bar is as wide as its count is long
-    let pitch = 8.0 + 6.5 * number(most as f64).len().max(2) as f64;
+    let pitch = 8.0 + 6.5 * count(most).len().max(2) as f64;
     let width = 4.0 + pitch * (widest + 1) as f64;
-    let told: Vec<String> = shown.iter().map(|(b, n)| format!("{b} bits: {}", number(*n as f64))).collect();
-    let mut out = open(width, BARS + 32.0, "histogram", &format!("{what}: {}", told.join(", ")));
+    let told: Vec<String> = shown.iter().map(|(b, &n)| format!("{b} bits: {}", count(n))).collect();
     let base = BARS + 14.0;
-    for bits in 0..=widest {
+    let bar = |bits: u32| {
         let n = shown.get(&bits).copied().unwrap_or(0);
-        let height = BARS * n as f64 / most as f64;
+        let height = (BARS * n as f64 / most as f64).max(1.0);
         let x = 4.0 + pitch * f64::from(bits);
-        let middle = px(x + (pitch - 4.0) / 2.0);
-        if n > 0 {
-            let (class, top, w, h) = (class(bits), px(base - height.max(1.0)), px(pitch - 4.0), px(height.max(1.0)));
-            out += &format!("<path class=\"bar {class}\" d=\"M{} {top}h{w}v{h}h-{w}Z\"/>", px(x));
-            out += &format!(
-                "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                px(base - height.max(1.0) - 4.0),
-                number(n as f64)
-            );
+        let (middle, top, w, h) = (x + (pitch - 4.0) / 2.0, base - height, px(pitch - 4.0), px(height));
+        html! {
+            @if n > 0 {
+                path class={ "bar " (class(bits)) } d={ "M" (px(x)) " " (px(top)) "h" (w) "v" (h) "h-" (w) "Z" } {}
+                (label(middle, top - 4.0, "middle", &count(n)))
+            }
+            (label(middle, base + 13.0, "middle", &if bits == WIDEST { format!("{bits}+") } else { bits.to_string() }))
         }
-        let text = if bits == WIDEST { format!("{bits}+") } else { bits.to_string() };
-        out += &format!("<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{text}</text>", px(base + 13.0));
-    }
-    out += &format!("<path class=\"axis\" d=\"M2 {}H{}\"/></svg>", px(base), px(width));
-    out
+    };
+    let inside = html! {
+        @for bits in 0..=widest { (bar(bits)) }
+        path class="axis" d={ "M2 " (px(base)) "H" (px(width)) } {}
+    };
+    Some(drawing(width, BARS + 32.0, "histogram", &format!("{what}: {}", told.join(", ")), &inside))
 }

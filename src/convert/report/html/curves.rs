@@ -1,64 +1,70 @@
 //! The course of the training: loss, metric, EBOPs and β by epoch; of `mode: calibrate` the candidates in the order they were
 //! tried.
 
-use super::doc::Doc;
 use super::plot::{Axis, Chart, area, line};
 use super::summary::metric;
-use super::text::{escape, maybe, px};
+use super::text::{maybe, px};
+use crate::convert::config::Mode;
+use crate::convert::documents::{Report, TrainingPoint};
+use maud::{Markup, html};
 
 const HEIGHT: f64 = 180.0;
+const OF_CANDIDATES: &str = "Every candidate that was scored, in the order they were tried.";
+const OF_EPOCHS: &str = "A trunk falls through all sizes; branches start from it and anneal at the wanted ones, so EBOPs rise \
+                         again where a branch begins. The metric is that of the last scored snapshot.";
 
-/// The section.
-pub fn section(report: Doc) -> String {
-    let points: Vec<Doc> = report.list("/training").collect();
-    if points.is_empty() {
-        return String::new();
-    }
-    let candidates = report.text("/config/mode") == "calibrate";
-    let (title, x_label) = if candidates { ("Candidates", "candidate") } else { ("Training", "epoch") };
-    let metric = metric(report);
-    let curves = [
-        ("/loss", if candidates { "validation loss" } else { "training loss" }, "c2", true),
-        ("/metric", &metric, "c1", false),
-        ("/ebops", "EBOPs", "c3", true),
-        ("/beta", if candidates { "price per EBOP" } else { "beta" }, "c4", true),
-    ];
-    let figures: String = curves
-        .iter()
-        .map(|&(field, what, class, log)| {
-            format!(
-                "<figure>{}<figcaption>{}</figcaption></figure>",
-                chart(&points, field, what, class, log, x_label),
-                escape(what)
-            )
-        })
-        .collect();
-    let about = if candidates {
-        "Every candidate that was scored, in the order they were tried."
-    } else {
-        "A trunk falls through all sizes; branches start from it and anneal at the wanted ones, so EBOPs rise again where a \
-         branch begins. \
-         The metric is that of the last scored snapshot."
-    };
-    format!("<h2 id=\"training\">{title}</h2><p>{about}</p><div class=\"charts\">{figures}</div>")
+/// What is drawn over the epochs.
+struct Curve<'a> {
+    what: &'a str,
+    class: &'static str,
+    log: bool,
+    of: fn(&TrainingPoint) -> Option<f64>,
 }
 
-fn chart(points: &[Doc], field: &str, what: &str, class: &str, log: bool, x_label: &str) -> String {
-    let [left, right, top, bottom] = area(HEIGHT);
-    let values = || points.iter().filter_map(|p| p.number(field));
-    let x = Axis::over(points.iter().filter_map(|p| p.number("/epoch")), false, left, right).whole();
-    let y = Axis::over(values(), log, bottom, top);
-    let at = |p: &Doc| Some((x.at(p.number("/epoch")?), y.at(p.number(field)?)));
-    let mut marks = format!("<path class=\"line {class}\" d=\"{}\"/>", line(points.iter().map(at)));
-    if let [only] = points
-        && let Some((cx, cy)) = at(only)
-    {
-        marks += &format!("<circle class=\"point {class}\" cx=\"{}\" cy=\"{}\" r=\"4\"/>", px(cx), px(cy));
+/// The section, where there was a training.
+pub fn section(report: &Report) -> Option<Markup> {
+    if report.training.is_empty() {
+        return None;
     }
+    let candidates = report.config.mode == Mode::Calibrate;
+    let (title, x_label) = if candidates { ("Candidates", "candidate") } else { ("Training", "epoch") };
+    let metric = metric(report);
+    let loss = if candidates { "validation loss" } else { "training loss" };
+    let beta = if candidates { "price per EBOP" } else { "beta" };
+    let curves = [
+        Curve { what: loss, class: "c2", log: true, of: |p| p.loss },
+        Curve { what: &metric, class: "c1", log: false, of: |p| p.metric },
+        Curve { what: "EBOPs", class: "c3", log: true, of: |p| p.ebops },
+        Curve { what: beta, class: "c4", log: true, of: |p| p.beta },
+    ];
+    Some(html! {
+        h2 id="training" { (title) }
+        p { (if candidates { OF_CANDIDATES } else { OF_EPOCHS }) }
+        div class="charts" {
+            @for curve in &curves {
+                figure { (chart(&report.training, curve, x_label)) figcaption { (curve.what) } }
+            }
+        }
+    })
+}
+
+fn chart(points: &[TrainingPoint], curve: &Curve, x_label: &str) -> Markup {
+    let Curve { what, class, log, of } = *curve;
+    let [left, right, top, bottom] = area(HEIGHT);
+    let values = || points.iter().filter_map(of);
+    let x = Axis::over(points.iter().map(|p| p.epoch as f64), false, left, right).whole();
+    let y = Axis::over(values(), log, bottom, top);
+    let at = |p: &TrainingPoint| Some((x.at(p.epoch as f64), y.at(of(p)?)));
+    let only = if let [only] = points { at(only) } else { None };
+    let marks = html! {
+        path class={ "line " (class) } d=(line(points.iter().map(at))) {}
+        @if let Some((cx, cy)) = only {
+            circle class={ "point " (class) } cx=(px(cx)) cy=(px(cy)) r="4" {}
+        }
+    };
     let (lo, hi) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
-    let ends = |p: Option<&Doc>| maybe(p.and_then(|p| p.number(field)));
-    let (first, last) = (ends(points.first()), ends(points.last()));
+    let (first, last) = (maybe(points.first().and_then(of)), maybe(points.last().and_then(of)));
     let range = format!("between {} and {}", maybe(Some(lo)), maybe(Some(hi)));
     let description = format!("{what} by {x_label}: from {first} to {last}, {range}");
-    Chart { height: HEIGHT, x, y, x_label, y_label: what, description: &description, marks: &marks }.svg()
+    Chart { height: HEIGHT, x, y, x_label, y_label: what, description: &description, marks }.svg()
 }

@@ -1,9 +1,11 @@
 //! The Pareto front: EBOPs against the metric, the chosen point marked, and the same as a table.
 
-use super::doc::Doc;
+use super::Column;
 use super::plot::{Axis, Chart, area, label, line};
 use super::summary::metric;
-use super::text::{escape, maybe, message, number, px};
+use super::text::{clean, count, maybe, message, number, px};
+use crate::convert::documents::{ParetoPoint, Report};
+use maud::{Markup, html};
 
 const HEIGHT: f64 = 250.0;
 /// Half the size of the mark of the chosen point.
@@ -17,79 +19,78 @@ const OUTSIDE: usize = 1000;
 /// Of a drawing: right and down.
 type Place = (f64, f64);
 
-/// The section.
-pub fn section(report: Doc) -> String {
-    let points: Vec<Doc> = report.list("/pareto").collect();
-    if points.is_empty() {
-        return String::new();
+/// The section, where there is a front.
+pub fn section(report: &Report) -> Option<Markup> {
+    if report.pareto.is_empty() {
+        return None;
     }
     let metric = metric(report);
-    let mut out =
-        "<h2 id=\"pareto\">Pareto front</h2><p>Every trade-off found between EBOPs and the metric, joined by a line, and models off it \
-                   that are the choice by the rule below. The proxy of point N is <code>pareto/N/proxy.onnx</code>.</p>"
-            .to_string();
-    out += &format!(
-        "<figure>{}<figcaption>EBOPs against {} on the {}. Diamond: the proxy.",
-        chart(report, &points, &metric),
-        escape(&metric),
-        escape(report.text("/choice/judged_on"))
-    );
-    if report.has("/source/metric") {
-        out += " Dashed line: the model sent.";
-    }
-    out += "</figcaption></figure>";
-    if report.has("/choice/why") {
-        out += &format!("<p>The proxy is {}.</p>", message(report.text("/choice/why")));
-    }
-    out + &table(&points, &metric)
+    Some(html! {
+        h2 id="pareto" { "Pareto front" }
+        p {
+            "Every trade-off found between EBOPs and the metric, joined by a line, and models off it that are the choice by the rule \
+            below. The proxy of point N is " code { "pareto/N/proxy.onnx" } "."
+        }
+        figure {
+            (chart(report, &metric))
+            figcaption {
+                "EBOPs against " (metric) " on the " (report.choice.judged_on) ". Diamond: the proxy."
+                @if report.source.metric.is_some() { " Dashed line: the model sent." }
+            }
+        }
+        p { "The proxy is " (message(&report.choice.why)) "." }
+        (table(&report.pareto, &metric))
+    })
 }
 
-fn chart(report: Doc, points: &[Doc], metric: &str) -> String {
-    let [left, right, top, bottom] = area(HEIGHT);
-    let numbers = |at: &'static str| points.iter().filter_map(move |p| p.number(at));
-    let source = report.number("/source/metric");
-    let x = Axis::over(numbers("/ebops"), true, left + MARK, right - MARK);
-    let y = Axis::over(numbers("/metric").chain(source), false, bottom - MARK, top + MARK);
-    let mut marks = String::new();
-    if let Some(source) = source {
-        let at = y.at(source);
-        marks += &format!(
-            "<path class=\"reference\" d=\"M{left} {}H{right}\"><title>model sent: {}</title></path>",
-            px(at),
-            number(source)
-        );
-    }
-    let at = |p: &Doc| Some((x.at(p.number("/ebops")?), y.at(p.number("/metric")?)));
-    marks += &format!("<path class=\"line c1\" d=\"{}\"/>", line(points.iter().filter(|p| p.flag("/on_front")).map(at)));
-    for p in points {
-        let Some((px_, py)) = at(p) else { continue };
-        let told = format!(
-            "point {}: {} EBOPs, {metric} {}, loss {}, epoch {}",
-            p.count("/number"),
-            number(p.count("/ebops") as f64),
-            maybe(p.number("/metric")),
-            maybe(p.number("/loss")),
-            p.count("/epoch")
-        );
-        let title = format!("<title>{}</title>", escape(&told));
-        if p.flag("/chosen") {
-            let (l, r, t, b) = (px(px_ - MARK), px(px_ + MARK), px(py - MARK), px(py + MARK));
-            let (mx, my) = (px(px_), px(py));
-            marks += &format!("<path class=\"chosen\" d=\"M{l} {my}L{mx} {t}L{r} {my}L{mx} {b}Z\">{title}</path>");
-            let path: Vec<Place> = points.iter().filter(|p| p.flag("/on_front")).filter_map(at).collect();
-            let (x, y, anchor) = beside((px_, py), &path, source.map(|s| y.at(s)), [left, right, top, bottom]);
-            marks += &label(x, y, anchor, "proxy");
-        } else {
-            marks += &format!("<circle class=\"point c1\" cx=\"{}\" cy=\"{}\" r=\"4\">{title}</circle>", px(px_), px(py));
+fn chart(report: &Report, metric: &str) -> Markup {
+    let points = &report.pareto;
+    let corners @ [left, right, top, bottom] = area(HEIGHT);
+    let source = report.source.metric;
+    let x = Axis::over(points.iter().map(|p| p.ebops as f64), true, left + MARK, right - MARK);
+    let y = Axis::over(points.iter().filter_map(|p| p.figures.metric).chain(source), false, bottom - MARK, top + MARK);
+    let at = |p: &ParetoPoint| Some((x.at(p.ebops as f64), y.at(p.figures.metric?)));
+    let front = || points.iter().filter(|p| p.on_front).map(at);
+    let path: Vec<Place> = front().flatten().collect();
+    let marks = html! {
+        @if let Some(source) = source {
+            path class="reference" d={ "M" (left) " " (px(y.at(source))) "H" (right) } {
+                title { "model sent: " (number(source)) }
+            }
         }
-    }
+        path class="line c1" d=(line(front())) {}
+        @for (p, place) in points.iter().filter_map(|p| Some((p, at(p)?))) {
+            @if p.chosen {
+                (diamond(place, &title(p, metric)))
+                @let (x, y, anchor) = label_anchor(place, &path, source.map(|s| y.at(s)), corners);
+                (label(x, y, anchor, "proxy"))
+            } @else {
+                circle class="point c1" cx=(px(place.0)) cy=(px(place.1)) r="4" { title { (title(p, metric)) } }
+            }
+        }
+    };
     let description = format!("{} models: EBOPs against {metric}. The numbers are in the table below.", points.len());
-    Chart { height: HEIGHT, x, y, x_label: "EBOPs", y_label: metric, description: &description, marks: &marks }.svg()
+    Chart { height: HEIGHT, x, y, x_label: "EBOPs", y_label: metric, description: &description, marks }.svg()
+}
+
+/// What a point says of itself.
+fn title(p: &ParetoPoint, metric: &str) -> String {
+    let (ebops, shown, loss) = (count(p.ebops), maybe(p.figures.metric), maybe(p.figures.loss));
+    clean(&format!("point {}: {ebops} EBOPs, {metric} {shown}, loss {loss}, epoch {}", p.number, p.epoch))
+}
+
+/// The mark of the proxy.
+fn diamond((x, y): Place, title: &str) -> Markup {
+    let (l, r, t, b) = (px(x - MARK), px(x + MARK), px(y - MARK), px(y + MARK));
+    let (x, y) = (px(x), px(y));
+    html! {
+        path class="chosen" d={ "M" (l) " " (y) "L" (x) " " (t) "L" (r) " " (y) "L" (x) " " (b) "Z" } { title { (title) } }
+    }
 }
 
 /// Where a label at a point of `path` begins or ends, at which corner it hides least: of the path, of the line at height `reference`, and
 /// outside of the area.
-fn beside(
+fn label_anchor(
     (x, y): Place,
     path: &[Place],
     reference: Option<f64>,
@@ -113,27 +114,24 @@ fn beside(
     if right_ { (x + MARK, y, "start") } else { (x - MARK, y, "end") }
 }
 
-fn table(points: &[Doc], metric: &str) -> String {
-    let mut rows = String::new();
-    for p in points {
-        let chosen = p.flag("/chosen");
-        rows += &format!(
-            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            if chosen { " class=\"mine\"" } else { "" },
-            p.count("/number"),
-            number(p.count("/ebops") as f64),
-            maybe(p.number("/metric")),
-            maybe(p.number("/metric_error")),
-            maybe(p.number("/loss")),
-            maybe(p.number("/loss_of_all")),
-            if p.flag("/settled") { "yes" } else { "" },
-            p.count("/epoch"),
-            if chosen { "the proxy" } else { "" }
-        );
-    }
-    let columns =
-        ["point", "EBOPs", &escape(metric), "± (standard error)", "loss", "loss on all rows", "settled", "epoch", "chosen"];
-    super::table("Points of the front", &columns, &rows)
+fn table(points: &[ParetoPoint], metric: &str) -> Markup {
+    let rows = html! {
+        @for p in points {
+            tr class=[p.chosen.then_some("mine")] {
+                th scope="row" { (p.number) }
+                td { (count(p.ebops)) }
+                td { (maybe(p.figures.metric)) }
+                td { (maybe(p.figures.metric_error)) }
+                td { (maybe(p.figures.loss)) }
+                td { (maybe(p.loss_of_all)) }
+                td { @if p.settled { "yes" } }
+                td { (p.epoch) }
+                td { @if p.chosen { "the proxy" } }
+            }
+        }
+    };
+    let columns = ["point", "EBOPs", metric, "± (standard error)", "loss", "loss on all rows", "settled", "epoch", "chosen"];
+    super::table("Points of the front", &columns.map(Column::Number), &rows)
 }
 
 #[cfg(test)]
@@ -146,10 +144,10 @@ mod tests {
         // a front that rises to the right, and one of errors that falls
         let rising = [(10.0, 90.0), (100.0, 50.0), (110.0, 45.0), (190.0, 10.0)];
         let falling = [(10.0, 10.0), (100.0, 50.0), (190.0, 90.0)];
-        assert_eq!(beside(rising[1], &rising, None, area), (93.0, 43.0, "end"));
-        assert_eq!(beside(rising[0], &rising, None, area).2, "start");
-        assert_eq!(beside(falling[1], &falling, None, area), (107.0, 43.0, "start"));
+        assert_eq!(label_anchor(rising[1], &rising, None, area), (93.0, 43.0, "end"));
+        assert_eq!(label_anchor(rising[0], &rising, None, area).2, "start");
+        assert_eq!(label_anchor(falling[1], &falling, None, area), (107.0, 43.0, "start"));
         // the line of the model sent
-        assert_eq!(beside(rising[1], &rising, Some(40.0), area), (107.0, 69.0, "start"));
+        assert_eq!(label_anchor(rising[1], &rising, Some(40.0), area), (107.0, 69.0, "start"));
     }
 }

@@ -1,13 +1,14 @@
 //! The exact model as a picture: operations in boxes, formats on the edges.
 
 use super::layout::{Edge, layout};
-use super::plot::{label, open};
-use super::text::{cut, px, tooltip};
+use super::plot::{drawing, label};
+use super::text::{clean, cut, px, tooltip};
 use crate::graph::ValueId;
 use crate::quant::ebops::wire_formats;
 use crate::quant::interval::AllBounds;
 use crate::quant::model::kind;
 use crate::quant::{FixedModel, FixedOp, Kif};
+use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// Nodes of a graph that is drawn: more are no picture any more.
@@ -22,17 +23,20 @@ const ON_EDGE: usize = 34;
 const LISTED: usize = 12;
 
 /// The section.
-pub fn section(model: &FixedModel, bounds: &AllBounds) -> String {
-    let head = "<h2 id=\"graph\">Graph</h2>";
-    if model.nodes.len() > MOST {
-        return format!("{head}<p>The model has {} operations, too many for a picture.</p>", model.nodes.len());
+pub fn section(model: &FixedModel, bounds: &AllBounds) -> Markup {
+    html! {
+        h2 id="graph" { "Graph" }
+        @if model.nodes.len() > MOST {
+            p { "The model has " (model.nodes.len()) " operations, too many for a picture." }
+        } @else {
+            p {
+                "What the proxy computes, before its operations are split by format. On the edges: shape, and the formats "
+                code { "fixed<width, integer bits with sign>" }
+                " or the range of widths; point at one for all formats."
+            }
+            div class="scroll" tabindex="0" role="region" aria-label="Graph" { (picture(model, bounds)) }
+        }
     }
-    format!(
-        "{head}<p>What the proxy computes, before its operations are split by format. On the edges: shape, and the formats \
-         <code>fixed&lt;width, integer bits with sign&gt;</code> or the range of widths; point at one for all formats.</p>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Graph\">{}</div>",
-        picture(model, bounds)
-    )
 }
 
 /// A box: a graph input or a node, and the value that leaves it.
@@ -42,29 +46,19 @@ struct Item<'a> {
     value: ValueId,
 }
 
-fn picture(model: &FixedModel, bounds: &AllBounds) -> String {
+fn picture(model: &FixedModel, bounds: &AllBounds) -> Markup {
     let (items, reads) = items(model);
     let placed = layout(&reads);
-    let (width, height) = (placed.width, RANK * placed.ranks as f64);
-    let mut out = open(
-        width,
-        height,
-        "graph",
-        &format!(
-            "Graph of {} operations from {} inputs to {} outputs",
-            model.nodes.len(),
-            model.inputs.len(),
-            model.outputs.len()
-        ),
-    );
-    for Edge { way, .. } in &placed.edges {
-        out += &line(way);
-    }
-    for (item, &(x, rank)) in items.iter().zip(&placed.boxes) {
-        out += &boxed(item, x, top(rank), model.outputs.contains(&item.value));
-        out += &below(model, bounds, item.value, x, top(rank));
-    }
-    out + "</svg>"
+    let (nodes, inputs, outputs) = (model.nodes.len(), model.inputs.len(), model.outputs.len());
+    let description = format!("Graph of {nodes} operations from {inputs} inputs to {outputs} outputs");
+    let inside = html! {
+        @for Edge { way, .. } in &placed.edges { (line(way)) }
+        @for (item, &(x, rank)) in items.iter().zip(&placed.boxes) {
+            (boxed(item, x, top(rank), model.outputs.contains(&item.value)))
+            (below(model, bounds, item.value, x, top(rank)))
+        }
+    };
+    drawing(placed.width, RANK * placed.ranks as f64, "graph", &description, &inside)
 }
 
 /// The boxes, and for each which earlier ones it reads.
@@ -92,7 +86,7 @@ fn top(rank: usize) -> f64 {
 }
 
 /// An edge along the middles and ranks that it passes.
-fn line(way: &[(f64, usize)]) -> String {
+fn line(way: &[(f64, usize)]) -> Markup {
     let mut d = String::new();
     for pair in way.windows(2) {
         let ((x0, r0), (x1, r1)) = (pair[0], pair[1]);
@@ -101,12 +95,11 @@ fn line(way: &[(f64, usize)]) -> String {
         let middle = px((y0 + y1) / 2.0);
         d += &format!("{start}C{} {middle} {} {middle} {} {}", px(x0), px(x1), px(x1), px(y1));
     }
-    format!("<path class=\"edge\" d=\"{d}\"/>")
+    html! { path class="edge" d=(d) {} }
 }
 
 /// A box with its names; `x` is its middle, `y` its upper edge.
-fn boxed(item: &Item, x: f64, y: f64, is_output: bool) -> String {
-    let left = x - BOX.0 / 2.0;
+fn boxed(item: &Item, x: f64, y: f64, is_output: bool) -> Markup {
     let class = match item.op {
         "input" => "node source",
         "Quant" => "node quant",
@@ -114,30 +107,28 @@ fn boxed(item: &Item, x: f64, y: f64, is_output: bool) -> String {
         _ => "node",
     };
     let told = format!("{} ({}{})", item.name, item.op, if is_output { ", output" } else { "" });
-    format!(
-        "<g><title>{}</title><rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\"/>{}{}</g>",
-        tooltip(&told),
-        px(left),
-        px(y),
-        px(BOX.0),
-        px(BOX.1),
-        label(x, y + 17.0, "middle", &cut(item.name, IN_BOX)),
-        label(x, y + 33.0, "middle", &if is_output { format!("{} · output", item.op) } else { item.op.to_string() })
-    )
+    let second = if is_output { format!("{} · output", item.op) } else { item.op.to_string() };
+    html! {
+        g {
+            title { (tooltip(&told)) }
+            rect class=(class) x=(px(x - BOX.0 / 2.0)) y=(px(y)) width=(px(BOX.0)) height=(px(BOX.1)) rx="5" {}
+            (label(x, y + 17.0, "middle", &cut(item.name, IN_BOX)))
+            (label(x, y + 33.0, "middle", &second))
+        }
+    }
 }
 
 /// Shape and formats of a value, below the box at `x` and `y`.
-fn below(model: &FixedModel, bounds: &AllBounds, value: ValueId, x: f64, y: f64) -> String {
+fn below(model: &FixedModel, bounds: &AllBounds, value: ValueId, x: f64, y: f64) -> Markup {
     let shape: Vec<String> = model.values[value].shape.iter().map(ToString::to_string).collect();
     let (short, all) = formats(model, bounds, value);
     let text = cut(&format!("{} · {short}", shape.join("×")), ON_EDGE);
-    let x = px(x);
-    let y = px(y + BOX.1 + 16.0);
-    format!(
-        "<g class=\"format\"><title>{}</title><text class=\"halo\" x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{1}</text></g>",
-        tooltip(&all),
-        super::escape(&text)
-    )
+    html! {
+        g class="format" {
+            title { (tooltip(&all)) }
+            text class="halo" x=(px(x)) y=(px(y + BOX.1 + 16.0)) text-anchor="middle" { (clean(&text)) }
+        }
+    }
 }
 
 /// The formats of a value in short, and all of them.

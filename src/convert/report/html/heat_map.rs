@@ -4,10 +4,11 @@
 //! Layers with more weights than the map has cells are averaged over blocks.
 
 use super::bits::{MOST, class};
-use super::plot::open;
-use super::text::{number, px};
+use super::plot::drawing;
+use super::text::{count, px};
 use crate::quant::FixedDense;
 use crate::quant::model::enclosed_bits;
+use maud::{Markup, html};
 
 /// Cells of a map, along and down.
 const COLUMNS: usize = 128;
@@ -62,35 +63,33 @@ impl Map {
     }
 }
 
-/// The map, and a note on how to read it.
-pub fn figure(layer: &str, d: &FixedDense) -> String {
+/// The map, and a note on how to read it; nothing of a layer without weights.
+pub fn figure(layer: &str, d: &FixedDense) -> Option<Markup> {
     let map = Map::of(d);
     if map.bits.is_empty() {
-        return String::new();
+        return None;
     }
     let size = (WIDTH / map.columns as f64).clamp(WIDTH / COLUMNS as f64, CELL).floor();
     let (width, height) = (size * map.columns as f64, size * map.rows as f64);
     let description =
         format!("{layer}: bit widths of {} × {} weights; the histogram beside has the numbers", d.inputs, d.outputs);
-    let mut out = open(width, height, "map", &description);
-    out += &format!("<path class=\"b0\" d=\"M0 0h{0}v{1}h-{0}Z\"/>", px(width), px(height));
-    for bits in 1..=MOST {
-        let (d, count) = map.cells(bits, size);
-        if count > 0 {
-            let what = if bits == MOST { format!("{bits} or more bits") } else { format!("{bits} bits") };
-            out += &format!("<path class=\"{}\" d=\"{d}\"><title>{what}: {count}</title></path>", class(bits));
+    let cells = (1..=MOST).map(|bits| (bits, map.cells(bits, size))).filter(|(_, (_, n))| *n > 0);
+    let inside = html! {
+        path class="b0" d={ "M0 0h" (px(width)) "v" (px(height)) "h-" (px(width)) "Z" } {}
+        @for (bits, (d, n)) in cells {
+            path class=(class(bits)) d=(d) { title { (bits) @if bits == MOST { " or more" } " bits: " (n) } }
         }
-    }
-    out += "</svg>";
-    let blocks = match map.block {
-        (1, 1) => String::new(),
-        (inputs, outputs) => format!(" Each cell: the mean of {inputs} × {outputs} weights, rounded up."),
     };
-    let (inputs, outputs) = (number(d.inputs as f64), number(d.outputs as f64));
-    format!(
-        "<figure>{out}<figcaption>Bit widths of the weights: {inputs} inputs along, {outputs} outputs \
-         down.{blocks}</figcaption></figure>"
-    )
+    let (inputs, outputs) = map.block;
+    Some(html! {
+        figure {
+            (drawing(width, height, "map", &description, &inside))
+            figcaption {
+                "Bit widths of the weights: " (count(d.inputs as u64)) " inputs along, " (count(d.outputs as u64)) " outputs down."
+                @if map.block != (1, 1) { " Each cell: the mean of " (inputs) " × " (outputs) " weights, rounded up." }
+            }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -127,11 +126,11 @@ mod tests {
         let d = dense(inputs, outputs, weights);
         let map = Map::of(&d);
         assert_eq!((map.columns, map.rows, map.block), (125, 60, (8, 5)));
-        assert!(figure("large", &d).len() < 200_000);
+        assert!(figure("large", &d).unwrap().into_string().len() < 200_000);
         // one weight in a block of zeros is not lost
         let mut one = vec![0; inputs * outputs];
         one[0] = 1;
         assert_eq!(Map::of(&dense(inputs, outputs, one)).bits[0], 1);
-        assert!(figure("none", &dense(0, 0, Vec::new())).is_empty());
+        assert!(figure("none", &dense(0, 0, Vec::new())).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Axes and frames of charts, as inline SVG.
 
-use super::text::{escape, number, px, tooltip};
+use super::text::{clean, number, px, tooltip};
+use maud::{Markup, html};
 
 /// Width of a chart's drawing; it is scaled to the page.
 pub const WIDTH: f64 = 360.0;
@@ -87,31 +88,28 @@ pub struct Chart<'a> {
     /// What is to be seen, for those who do not see it.
     pub description: &'a str,
     /// The drawing itself.
-    pub marks: &'a str,
+    pub marks: Markup,
 }
 
 impl Chart<'_> {
-    pub fn svg(&self) -> String {
+    pub fn svg(&self) -> Markup {
         let [left, right, top, bottom] = area(self.height);
-        let mut out = open(WIDTH, self.height, "chart", self.description);
-        for v in self.y.ticks(4) {
-            let y = px(self.y.at(v));
-            out += &format!("<path class=\"grid\" d=\"M{left} {y}H{right}\"/>");
-            out += &label(left - 6.0, self.y.at(v) + 4.0, "end", &tick(v));
-        }
-        for v in self.x.ticks(4) {
-            let x = px(self.x.at(v));
-            out += &format!("<path class=\"grid\" d=\"M{x} {top}V{bottom}\"/>");
-            out += &label(self.x.at(v), bottom + 15.0, "middle", &tick(v));
-        }
-        out += &format!("<path class=\"axis\" d=\"M{left} {top}V{bottom}H{right}\"/>");
-        out += &label(right, bottom + 31.0, "end", self.x_label);
         let middle = px((top + bottom) / 2.0);
-        out += &format!(
-            "<text transform=\"translate(11 {middle}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            escape(self.y_label)
-        );
-        out + self.marks + "</svg>"
+        let inside = html! {
+            @for v in self.y.ticks(4) {
+                path class="grid" d={ "M" (left) " " (px(self.y.at(v))) "H" (right) } {}
+                (label(left - 6.0, self.y.at(v) + 4.0, "end", &tick(v)))
+            }
+            @for v in self.x.ticks(4) {
+                path class="grid" d={ "M" (px(self.x.at(v))) " " (top) "V" (bottom) } {}
+                (label(self.x.at(v), bottom + 15.0, "middle", &tick(v)))
+            }
+            path class="axis" d={ "M" (left) " " (top) "V" (bottom) "H" (right) } {}
+            (label(right, bottom + 31.0, "end", self.x_label))
+            text transform={ "translate(11 " (middle) ") rotate(-90)" } text-anchor="middle" { (clean(self.y_label)) }
+            (self.marks)
+        };
+        drawing(WIDTH, self.height, "chart", self.description, &inside)
     }
 }
 
@@ -125,18 +123,19 @@ fn tick(v: f64) -> String {
     }
 }
 
-/// The start of a drawing of this size; `description` is what it says.
-pub fn open(width: f64, height: f64, class: &str, description: &str) -> String {
+/// A drawing of this size; `description` is what it says.
+pub fn drawing(width: f64, height: f64, class: &str, description: &str, inside: &Markup) -> Markup {
     let (w, h) = (px(width), px(height));
-    format!(
-        "<svg class=\"{class}\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" role=\"img\" aria-label=\"{}\">",
-        tooltip(description)
-    )
+    html! {
+        svg class=(class) viewBox={ "0 0 " (w) " " (h) } width=(w) height=(h) role="img" aria-label=(tooltip(description)) {
+            (inside)
+        }
+    }
 }
 
 /// Text in a drawing; `anchor`: `start`, `middle` or `end`.
-pub fn label(x: f64, y: f64, anchor: &str, text: &str) -> String {
-    format!("<text x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>", px(x), px(y), escape(text))
+pub fn label(x: f64, y: f64, anchor: &str, text: &str) -> Markup {
+    html! { text x=(px(x)) y=(px(y)) text-anchor=(anchor) { (clean(text)) } }
 }
 
 /// A line through points of which some may be missing.

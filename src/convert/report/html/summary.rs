@@ -1,192 +1,184 @@
 //! The head of the report: the figures that count, before and after, what came in and what was done to it.
 
-use super::doc::Doc;
-use super::text::{escape, escape_lines, maybe, message, name, number, percent};
+use super::text::{clean, clean_lines, count, maybe, message, name, number, percent};
+use super::{Column, table};
+use crate::convert::config::{JobConfig, Mode};
+use crate::convert::documents::{Figures, Report, json};
+use crate::convert::purpose::Purposed;
 use crate::convert::task::metric::less_is_better;
+use maud::{Markup, html};
+use serde::Serialize;
 
 /// Title and the figures that count.
-pub fn head(report: Doc, title: &str) -> String {
-    let (before, after) = (report.number("/start_ebops"), report.number("/ebops"));
-    let saved = match (before, after) {
-        (Some(b), Some(a)) if b > 0.0 => format!("{} of the {} at the start", percent(a, b), number(b)),
-        _ => String::new(),
-    };
-    let source = plus_minus(report, "/source");
-    let metric = escape(&metric(report));
-    let samples = number(report.count("/verification/samples") as f64);
-    let mut figures = figure("EBOPs", &maybe(after), &saved);
-    figures += &figure(&metric, &plus_minus(report, "/proxy"), &format!("model sent: {source}"));
-    figures +=
-        &figure("loss", &maybe(report.number("/proxy/loss")), &format!("model sent: {}", maybe(report.number("/source/loss"))));
-    figures += &figure("mismatches", &number(report.count("/verification/mismatches") as f64), &format!("on {samples} samples"));
-    let mut out = format!("<h1>Conversion of {}</h1>", name(title));
-    out += &format!(
-        "<p class=\"by\">{} {} · {}</p>",
-        escape(report.text("/tool/name")),
-        escape(report.text("/tool/version")),
-        escape(report.text("/schema"))
-    );
-    out += &format!("<dl class=\"figures\">{figures}</dl>");
-    if report.has("/target") && !report.flag("/target/met") {
-        let why = message(report.text("/target/reason"));
-        out += &format!("<p class=\"notice\"><strong>The target was not met.</strong> {why} The proxy is the nearest to it.</p>");
+pub fn head(report: &Report, title: &str) -> Markup {
+    let (before, after) = (report.start_ebops as f64, report.ebops as f64);
+    let saved =
+        if before > 0.0 { format!("{} of the {} at the start", percent(after, before), number(before)) } else { String::new() };
+    let sent = |of: String| format!("model sent: {of}");
+    let samples = format!("on {} samples", count(report.verification.compared.samples as u64));
+    html! {
+        h1 { "Conversion of " (name(title)) }
+        p class="by" { (report.tool.name) " " (report.tool.version) " · " (report.schema) }
+        dl class="figures" {
+            (figure("EBOPs", &number(after), &saved))
+            (figure(&metric(report), &plus_minus(&report.proxy.figures), &sent(plus_minus(&report.source))))
+            (figure("loss", &maybe(report.proxy.figures.loss), &sent(maybe(report.source.loss))))
+            (figure("mismatches", &count(report.verification.compared.mismatches), &samples))
+        }
+        @if !report.target.met {
+            p class="notice" {
+                strong { "The target was not met." }
+                " " (message(report.target.reason.as_deref().unwrap_or_default())) " The proxy is the nearest to it."
+            }
+        }
     }
-    out
 }
 
-fn figure(what: &str, value: &str, beside: &str) -> String {
-    format!("<div><dt>{what}</dt><dd><strong>{value}</strong> <span>{beside}</span></dd></div>")
+fn figure(what: &str, value: &str, about: &str) -> Markup {
+    html! { div { dt { (what) } dd { strong { (value) } " " span { (about) } } } }
 }
 
-/// The metric of `who`, and its standard error.
-fn plus_minus(report: Doc, who: &str) -> String {
-    let at = |what: &str| report.number(&format!("{who}/{what}"));
-    match at("metric_error") {
-        Some(error) => format!("{} ± {}", maybe(at("metric")), number(error)),
-        None => maybe(at("metric")),
+/// A metric and its standard error.
+fn plus_minus(of: &Figures) -> String {
+    match of.metric_error {
+        Some(error) => format!("{} ± {}", maybe(of.metric), number(error)),
+        None => maybe(of.metric),
     }
 }
 
 /// The metric's name, and which way is better.
-pub fn metric(report: Doc) -> String {
-    let name = report.text("/metric");
-    if less_is_better(name) { format!("{name} (less is better)") } else { name.to_string() }
+pub fn metric(report: &Report) -> String {
+    let name = clean(&report.metric);
+    if less_is_better(&name) { format!("{name} (less is better)") } else { name }
 }
 
 /// Before and after as a table.
-pub fn before_and_after(report: Doc) -> String {
-    let row = |what: &str, cells: [Option<f64>; 3]| {
-        let cells: String = cells.iter().map(|c| format!("<td>{}</td>", maybe(*c))).collect();
-        format!("<tr><th scope=\"row\">{what}</th>{cells}</tr>")
+pub fn before_and_after(report: &Report) -> Markup {
+    let (sent, made) = (&report.source, &report.proxy.figures);
+    let row = |what: &Markup, cells: [Option<f64>; 3]| {
+        html! { tr { th scope="row" { (what) } @for cell in cells { td { (maybe(cell)) } } } }
     };
-    let at = |path: &str| report.number(path);
-    let mut rows = row(&escape(&metric(report)), [at("/source/metric"), None, at("/proxy/metric")]);
-    rows += &row("its standard error", [at("/source/metric_error"), None, at("/proxy/metric_error")]);
-    rows += &row("loss", [at("/source/loss"), None, at("/proxy/loss")]);
-    rows += &row("EBOPs (HGQ v1)", [None, at("/start_ebops"), at("/ebops")]);
-    rows += &row("EBOPs (HGQ2’s count)", [None, None, at("/ebops_hgq2")]);
-    if report.has("/validation_alone") {
-        let alone =
-            |what: &str| [at(&format!("/validation_alone/source/{what}")), None, at(&format!("/validation_alone/proxy/{what}"))];
-        rows += &row("metric on the validation rows alone", alone("metric"));
-        rows += &row("its standard error", alone("metric_error"));
+    let figure = |what: &str, cells| row(&html! { (what) }, cells);
+    let whole = |n: u64| Some(n as f64);
+    let rows = html! {
+        (figure(&metric(report), [sent.metric, None, made.metric]))
+        (figure("its standard error", [sent.metric_error, None, made.metric_error]))
+        (figure("loss", [sent.loss, None, made.loss]))
+        (figure("EBOPs (HGQ v1)", [None, whole(report.start_ebops), whole(report.ebops)]))
+        (figure("EBOPs (HGQ2’s count)", [None, None, whole(report.ebops_hgq2)]))
+        @if let Some(alone) = &report.validation_alone {
+            (figure("metric on the validation rows alone", [alone.source.metric, None, alone.proxy.metric]))
+            (figure("its standard error", [alone.source.metric_error, None, alone.proxy.metric_error]))
+        }
+        @for output in &report.outputs {
+            (row(&html! { (clean(&output.metric)) " of " (name(&output.name)) }, [output.source, None, output.proxy]))
+        }
+    };
+    let columns = ["model sent", "quantized, untrained", "proxy"].map(Column::Number);
+    let columns: Vec<Column> = [Column::Bare].into_iter().chain(columns).collect();
+    html! {
+        h2 id="before" { "Before and after" }
+        (table("Before and after", &columns, &rows))
+        p {
+            "Metric and loss are of " (count(report.choice.samples as u64)) " " (report.choice.judged_on)
+            " (validation: " (count(report.data.validation_samples as u64)) " samples, " (report.data.validation) ")."
+            @if let Some(one) = &report.data.one_answer {
+                " One answer for everything would be right for " (percent(one.accuracy, 1.0)) " of them."
+            }
+            " EBOPs, effective bit operations, estimate the circuit’s area; the two counts are different quantities and do not \
+            compare."
+        }
     }
-    for output in report.list("/outputs") {
-        let what = format!("{} of {}", escape(output.text("/metric")), name(output.text("/name")));
-        rows += &row(&what, [output.number("/source"), None, output.number("/proxy")]);
-    }
-    format!(
-        "<h2 id=\"before\">Before and after</h2>{}<p>Metric and loss are of {} {} (validation: {} samples, {}).{} EBOPs, effective bit \
-         operations, estimate the circuit’s area; the two counts are different quantities and do not compare.</p>",
-        super::table("Before and after", &["", "model sent", "quantized, untrained", "proxy"], &rows),
-        number(report.count("/choice/samples") as f64),
-        escape(report.text("/choice/judged_on")),
-        number(report.count("/data/validation_samples") as f64),
-        escape(report.text("/data/validation")),
-        one_answer(report)
-    )
-}
-
-/// What the most frequent class alone would score.
-fn one_answer(report: Doc) -> String {
-    let share = report.number("/data/one_answer/accuracy");
-    share.map_or_else(String::new, |share| {
-        format!(" One answer for everything would be right for {} of them.", percent(share, 1.0))
-    })
 }
 
 /// What came in and what was done.
-pub fn what(report: Doc) -> String {
-    let all = report.0.get("config").and_then(|c| serde_json::to_string_pretty(c).ok()).unwrap_or_default();
-    format!(
-        "<h2 id=\"what\">What came in, what was done</h2>{}<ul>{}</ul>\
-         <details><summary>The whole configuration</summary><pre tabindex=\"0\">{}</pre></details>",
-        super::table("What came in", &[], &came_in(report)),
-        was_done(report),
-        escape_lines(&all)
-    )
+pub fn what(report: &Report) -> Markup {
+    let all = serde_json::to_string(&report.config).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let all = all.map(|config| format!("{config:#}")).unwrap_or_default();
+    html! {
+        h2 id="what" { "What came in, what was done" }
+        (table("What came in", &[], &came_in(report)))
+        ul { (trained(&report.config)) (written(report)) }
+        details { summary { "The whole configuration" } pre tabindex="0" { (clean_lines(&all)) } }
+    }
 }
 
 /// Rows of the table of model and data.
-fn came_in(report: Doc) -> String {
-    let count = |at: &str| number(report.count(at) as f64);
-    let fact = |what: &str, value: String| format!("<tr><th scope=\"row\">{what}</th><td class=\"text\">{value}</td></tr>");
-    let mut came = fact("model", format!("{} bytes, {} output values", count("/model/bytes"), count("/model/outputs")));
-    came += &fact("its SHA-256", format!("<code class=\"hash\">{}</code>", escape(report.text("/model/sha256"))));
-    came += &fact("calibration", format!("{} samples", count("/data/calibration_samples")));
-    came += &fact("training", format!("{} samples", count("/data/train_samples")));
-    let validation = format!("{} samples ({})", count("/data/validation_samples"), escape(report.text("/data/validation")));
-    came += &fact("validation", validation);
-    for targets in report.list("/task/targets") {
-        let array = match targets.text("/array") {
-            "" => "none".to_string(),
-            array => format!("<code>{}</code>", escape(array)),
-        };
-        let text = format!("{array}, taken as {}: {}", escape(targets.text("/taken_as")), escape(targets.text("/because")));
-        came += &fact("targets", text);
-    }
-    if report.has("/task/metric_because") {
-        let why = message(report.text("/task/metric_because"));
-        came += &fact("metric", format!("{}: {why}", escape(report.text("/metric"))));
-    }
-    if report.has("/import/max_abs_diff_vs_source") {
-        let moved = maybe(report.number("/import/max_abs_diff_vs_source"));
-        let on = count("/import/samples");
-        came += &fact(
-            "import check",
-            format!("as read, outputs differ by at most {moved} from the file’s execution on {on} samples"),
-        );
-    }
-    came
-}
-
-/// The list of what was done, item by item.
-fn was_done(report: Doc) -> String {
-    let count = |at: &str| number(report.count(at) as f64);
-    let mut done = String::new();
-    let mut item = |text: String| done += &format!("<li>{text}</li>");
-    let config = |at: &str| escape(&report.plain(&format!("/config/{at}")));
-    let epochs = report.count("/config/epochs");
-    match report.text("/config/mode") {
-        "calibrate" => {
-            item("Bit widths from sensitivities on the calibration data (<code>calibrate</code>), no training.".into())
-        }
-        _ if epochs == 0 => item("No training (0 epochs): the bits are those of the file.".into()),
-        _ => item(format!(
-            "Weights and bit widths trained by gradient: {} epochs, quantizers <code>{}</code>, seed {}.",
-            number(epochs as f64),
-            config("quantizers"),
-            config("seed")
-        )),
-    }
-    let granularity = (config("granularity/weights"), config("granularity/activations"));
-    item(format!("One bit width per {} of weights and per {} of activations.", granularity.0, granularity.1));
-    for (field, text) in [
-        ("target_ebops", "Wanted: at most this many EBOPs:"),
-        ("max_metric_drop", "Wanted: at most this loss of the metric:"),
-        ("max_output_error", "Wanted: at most this output error:"),
-    ] {
-        if report.has(&format!("/config/{field}")) {
-            item(format!("{text} {}.", maybe(report.number(&format!("/config/{field}")))));
+fn came_in(report: &Report) -> Markup {
+    let fact = |what: &str, value: &Markup| html! { tr { th scope="row" { (what) } td class="text" { (value) } } };
+    let samples = |n: usize| html! { (count(n as u64)) " samples" };
+    let (model, data) = (&report.model, &report.data);
+    html! {
+        (fact("model", &html! { (count(model.bytes as u64)) " bytes, " (count(model.outputs as u64)) " output values" }))
+        (fact("its SHA-256", &html! { code class="hash" { (model.sha256) } }))
+        (fact("calibration", &samples(data.calibration_samples)))
+        (fact("training", &samples(data.train_samples)))
+        (fact("validation", &html! { (samples(data.validation_samples)) " (" (data.validation) ")" }))
+        @for targets in &report.task.targets { (fact("targets", &purposed(targets))) }
+        (fact("metric", &html! { (clean(&report.metric)) ": " (message(&report.task.metric_because)) }))
+        @if let Some(most) = report.import.max_abs_diff_vs_source {
+            (fact("import check", &html! {
+                "as read, outputs differ by at most " (number(most)) " from the file’s execution on "
+                (samples(report.import.samples))
+            }))
         }
     }
-    if report.flag("/model/softmax_dropped") {
-        item("Softmax left off: the outputs are logits.".into());
-    }
-    let (constant, unread) = removed(report);
-    item(format!("{} activations that are constant and {} that nothing reads removed.", number(constant), number(unread)));
-    item(format!(
-        "Written in the form <code>{}</code>: {} nodes, {} bytes, SHA-256 <code class=\"hash\">{}</code>.",
-        escape(report.text("/proxy/form")),
-        count("/proxy/nodes"),
-        count("/proxy/bytes"),
-        escape(report.text("/proxy/sha256"))
-    ));
-    done
 }
 
-/// Elements removed because they are constant, and because nothing reads them.
-fn removed(report: Doc) -> (f64, f64) {
-    let sum = |what: &str| report.list("/proxy/removed").map(|r| r.list(&format!("/{what}")).count() as f64).sum();
-    (sum("constant"), sum("unread"))
+fn purposed(targets: &Purposed) -> Markup {
+    html! {
+        @match &targets.array { Some(array) => code { (clean(array)) }, None => "none" }
+        ", taken as " (targets.taken_as) ": " (message(&targets.because))
+    }
+}
+
+/// As the configuration spells it.
+fn spelled(value: &impl Serialize) -> String {
+    json(value).ok().map_or_else(String::new, |v| v.as_str().map_or_else(|| v.to_string(), String::from))
+}
+
+/// How the bits were found, and what was wanted.
+fn trained(config: &JobConfig) -> Markup {
+    let wanted = [
+        (config.target_ebops, "Wanted: at most this many EBOPs:"),
+        (config.max_metric_drop, "Wanted: at most this loss of the metric:"),
+        (config.max_output_error, "Wanted: at most this output error:"),
+    ];
+    html! {
+        @match (config.mode, config.epochs) {
+            (Mode::Calibrate, _) => li {
+                "Bit widths from sensitivities on the calibration data (" code { "calibrate" } "), no training."
+            }
+            (Mode::FineTune, 0) => li { "No training (0 epochs): the bits are those of the file." }
+            (Mode::FineTune, epochs) => li {
+                "Weights and bit widths trained by gradient: " (count(epochs as u64)) " epochs, quantizers "
+                code { (spelled(&config.quantizers)) } ", seed " (config.seed) "."
+            }
+        }
+        li {
+            "One bit width per " (spelled(&config.granularity.weights)) " of weights and per "
+            (spelled(&config.granularity.activations)) " of activations."
+        }
+        @for (limit, text) in wanted {
+            @if let Some(limit) = limit { li { (text) " " (number(limit)) "." } }
+        }
+    }
+}
+
+/// What was left off and written.
+fn written(report: &Report) -> Markup {
+    let proxy = &report.proxy;
+    let constant: usize = proxy.removed.iter().map(|r| r.constant.len()).sum();
+    let unread: usize = proxy.removed.iter().map(|r| r.unread.len()).sum();
+    html! {
+        @if report.model.softmax_dropped { li { "Softmax left off: the outputs are logits." } }
+        li {
+            (count(constant as u64)) " activations that are constant and " (count(unread as u64))
+            " that nothing reads removed."
+        }
+        li {
+            "Written in the form " code { (spelled(&proxy.form)) } ": " (count(proxy.nodes as u64)) " nodes, "
+            (count(proxy.bytes as u64)) " bytes, SHA-256 " code class="hash" { (proxy.sha256) } "."
+        }
+    }
 }

@@ -1,4 +1,6 @@
-//! Text and numbers as HTML. Whatever comes from a file or a request passes through here: names are anything a file says.
+//! Text and numbers for people. Names and messages of a file or a request pass through here: they are anything a file says.
+
+use maud::{Markup, html};
 
 /// Characters of a name that are shown; the rest is in its tooltip …
 const SHOWN: usize = 60;
@@ -7,30 +9,22 @@ const TOLD: usize = 400;
 /// Characters of a message that are shown.
 const MESSAGE: usize = 2000;
 
-/// Text for an element or a quoted attribute. Control characters, and those that turn the direction of what follows, are shown
-/// as such.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            '\n' => out.push('\u{2424}'),
-            c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                out.push('\u{fffd}');
-            }
-            c => out.push(c),
+/// A text in which control characters, and those that turn the direction of what follows, are shown as such. What is markup in it is
+/// escaped where it is written.
+pub fn clean(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => '\u{2424}',
+        c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            '\u{fffd}'
         }
-    }
-    out
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
-/// [`escape`] of a text of several lines, which stay lines.
-pub fn escape_lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+/// [`clean`] of a text of several lines, which stay lines.
+pub fn clean_lines(text: &str) -> String {
+    text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
 /// The first `most` characters, with an ellipsis where there are more.
@@ -41,23 +35,20 @@ pub fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// A name, escaped; a long one is cut and whole in its tooltip.
-pub fn name(text: &str) -> String {
-    let short = escape(&cut(text, SHOWN));
-    match text.chars().nth(SHOWN) {
-        None => format!("<code>{short}</code>"),
-        Some(_) => format!("<code title=\"{}\">{short}</code>", tooltip(text)),
-    }
+/// A name; a long one is cut and whole in its tooltip.
+pub fn name(text: &str) -> Markup {
+    let long = text.chars().nth(SHOWN).is_some();
+    html! { code title=[long.then(|| tooltip(text))] { (clean(&cut(text, SHOWN))) } }
 }
 
-/// A name or description for an attribute or the `<title>` of a drawing, escaped.
+/// A name or description for an attribute or the `<title>` of a drawing.
 pub fn tooltip(text: &str) -> String {
-    escape(&cut(text, TOLD))
+    clean(&cut(text, TOLD))
 }
 
-/// A message, escaped.
+/// A message.
 pub fn message(text: &str) -> String {
-    escape(&cut(text, MESSAGE))
+    clean(&cut(text, MESSAGE))
 }
 
 /// A number for people: whole ones in groups of three digits, others with four significant ones; a dash for what is none.
@@ -83,6 +74,11 @@ pub fn number(v: f64) -> String {
 /// [`number`] of what may be missing.
 pub fn maybe(v: Option<f64>) -> String {
     number(v.unwrap_or(f64::NAN))
+}
+
+/// A whole number for people.
+pub fn count(n: impl TryInto<u64>) -> String {
+    number(n.try_into().map_or(f64::NAN, |n| n as f64))
 }
 
 /// Digits in groups of three, from four digits on.
@@ -130,9 +126,10 @@ mod tests {
 
     #[test]
     fn nothing_of_a_name_is_markup() {
-        assert_eq!(escape("<a href=\"x\" b='&'>\n\t\u{202e}"), "&lt;a href=&quot;x&quot; b=&#39;&amp;&#39;&gt;␤\u{fffd}\u{fffd}");
+        let code = name("<a href=\"x\" b='&'>\n\t\u{202e}").into_string();
+        assert_eq!(code, "<code>&lt;a href=&quot;x&quot; b='&amp;'&gt;␤\u{fffd}\u{fffd}</code>");
         let long = "ä".repeat(100_000);
-        assert!(name(&long).chars().count() < 600);
+        assert!(name(&long).into_string().chars().count() < 600);
         assert_eq!((cut("abc", 3), cut("abcd", 3)), ("abc".to_string(), "ab…".to_string()));
     }
 }

@@ -1,0 +1,52 @@
+//! What the program says of a job, a plan, a model and a trace: types, whose JSON and schemas (docs/schema) follow from them.
+
+mod inspection;
+mod layer;
+mod plan;
+mod report;
+mod schema;
+mod trace;
+
+pub use inspection::{InspectedLayer, Inspection, Opset, Tensor};
+pub use layer::{Activation, FormatCount, Layer, Weights};
+pub use plan::{
+    BetaControl, Plan, PlannedData, PlannedInput, PlannedModel, PlannedOutput, PlannedStart, PlannedTraining, Training,
+};
+pub use report::{
+    Alone, ChoiceMade, DataUsed, ElementwiseFile, Figures, Hls4mlCall, ModelFile, OneAnswer, OutputMetric, ParetoPoint,
+    ProxyFile, Report, Target, Tool, TrainingPoint, Verified,
+};
+pub use schema::schemas;
+pub use trace::{Trace, TracedQuantizer};
+
+use super::error::Error;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// A number, or null for what is none.
+pub fn finite(v: f64) -> Option<f64> {
+    Some(v).filter(|v| v.is_finite())
+}
+
+/// A document as JSON, its fields in the order of their names.
+///
+/// # Errors
+/// [`Error::Internal`]: there is a test for every document.
+pub fn json(document: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(document).map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// [`json`] as the text of a file.
+///
+/// # Errors
+/// As [`json`].
+pub fn text(document: &impl Serialize) -> Result<String, Error> {
+    Ok(format!("{:#}\n", json(document)?))
+}
+
+/// By way of text, where 0.01 in f32 stays 0.01.
+fn as_written<S: Serializer>(value: &impl Serialize, to: S) -> Result<S::Ok, S::Error> {
+    let text = serde_json::to_string(value).map_err(serde::ser::Error::custom)?;
+    let value: Value = serde_json::from_str(&text).map_err(serde::ser::Error::custom)?;
+    value.serialize(to)
+}
