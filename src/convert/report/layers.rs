@@ -21,32 +21,29 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds, counts: &[LayerEbops], ran
             entry["ebops"] = json!(c.ebops);
             entry["ebops_hgq2"] = json!(c.ebops_hgq2);
         }
-        match &node.op {
-            FixedOp::Dense(d) => {
-                let mut histogram: BTreeMap<u32, usize> = BTreeMap::new();
-                for &w in &d.weight.ints {
-                    *histogram.entry(enclosed_bits(w)).or_default() += 1;
-                }
-                let nonzero = d.weight.ints.iter().filter(|&&w| w != 0).count();
-                entry["weights"] = json!({
-                    "count": d.weight.ints.len(),
-                    "nonzero": nonzero,
-                    "bits_histogram": histogram.iter().map(|(b, n)| (b.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
-                });
+        if let FixedOp::Dense(d) = &node.op {
+            let mut histogram: BTreeMap<u32, usize> = BTreeMap::new();
+            for &w in &d.weight.ints {
+                *histogram.entry(enclosed_bits(w)).or_default() += 1;
             }
-            FixedOp::Quantize(q) => {
-                let formats = wire_formats(model, bounds, node.output);
-                let range = ranges.by_node.get(n).and_then(|r| r.as_ref());
-                let finite = |v: Option<f64>| v.filter(|v| v.is_finite());
-                entry["rounding"] = json!(format!("{:?}", q.rounding));
-                entry["activation"] = json!({
-                    "formats": format_counts(&formats),
-                    "min": finite(range.and_then(|r| r.min.iter().copied().reduce(f64::min))),
-                    "max": finite(range.and_then(|r| r.max.iter().copied().reduce(f64::max))),
-                });
-            }
-            _ if count.is_none() => continue,
-            _ => {}
+            let nonzero = d.weight.ints.iter().filter(|&&w| w != 0).count();
+            entry["weights"] = json!({
+                "count": d.weight.ints.len(),
+                "nonzero": nonzero,
+                "bits_histogram": histogram.iter().map(|(b, n)| (b.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
+            });
+        } else if let FixedOp::Quantize(q) = &node.op {
+            let formats = wire_formats(model, bounds, node.output);
+            let range = ranges.by_node.get(n).and_then(|r| r.as_ref());
+            let finite = |v: Option<f64>| v.filter(|v| v.is_finite());
+            entry["rounding"] = json!(format!("{:?}", q.rounding));
+            entry["activation"] = json!({
+                "formats": format_counts(&formats),
+                "min": finite(range.and_then(|r| r.min.iter().copied().reduce(f64::min))),
+                "max": finite(range.and_then(|r| r.max.iter().copied().reduce(f64::max))),
+            });
+        } else if count.is_none() {
+            continue;
         }
         out.push(entry);
     }

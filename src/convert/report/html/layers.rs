@@ -52,10 +52,7 @@ pub fn weights(report: Doc, model: &FixedModel) -> String {
          one, inclusive. A weight of 0 has none, and costs nothing.</p>{}",
         legend()
     );
-    let dense = model.nodes.iter().filter_map(|n| match &n.op {
-        FixedOp::Dense(d) => Some((n, d)),
-        _ => None,
-    });
+    let dense = model.nodes.iter().filter_map(|n| if let FixedOp::Dense(d) = &n.op { Some((n, d)) } else { None });
     let all = dense.clone().count();
     for (node, d) in dense.take(DRAWN) {
         let entry = report.list("/layers").find(|l| l.text("/name") == node.name && l.has("/weights"));
