@@ -5,7 +5,7 @@
 
 use hgq_onnx::graph::{Node, Window, eval, import};
 use hgq_onnx::onnx::{codec, limits::Limits};
-use hgq_onnx::ops::Elementwise;
+use hgq_onnx::ops::{Elementwise, Move};
 use hgq_onnx::quant::exact::MinMax;
 use hgq_onnx::quant::insert::{BuildOptions, build};
 use hgq_onnx::quant::{BiasBits, Granularity, Groups, Model, QDense, QOp, Quantizer, Range, Rounding};
@@ -86,7 +86,7 @@ fn cnn(rng: &mut Lcg) -> Model {
         let pool = Window { input: [out, out, outputs], kernel: [2, 2], stride: [2, 2], pads: [0; 4], groups: outputs };
         push(format!("p{n}"), QOp::MaxPool(pool), vec![out / 2, out / 2, outputs]);
     }
-    push("flat".into(), QOp::Reshape, vec![64]);
+    push("flat".into(), QOp::Move(Move::Reshape), vec![64]);
     push("d".into(), layer(64, 10, None), vec![10]);
     push("y".into(), activation(&[10], Range::Traced), vec![10]);
     m.outputs.push(at);

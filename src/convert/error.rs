@@ -69,7 +69,7 @@ impl From<TooFarApart> for Error {
 
 impl From<IntervalError> for Error {
     fn from(e: IntervalError) -> Error {
-        let (IntervalError::FloatInput { node } | IntervalError::TooWide { node, .. } | IntervalError::Table { node, .. }) = &e;
+        let (IntervalError::FloatInput { node } | IntervalError::TooWide { node, .. } | IntervalError::Node { node, .. }) = &e;
         Error::Unsupported(vec![NodeFault { name: node.clone(), op: "exact evaluation".into(), reason: e.to_string() }])
     }
 }

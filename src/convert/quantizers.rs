@@ -10,6 +10,7 @@ use super::source::Source;
 use super::source::data::Data;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::Graph;
+use crate::ops::Move;
 use crate::quant::exact::MinMax;
 use crate::quant::insert::{self, BuildOptions, Built, build, matches};
 use crate::quant::scale::{Scaled, Scales, Sharing, Spread, scale};
@@ -82,18 +83,18 @@ pub fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Diagnostic> 
         if !raw.contains(&node.inputs[0]) {
             continue;
         }
-        match &mut node.op {
-            QOp::Reshape => raw.push(node.output),
-            QOp::Quantizer(q) if q.rounding == Rounding::HalfEven => {
-                q.rounding = Rounding::HalfUp;
-                warnings.push(Diagnostic::at(
-                    Code::InputRounding,
-                    &node.name,
-                    "the data are finer than hls4ml's input port (2^-16): the input rounds half up, which is exact for \
-                     them; ROUND (half even) would not be. Exact ties go up instead of to even",
-                ));
-            }
-            _ => {}
+        if matches!(node.op, QOp::Move(Move::Reshape)) {
+            raw.push(node.output);
+        } else if let QOp::Quantizer(q) = &mut node.op
+            && q.rounding == Rounding::HalfEven
+        {
+            q.rounding = Rounding::HalfUp;
+            warnings.push(Diagnostic::at(
+                Code::InputRounding,
+                &node.name,
+                "the data are finer than hls4ml's input port (2^-16): the input rounds half up, which is exact for \
+                 them; ROUND (half even) would not be. Exact ties go up instead of to even",
+            ));
         }
     }
     warnings

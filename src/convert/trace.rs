@@ -69,10 +69,7 @@ fn quantizer_formats(model: &Model, fixed: &FixedModel, ranges: &Ranges) -> Vec<
         .filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_)))
         .map(|n| {
             let node = &fixed.nodes[n];
-            let formats = match &node.op {
-                FixedOp::Quantize(q) => q.formats.clone(),
-                _ => Vec::new(),
-            };
+            let formats = if let FixedOp::Quantize(q) = &node.op { q.formats.clone() } else { Vec::new() };
             let range = ranges.by_node[n].as_ref();
             let each = |ends: &[f64]| ends.iter().map(|&v| finite(v)).collect();
             TracedQuantizer {

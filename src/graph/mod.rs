@@ -6,7 +6,6 @@ pub mod channels;
 pub mod dag;
 pub mod eval;
 pub mod import;
-pub mod moves;
 pub mod op;
 pub mod pass;
 pub mod window;
@@ -14,7 +13,7 @@ pub mod window;
 pub use annotation::{QuantSpec, RoundingMode};
 pub use dag::{Dag, Node, Value, ValueId};
 pub use import::{ImportError, Imported, Refusal, import};
-pub use op::{Affine, Dense, Merge, Op};
+pub use op::{Affine, Dense, Op};
 pub use window::Window;
 
 /// The imported model.

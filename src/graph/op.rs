@@ -2,7 +2,7 @@
 
 use super::annotation::QuantSpec;
 use super::window::Window;
-use crate::ops::Elementwise;
+use crate::ops::{Elementwise, Merge, Move};
 
 /// An imported operation. Every operand that is constant in the file is inside the variant.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,57 +31,11 @@ pub enum Op {
         window: Window,
         divisor: usize,
     },
-    /// Two tensors of one shape, element by element; the only operation of this list with two inputs besides `Concat`.
+    /// Two tensors of one shape, element by element; the only operation of this list with two
+    /// inputs besides [`Move::Concat`].
     Merge(Merge),
-    /// Any number of tensors along an axis of the sample.
-    Concat {
-        axis: usize,
-    },
-    /// Zeros around the sample, per axis.
-    Pad {
-        before: Vec<usize>,
-        after: Vec<usize>,
-    },
-    /// Another shape for the same elements in the same order.
-    Reshape,
-    /// `y[j] = x[source[j]]` over the flattened sample; removed by the layout passes.
-    Permute {
-        source: Vec<usize>,
-    },
-}
-
-/// An element-wise operation on two tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Merge {
-    Add,
-    Sub,
-    Mul,
-    Max,
-    Min,
-}
-
-impl Merge {
-    /// The ONNX operator.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Merge::Add => "Add",
-            Merge::Sub => "Sub",
-            Merge::Mul => "Mul",
-            Merge::Max => "Max",
-            Merge::Min => "Min",
-        }
-    }
-
-    /// The function.
-    pub fn apply(self, a: f64, b: f64) -> f64 {
-        match self {
-            Merge::Add => a + b,
-            Merge::Sub => a - b,
-            Merge::Mul => a * b,
-            Merge::Max => a.max(b),
-            Merge::Min => a.min(b),
-        }
-    }
+    /// The layout passes leave no [`Move::Permute`].
+    Move(Move),
 }
 
 /// Weights of a dense layer, row-major `[inputs][outputs]`. With a window the layer is applied at every output position to the
@@ -127,11 +81,8 @@ impl Op {
             Op::Clip { .. } => "Clip",
             Op::MaxPool(_) => "MaxPool",
             Op::AveragePool { .. } => "AveragePool",
-            Op::Merge(merge) => merge.kind(),
-            Op::Concat { .. } => "Concat",
-            Op::Pad { .. } => "Pad",
-            Op::Reshape => "Reshape",
-            Op::Permute { .. } => "Transpose",
+            Op::Merge(merge) => merge.onnx(),
+            Op::Move(m) => m.onnx(),
         }
     }
 }

@@ -296,6 +296,15 @@ impl Elementwise {
         }
     }
 
+    /// Its result has the widths of its argument (docs/hgq-spec.md#a2-3): quantizers are looked for
+    /// through it.
+    pub fn keeps_widths(self) -> bool {
+        match self {
+            Elementwise::Relu | Elementwise::LeakyRelu { .. } => true,
+            Elementwise::ThresholdedRelu { .. } | Elementwise::Elu { .. } | Elementwise::Selu | Elementwise::Table(_) => false,
+        }
+    }
+
     /// `f(2^k·x) = 2^k·f(x)`: the scale of its input may be any.
     pub fn is_homogeneous(self) -> bool {
         match self {
@@ -313,6 +322,13 @@ impl Elementwise {
             Elementwise::Selu => (-SELU.0 * SELU.1, f64::INFINITY),
             Elementwise::Table(table) => table.limits(),
         }
+    }
+
+    /// Bounds of the results of arguments from `lo` to `hi`, which may be infinite.
+    pub fn bounds(self, (lo, hi): (f64, f64)) -> (f64, f64) {
+        let (least, most) = self.limits();
+        let at = |x: f64, limit: f64| if x.is_finite() { self.real(x) } else { limit };
+        (at(lo, least), at(hi, most))
     }
 
     /// Its product with a parameter is a type of few integer bits in hls4ml; rounding that half to even to a coarse step reads a bit that is
@@ -406,7 +422,8 @@ mod tests {
                 let off = f.exact_real(x) - f.real(x);
                 assert!(off.abs() < 2e-3 * x.abs().max(1.0) || x.abs() > 7.9, "{f:?} {x} {off}");
                 let (lo, hi) = f.limits();
-                assert!((lo..=hi).contains(&f.real(x)) && (f64::from(f.forward(x as f32)) - f.real(x)).abs() < 1e-5, "{f:?} {x}");
+                assert!((lo..=hi).contains(&f.real(x)) && f.bounds((x, f64::INFINITY)) == (f.real(x), hi));
+                assert!((f64::from(f.forward(x as f32)) - f.real(x)).abs() < 1e-5, "{f:?} {x}");
             }
         }
     }

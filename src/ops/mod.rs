@@ -2,9 +2,13 @@
 //! limits. Import, training, exact evaluation and the proxy ask here; `verify` takes the values of the tables alone.
 
 pub mod elementwise;
+pub mod merge;
+pub mod movement;
 pub mod table;
 
 pub use elementwise::Elementwise;
+pub use merge::Merge;
+pub use movement::Move;
 pub use table::Table;
 
 /// `v·2^by` without loss, `by ≥ 0`.

@@ -56,13 +56,13 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
         return fail(faults);
     }
     let (port, mut warnings) = port::needed(&model, reach);
-    let spans = match analysis::interval::spans(&model, port) {
+    let spans = match analysis::spans::spans(&model, port) {
         Ok(spans) => spans,
         Err(faults) => return fail(faults),
     };
     analysis::pass::constant::fold(&mut model, &spans);
     // the same values, on coarser grids where a fine weight is gone
-    let spans = match analysis::interval::spans(&model, port) {
+    let spans = match analysis::spans::spans(&model, port) {
         Ok(spans) => spans,
         Err(faults) => return fail(faults),
     };
@@ -104,7 +104,7 @@ fn emit_elementwise(model: &FixedModel, reach: f64) -> Result<Proxy, ProxyError>
     })
 }
 
-fn removed(model: &FixedModel, spans: &[Vec<analysis::interval::Span>], live: &[Vec<bool>]) -> Vec<Removed> {
+fn removed(model: &FixedModel, spans: &[Vec<crate::quant::interval::Span>], live: &[Vec<bool>]) -> Vec<Removed> {
     let mut list = Vec::new();
     for node in &model.nodes {
         let (spans, live) = (&spans[node.output], &live[node.output]);

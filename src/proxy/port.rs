@@ -34,7 +34,7 @@ fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<
         let mut warn = |code, message: String| warnings.push(Diagnostic::at(code, &node.name, message));
         match &node.op {
             // only moves elements
-            FixedOp::Reshape | FixedOp::MaxPool(_) | FixedOp::Pad { .. } | FixedOp::Concat { .. } => raw.push(node.output),
+            FixedOp::MaxPool(_) | FixedOp::Move(_) => raw.push(node.output),
             FixedOp::Quantize(q) => {
                 let kept = || q.formats.iter().filter(|k| !k.is_zero());
                 let finer = i32::from(q.rounding == Rounding::HalfUp);
@@ -65,10 +65,12 @@ fn needed_by(model: &FixedModel, input: ValueId, reach: f64, warnings: &mut Vec<
                     );
                 }
             }
-            _ => warn(
-                Code::InputNotQuantized,
-                "the input has no quantizer: hls4ml truncates it to 2^-16 and wraps outside ±32768".to_string(),
-            ),
+            FixedOp::Dense(_) | FixedOp::Affine(_) | FixedOp::Elementwise(_) | FixedOp::AveragePool(_) | FixedOp::Merge(_) => {
+                warn(
+                    Code::InputNotQuantized,
+                    "the input has no quantizer: hls4ml truncates it to 2^-16 and wraps outside ±32768".to_string(),
+                )
+            }
         }
     }
     port

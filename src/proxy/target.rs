@@ -5,10 +5,10 @@
 //! [`super::write::pool`] and [`super::write::readers`]).
 
 use super::error::{Fault, Reason};
-use crate::graph::{Merge, Window};
+use crate::graph::Window;
 use crate::onnx::Attributes;
 use crate::onnx::proto::{ModelProto, NodeProto};
-use crate::ops::Elementwise;
+use crate::ops::{Elementwise, Merge, Move};
 use crate::quant::{FixedModel, FixedOp};
 use std::fmt;
 
@@ -254,14 +254,13 @@ fn features(op: &FixedOp) -> Vec<Feature> {
         FixedOp::MaxPool(w) => max_pool(w),
         FixedOp::Elementwise(Elementwise::Selu) => vec![Feature::Selu],
         FixedOp::Elementwise(f) if f.reads_quantized() => vec![Feature::Table],
-        FixedOp::Pad { .. } => vec![Feature::PaddedConv2d],
+        FixedOp::Move(Move::Pad { .. }) => vec![Feature::PaddedConv2d],
         FixedOp::Merge(Merge::Max | Merge::Min) => vec![Feature::Extreme],
         FixedOp::Quantize(q) => q.formats.iter().any(|k| k.bits() == 1).then_some(Feature::OneBit).into_iter().collect(),
         FixedOp::Affine(_)
         | FixedOp::Elementwise(_)
         | FixedOp::Merge(Merge::Add | Merge::Sub | Merge::Mul)
-        | FixedOp::Concat { .. }
-        | FixedOp::Reshape => Vec::new(),
+        | FixedOp::Move(Move::Concat { .. } | Move::Reshape | Move::Permute { .. }) => Vec::new(),
     }
 }
 

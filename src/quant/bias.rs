@@ -2,7 +2,6 @@
 //! behind its layer.
 
 use super::model::{Model, QOp, Quantizer};
-use crate::ops::Elementwise;
 
 /// The quantizer that the bias of layer `node` takes its bits from: the next one behind it, through activations that keep the grid.
 pub fn quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
@@ -10,15 +9,13 @@ pub fn quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
     loop {
         let consumers = model.consumers(value);
         let next = &model.nodes[*consumers.first()?];
-        match &next.op {
-            QOp::Quantizer(q) => return Some(q),
-            QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. }) | QOp::Reshape | QOp::MaxPool(_)
-                if consumers.len() == 1 =>
-            {
-                value = next.output
-            }
-            _ => return None,
+        if let QOp::Quantizer(q) = &next.op {
+            return Some(q);
         }
+        if consumers.len() != 1 || !next.op.keeps_channels() {
+            return None;
+        }
+        value = next.output;
     }
 }
 

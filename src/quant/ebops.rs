@@ -12,8 +12,8 @@ use super::interval::{self, AllBounds, IntervalError};
 use super::kif::Kif;
 use super::model::{FixedDense, FixedModel, FixedOp, enclosed_bits};
 use super::taps::Taps;
-use crate::graph::{Merge, ValueId, Window, moves};
-use crate::ops::Elementwise;
+use crate::graph::{ValueId, Window};
+use crate::ops::{Elementwise, Merge};
 
 /// What HGQ2 counts for a bit of an adder, in hundredths.
 const ADDER_PERCENT: u64 = 65;
@@ -32,31 +32,27 @@ pub struct LayerEbops {
 /// widest format under its window on (docs/hgq-spec.md#a2-3).
 pub fn wire_formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> Vec<Kif> {
     let len = model.len_of(value);
-    match model.producer(value).map(|n| &model.nodes[n]) {
-        Some(node) => match &node.op {
-            FixedOp::Quantize(q) => q.formats.clone(),
-            FixedOp::Elementwise(Elementwise::Relu) => {
-                let mut formats = wire_formats(model, bounds, node.inputs[0]);
-                for f in &mut formats {
-                    f.keep_negative = false;
-                }
-                formats
+    let Some(node) = model.producer(value).map(|n| &model.nodes[n]) else { return vec![Kif::ZERO; len] };
+    let of = |v: ValueId| wire_formats(model, bounds, v);
+    match &node.op {
+        FixedOp::Quantize(q) => q.formats.clone(),
+        FixedOp::Elementwise(Elementwise::Relu) => {
+            let mut formats = of(node.inputs[0]);
+            for f in &mut formats {
+                f.keep_negative = false;
             }
-            FixedOp::Reshape => wire_formats(model, bounds, node.inputs[0]),
-            FixedOp::MaxPool(w) => widest(&wire_formats(model, bounds, node.inputs[0]), w),
-            FixedOp::AveragePool(a) => widest(&wire_formats(model, bounds, node.inputs[0]), &a.window),
-            FixedOp::Concat { axis } => {
-                let inputs: Vec<Vec<Kif>> = node.inputs.iter().map(|&v| wire_formats(model, bounds, v)).collect();
-                moves::concat(&model.shapes(&node.inputs), *axis).into_iter().map(|(which, e)| inputs[which][e]).collect()
-            }
-            FixedOp::Pad { before, after } => {
-                let formats = wire_formats(model, bounds, node.inputs[0]);
-                let map = moves::pad(&model.values[node.inputs[0]].shape, before, after);
-                map.into_iter().map(|from| from.map_or(Kif::ZERO, |e| formats[e])).collect()
-            }
-            _ => bounds[value].as_ref().map_or_else(|| vec![Kif::ZERO; len], |b| (0..len).map(|e| b.format(e)).collect()),
-        },
-        None => vec![Kif::ZERO; len],
+            formats
+        }
+        FixedOp::MaxPool(w) => widest(&of(node.inputs[0]), w),
+        FixedOp::AveragePool(a) => widest(&of(node.inputs[0]), &a.window),
+        FixedOp::Move(m) => {
+            let inputs: Vec<Vec<Kif>> = node.inputs.iter().map(|&v| of(v)).collect();
+            let inputs: Vec<&[Kif]> = inputs.iter().map(Vec::as_slice).collect();
+            m.apply(&inputs, &model.shapes(&node.inputs), Kif::ZERO)
+        }
+        FixedOp::Dense(_) | FixedOp::Affine(_) | FixedOp::Elementwise(_) | FixedOp::Merge(_) => {
+            bounds[value].as_ref().map_or_else(|| vec![Kif::ZERO; len], |b| (0..len).map(|e| b.format(e)).collect())
+        }
     }
 }
 
@@ -84,7 +80,7 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds) -> Vec<LayerEbops> {
                 let shift: u64 = a.shift.ints.iter().map(|&s| enclosed_bits(s) as u64).sum();
                 out.push(LayerEbops { node, ebops: v1, ebops_hgq2: v2 + shift });
             }
-            _ => {}
+            FixedOp::Quantize(_) | FixedOp::Elementwise(_) | FixedOp::Move(_) => {}
         }
     }
     out

@@ -3,8 +3,8 @@
 use super::groups::Groups;
 use super::kif::Kif;
 use super::rounding::{Overflow, Rounding};
-use crate::graph::{Dag, Merge, Window};
-use crate::ops::Elementwise;
+use crate::graph::{Dag, Window};
+use crate::ops::{Elementwise, Merge, Move};
 
 /// A graph whose weights, biases and activations carry quantizers.
 pub type Model = Dag<QOp>;
@@ -25,14 +25,7 @@ pub enum QOp {
     MaxPool(Window),
     AveragePool(AveragePool),
     Merge(Merge),
-    Concat {
-        axis: usize,
-    },
-    Pad {
-        before: Vec<usize>,
-        after: Vec<usize>,
-    },
-    Reshape,
+    Move(Move),
 }
 
 /// A quantizer on an activation (or on the model input).
@@ -134,9 +127,7 @@ pub enum FixedOp {
     MaxPool(Window),
     AveragePool(AveragePool),
     Merge(Merge),
-    Concat { axis: usize },
-    Pad { before: Vec<usize>, after: Vec<usize> },
-    Reshape,
+    Move(Move),
 }
 
 /// A fixed-point cast, one format per element.
@@ -254,10 +245,8 @@ pub fn kind(op: &FixedOp) -> &'static str {
         FixedOp::Elementwise(f) => f.onnx(),
         FixedOp::MaxPool(_) => "MaxPool",
         FixedOp::AveragePool(_) => "AveragePool",
-        FixedOp::Merge(m) => m.kind(),
-        FixedOp::Concat { .. } => "Concat",
-        FixedOp::Pad { .. } => "Pad",
-        FixedOp::Reshape => "Reshape",
+        FixedOp::Merge(m) => m.onnx(),
+        FixedOp::Move(m) => m.onnx(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::kif::{ceil_log2, exp2i, floor_log2};
 use super::qonnx::power_of_two;
 use crate::graph::channels::per_channel;
 use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId};
+use crate::ops::Move;
 
 /// Fractional bits of a factor that stands as a multiplication of its own: an error of 1/32 step at the end of an 8-bit range.
 const FACTOR_F: i32 = 11;
@@ -83,11 +84,12 @@ impl Rescaled {
         }
         let Some(p) = g.producer(value) else { return false };
         let from = g.nodes[p].inputs[0];
-        match &g.nodes[p].op {
-            Op::Dense(d) => d.window.is_none() || per_channel(factor, d.outputs).is_some(),
-            Op::Affine(_) => true,
-            op => carried(op, factor, g.len_of(from)).is_some_and(|factor| self.takes_above(from, p, &factor)),
+        let op = &g.nodes[p].op;
+        if let Op::Dense(d) = op {
+            return d.window.is_none() || per_channel(factor, d.outputs).is_some();
         }
+        let passed = || carried(op, factor, g.len_of(from)).is_some_and(|factor| self.takes_above(from, p, &factor));
+        matches!(op, Op::Affine(_)) || passed()
     }
 
     fn scale_above(&mut self, value: ValueId, factor: &[f64]) {
@@ -95,21 +97,16 @@ impl Rescaled {
         let Some(p) = self.graph.producer(value) else { return };
         let from = self.graph.nodes[p].inputs[0];
         let len = self.graph.len_of(from);
-        match &mut self.graph.nodes[p].op {
-            Op::Dense(d) => {
-                let outputs = d.outputs;
-                scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| factor[e % outputs]);
-                scale_tensor(&mut d.bias, d.bias_quant.as_mut(), |e| factor[e]);
-            }
-            Op::Affine(a) => {
-                a.scale.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
-                a.shift.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
-            }
-            op => {
-                if let Some(factor) = carried(op, factor, len) {
-                    self.scale_above(from, &factor);
-                }
-            }
+        let op = &mut self.graph.nodes[p].op;
+        if let Op::Dense(d) = op {
+            let outputs = d.outputs;
+            scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| factor[e % outputs]);
+            scale_tensor(&mut d.bias, d.bias_quant.as_mut(), |e| factor[e]);
+        } else if let Op::Affine(a) = op {
+            a.scale.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
+            a.shift.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
+        } else if let Some(factor) = carried(op, factor, len) {
+            self.scale_above(from, &factor);
         }
     }
 
@@ -117,13 +114,13 @@ impl Rescaled {
     fn takes_below(&self, value: ValueId, back: &[f64]) -> bool {
         let g = &self.graph;
         !g.outputs.contains(&value)
-            && g.consumers(value).iter().all(|&c| match &g.nodes[c].op {
-                Op::Dense(d) => d.window.as_ref().is_none_or(|w| per_channel(back, w.input[2]).is_some()),
-                Op::Affine(_) => true,
-                op => {
-                    let to = g.nodes[c].output;
-                    carried(op, back, g.len_of(to)).is_some_and(|back| self.takes_below(to, &back))
+            && g.consumers(value).iter().all(|&c| {
+                let (op, to) = (&g.nodes[c].op, g.nodes[c].output);
+                if let Op::Dense(d) = op {
+                    return d.window.as_ref().is_none_or(|w| per_channel(back, w.input[2]).is_some());
                 }
+                let passed = || carried(op, back, g.len_of(to)).is_some_and(|back| self.takes_below(to, &back));
+                matches!(op, Op::Affine(_)) || passed()
             })
     }
 
@@ -131,21 +128,19 @@ impl Rescaled {
         for c in self.graph.consumers(value) {
             let output = self.graph.nodes[c].output;
             let len = self.graph.len_of(output);
-            match &mut self.graph.nodes[c].op {
-                Op::Dense(d) => {
-                    let outputs = d.outputs.max(1);
-                    // the factors of a channel are the same everywhere
-                    let element = |k: usize, o: usize| d.window.as_ref().map_or(k, |w| w.channel(k, o, outputs));
-                    let factors: Vec<f64> = (0..d.weight.len()).map(|e| back[element(e / outputs, e % outputs)]).collect();
-                    scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| factors[e]);
-                }
-                Op::Affine(a) => a.scale.iter_mut().zip(back).for_each(|(v, f)| *v *= f),
-                op => {
-                    let Some(back) = carried(op, back, len) else { continue };
-                    let factor: Vec<f64> = back.iter().map(|b| 1.0 / b).collect();
-                    self.scale_range(output, &factor);
-                    self.scale_below(output, &back);
-                }
+            let op = &mut self.graph.nodes[c].op;
+            if let Op::Dense(d) = op {
+                let outputs = d.outputs.max(1);
+                // the factors of a channel are the same everywhere
+                let element = |k: usize, o: usize| d.window.as_ref().map_or(k, |w| w.channel(k, o, outputs));
+                let factors: Vec<f64> = (0..d.weight.len()).map(|e| back[element(e / outputs, e % outputs)]).collect();
+                scale_tensor(&mut d.weight, d.weight_quant.as_mut(), |e| factors[e]);
+            } else if let Op::Affine(a) = op {
+                a.scale.iter_mut().zip(back).for_each(|(v, f)| *v *= f);
+            } else if let Some(back) = carried(op, back, len) {
+                let factor: Vec<f64> = back.iter().map(|b| 1.0 / b).collect();
+                self.scale_range(output, &factor);
+                self.scale_below(output, &back);
             }
         }
     }
@@ -209,13 +204,20 @@ impl Rescaled {
 /// The factors on the other side of an operation that positive factors pass through; `len` elements are there.
 fn carried(op: &Op, factor: &[f64], len: usize) -> Option<Vec<f64>> {
     match op {
-        Op::Elementwise(f) if f.is_homogeneous() => Some(factor.to_vec()),
-        Op::Reshape => Some(factor.to_vec()),
+        Op::Elementwise(f) => f.is_homogeneous().then(|| factor.to_vec()),
+        Op::Move(Move::Reshape) => Some(factor.to_vec()),
         Op::MaxPool(window) | Op::AveragePool { window, .. } => {
             let channels = per_channel(factor, window.input[2])?;
             Some(channels.iter().copied().cycle().take(len).collect())
         }
-        _ => None,
+        Op::Dense(_)
+        | Op::Affine(_)
+        | Op::Quant(_)
+        | Op::Softmax
+        | Op::Sign
+        | Op::Clip { .. }
+        | Op::Merge(_)
+        | Op::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => None,
     }
 }
 

@@ -6,6 +6,7 @@
 use super::kif::{Kif, ceil_log2, exp2i, rhe};
 use super::model::{QDense, QOp, Quantizer, Range, fractional_bits};
 use super::rounding::Overflow;
+use crate::ops::Move;
 
 /// The trainable bounds of a quantizer that clips.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,12 +109,36 @@ pub(super) fn integer_bits(v: f64, f: i32, symmetric: bool) -> i32 {
 }
 
 impl QOp {
+    /// Each element of the result, but for its rounding, is one of the same channel: widths are
+    /// looked for through it.
+    pub fn keeps_channels(&self) -> bool {
+        match self {
+            QOp::Elementwise(f) => f.keeps_widths(),
+            QOp::MaxPool(_) | QOp::Move(Move::Reshape) => true,
+            QOp::Quantizer(_)
+            | QOp::Dense(_)
+            | QOp::SaturatingDense(_)
+            | QOp::Affine(_)
+            | QOp::Sign
+            | QOp::AveragePool(_)
+            | QOp::Merge(_)
+            | QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => false,
+        }
+    }
+
     /// The layer of an operation with weights, whatever quantizes them.
     pub fn layer(&self) -> Option<&QDense> {
         match self {
             QOp::Dense(d) => Some(d),
             QOp::SaturatingDense(s) => Some(&s.layer),
-            _ => None,
+            QOp::Quantizer(_)
+            | QOp::Affine(_)
+            | QOp::Elementwise(_)
+            | QOp::Sign
+            | QOp::MaxPool(_)
+            | QOp::AveragePool(_)
+            | QOp::Merge(_)
+            | QOp::Move(_) => None,
         }
     }
 }

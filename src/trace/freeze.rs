@@ -30,9 +30,7 @@ pub fn freeze(model: &Model, formats: &[Option<Vec<Kif>>]) -> Result<FixedModel,
             QOp::MaxPool(w) => FixedOp::MaxPool(w.clone()),
             QOp::AveragePool(a) => FixedOp::AveragePool(a.clone()),
             QOp::Merge(m) => FixedOp::Merge(*m),
-            QOp::Concat { axis } => FixedOp::Concat { axis: *axis },
-            QOp::Pad { before, after } => FixedOp::Pad { before: before.clone(), after: after.clone() },
-            QOp::Reshape => FixedOp::Reshape,
+            QOp::Move(m) => FixedOp::Move(m.clone()),
         })
     })
 }

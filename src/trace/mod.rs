@@ -96,9 +96,9 @@ impl Ranges {
 /// See [`TraceError`].
 pub fn fix(model: &Model, ranges: &Ranges, options: &FormatOptions) -> Result<FixedModel, TraceError> {
     let formats: Vec<Option<Vec<Kif>>> = (0..model.nodes.len())
-        .map(|n| match (&model.nodes[n].op, ranges.by_node.get(n)) {
-            (QOp::Quantizer(q), Some(Some(range))) => Some(quantizer_formats(model, n, q, range, options)),
-            _ => None,
+        .map(|n| {
+            let QOp::Quantizer(q) = &model.nodes[n].op else { return None };
+            Some(quantizer_formats(model, n, q, ranges.by_node.get(n)?.as_ref()?, options))
         })
         .collect();
     freeze(model, &formats)
@@ -165,8 +165,8 @@ fn open_model(model: &Model, reach: &[MinMax]) -> Result<FixedModel, TraceError>
         let found: Vec<Kif> = match &bounds[from] {
             Some(b) => (0..f.len())
                 .map(|e| {
-                    let round = |v| q.rounding.shift(v, b.frac[e] - f[e]);
-                    Kif::covering(round(b.lo[e]), round(b.hi[e]), f[e])
+                    let round = |v| q.rounding.shift(v, b[e].frac - f[e]);
+                    Kif::covering(round(b[e].lo), round(b[e].hi), f[e])
                 })
                 .collect(),
             None => input_formats(&open, from, reach, &f, q),

@@ -18,6 +18,7 @@ mod support {
     pub mod server;
 }
 
+mod arms;
 mod ci;
 mod codes;
 mod commands;

@@ -7,7 +7,7 @@ use crate::support::judge;
 use crate::support::made::Made;
 use crate::support::nets::{Net, Rng, all_samples, reference_of};
 use crate::support::reference::{Arrays, shared};
-use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::Merge;
 use hgq_onnx::proxy::{self, Form, Target};
 use hgq_onnx::quant::{FixedModel, FixedOp, Kif, Overflow, Rounding};
 use hgq_onnx::verify::fixed::Program;

@@ -8,8 +8,8 @@ use crate::support::chain::{Chain, pooling, window};
 use crate::support::files::fixture;
 use crate::support::hls4ml;
 use crate::support::reference::{Arrays, json};
-use hgq_onnx::graph::{Merge, Node, Window};
-use hgq_onnx::ops::Elementwise;
+use hgq_onnx::graph::{Node, Window};
+use hgq_onnx::ops::{Elementwise, Merge, Move};
 use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::FixedTensor;
@@ -282,7 +282,7 @@ fn a_sum_and_a_concatenation() {
     let b = net.layer("d1", None, true);
     net.chain.node("add", QOp::Merge(Merge::Add), vec![a, b], &[3]);
     let sum = net.quantizer("add");
-    net.chain.node("cat", QOp::Concat { axis: 0 }, vec![sum, a], &[6]);
+    net.chain.node("cat", QOp::Move(Move::Concat { axis: 0 }), vec![sum, a], &[6]);
     net.layer("d2", None, false);
     net.check();
 }

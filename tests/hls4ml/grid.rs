@@ -3,7 +3,7 @@
 
 use crate::support::judge::{self, Case};
 use crate::support::nets::{Net, Rng, all_samples};
-use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::Merge;
 use hgq_onnx::proxy::Form;
 use hgq_onnx::proxy::target::{Io, Target};
 use hgq_onnx::quant::{FixedModel, Rounding::*};

@@ -4,8 +4,7 @@
 use crate::support::judge::{self, Case};
 use crate::support::nets::{Net, Rng, all_samples};
 use crate::support::sample::half;
-use hgq_onnx::graph::Merge;
-use hgq_onnx::ops::{Elementwise, Table};
+use hgq_onnx::ops::{Elementwise, Merge, Table};
 use hgq_onnx::proxy::target::{Backend, Feature, Io, Strategy, Target, Verdict};
 use hgq_onnx::proxy::{Form, Reason, emit_for};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding::*};

@@ -3,8 +3,8 @@
 
 use crate::support::chain::{Chain, quantizer, window};
 use crate::support::training::{Lcg, compare_within, data, isas, lengths, saturating};
-use hgq_onnx::graph::{Merge, Window};
-use hgq_onnx::ops::Elementwise;
+use hgq_onnx::graph::Window;
+use hgq_onnx::ops::{Elementwise, Merge, Move};
 use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QOp, Range, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, LossKind, TaskLoss, TrainError, TrainSet};
 use std::collections::BTreeSet;
@@ -187,14 +187,14 @@ impl Builder {
         let inputs = [vec![from, branch], vec![branch, from, branch]][self.pick(2)].clone();
         let mut joined = shape.clone();
         joined[axis] = inputs.iter().map(|&v| self.c.0.values[v].shape[axis]).sum();
-        self.c.node(&name, QOp::Concat { axis }, inputs, &joined);
+        self.c.node(&name, QOp::Move(Move::Concat { axis }), inputs, &joined);
     }
 
     /// The same elements with other positions and channels.
     fn reshape(&mut self) {
         let (at, [h, w, c], name) = (self.c.at(), self.spatial(), self.name("reshape"));
         let shape = [vec![w, h, c], vec![h, w * c], vec![h, 1, w * c], vec![h * w, c]][self.pick(4)].clone();
-        self.c.node(&name, QOp::Reshape, vec![at], &shape);
+        self.c.node(&name, QOp::Move(Move::Reshape), vec![at], &shape);
     }
 
     fn pad(&mut self) {
@@ -205,7 +205,7 @@ impl Builder {
         }
         let padded: Vec<usize> = shape.iter().zip(before.iter().zip(&after)).map(|(s, (b, a))| s + b + a).collect();
         let (at, name) = (self.c.at(), self.name("pad"));
-        self.c.node(&name, QOp::Pad { before, after }, vec![at], &padded);
+        self.c.node(&name, QOp::Move(Move::Pad { before, after }), vec![at], &padded);
     }
 
     fn step(&mut self) {
@@ -348,10 +348,10 @@ fn features(model: &Model, seen: &mut BTreeSet<String>) {
                 seen.insert(format!("MaxPool{}", if w.is_padded() { " padded" } else { "" }));
             }
             QOp::AveragePool(_) => drop(seen.insert("AveragePool".into())),
-            QOp::Merge(merge) => drop(seen.insert(merge.kind().into())),
-            QOp::Concat { axis } => drop(seen.insert(format!("Concat {axis}"))),
-            QOp::Pad { .. } => drop(seen.insert("Pad".into())),
-            QOp::Reshape if rank > 1 => drop(seen.insert("Reshape".into())),
+            QOp::Merge(merge) => drop(seen.insert(merge.onnx().into())),
+            QOp::Move(Move::Concat { axis }) => drop(seen.insert(format!("Concat {axis}"))),
+            QOp::Move(Move::Pad { .. }) => drop(seen.insert("Pad".into())),
+            QOp::Move(Move::Reshape) if rank > 1 => drop(seen.insert("Reshape".into())),
             QOp::Sign => drop(seen.insert("Sign".into())),
             _ => {}
         }
@@ -432,8 +432,8 @@ fn refusals_name_every_node() {
         let pool = Window { pads: [0, 0, 2, 0], groups: 4, ..window([2, 2, 4], [1, 2], [1, 1]) };
         c.max_pool("pool", pool).go(at);
         c.node("merge", QOp::Merge(Merge::Add), vec![at, c.0.inputs[0]], &[2, 2, 4]).go(at);
-        c.node("concat", QOp::Concat { axis: 3 }, vec![at, at], &[2, 2, 8]).go(at);
-        c.node("pad", QOp::Pad { before: vec![0, 1], after: vec![0, 0] }, vec![at], &[2, 3, 4]).go(at);
+        c.node("concat", QOp::Move(Move::Concat { axis: 3 }), vec![at, at], &[2, 2, 8]).go(at);
+        c.node("pad", QOp::Move(Move::Pad { before: vec![0, 1], after: vec![0, 0] }), vec![at], &[2, 3, 4]).go(at);
         assert_eq!(len, 16);
     });
     assert_eq!(found.iter().map(|f| f.node.as_str()).collect::<Vec<_>>(), ["pool", "merge", "concat", "pad"]);

@@ -2,7 +2,7 @@
 //! channels; ranges.
 
 use crate::support::nets::{Net, Rng, reference, samples};
-use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::Merge;
 use hgq_onnx::proxy::prune;
 use hgq_onnx::quant::exact::variants::{Change, Parameter, Scratch, Variants};
 use hgq_onnx::quant::exact::{Exact, Precision};

@@ -4,8 +4,8 @@
 use crate::support::chain::{groups, quantizer};
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
-use hgq_onnx::graph::{Merge, Node, Window};
-use hgq_onnx::ops::Elementwise;
+use hgq_onnx::graph::{Node, Window};
+use hgq_onnx::ops::{Elementwise, Merge, Move};
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::model::AveragePool;
 use hgq_onnx::quant::{BiasBits, FixedOp, FixedTensor, Groups, Model, QDense, QOp, Range, Rounding, ebops};
@@ -84,7 +84,7 @@ impl<'a> Net<'a> {
 
     fn flat(&mut self, from: usize) -> usize {
         let len = self.model.len_of(from);
-        self.node("flatten", QOp::Reshape, &[from], vec![len])
+        self.node("flatten", QOp::Move(Move::Reshape), &[from], vec![len])
     }
 
     /// Compares everything after `trace_minmax`; `parallel`: EBOPs of this layer are counted for one of so many positions.
@@ -214,7 +214,7 @@ fn a_sum_and_a_concatenation() {
     let tanh = n.model.add_value("tanh", vec![4]);
     n.model.inputs.push(tanh);
     let act = n.quantizer("act_q", "act", tanh);
-    let y = n.node("concat", QOp::Concat { axis: 0 }, &[act, sum], vec![8]);
+    let y = n.node("concat", QOp::Move(Move::Concat { axis: 0 }), &[act, sum], vec![8]);
     n.layer("d2", y, None, false);
 
     let x = t.f32("add_act_concat|x");

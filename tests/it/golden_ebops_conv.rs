@@ -4,8 +4,8 @@
 use crate::support::chain::{Chain, close, pooling, window};
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
-use hgq_onnx::graph::{Merge, Window};
-use hgq_onnx::ops::{Elementwise, Table};
+use hgq_onnx::graph::Window;
+use hgq_onnx::ops::{Elementwise, Merge, Move, Table};
 use hgq_onnx::quant::{QOp, Rounding};
 use hgq_onnx::train::{Engine, EngineOptions, LossKind, ParamKind, TaskLoss, TrainSet};
 
@@ -69,7 +69,7 @@ fn build(t: &Arrays, model: &str) -> Chain {
                 Rounding::HalfUp,
             );
             let act = c.at();
-            c.node("concat", QOp::Concat { axis: 0 }, vec![act, add], &[8]);
+            c.node("concat", QOp::Move(Move::Concat { axis: 0 }), vec![act, add], &[8]);
             layer(&mut c, t, model, "d2", None, 1.0, false);
         }
         _ => panic!("unknown model {model}"),

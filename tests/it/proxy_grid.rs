@@ -2,7 +2,7 @@
 //! and rounding, against an evaluation that shares no code with the library.
 
 use crate::support::nets::{Net, Rng, all_samples, reference_of};
-use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::Merge;
 use hgq_onnx::proxy::{self, Form};
 use hgq_onnx::quant::{FixedModel, Rounding};
 use hgq_onnx::verify::fixed::Program;

@@ -1,6 +1,7 @@
 //! Small models, node by node, and comparison with tolerances.
 
 use hgq_onnx::graph::{Node, Window};
+use hgq_onnx::ops::Move;
 use hgq_onnx::quant::{AveragePool, BiasBits, FixedTensor, Granularity, Groups, Model, QDense, QOp, Quantizer, Range, Rounding};
 
 /// `|got − want| ≤ tol` everywhere.
@@ -118,7 +119,7 @@ impl Chain {
 
     pub fn flatten(&mut self, name: &str) -> &mut Chain {
         let n = self.len();
-        self.push(name, QOp::Reshape, n)
+        self.push(name, QOp::Move(Move::Reshape), n)
     }
 
     /// Output positions of a window over the chain's shape.

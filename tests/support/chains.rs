@@ -3,7 +3,7 @@
 use super::chain::{Chain, quantizer};
 use super::training::{Lcg, saturating};
 use hgq_onnx::graph::Node;
-use hgq_onnx::ops::{Elementwise, Table};
+use hgq_onnx::ops::{Elementwise, Move, Table};
 use hgq_onnx::quant::{BiasBits, FixedAffine, FixedTensor, Granularity, Groups, Model, QDense, QOp, Range, Rounding};
 
 /// A dense layer with random weights and `widths` widths.
@@ -61,7 +61,7 @@ pub fn unfused(r: &mut Lcg) -> Model {
     dense(&mut c, r, "d1", 4, 24);
     let reshaped = c.0.add_value("reshaped", vec![2, 2]);
     let from = c.0.outputs[0];
-    c.0.nodes.push(Node { name: "reshape".into(), op: QOp::Reshape, inputs: vec![from], output: reshaped });
+    c.0.nodes.push(Node { name: "reshape".into(), op: QOp::Move(Move::Reshape), inputs: vec![from], output: reshaped });
     c.0.outputs[0] = reshaped;
     let groups = Groups::new(Granularity::Channel, &[2, 2]);
     saturating(&mut c, r, "s1", true, false, Rounding::HalfEven, groups);

@@ -1,8 +1,8 @@
 //! Exact models for the proxy tests, and an evaluation of them that shares no code with the library: 128-bit integers with a
 //! grid of their own per element.
 
-use hgq_onnx::graph::{Merge, Node, ValueId, Window};
-use hgq_onnx::ops::{Elementwise, Table};
+use hgq_onnx::graph::{Node, ValueId, Window};
+use hgq_onnx::ops::{Elementwise, Merge, Move, Table};
 use hgq_onnx::quant::{
     AveragePool, FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, Overflow, Rounding,
 };
@@ -98,12 +98,12 @@ impl Net {
     pub fn concat(self, others: &[ValueId], axis: usize) -> Net {
         let mut shape = self.shape();
         shape[axis] += others.iter().map(|&v| self.model.values[v].shape[axis]).sum::<usize>();
-        self.with(others, FixedOp::Concat { axis }, shape)
+        self.with(others, FixedOp::Move(Move::Concat { axis }), shape)
     }
 
     pub fn pad(self, before: &[usize], after: &[usize]) -> Net {
         let shape = self.shape().iter().zip(before).zip(after).map(|((s, b), a)| s + b + a).collect();
-        self.op(FixedOp::Pad { before: before.to_vec(), after: after.to_vec() }, shape)
+        self.op(FixedOp::Move(Move::Pad { before: before.to_vec(), after: after.to_vec() }), shape)
     }
 
     /// The window of a layer on `[H, W, C]` or `[L, C]`; a line uses the second entries.
@@ -267,7 +267,7 @@ impl Net {
     }
 
     pub fn reshape(self, shape: &[usize]) -> Net {
-        self.op(FixedOp::Reshape, shape.to_vec())
+        self.op(FixedOp::Move(Move::Reshape), shape.to_vec())
     }
 
     /// Constants with `bits` significant bits on the grid `2^-frac`.
@@ -561,12 +561,12 @@ pub fn reference_of(model: &FixedModel, inputs: &[&[f32]], samples: usize, port_
                 FixedOp::MaxPool(w) => pooled(w, v, None),
                 FixedOp::AveragePool(p) => pooled(&p.window, v, Some(&p.reciprocal)),
                 FixedOp::Merge(m) => v.iter().zip(&values[node.inputs[1]]).map(|(&a, &b)| merged(*m, a, b)).collect(),
-                FixedOp::Concat { axis } => {
+                FixedOp::Move(Move::Concat { axis }) => {
                     let operands: Vec<(&[usize], &[Num])> =
                         node.inputs.iter().map(|&i| (&model.values[i].shape[..], &values[i][..])).collect();
                     joined(&operands, *axis, shape)
                 }
-                FixedOp::Pad { before, .. } => padded(v, own, before, shape),
+                FixedOp::Move(Move::Pad { before, .. }) => padded(v, own, before, shape),
                 FixedOp::Dense(d) => (0..d.outputs)
                     .map(|o| {
                         let bias = Num(d.bias.ints[o].into(), d.bias.frac);
@@ -582,7 +582,8 @@ pub fn reference_of(model: &FixedModel, inputs: &[&[f32]], samples: usize, port_
                     })
                     .collect(),
                 FixedOp::Elementwise(f) => v.iter().map(|&x| function(*f, x)).collect(),
-                FixedOp::Reshape => v.clone(),
+                FixedOp::Move(Move::Reshape) => v.clone(),
+                FixedOp::Move(Move::Permute { source }) => source.iter().map(|&e| v[e]).collect(),
             };
         }
         for (out, &value) in outputs.iter_mut().zip(&model.outputs) {

@@ -13,12 +13,11 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds, counts: &[LayerEbops], ran
     let entry = |n: usize| {
         let node = &model.nodes[n];
         let count = counts.iter().find(|c| c.node == n);
-        let (weights, quantizer) = match &node.op {
-            FixedOp::Dense(d) => (Some(weights(d)), None),
-            FixedOp::Quantize(q) => (None, Some(q)),
-            _ if count.is_none() => return None,
-            _ => (None, None),
-        };
+        let weights = if let FixedOp::Dense(d) = &node.op { Some(weights(d)) } else { None };
+        let quantizer = if let FixedOp::Quantize(q) = &node.op { Some(q) } else { None };
+        if count.is_none() && weights.is_none() && quantizer.is_none() {
+            return None;
+        }
         Some(Layer {
             name: node.name.clone(),
             op: kind(&node.op).into(),

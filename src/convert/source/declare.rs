@@ -11,6 +11,7 @@ use crate::convert::config::suggest::suggestion;
 use crate::convert::error::Error;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::ValueId;
+use crate::ops::Move;
 use crate::quant::Model;
 use crate::quant::exact::MinMax;
 use crate::quant::insert::{Built, matches};
@@ -102,7 +103,7 @@ fn unknown_inputs(config: &JobConfig, source: &Source) -> Vec<String> {
 fn of_input(config: &JobConfig, source: &Source, model: &Model, n: usize) -> Option<Declared> {
     let QOp::Quantizer(q) = &model.nodes[n].op else { return None };
     let mut value = model.nodes[n].inputs[0];
-    while let Some(p) = model.producer(value).filter(|&p| matches!(model.nodes[p].op, QOp::Reshape)) {
+    while let Some(p) = model.producer(value).filter(|&p| matches!(model.nodes[p].op, QOp::Move(Move::Reshape))) {
         value = model.nodes[p].inputs[0];
     }
     if !model.inputs.contains(&value) {

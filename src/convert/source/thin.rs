@@ -10,6 +10,7 @@ use crate::convert::task::logits::Logits;
 use crate::convert::task::metric::predicted;
 use crate::data::{Arrays, DataLimits, Dataset, Targets};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::ops::Move;
 use crate::quant::exact::MinMax;
 use crate::quant::model::{Model, QOp, Quantizer};
 
@@ -66,7 +67,7 @@ fn constants(job: &Job, source: &Source, on: &OnData, model: &Model) -> (Vec<Str
             continue;
         }
         let mut value = node.inputs[0];
-        while let Some(p) = model.producer(value).filter(|&p| matches!(model.nodes[p].op, QOp::Reshape)) {
+        while let Some(p) = model.producer(value).filter(|&p| matches!(model.nodes[p].op, QOp::Move(Move::Reshape))) {
             value = model.nodes[p].inputs[0];
         }
         let name = &model.values[value].name;

@@ -1,6 +1,7 @@
 //! What rounding moves all outputs by, taken out of the biases of the layers that give them (bias correction, arXiv 1906.04721): the
 //! mean of an output's error costs no bits to remove.
 
+use crate::ops::Move;
 use crate::quant::kif::exp2i;
 use crate::quant::{Model, QOp};
 
@@ -38,7 +39,7 @@ fn layer(model: &Model, mut value: usize) -> Option<usize> {
         }
         match &node.op {
             QOp::Dense(_) => return Some(at),
-            QOp::Quantizer(_) | QOp::Reshape => value = node.inputs[0],
+            QOp::Quantizer(_) | QOp::Move(Move::Reshape) => value = node.inputs[0],
             QOp::SaturatingDense(_)
             | QOp::Affine(_)
             | QOp::Elementwise(_)
@@ -46,8 +47,7 @@ fn layer(model: &Model, mut value: usize) -> Option<usize> {
             | QOp::MaxPool(_)
             | QOp::AveragePool(_)
             | QOp::Merge(_)
-            | QOp::Concat { .. }
-            | QOp::Pad { .. } => return None,
+            | QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => return None,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::convert::config::JobConfig;
 use crate::convert::config::training::{LossName, MetricName};
 use crate::data::{Asked, Ends, OutputShape};
 use crate::graph::{Graph, Op, ValueId};
-use crate::ops::{Elementwise, Table};
+use crate::ops::{Elementwise, Move, Table};
 
 /// What graph output `output` ends in; `decoded`: the file decodes class labels from it.
 pub fn of(graph: &Graph, output: ValueId, decoded: bool) -> Ends {
@@ -23,7 +23,7 @@ pub fn of(graph: &Graph, output: ValueId, decoded: bool) -> Ends {
 /// The node that makes `value`, through what changes no number but by rounding.
 fn last(graph: &Graph, value: ValueId) -> Option<usize> {
     let node = graph.producer(value)?;
-    let through = matches!(graph.nodes[node].op, Op::Reshape | Op::Quant(_) | Op::Permute { .. });
+    let through = matches!(graph.nodes[node].op, Op::Quant(_) | Op::Move(Move::Reshape | Move::Permute { .. }));
     let before = if through { last(graph, graph.nodes[node].inputs[0]) } else { None };
     before.or(Some(node))
 }
@@ -34,12 +34,7 @@ fn bounds(graph: &Graph, value: ValueId) -> (f64, f64) {
     let Some(node) = graph.producer(value).map(|n| &graph.nodes[n]) else { return OPEN };
     let before = || bounds(graph, node.inputs[0]);
     match &node.op {
-        // all of them rise
-        Op::Elementwise(f) => {
-            let ((lo, hi), (least, most)) = (before(), f.limits());
-            let at = |x: f64, limit: f64| if x.is_finite() { f.real(x) } else { limit };
-            (at(lo, least), at(hi, most))
-        }
+        Op::Elementwise(f) => f.bounds(before()),
         Op::Softmax => (0.0, 1.0),
         Op::Sign => (-1.0, 0.0),
         Op::Clip { lo, hi } => (*lo, *hi),
@@ -51,12 +46,12 @@ fn bounds(graph: &Graph, value: ValueId) -> (f64, f64) {
             });
             ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
         }
-        Op::Reshape | Op::Quant(_) | Op::Permute { .. } | Op::MaxPool(_) => before(),
-        Op::Concat { .. } => {
+        Op::Quant(_) | Op::MaxPool(_) | Op::Move(Move::Reshape | Move::Permute { .. }) => before(),
+        Op::Move(Move::Concat { .. }) => {
             let all = node.inputs.iter().map(|&v| bounds(graph, v));
             all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(OPEN)
         }
-        Op::Dense(_) | Op::AveragePool { .. } | Op::Merge(_) | Op::Pad { .. } => OPEN,
+        Op::Dense(_) | Op::AveragePool { .. } | Op::Merge(_) | Op::Move(Move::Pad { .. }) => OPEN,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::data::{Ends, OutputShape, Targets};
 use crate::graph::Dag;
-use crate::ops::{Elementwise, Table};
+use crate::ops::{Elementwise, Move, Table};
 use crate::quant::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
 use std::borrow::Cow;
 use std::ops::Range as Columns;
@@ -72,13 +72,13 @@ impl Logits {
 
     /// The model that is trained: its outputs are what the Sigmoids read.
     pub fn trained<'a>(&self, model: &'a Model) -> Cow<'a, Model> {
-        let through = |op: &QOp| matches!(op, QOp::Quantizer(_) | QOp::Reshape);
+        let through = |op: &QOp| matches!(op, QOp::Quantizer(_) | QOp::Move(Move::Reshape));
         self.in_front(model, |op| matches!(op, QOp::Elementwise(SIGMOID)), through)
     }
 
     /// The same of a model made exact.
     pub fn trained_exactly<'a>(&self, model: &'a FixedModel) -> Cow<'a, FixedModel> {
-        let through = |op: &FixedOp| matches!(op, FixedOp::Quantize(_) | FixedOp::Reshape);
+        let through = |op: &FixedOp| matches!(op, FixedOp::Quantize(_) | FixedOp::Move(Move::Reshape));
         self.in_front(model, |op| matches!(op, FixedOp::Elementwise(SIGMOID)), through)
     }
 

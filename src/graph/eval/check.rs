@@ -5,7 +5,7 @@ use crate::graph::annotation::QuantSpec;
 use crate::graph::dag::ValueId;
 use crate::graph::op::{Dense, Op};
 use crate::graph::window::Window;
-use crate::graph::{Graph, Node, moves};
+use crate::graph::{Graph, Node};
 
 /// # Errors
 /// [`EvalError`] with the first thing that does not fit.
@@ -37,28 +37,18 @@ pub fn check(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId
 fn fits(graph: &Graph, node: &Node<Op>) -> bool {
     let shapes = graph.shapes(&node.inputs);
     let (from, to) = (graph.len_of(node.inputs[0]), graph.len_of(node.output));
-    let operands = match &node.op {
-        Op::Merge(_) => node.inputs.len() == 2,
-        Op::Concat { .. } => !node.inputs.is_empty(),
-        _ => node.inputs.len() == 1,
-    };
-    operands
+    let wanted = if matches!(node.op, Op::Merge(_)) { 2 } else { 1 };
+    // movements say it themselves
+    (node.inputs.len() == wanted || matches!(node.op, Op::Move(_)))
         && match &node.op {
             Op::Dense(d) => dense(d, from, to),
             Op::Affine(a) => from == to && a.scale.len() == to && a.shift.len() == to,
             Op::Quant(q) => from == to && covers(q, to),
-            Op::Permute { source } => source.len() == to && source.iter().all(|&s| s < from),
             Op::MaxPool(w) => pool(w, from, to) && !w.sees_padding_only(),
             Op::AveragePool { window, divisor } => pool(window, from, to) && *divisor > 0,
             Op::Merge(_) => from == to && graph.len_of(node.inputs[1]) == to,
-            Op::Concat { axis } => moves::concat_shape(&shapes, *axis).is_some_and(|s| s.iter().product::<usize>() == to),
-            Op::Pad { before, after } => {
-                let rank = shapes[0].len();
-                before.len() == rank
-                    && after.len() == rank
-                    && (0..rank).map(|a| shapes[0][a] + before[a] + after[a]).product::<usize>() == to
-            }
-            _ => from == to,
+            Op::Move(m) => m.fits(&shapes, to).is_ok(),
+            Op::Elementwise(_) | Op::Softmax | Op::Sign | Op::Clip { .. } => from == to,
         }
 }
 

@@ -25,13 +25,16 @@ pub struct Weights {
 
 impl Prepared {
     pub fn of(op: &Op) -> Prepared {
-        match op {
-            Op::Dense(dense) => match &dense.window {
-                None => Prepared::Dense(Weights::of(dense)),
-                Some(w) => Prepared::Conv(Weights::of(dense), w.clone(), pixels(w)),
-            },
-            Op::MaxPool(window) | Op::AveragePool { window, .. } => Prepared::Pool(window.clone(), pixels(window)),
-            _ => Prepared::Nothing,
+        if let Op::Dense(dense) = op {
+            let weights = Weights::of(dense);
+            match &dense.window {
+                None => Prepared::Dense(weights),
+                Some(w) => Prepared::Conv(weights, w.clone(), pixels(w)),
+            }
+        } else if let Op::MaxPool(window) | Op::AveragePool { window, .. } = op {
+            Prepared::Pool(window.clone(), pixels(window))
+        } else {
+            Prepared::Nothing
         }
     }
 }

@@ -3,9 +3,10 @@
 //! Samples are split into blocks that run in parallel; within a block every value is a matrix `[samples][elements]`. The
 //! result of a sample does not depend on the block it is in.
 
+use super::Graph;
 use super::dag::ValueId;
 use super::op::Op;
-use super::{Graph, moves};
+use crate::ops::{Move, movement::Source};
 use check::check;
 use layer::Prepared;
 use rayon::prelude::*;
@@ -92,16 +93,9 @@ fn evaluate(
             }
             (_, Prepared::Pool(window, pixels)) => layer::pool(x, window, pixels, f64::NEG_INFINITY, f64::max, |y| y),
             (Op::Softmax, _) => softmax(x, graph.values[node.output].shape.last().copied().unwrap_or(1)),
-            (Op::Permute { source }, _) => x.chunks(source.len().max(1)).flat_map(|row| source.iter().map(|&s| row[s])).collect(),
             (Op::Merge(merge), _) => x.iter().zip(&values[node.inputs[1]]).map(|(&a, &b)| merge.apply(a, b)).collect(),
-            (Op::Concat { axis }, _) => concat(graph, &node.inputs, *axis, &values, samples),
-            (Op::Pad { before, after }, _) => {
-                let shape = &graph.values[node.inputs[0]].shape;
-                let map = moves::pad(shape, before, after);
-                let rows = x.chunks(shape.iter().product::<usize>().max(1));
-                rows.flat_map(|row| map.iter().map(|from| from.map_or(0.0, |e| row[e]))).collect()
-            }
-            (op, _) => x.iter().enumerate().map(|(at, &x)| scalar(op, at % len, x)).collect(),
+            (Op::Move(m), _) => moved(graph, &node.inputs, m, &values, samples),
+            (op, Prepared::Nothing) => x.iter().enumerate().map(|(at, &x)| scalar(op, at % len, x)).collect(),
         };
         for &input in node.inputs.iter().filter(|&&input| last_use[input] == Some(index)) {
             values[input] = Vec::new();
@@ -110,9 +104,10 @@ fn evaluate(
     values
 }
 
-fn concat(graph: &Graph, inputs: &[ValueId], axis: usize, values: &[Vec<f64>], samples: usize) -> Vec<f64> {
-    let map = moves::concat(&graph.shapes(inputs), axis);
-    let element = |sample: usize, &(which, e): &(usize, usize)| values[inputs[which]][sample * graph.len_of(inputs[which]) + e];
+fn moved(graph: &Graph, inputs: &[ValueId], m: &Move, values: &[Vec<f64>], samples: usize) -> Vec<f64> {
+    let map = m.sources(&graph.shapes(inputs));
+    let lens: Vec<usize> = inputs.iter().map(|&v| graph.len_of(v)).collect();
+    let element = |sample: usize, from: &Option<Source>| from.map_or(0.0, |(n, e)| values[inputs[n]][sample * lens[n] + e]);
     (0..samples).flat_map(|sample| map.iter().map(move |from| element(sample, from))).collect()
 }
 
@@ -136,15 +131,7 @@ fn scalar(op: &Op, e: usize, x: f64) -> f64 {
         Op::Clip { lo, hi } => x.clamp(*lo, *hi),
         Op::Sign if x < 0.0 => -1.0,
         Op::Sign => 0.0,
-        // a reshape moves nothing; the others are not computed element by element
-        Op::Reshape
-        | Op::Dense(_)
-        | Op::Softmax
-        | Op::MaxPool(_)
-        | Op::AveragePool { .. }
-        | Op::Merge(_)
-        | Op::Concat { .. }
-        | Op::Pad { .. }
-        | Op::Permute { .. } => x,
+        // not computed element by element
+        Op::Dense(_) | Op::Softmax | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Merge(_) | Op::Move(_) => x,
     }
 }

@@ -9,6 +9,7 @@ use super::{
     error::Refusal,
     item::{Constant, Item},
 };
+use crate::ops::Move;
 use crate::{
     graph::{Graph, Node, ValueId, op::Op},
     onnx::{
@@ -165,5 +166,5 @@ pub fn misplaced_softmax(graph: &Graph) -> Vec<Refusal> {
 pub fn stuck_permutes(graph: &Graph) -> Vec<Refusal> {
     let reason = "no dense layer is near enough to absorb this permutation of a large tensor; remove it from the model";
     let refusal = |node: &Node<Op>| Refusal { name: node.name.clone(), op: "Transpose".into(), reason: reason.into() };
-    graph.nodes.iter().filter(|n| matches!(n.op, Op::Permute { .. })).map(refusal).collect()
+    graph.nodes.iter().filter(|n| matches!(n.op, Op::Move(Move::Permute { .. }))).map(refusal).collect()
 }

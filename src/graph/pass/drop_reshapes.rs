@@ -4,6 +4,7 @@
 
 use super::{Links, bypass, is_elementwise, is_spatial};
 use crate::graph::{Graph, Op};
+use crate::ops::Move;
 
 pub fn run(graph: &mut Graph) -> bool {
     if looks_at_axes(graph) { join(graph) } else { drop_all(graph) }
@@ -11,10 +12,9 @@ pub fn run(graph: &mut Graph) -> bool {
 
 fn looks_at_axes(graph: &Graph) -> bool {
     graph.inputs.iter().any(|&i| graph.values[i].shape.len() > 1)
-        || graph
-            .nodes
-            .iter()
-            .any(|n| is_spatial(&n.op) || (matches!(n.op, Op::Concat { .. }) && graph.values[n.output].shape.len() > 1))
+        || graph.nodes.iter().any(|n| {
+            is_spatial(&n.op) || (matches!(n.op, Op::Move(Move::Concat { .. })) && graph.values[n.output].shape.len() > 1)
+        })
 }
 
 fn join(graph: &mut Graph) -> bool {
@@ -22,8 +22,10 @@ fn join(graph: &mut Graph) -> bool {
     let mut changed = false;
     for index in 0..graph.nodes.len() {
         let input = graph.nodes[index].inputs[0];
-        let Some(first) = links.producer[input].filter(|_| matches!(graph.nodes[index].op, Op::Reshape)) else { continue };
-        if matches!(graph.nodes[first].op, Op::Reshape) {
+        let Some(first) = links.producer[input].filter(|_| matches!(graph.nodes[index].op, Op::Move(Move::Reshape))) else {
+            continue;
+        };
+        if matches!(graph.nodes[first].op, Op::Move(Move::Reshape)) {
             graph.nodes[index].inputs[0] = graph.nodes[first].inputs[0];
             changed = true;
         }
@@ -32,8 +34,9 @@ fn join(graph: &mut Graph) -> bool {
         let mut links = Links::of(graph);
         for index in 0..graph.nodes.len() {
             let output = graph.nodes[index].output;
-            links.dead[index] =
-                matches!(graph.nodes[index].op, Op::Reshape) && links.consumers[output].is_empty() && !links.is_output[output];
+            links.dead[index] = matches!(graph.nodes[index].op, Op::Move(Move::Reshape))
+                && links.consumers[output].is_empty()
+                && !links.is_output[output];
         }
         links.sweep(graph);
     }
@@ -44,7 +47,7 @@ fn drop_all(graph: &mut Graph) -> bool {
     let mut links = Links::of(graph);
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
-        if !matches!(node.op, Op::Reshape) {
+        if !matches!(node.op, Op::Move(Move::Reshape)) {
             continue;
         }
         let (input, output) = (node.inputs[0], node.output);

@@ -2,31 +2,36 @@
 
 use super::{Links, bypass};
 use crate::graph::{Graph, Op, Window};
+use crate::ops::Move;
 
 pub fn run(graph: &mut Graph) -> bool {
     let mut links = Links::of(graph);
     for index in 0..graph.nodes.len() {
-        let Op::Pad { before, after } = graph.nodes[index].op.clone() else { continue };
+        let Op::Move(Move::Pad { before, after }) = graph.nodes[index].op.clone() else { continue };
         let Some(reader) = links.only_consumer(graph.nodes[index].output) else { continue };
-        let window = match &graph.nodes[reader].op {
-            Op::Dense(dense) => dense.window.as_ref(),
-            Op::AveragePool { window, .. } => Some(window),
-            _ => None,
-        };
-        let Some(wider) = window.and_then(|w| widened(w, &before, &after)) else { continue };
+        let Some(wider) = padded(&mut graph.nodes[reader].op).and_then(|w| widened(w, &before, &after)) else { continue };
         // an average over padding alone stays one over zeros
         if matches!(graph.nodes[reader].op, Op::AveragePool { .. }) && wider.sees_padding_only() {
             continue;
         }
-        if bypass(graph, &mut links, index) {
-            match &mut graph.nodes[reader].op {
-                Op::Dense(dense) => dense.window = Some(wider),
-                Op::AveragePool { window, .. } => *window = wider,
-                _ => {}
-            }
+        if bypass(graph, &mut links, index)
+            && let Some(window) = padded(&mut graph.nodes[reader].op)
+        {
+            *window = wider;
         }
     }
     links.sweep(graph)
+}
+
+/// The window of an operation that pads with zeros.
+fn padded(op: &mut Op) -> Option<&mut Window> {
+    if let Op::Dense(dense) = op {
+        dense.window.as_mut()
+    } else if let Op::AveragePool { window, .. } = op {
+        Some(window)
+    } else {
+        None
+    }
 }
 
 /// The window over the tensor without its padding; `None` where channels are padded.

@@ -2,8 +2,8 @@
 //! quantizer right behind has anyway is left out first.
 
 use super::{Links, bypass};
-use crate::graph::{Affine, Graph, Merge, Node, Op, ValueId};
-use crate::ops::Elementwise;
+use crate::graph::{Affine, Graph, Node, Op, ValueId};
+use crate::ops::{Elementwise, Merge};
 
 pub fn run(graph: &mut Graph) -> bool {
     if !graph.nodes.iter().any(|n| matches!(n.op, Op::Clip { .. })) {
@@ -12,9 +12,10 @@ pub fn run(graph: &mut Graph) -> bool {
     relax(graph);
     let mut done = Vec::with_capacity(graph.nodes.len());
     for node in std::mem::take(&mut graph.nodes) {
-        match node.op {
-            Op::Clip { lo, hi } => lower(graph, &mut done, node, lo, hi),
-            _ => done.push(node),
+        if let Op::Clip { lo, hi } = node.op {
+            lower(graph, &mut done, node, lo, hi);
+        } else {
+            done.push(node);
         }
     }
     graph.nodes = done;

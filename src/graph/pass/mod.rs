@@ -19,6 +19,7 @@ use super::{
     dag::{Invariant, ValueId},
     op::Op,
 };
+use crate::ops::Move;
 use links::Links;
 pub use move_permutes::Orders;
 
@@ -75,10 +76,8 @@ fn is_elementwise(op: &Op) -> bool {
 
 /// Operations that look at positions.
 fn is_spatial(op: &Op) -> bool {
-    match op {
-        Op::Dense(dense) => dense.window.is_some(),
-        op => matches!(op, Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. }),
-    }
+    let window = matches!(op, Op::Dense(dense) if dense.window.is_some());
+    window || matches!(op, Op::MaxPool(_) | Op::AveragePool { .. } | Op::Move(Move::Pad { .. }))
 }
 
 /// Lets everything that reads the output of node `index` read its input, and marks the node dead. An output takes its name

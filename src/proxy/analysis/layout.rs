@@ -3,9 +3,10 @@
 //! A value near a window (convolution, pooling) is a *grid*: its tensors are `[1, positions.., channels]` and what the lowering
 //! calls its units are the channels of the last axis. Everything else is flat, its units are its elements.
 
-use super::interval::Span;
 use crate::graph::ValueId;
+use crate::ops::Move;
 use crate::proxy::error::{Fault, Reason};
+use crate::quant::interval::Span;
 use crate::quant::{FixedModel, FixedOp};
 
 /// Per value: true for a grid.
@@ -17,8 +18,12 @@ pub fn grids(model: &FixedModel) -> Vec<bool> {
         match &node.op {
             FixedOp::MaxPool(_) | FixedOp::AveragePool(_) => around.for_each(|v| forced[v] = true),
             FixedOp::Dense(d) if d.window.is_some() => around.for_each(|v| forced[v] = true),
-            FixedOp::Dense(_) | FixedOp::Reshape => {}
-            _ => {
+            FixedOp::Dense(_) | FixedOp::Move(Move::Reshape) => {}
+            FixedOp::Quantize(_)
+            | FixedOp::Affine(_)
+            | FixedOp::Elementwise(_)
+            | FixedOp::Merge(_)
+            | FixedOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => {
                 for v in around {
                     let (a, b) = (root(&parent, v), root(&parent, node.output));
                     parent[a] = b;
@@ -106,10 +111,14 @@ mod tests {
         let ids: Vec<_> =
             [vec![2, 2, 3], vec![2, 2, 3], vec![1, 1, 3], vec![3], vec![3, 1]].into_iter().map(|s| m.add_value("v", s)).collect();
         let pool = Window { stride: [2, 2], kernel: [2, 2], groups: 3, ..Window::pointwise(2, 2, 3) };
-        for (n, op) in
-            [FixedOp::Elementwise(crate::ops::Elementwise::Relu), FixedOp::MaxPool(pool), FixedOp::Reshape, FixedOp::Reshape]
-                .into_iter()
-                .enumerate()
+        for (n, op) in [
+            FixedOp::Elementwise(crate::ops::Elementwise::Relu),
+            FixedOp::MaxPool(pool),
+            FixedOp::Move(Move::Reshape),
+            FixedOp::Move(Move::Reshape),
+        ]
+        .into_iter()
+        .enumerate()
         {
             m.nodes.push(Node { name: String::new(), op, inputs: vec![ids[n]], output: ids[n + 1] });
         }

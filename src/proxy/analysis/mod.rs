@@ -1,7 +1,7 @@
 //! What is known of a model before it is written: ranges, layouts, what is read, what is constant.
 
-pub mod interval;
 pub mod layout;
 pub mod pass;
 pub mod prune;
+pub mod spans;
 pub mod uniform;

@@ -1,8 +1,8 @@
 //! The exact model without its dead channels: what the proxy computes, as a model that can be counted and evaluated.
 
-use super::interval::spans;
 use super::layout;
 use super::pass::{constant, live};
+use super::spans::spans;
 use crate::proxy::port;
 use crate::quant::{FixedModel, FixedOp, Kif};
 
@@ -18,32 +18,15 @@ pub fn prune(model: &FixedModel) -> FixedModel {
     let read = live::read_by(&out, |_, _| false);
     for node in &mut out.nodes {
         let len = read[node.output].len();
-        match &mut node.op {
-            FixedOp::Dense(d) => {
-                let read = layout::unit_flags(&read[node.output], d.outputs);
-                for row in d.weight.ints.chunks_mut(d.outputs.max(1)) {
-                    for (w, &read) in row.iter_mut().zip(&read) {
-                        if !read {
-                            *w = 0;
-                        }
-                    }
-                }
-                for (b, &read) in d.bias.ints.iter_mut().zip(&read) {
-                    if !read {
-                        *b = 0;
-                    }
-                }
+        if let FixedOp::Dense(d) = &mut node.op {
+            let read = layout::unit_flags(&read[node.output], d.outputs);
+            for row in d.weight.ints.chunks_mut(d.outputs.max(1)).chain([&mut d.bias.ints[..]]) {
+                row.iter_mut().zip(&read).filter(|(_, read)| !**read).for_each(|(w, _)| *w = 0);
             }
-            FixedOp::Quantize(q) => {
-                // a channel keeps one format at all its positions
-                let read = layout::unit_flags(&read[node.output], layout::units(len, &leads[node.output]));
-                for (f, &read) in q.formats.iter_mut().zip(read.iter().cycle()) {
-                    if !read {
-                        *f = Kif::ZERO;
-                    }
-                }
-            }
-            _ => {}
+        } else if let FixedOp::Quantize(q) = &mut node.op {
+            // a channel keeps one format at all its positions
+            let read = layout::unit_flags(&read[node.output], layout::units(len, &leads[node.output]));
+            q.formats.iter_mut().zip(read.iter().cycle()).filter(|(_, read)| !**read).for_each(|(f, _)| *f = Kif::ZERO);
         }
     }
     out

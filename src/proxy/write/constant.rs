@@ -2,9 +2,9 @@
 //! (docs/hls4ml-contract.md#c-dense).
 
 use super::build::{Builder, QuantType};
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::quant::Kif;
+use crate::quant::interval::Span;
 use crate::quant::kif::exp2i;
 use crate::quant::rounding::shl;
 

@@ -7,10 +7,10 @@ use super::constant::quantised;
 use super::lower::Lower;
 use super::part::{Part, is_line, shape};
 use crate::graph::Window;
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::proxy::target::Io;
 pub use crate::proxy::write::part::lead_of;
+use crate::quant::interval::Span;
 
 impl Lower<'_> {
     /// `x·W + b`, at every position under `window`, or (without one) of the tensor. `weights` is row-major

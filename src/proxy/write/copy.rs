@@ -4,8 +4,8 @@ use super::constant::{covering, quant_type};
 use super::linear::sum;
 use super::lower::Lower;
 use super::part::{Group, Part, Stage};
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
+use crate::quant::interval::Span;
 
 impl<'a> Lower<'a> {
     /// Writes a stage of [`Base::Copy`]. `groups` has one entry per part with the part's elements; without it every part gets an

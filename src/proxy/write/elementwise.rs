@@ -12,9 +12,9 @@ use super::lower::{Lowered, finish};
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId, Window};
 use crate::onnx::proto::StringStringEntryProto;
-use crate::ops::Elementwise;
-use crate::proxy::analysis::interval::Span;
+use crate::ops::{Elementwise, Move};
 use crate::proxy::error::{Fault, Reason};
+use crate::quant::interval::Span;
 use crate::quant::{FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif, Overflow, Rounding};
 
 /// Key of the file's metadata that tells the form.
@@ -87,10 +87,10 @@ fn structure(model: &FixedModel) -> Vec<Fault> {
         if !node.inputs.iter().any(|v| raw.contains(v)) {
             continue;
         }
-        match &node.op {
-            FixedOp::Reshape => raw.push(node.output),
-            FixedOp::Quantize(q) if q.offset.is_none() => {}
-            _ => fault(&node.name, "in the element-wise form every input has a quantizer"),
+        if matches!(node.op, FixedOp::Move(Move::Reshape)) {
+            raw.push(node.output);
+        } else if !matches!(&node.op, FixedOp::Quantize(q) if q.offset.is_none()) {
+            fault(&node.name, "in the element-wise form every input has a quantizer");
         }
     }
     faults
@@ -142,6 +142,7 @@ impl<'a> Walk<'a> {
         let (Some(x), Some(&source)) = (inputs.first().cloned(), node.inputs.first()) else {
             return Err(Reason::Structure("reads nothing".into()));
         };
+        let refused = |kind| Err(Reason::Structure(format!("{kind} is not written in the element-wise form")));
         match &node.op {
             FixedOp::Quantize(q) => self.quantize(node, q, x),
             FixedOp::Dense(d) => match &d.window {
@@ -153,7 +154,7 @@ impl<'a> Walk<'a> {
                 let alpha = f.alpha().map(|alpha| float("alpha", alpha));
                 Ok(self.close(value, f.onnx(), vec![x], &shape, alpha.into_iter().collect()))
             }
-            FixedOp::Reshape => {
+            FixedOp::Move(Move::Reshape) => {
                 let out = self.out(value);
                 Ok(self.b.reshape(x, out, &batched(&shape)))
             }
@@ -167,7 +168,7 @@ impl<'a> Walk<'a> {
                 let made = [&w.output()[..], &[w.input[2]]].concat();
                 Ok(self.close(value, "MaxPool", vec![x], &made, attributes))
             }
-            FixedOp::Merge(merge) if inputs.len() == 2 => Ok(self.close(value, merge.kind(), inputs, &shape, Vec::new())),
+            FixedOp::Merge(merge) if inputs.len() == 2 => Ok(self.close(value, merge.onnx(), inputs, &shape, Vec::new())),
             FixedOp::Affine(a) => {
                 let units = shape.last().copied().unwrap_or(1);
                 let of = |t: &FixedTensor| per_channel(&t.ints, units).map(|c| exactly(c, t.frac));
@@ -182,15 +183,9 @@ impl<'a> Walk<'a> {
                 let c = quantised(&mut self.b, &format!("{stem}_shift"), "bias", &shift, &[units])?;
                 Ok(self.close(value, "Add", vec![scaled, c], &shape, Vec::new()))
             }
-            op => {
-                let kind = match op {
-                    FixedOp::Elementwise(f) => f.onnx(),
-                    FixedOp::Pad { .. } => "Pad",
-                    FixedOp::Concat { .. } => "Concat",
-                    _ => "this operation",
-                };
-                Err(Reason::Structure(format!("{kind} is not written in the element-wise form")))
-            }
+            FixedOp::Elementwise(f) => refused(f.onnx()),
+            FixedOp::Move(m) => refused(m.onnx()),
+            FixedOp::AveragePool(_) | FixedOp::Merge(_) => refused("this operation"),
         }
     }
 

@@ -4,7 +4,8 @@ use super::build::int;
 use super::lower::Lower;
 use super::part::Part;
 use super::pool::renumbered;
-use crate::graph::{Node, moves};
+use crate::graph::Node;
+use crate::ops::movement;
 use crate::proxy::error::Reason;
 use crate::quant::FixedOp;
 
@@ -14,7 +15,7 @@ impl<'a> Lower<'a> {
         let lead = self.leads[value].clone();
         if lead.is_empty() {
             let mut to: Vec<Vec<usize>> = node.inputs.iter().map(|&v| vec![0; self.model.len_of(v)]).collect();
-            moves::concat(&self.model.shapes(&node.inputs), axis)
+            movement::concat(&self.model.shapes(&node.inputs), axis)
                 .into_iter()
                 .enumerate()
                 .for_each(|(at, (which, e))| to[which][e] = at);

@@ -13,8 +13,8 @@ use super::offset::offset;
 use super::part::{Base, Group, NOWHERE, Part, Stage, shape};
 use crate::graph::Window;
 use crate::ops::Elementwise;
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
+use crate::quant::interval::Span;
 use crate::quant::port::DEFAULT_PORT;
 use crate::quant::{Kif, Rounding};
 

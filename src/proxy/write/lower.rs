@@ -9,12 +9,12 @@ use super::{readers, repack};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
-use crate::ops::Elementwise;
-use crate::proxy::analysis::interval::Span;
+use crate::ops::{Elementwise, Move};
 use crate::proxy::analysis::layout;
 use crate::proxy::error::{Fault, Reason};
 use crate::proxy::form::Form;
 use crate::proxy::target::{Io, Target};
+use crate::quant::interval::Span;
 use crate::quant::{FixedAffine, FixedModel, FixedOp, FixedQuantizer, FixedTensor, Kif};
 use std::rc::Rc;
 
@@ -124,13 +124,7 @@ pub fn finish(b: Builder, model: &FixedModel, input_names: Vec<String>, output_n
 
 impl<'a> Lower<'a> {
     fn node(&mut self, node: &'a Node<FixedOp>) {
-        let result = match (&node.op, &node.inputs[..]) {
-            (FixedOp::Merge(merge), &[a, b]) => self.merge(node, *merge, a, b).map(State::Parts),
-            (FixedOp::Concat { axis }, _) => self.join(node, *axis).map(State::Parts),
-            (_, &[source]) => self.state_of(node, source),
-            _ => Err(Reason::Structure(format!("reads {} values", node.inputs.len()))),
-        };
-        let state = result.unwrap_or_else(|reason| {
+        let state = self.written(node).unwrap_or_else(|reason| {
             self.faults.push(Fault { node: node.name.clone(), reason });
             State::Parts(self.placeholder(node.output))
         });
@@ -139,6 +133,19 @@ impl<'a> Lower<'a> {
         if shared {
             self.parts(node.output);
         }
+    }
+
+    fn written(&mut self, node: &'a Node<FixedOp>) -> Result<State<'a>, Reason> {
+        let several = || Err(Reason::Structure(format!("reads {} values", node.inputs.len())));
+        if let FixedOp::Move(Move::Concat { axis }) = node.op {
+            return self.join(node, axis).map(State::Parts);
+        }
+        if let FixedOp::Merge(merge) = node.op {
+            let &[a, b] = &node.inputs[..] else { return several() };
+            return self.merge(node, merge, a, b).map(State::Parts);
+        }
+        let &[source] = &node.inputs[..] else { return several() };
+        self.state_of(node, source)
     }
 
     fn state_of(&mut self, node: &'a Node<FixedOp>, source: ValueId) -> Result<State<'a>, Reason> {
@@ -170,9 +177,9 @@ impl<'a> Lower<'a> {
                 }
             }
             FixedOp::MaxPool(window) => self.max_pool(node, source, window),
-            FixedOp::Pad { before, after } => self.pad(node, source, before, after).map(State::Parts),
-            FixedOp::Reshape => self.reshape(node, source),
-            FixedOp::AveragePool(_) | FixedOp::Merge(_) | FixedOp::Concat { .. } => {
+            FixedOp::Move(Move::Pad { before, after }) => self.pad(node, source, before, after).map(State::Parts),
+            FixedOp::Move(Move::Reshape) => self.reshape(node, source),
+            FixedOp::AveragePool(_) | FixedOp::Merge(_) | FixedOp::Move(Move::Concat { .. } | Move::Permute { .. }) => {
                 Err(Reason::Structure("is not lowered as an operation on one value".into()))
             }
         }

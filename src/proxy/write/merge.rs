@@ -3,7 +3,8 @@
 
 use super::lower::Lower;
 use super::part::{NOWHERE, Part};
-use crate::graph::{Merge, Node, ValueId};
+use crate::graph::{Node, ValueId};
+use crate::ops::Merge;
 use crate::proxy::error::Reason;
 use crate::quant::FixedOp;
 
@@ -79,9 +80,9 @@ impl<'a> Lower<'a> {
             (a, b) = (self.plain(&node.name, node.inputs[0], a)?, self.plain(&node.name, node.inputs[1], b)?);
         }
         let stem = self.model.values[node.output].name.clone();
-        let out = self.b.name(&format!("{stem}_{}", merge.kind().to_lowercase()));
+        let out = self.b.name(&format!("{stem}_{}", merge.onnx().to_lowercase()));
         let tensor =
-            self.b.node(merge.kind(), vec![a.tensor, b.tensor], out, &super::part::shape(&a.lead, a.elements.len()), Vec::new());
+            self.b.node(merge.onnx(), vec![a.tensor, b.tensor], out, &super::part::shape(&a.lead, a.elements.len()), Vec::new());
         Ok(Part { tensor, signed: true, bare: true, lead: a.lead, elements: a.elements, negated: a.negated })
     }
 }

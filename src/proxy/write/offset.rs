@@ -4,8 +4,8 @@
 //! With `u = v·2^f` on the producer's grid `2^-(drop)`: half-up `⌊u+½⌋`; half-down `⌈u−½⌉ = ⌊u+½−2^-drop⌋`; ceil
 //! `⌈u⌉ = ⌊u+1−2^-drop⌋`. Half-even is QONNX `ROUND`.
 
-use crate::proxy::analysis::interval::Span;
 use crate::quant::Rounding;
+use crate::quant::interval::Span;
 
 /// The constant to add, in front of a floor to `2^-fractional`, when the producer's grid is `2^-grid`. Zero where nothing is
 /// rounded.

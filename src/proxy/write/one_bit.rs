@@ -6,9 +6,9 @@
 use super::build::QuantType;
 use super::lower::Lower;
 use super::part::{Group, Stage, shape};
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::quant::Kif;
+use crate::quant::interval::Span;
 use crate::quant::rounding::shl;
 
 impl Lower<'_> {

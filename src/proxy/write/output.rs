@@ -4,8 +4,8 @@ use super::build::QuantType;
 use super::lower::Lower;
 use super::part::{Base, Part, Stage, State, shape};
 use crate::graph::ValueId;
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
+use crate::quant::interval::Span;
 
 impl Lower<'_> {
     /// Registers a model input whose name is reserved; one that stays flat is flattened.

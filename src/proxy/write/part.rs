@@ -2,8 +2,8 @@
 
 use crate::graph::{ValueId, Window};
 use crate::ops::Elementwise;
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
+use crate::quant::interval::Span;
 use crate::quant::kif::Kif;
 use crate::quant::rounding::Rounding;
 use crate::quant::{FixedAffine, FixedDense, FixedTensor};

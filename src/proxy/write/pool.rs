@@ -11,10 +11,11 @@ use super::build::ints;
 use super::constant::{covering, quant_type};
 use super::lower::Lower;
 use super::part::{Base, Group, Part, Stage, State, only, shape};
-use crate::graph::{Node, ValueId, Window, moves};
-use crate::proxy::analysis::interval::Span;
+use crate::graph::{Node, ValueId, Window};
+use crate::ops::movement;
 use crate::proxy::error::Reason;
 use crate::proxy::target::{Io, strides_in_stream};
+use crate::quant::interval::Span;
 use crate::quant::{FixedOp, Kif};
 
 impl<'a> Lower<'a> {
@@ -138,7 +139,7 @@ impl<'a> Lower<'a> {
         if lead.is_empty() {
             // only numbers change: what is added is constant
             let mut to = vec![super::part::NOWHERE; self.spans[source].len()];
-            let map = moves::pad(&self.model.values[source].shape, before, after);
+            let map = movement::pad(&self.model.values[source].shape, before, after);
             map.into_iter().enumerate().for_each(|(at, from)| from.into_iter().for_each(|e| to[e] = at));
             return Ok(self.parts(source).into_iter().map(|p| renumbered(p, |e| to[e])).collect());
         }

@@ -5,9 +5,9 @@ use super::offset::{mirrored, offset};
 use super::part::{Base, Group, Part, Stage, shape};
 use crate::graph::{Node, ValueId};
 use crate::ops::Elementwise;
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::proxy::form::Form;
+use crate::quant::interval::Span;
 use crate::quant::rounding::cast;
 use crate::quant::{FixedOp, FixedQuantizer, Kif, Overflow, Rounding};
 use std::collections::BTreeMap;
@@ -130,13 +130,10 @@ impl<'a> Lower<'a> {
     }
 
     fn check_table(&self, stage: &Stage, q: &FixedQuantizer, elements: &[usize]) -> Result<(), Reason> {
-        let function = match stage.activation {
-            Some(Elementwise::Table(table)) => table.onnx(),
-            Some(_) | None => return Ok(()),
-        };
+        let Some(Elementwise::Table(table)) = stage.activation else { return Ok(()) };
         let rounds = elements.iter().any(|&e| self.spans[stage.value][e].frac > q.formats[e].fractional);
         if rounds && !matches!(q.rounding, Rounding::Floor | Rounding::HalfUp) {
-            return Err(Reason::TableRounding { function });
+            return Err(Reason::TableRounding { function: table.onnx() });
         }
         Ok(())
     }

@@ -5,9 +5,9 @@ use super::constant::quant_type;
 use super::lower::Lower;
 use super::part::{Part, shape};
 use crate::graph::Window;
-use crate::proxy::analysis::interval::Span;
 use crate::proxy::error::Reason;
 use crate::quant::Kif;
+use crate::quant::interval::Span;
 
 impl Lower<'_> {
     /// The largest values of `part`, which has two axes of positions and needs no padding; `kif` holds every value.

@@ -27,31 +27,29 @@ pub(super) fn elementwise<T: Number>(op: &FixedOp, e: usize, x: &[T], second: &[
         }
         FixedOp::Elementwise(Elementwise::Relu) => each(x, to, |v| if v > T::ZERO { v } else { T::ZERO }),
         FixedOp::Elementwise(f) => each(x, to, |v| T::of(f.exact_real(v.to_f64()))),
-        _ => to.copy_from_slice(x),
+        // computed by other programs
+        FixedOp::Dense(_) | FixedOp::MaxPool(_) | FixedOp::AveragePool(_) | FixedOp::Move(_) => to.copy_from_slice(x),
     }
 }
 
 /// The maximum or the mean of the elements under a window.
 #[inline(always)]
 pub(super) fn pooled<'a, T: Number + 'a>(op: &FixedOp, mut under: impl Iterator<Item = &'a [T]>, to: &mut [T]) {
-    match op {
-        FixedOp::AveragePool(a) => {
-            let reciprocal = a.reciprocal.value(0);
-            to.fill(T::ZERO);
-            for x in under {
-                to.iter_mut().zip(x).for_each(|(t, &v)| *t += v);
-            }
-            to.iter_mut().for_each(|t| *t = T::of(t.to_f64() * reciprocal));
+    if let FixedOp::AveragePool(a) = op {
+        let reciprocal = a.reciprocal.value(0);
+        to.fill(T::ZERO);
+        for x in under {
+            to.iter_mut().zip(x).for_each(|(t, &v)| *t += v);
         }
-        _ => {
-            match under.next() {
-                Some(x) => to.copy_from_slice(x),
-                None => to.fill(T::ZERO),
-            }
-            for x in under {
-                to.iter_mut().zip(x).for_each(|(t, &v)| *t = if v > *t { v } else { *t });
-            }
-        }
+        to.iter_mut().for_each(|t| *t = T::of(t.to_f64() * reciprocal));
+        return;
+    }
+    match under.next() {
+        Some(x) => to.copy_from_slice(x),
+        None => to.fill(T::ZERO),
+    }
+    for x in under {
+        to.iter_mut().zip(x).for_each(|(t, &v)| *t = if v > *t { v } else { *t });
     }
 }
 

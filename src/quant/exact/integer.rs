@@ -3,7 +3,7 @@
 use super::block::BLOCK;
 use super::program::{Layer, Program};
 use super::real;
-use crate::graph::Merge;
+use crate::ops::Merge;
 use crate::quant::interval::Bounds;
 use crate::quant::kif::exp2i;
 use crate::quant::model::{FixedDense, FixedOp, FixedTensor};
@@ -27,35 +27,35 @@ pub(super) fn node<T: Number>(op: &FixedOp, program: &Program, operands: &[Opera
         // a quantizer on a float input puts it on a grid
         let FixedOp::Quantize(q) = op else { return Vec::new() };
         let real = real::quantize(q, first.real);
-        return real.iter().enumerate().map(|(k, &v)| (v.to_f64() * exp2i(to.frac[k / BLOCK])) as i128).collect();
+        return real.iter().enumerate().map(|(k, &v)| (v.to_f64() * exp2i(to[k / BLOCK].frac)) as i128).collect();
     };
-    let mut out = vec![0i128; to.frac.len() * BLOCK];
+    let mut out = vec![0i128; to.len() * BLOCK];
     let columns = out.chunks_exact_mut(BLOCK).enumerate();
     match (op, program) {
         (FixedOp::Quantize(q), _) => columns.for_each(|(e, y)| {
             let format = q.formats[e];
-            let drop = from.frac[e] - format.fractional;
+            let drop = from[e].frac - format.fractional;
             y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = q.overflow.apply(q.rounding.shift(v, drop), format));
         }),
         (FixedOp::Dense(d), Program::Layer(layer)) => products(d, layer, (x, from), to, &mut out),
         (FixedOp::AveragePool(a), Program::Average(taps, channels)) => columns.for_each(|(at, y)| {
             let reciprocal = i128::from(a.reciprocal.ints[0]);
             for e in taps.under(at / channels, at % channels) {
-                let w = lift(reciprocal, a.reciprocal.frac + from.frac[e], to.frac[at]);
+                let w = lift(reciprocal, a.reciprocal.frac + from[e].frac, to[at].frac);
                 y.iter_mut().zip(column(x, e)).for_each(|(y, v)| *y += w * v);
             }
         }),
-        (_, Program::Pool(taps, channels)) => columns.for_each(|(at, y)| {
+        (FixedOp::MaxPool(_), Program::Pool(taps, channels)) => columns.for_each(|(at, y)| {
             let mut first = true;
             for e in taps.under(at / channels, at % channels) {
                 for (y, &v) in y.iter_mut().zip(column(x, e)) {
-                    let v = lift(v, from.frac[e], to.frac[at]);
+                    let v = lift(v, from[e].frac, to[at].frac);
                     *y = if first { v } else { v.max(*y) };
                 }
                 first = false;
             }
         }),
-        (_, Program::Move(map)) => columns.zip(map).for_each(|((_, y), from)| {
+        (FixedOp::Move(_), Program::Move(map)) => columns.zip(map).for_each(|((_, y), from)| {
             if let Some(x) = from.and_then(|(which, e)| Some(column(operands.get(which as usize)?.ints?, e as usize))) {
                 y.copy_from_slice(x);
             }
@@ -65,15 +65,16 @@ pub(super) fn node<T: Number>(op: &FixedOp, program: &Program, operands: &[Opera
             merge(*m, (x, from), (second, other), to, &mut out);
         }
         (FixedOp::Affine(a), _) => columns.for_each(|(e, y)| {
-            let constant = |t: &FixedTensor, grid: i32| lift(t.ints[e].into(), t.frac + grid, to.frac[e]);
-            let (scale, shift) = (constant(&a.scale, from.frac[e]), constant(&a.shift, 0));
+            let constant = |t: &FixedTensor, grid: i32| lift(t.ints[e].into(), t.frac + grid, to[e].frac);
+            let (scale, shift) = (constant(&a.scale, from[e].frac), constant(&a.shift, 0));
             y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = v * scale + shift);
         }),
         (FixedOp::Elementwise(f), _) => columns.for_each(|(e, y)| {
             // bounds say that every result fits
-            y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = f.exact(v, from.frac[e]).unwrap_or_default());
+            y.iter_mut().zip(column(x, e)).for_each(|(y, &v)| *y = f.exact(v, from[e].frac).unwrap_or_default());
         }),
-        _ => out.copy_from_slice(x),
+        // programs are made of their operations
+        (FixedOp::Dense(_) | FixedOp::AveragePool(_) | FixedOp::MaxPool(_) | FixedOp::Move(_), _) => {}
     }
     out
 }
@@ -81,13 +82,13 @@ pub(super) fn node<T: Number>(op: &FixedOp, program: &Program, operands: &[Opera
 /// The sums of a layer at every position, see [`Program::Layer`].
 fn products(d: &FixedDense, layer: &Layer, (x, from): (&[i128], &Bounds), to: &Bounds, out: &mut [i128]) {
     for (p, block) in out.chunks_exact_mut((d.outputs * BLOCK).max(1)).enumerate() {
-        let frac = to.frac[p * d.outputs];
+        let frac = to[p * d.outputs].frac;
         for (o, (y, terms)) in block.chunks_exact_mut(BLOCK).zip(&layer.columns).enumerate() {
             y.fill(lift(d.bias.ints[o].into(), d.bias.frac, frac));
             for &(k, _) in terms {
                 let k = k as usize;
                 let Some(e) = layer.taps.element(p, k, o) else { continue };
-                let w = lift(d.weight.ints[k * d.outputs + o].into(), d.weight.frac + from.frac[e], frac);
+                let w = lift(d.weight.ints[k * d.outputs + o].into(), d.weight.frac + from[e].frac, frac);
                 y.iter_mut().zip(column(x, e)).for_each(|(a, v)| *a += w * v);
             }
         }
@@ -97,20 +98,14 @@ fn products(d: &FixedDense, layer: &Layer, (x, from): (&[i128], &Bounds), to: &B
 /// Two operands on the grid of the result; of a product on the sum of theirs.
 fn merge(m: Merge, (x, from): (&[i128], &Bounds), (second, other): (&[i128], &Bounds), to: &Bounds, out: &mut [i128]) {
     for (e, y) in out.chunks_exact_mut(BLOCK).enumerate() {
-        let at = |v, frac| lift(v, frac, to.frac[e]);
+        // on the grids that give the result's
+        let (up, other_up) = match m {
+            Merge::Add | Merge::Sub | Merge::Max | Merge::Min => (to[e].frac - from[e].frac, to[e].frac - other[e].frac),
+            Merge::Mul => (0, 0),
+        };
         for ((y, &a), &b) in y.iter_mut().zip(column(x, e)).zip(column(second, e)) {
-            *y = if m == Merge::Mul { a * b } else { combine(m, at(a, from.frac[e]), at(b, other.frac[e])) };
+            *y = m.apply(lift(a, 0, up), lift(b, 0, other_up));
         }
-    }
-}
-
-fn combine(m: Merge, a: i128, b: i128) -> i128 {
-    match m {
-        Merge::Add => a + b,
-        Merge::Sub => a - b,
-        Merge::Mul => a * b,
-        Merge::Max => a.max(b),
-        Merge::Min => a.min(b),
     }
 }
 

@@ -178,7 +178,7 @@ impl<'a> Exact<'a> {
                 let operands: Vec<Operand<T>> = node.inputs.iter().map(operand).collect();
                 let result = integer::node(&node.op, program, &operands, bounds);
                 for (k, (r, &v)) in out.iter_mut().zip(&result).enumerate() {
-                    *r = T::of(v as f64 * 2f64.powi(-bounds.frac[k / BLOCK]));
+                    *r = T::of(v as f64 * 2f64.powi(-bounds[k / BLOCK].frac));
                 }
                 ints[to] = Some(result);
             } else {

@@ -39,7 +39,7 @@ pub(super) fn needed(model: &FixedModel, bounds: &AllBounds) -> Precision {
 /// Whether constants and grids are ordinary numbers in f32, and nothing but casts computes with inputs that have no grid yet.
 fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
     let constant = |t: &FixedTensor| F32_GRIDS.contains(&t.frac) && t.ints.iter().all(|v| v.unsigned_abs() >> F32_BITS == 0);
-    let grids = bounds.iter().flatten().all(|b| b.frac.iter().all(|f| F32_GRIDS.contains(f)));
+    let grids = bounds.iter().flatten().all(|b| b.iter().all(|s| F32_GRIDS.contains(&s.frac)));
     grids
         && model.nodes.iter().all(|node| {
             let on_grid = bounds[node.inputs[0]].is_some();
@@ -54,7 +54,7 @@ fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
                 FixedOp::Merge(_) | FixedOp::Affine(_) | FixedOp::Elementwise(_) => {
                     node.inputs.iter().all(|&v| bounds[v].is_some())
                 }
-                _ => true,
+                FixedOp::MaxPool(_) | FixedOp::Move(_) => true,
             }
         })
 }
@@ -71,19 +71,19 @@ fn partial_sums(model: &FixedModel, bounds: &AllBounds) -> u32 {
         let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
         // the largest magnitude that an entry of the patch has anywhere
         let largest = |k: usize, o: usize| {
-            let at = |e: usize| b.lo[e].unsigned_abs().max(b.hi[e].unsigned_abs()) as f64 * 2f64.powi(-b.frac[e]);
+            let at = |e: usize| b[e].lo.unsigned_abs().max(b[e].hi.unsigned_abs()) as f64 * 2f64.powi(-b[e].frac);
             (0..taps.positions).filter_map(|p| taps.element(p, k, o)).map(at).fold(0.0, f64::max)
         };
         let groups = d.window.as_ref().map_or(1, |w| w.groups);
         let common: Option<Vec<f64>> = (groups == 1).then(|| (0..d.inputs).map(|k| largest(k, 0)).collect());
-        let term = |k: usize, o: usize| match d.weight.ints[k * d.outputs + o] {
-            0 => 0.0,
-            _ => d.weight.value(k * d.outputs + o).abs() * common.as_ref().map_or_else(|| largest(k, o), |c| c[k]),
+        let term = |k: usize, o: usize| match d.weight.value(k * d.outputs + o).abs() {
+            0.0 => 0.0,
+            weight => weight * common.as_ref().map_or_else(|| largest(k, o), |c| c[k]),
         };
         let sum = |o: usize| d.bias.value(o).abs() + (0..d.inputs).map(|k| term(k, o)).sum::<f64>();
         let most = (0..d.outputs).map(sum).fold(0.0, f64::max);
         // on the grid of the result
-        most * 2f64.powi(out.frac.first().copied().unwrap_or(0)) * SLACK
+        most * 2f64.powi(out.first().map_or(0, |s| s.frac)) * SLACK
     };
     let most = model.nodes.iter().map(of_layer).fold(0.0, f64::max);
     if most < 1.0 { 0 } else { floor_log2(most) as u32 + 1 }

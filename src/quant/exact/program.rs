@@ -1,6 +1,6 @@
 //! What evaluation knows of a node beforehand: non-zero products, elements under windows, where moved elements come from.
 
-use crate::graph::moves;
+use crate::ops::movement::Source;
 use crate::quant::model::{FixedModel, FixedOp};
 use crate::quant::taps::Taps;
 
@@ -43,15 +43,11 @@ pub(super) fn programs(model: &FixedModel) -> Vec<Program> {
             }
             FixedOp::MaxPool(w) => Program::Pool(Taps::pooling(w), w.input[2]),
             FixedOp::AveragePool(a) => Program::Average(Taps::pooling(&a.window), a.window.input[2]),
-            FixedOp::Concat { axis } => {
-                let from = |(which, e): (usize, usize)| Some((which as u32, e as u32));
-                Program::Move(moves::concat(&model.shapes(&node.inputs), *axis).into_iter().map(from).collect())
+            FixedOp::Move(m) => {
+                let small = |(which, e): Source| (which as u32, e as u32);
+                Program::Move(m.sources(&model.shapes(&node.inputs)).into_iter().map(|from| from.map(small)).collect())
             }
-            FixedOp::Pad { before, after } => {
-                let map = moves::pad(&model.values[node.inputs[0]].shape, before, after);
-                Program::Move(map.into_iter().map(|from| from.map(|e| (0, e as u32))).collect())
-            }
-            _ => Program::Plain,
+            FixedOp::Quantize(_) | FixedOp::Affine(_) | FixedOp::Elementwise(_) | FixedOp::Merge(_) => Program::Plain,
         })
         .collect()
 }

@@ -10,7 +10,9 @@ use crate::simd::{Has, Isa, Lane, Number, Vectorized, dispatch, weighted_sum};
 pub(super) fn node<T: Number>(isa: Isa, op: &FixedOp, program: &Program, x: &[&[T]], to: &mut [T]) {
     match program {
         Program::Layer(layer) => dispatch(isa, Products { layer, x: x.first().copied().unwrap_or(&[]), to }),
-        _ => dispatch(isa, Columns { op, program, x, to }),
+        Program::Plain | Program::Pool(..) | Program::Average(..) | Program::Move(_) => {
+            dispatch(isa, Columns { op, program, x, to })
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{BuildFault, Builder, rule, uniform};
 use crate::diagnostic::Code;
 use crate::graph::{Affine, Dense, Node, Op};
+use crate::ops::Move;
 use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{BiasBits, Declared, FixedAffine, FixedTensor, QDense, QOp, fractional_bits, round_half_up};
 use crate::quant::{Groups, qonnx};
@@ -136,8 +137,15 @@ impl Builder<'_> {
             match &self.graph.nodes[next].op {
                 Op::Quant(_) => return true,
                 Op::Elementwise(f) if f.reads_quantized() => return true,
-                Op::Elementwise(_) | Op::Reshape | Op::MaxPool(_) => value = self.graph.nodes[next].output,
-                _ => return false,
+                Op::Elementwise(_) | Op::Move(Move::Reshape) | Op::MaxPool(_) => value = self.graph.nodes[next].output,
+                Op::Dense(_)
+                | Op::Affine(_)
+                | Op::Softmax
+                | Op::Sign
+                | Op::Clip { .. }
+                | Op::AveragePool { .. }
+                | Op::Merge(_)
+                | Op::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => return false,
             }
         }
     }

@@ -32,25 +32,23 @@ const BIAS_HEADROOM: i32 = 1;
 /// Replaces the quantizers of all layers and activations that are trained.
 pub(super) fn replace(model: &mut Model, how: Hgq2) {
     for n in 0..model.nodes.len() {
-        let op = match &model.nodes[n].op {
-            QOp::Dense(d) if d.trainable => {
-                let grid = match &d.bias_bits {
-                    BiasBits::Own(f) => f.clone(),
-                    // without a quantizer behind, the checks before training name the layer
-                    BiasBits::Activation => match bias::quantizer(model, n) {
-                        Some(q) => bias::grid(q, d.outputs),
-                        None => continue,
-                    },
-                };
-                QOp::SaturatingDense(Box::new(saturating(d, &grid, how)))
-            }
-            QOp::Quantizer(q) if q.trainable && !q.annotated && how.tracked => match &q.range {
-                Range::Saturating { i, .. } => QOp::Quantizer(Quantizer { range: Range::Tracked { i: i.clone() }, ..q.clone() }),
-                _ => continue,
-            },
-            _ => continue,
-        };
-        model.nodes[n].op = op;
+        let mut op = None;
+        if let QOp::Dense(d) = &model.nodes[n].op {
+            let grid = match &d.bias_bits {
+                BiasBits::Own(f) => Some(f.clone()),
+                // without a quantizer behind, the checks before training name the layer
+                BiasBits::Activation => bias::quantizer(model, n).map(|q| bias::grid(q, d.outputs)),
+            };
+            op = grid.filter(|_| d.trainable).map(|grid| QOp::SaturatingDense(Box::new(saturating(d, &grid, how))));
+        } else if let QOp::Quantizer(q) = &model.nodes[n].op
+            && let Range::Saturating { i, .. } = &q.range
+            && (q.trainable && !q.annotated && how.tracked)
+        {
+            op = Some(QOp::Quantizer(Quantizer { range: Range::Tracked { i: i.clone() }, ..q.clone() }));
+        }
+        if let Some(op) = op {
+            model.nodes[n].op = op;
+        }
     }
 }
 

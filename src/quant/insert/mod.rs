@@ -20,8 +20,8 @@ use super::groups::Groups;
 use super::model::{Model, QOp};
 use super::{Rounding, qonnx};
 use crate::graph::channels::per_channel;
-use crate::graph::{Affine, Dense, Graph, Merge, Node, Op, ValueId};
-use crate::ops::Elementwise;
+use crate::graph::{Affine, Dense, Graph, Node, Op, ValueId};
+use crate::ops::{Elementwise, Move};
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -162,9 +162,9 @@ impl Builder<'_> {
                 self.note(Code::SoftmaxDropped, node, "Softmax is left off: the proxy's outputs are the logits".into());
                 self.current[node.output] = self.current[node.inputs[0]];
             }
-            Op::Reshape => {
+            Op::Move(Move::Reshape) => {
                 let from = node.inputs[0];
-                self.push(node, QOp::Reshape, node.output);
+                self.push(node, QOp::Move(Move::Reshape), node.output);
                 if graph.inputs.contains(&from) && self.only_reshaped(from) && !self.is_quantized_next(from) {
                     self.input_quantizer(from, node.output);
                 }
@@ -183,16 +183,12 @@ impl Builder<'_> {
                 self.push(node, QOp::Merge(*merge), node.output);
                 self.quantize_if_needed(node.output, node);
             }
-            Op::Concat { axis } => {
-                self.push(node, QOp::Concat { axis: *axis }, node.output);
-                self.quantize_output(node.output, node);
-            }
-            Op::Pad { before, after } => {
-                self.push(node, QOp::Pad { before: before.clone(), after: after.clone() }, node.output);
+            Op::Move(Move::Permute { .. }) => self.fault(node, "a permutation that no dense layer absorbs".into()),
+            Op::Move(m @ (Move::Concat { .. } | Move::Pad { .. })) => {
+                self.push(node, QOp::Move(m.clone()), node.output);
                 self.quantize_output(node.output, node);
             }
             Op::Clip { .. } => self.fault(node, "a bound that no pass has lowered".into()),
-            Op::Permute { .. } => self.fault(node, "a permutation that no dense layer absorbs".into()),
         }
         taken
     }
@@ -273,32 +269,30 @@ impl Builder<'_> {
         let consumers = self.graph.consumers(value);
         !consumers.is_empty()
             && !self.graph.outputs.contains(&value)
-            && consumers.iter().all(|&c| match self.graph.nodes[c].op {
-                Op::Quant(_) => true,
-                Op::Reshape => self.is_quantized_next(self.graph.nodes[c].output),
-                _ => false,
+            && consumers.iter().all(|&c| {
+                let node = &self.graph.nodes[c];
+                let reshapes = matches!(node.op, Op::Move(Move::Reshape));
+                matches!(node.op, Op::Quant(_)) || reshapes && self.is_quantized_next(node.output)
             })
     }
 
     /// True when a reshape is all that reads a graph input of several axes.
     fn only_reshaped(&self, value: ValueId) -> bool {
-        let sole = matches!(self.graph.consumers(value)[..], [c] if matches!(self.graph.nodes[c].op, Op::Reshape));
+        let sole = matches!(self.graph.consumers(value)[..], [c] if matches!(self.graph.nodes[c].op, Op::Move(Move::Reshape)));
         sole && !self.graph.outputs.contains(&value)
     }
 
     /// True when `value` is never negative: behind a Relu or a Sigmoid.
     fn nonnegative(&self, value: ValueId) -> bool {
-        self.graph.producer(value).is_some_and(|p| match &self.graph.nodes[p].op {
+        let Some(node) = self.graph.producer(value).map(|p| &self.graph.nodes[p]) else { return false };
+        let all = || node.inputs.iter().all(|&v| self.nonnegative(v));
+        match &node.op {
             Op::Elementwise(f) => f.is_never_negative(),
             Op::Softmax => true,
-            Op::Quant(_) | Op::Reshape | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Pad { .. } => {
-                self.nonnegative(self.graph.nodes[p].inputs[0])
-            }
-            Op::Merge(Merge::Add | Merge::Mul | Merge::Max | Merge::Min) | Op::Concat { .. } => {
-                self.graph.nodes[p].inputs.iter().all(|&v| self.nonnegative(v))
-            }
-            _ => false,
-        })
+            Op::Quant(_) | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Move(_) => all(),
+            Op::Merge(m) => m.keeps_sign() && all(),
+            Op::Dense(_) | Op::Affine(_) | Op::Sign | Op::Clip { .. } => false,
+        }
     }
 }
 
@@ -313,17 +307,14 @@ fn following_affine(graph: &Graph, index: usize) -> Option<(usize, &Affine)> {
     if graph.outputs.contains(&output) {
         return None;
     }
-    match graph.consumers(output)[..] {
-        [next] if next == index + 1 => match (&graph.nodes[next].op, &graph.nodes[index].op) {
-            // a scale that differs between the positions of a channel is no scale of the weights
-            (Op::Affine(a), Op::Dense(d)) => {
-                let alike = |v: &[f64]| per_channel(v, d.outputs).is_some();
-                (alike(&a.scale) && alike(&a.shift)).then_some((next, a))
-            }
-            _ => None,
-        },
-        _ => None,
+    let next = index + 1;
+    if graph.consumers(output) != [next] {
+        return None;
     }
+    let (Op::Affine(a), Op::Dense(d)) = (&graph.nodes[next].op, &graph.nodes[index].op) else { return None };
+    // a scale that differs between the positions of a channel is no scale of the weights
+    let alike = |v: &[f64]| per_channel(v, d.outputs).is_some();
+    (alike(&a.scale) && alike(&a.shift)).then_some((next, a))
 }
 
 /// True when all elements of each group agree.

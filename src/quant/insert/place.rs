@@ -4,7 +4,7 @@ use super::rule::INIT_F;
 use super::{Builder, quantizer_name, uniform};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::{Node, Op, ValueId};
-use crate::ops::Elementwise;
+use crate::ops::{Elementwise, Move};
 use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{QOp, Quantizer, Range};
 use crate::quant::port::INPUT_MAX_F;
@@ -60,10 +60,12 @@ impl Builder<'_> {
     pub(super) fn needs_grid(&self, consumer: usize) -> bool {
         match self.graph.nodes[consumer].op {
             Op::Dense(_) | Op::Affine(_) | Op::Merge(_) | Op::AveragePool { .. } => true,
-            Op::Reshape | Op::MaxPool(_) | Op::Concat { .. } | Op::Pad { .. } => {
+            Op::MaxPool(_) | Op::Move(Move::Reshape | Move::Concat { .. } | Move::Pad { .. }) => {
                 self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c))
             }
-            _ => false,
+            Op::Quant(_) | Op::Elementwise(_) | Op::Softmax | Op::Sign | Op::Clip { .. } | Op::Move(Move::Permute { .. }) => {
+                false
+            }
         }
     }
 
@@ -151,7 +153,7 @@ impl Builder<'_> {
     fn reads_input(&self, value: ValueId) -> bool {
         match self.graph.producer(value).map(|p| &self.graph.nodes[p]) {
             None => true,
-            Some(node) => matches!(node.op, Op::Reshape) && self.reads_input(node.inputs[0]),
+            Some(node) => matches!(node.op, Op::Move(Move::Reshape)) && self.reads_input(node.inputs[0]),
         }
     }
 

@@ -26,10 +26,7 @@ pub(super) fn graph(graph: &Graph, exponents: &[Vec<i32>]) -> Graph {
             | Op::MaxPool(_)
             | Op::AveragePool { .. }
             | Op::Merge(_)
-            | Op::Concat { .. }
-            | Op::Pad { .. }
-            | Op::Reshape
-            | Op::Permute { .. } => {}
+            | Op::Move(_) => {}
         }
     }
     scaled

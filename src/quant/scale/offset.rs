@@ -3,6 +3,7 @@
 
 use super::{MinMax, Spread};
 use crate::graph::{Graph, Op, ValueId};
+use crate::ops::Move;
 use crate::quant::kif::floor_log2;
 
 /// Offsets are multiples of this: fewer bits in the constant, and a quarter of the spread makes no difference.
@@ -66,7 +67,7 @@ fn only_layers_read(graph: &Graph, value: ValueId) -> bool {
                 let plain = d.weight_quant.is_none() && d.bias_quant.is_none();
                 return plain && d.window.as_ref().is_none_or(|w| !w.is_padded());
             }
-            matches!(graph.nodes[n].op, Op::Reshape) && only_layers_read(graph, graph.nodes[n].output)
+            matches!(graph.nodes[n].op, Op::Move(Move::Reshape)) && only_layers_read(graph, graph.nodes[n].output)
         })
 }
 
@@ -82,7 +83,7 @@ pub(super) fn shift_ranges(graph: &Graph, value: ValueId, offsets: &[f64], range
     range.min.iter_mut().zip(offsets).for_each(|(v, c)| *v -= c);
     range.max.iter_mut().zip(offsets).for_each(|(v, c)| *v -= c);
     for n in graph.consumers(value) {
-        if matches!(graph.nodes[n].op, Op::Reshape) {
+        if matches!(graph.nodes[n].op, Op::Move(Move::Reshape)) {
             shift_ranges(graph, graph.nodes[n].output, offsets, ranges);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Scales;
 use crate::graph::ValueId;
+use crate::ops::Move;
 use crate::quant::exact::MinMax;
 use crate::quant::kif::exp2i;
 use crate::quant::model::{FixedAffine, FixedDense, FixedModel, FixedOp, FixedQuantizer, FixedTensor};
@@ -43,9 +44,7 @@ impl Scales {
                 | FixedOp::MaxPool(_)
                 | FixedOp::AveragePool(_)
                 | FixedOp::Merge(_)
-                | FixedOp::Concat { .. }
-                | FixedOp::Pad { .. }
-                | FixedOp::Reshape => {}
+                | FixedOp::Move(_) => {}
             }
         }
         Ok(restored)
@@ -79,7 +78,7 @@ impl Scales {
         let mut raw = vec![None; model.values.len()];
         model.inputs.iter().enumerate().for_each(|(n, &v)| raw[v] = Some(n));
         for node in &model.nodes {
-            if matches!(node.op, FixedOp::Reshape) {
+            if matches!(node.op, FixedOp::Move(Move::Reshape)) {
                 raw[node.output] = raw[node.inputs[0]];
             }
         }

@@ -1,7 +1,8 @@
 //! Which elements of a graph's values share a factor: the classes that its operations make.
 
 use super::Sharing;
-use crate::graph::{Graph, Merge, Op, ValueId, moves};
+use crate::graph::{Graph, Op, ValueId};
+use crate::ops::{Merge, Move};
 
 /// Classes of elements that share an exponent.
 pub(super) struct Classes {
@@ -104,7 +105,7 @@ fn units(graph: &Graph, value: ValueId) -> usize {
         && !readers.is_empty()
         && readers.iter().all(|&n| {
             let node = &graph.nodes[n];
-            matches!(node.op, Op::Reshape) && graph.values[node.output].shape.len() == 1
+            matches!(node.op, Op::Move(Move::Reshape)) && graph.values[node.output].shape.len() == 1
         });
     if shape.len() > 1 && !flattened { shape.last().copied().unwrap_or(1) } else { graph.len_of(value) }
 }
@@ -134,7 +135,6 @@ fn tie(c: &mut Classes, graph: &Graph, op: &Op, inputs: &[ValueId], output: Valu
             c.join_all(from);
             c.fix(output);
         }
-        Op::Reshape => c.join_values(from, output, len),
         Op::MaxPool(w) | Op::AveragePool { window: w, .. } => {
             c.join_positions(from, w.input[2]);
             c.join_positions(output, w.input[2]);
@@ -149,18 +149,14 @@ fn tie(c: &mut Classes, graph: &Graph, op: &Op, inputs: &[ValueId], output: Valu
                 c.products.push(of);
             }
         }
-        Op::Concat { axis } => {
-            for (e, (which, from)) in moves::concat(&graph.shapes(inputs), *axis).into_iter().enumerate() {
-                c.join_elements((inputs[which], from), (output, e));
-            }
-        }
-        Op::Pad { before, after } => {
-            for (e, from_e) in moves::pad(&graph.values[from].shape, before, after).into_iter().enumerate() {
-                if let Some(at) = from_e {
-                    c.join_elements((from, at), (output, e));
+        // by units, not by elements
+        Op::Move(Move::Reshape) => c.join_values(from, output, len),
+        Op::Move(m) => {
+            for (e, source) in m.sources(&graph.shapes(inputs)).into_iter().enumerate() {
+                if let Some((which, at)) = source {
+                    c.join_elements((inputs[which], at), (output, e));
                 }
             }
         }
-        Op::Permute { source } => source.iter().enumerate().for_each(|(e, &at)| c.join_elements((from, at), (output, e))),
     }
 }

@@ -13,7 +13,7 @@ use super::op::quantizer::QuantizerState;
 use super::op::saturating::{SaturatingOp, SaturatingState};
 use super::quantizer_plan::QuantizerPlan;
 use super::slot::Slot;
-use crate::graph::Merge;
+use crate::ops::Merge;
 use crate::quant::Rounding;
 
 /// Where a stage leaves the gradient of an input.

@@ -2,7 +2,7 @@
 //! that keeps widths (docs/hgq-spec.md#a2-3).
 
 use super::bits::{BitTable, BitVar, LayerBits};
-use crate::graph::{Window, moves};
+use crate::graph::Window;
 use crate::ops::Elementwise;
 use crate::quant::taps::Taps;
 use crate::quant::{Model, QDense, QOp};
@@ -35,20 +35,15 @@ impl Sources {
                     quantizers += 1;
                     Some(q.groups.expand(&groups))
                 }
-                QOp::Elementwise(Elementwise::LeakyRelu { .. }) | QOp::Reshape => x.cloned(),
                 QOp::Elementwise(Elementwise::Relu) => x.cloned().map(|sets| s.relu(sets)),
+                QOp::Elementwise(f) => x.filter(|_| f.keeps_widths()).cloned(),
                 QOp::MaxPool(w) => x.cloned().map(|sets| s.widest(&sets, w)),
                 QOp::AveragePool(a) => x.cloned().map(|sets| s.widest(&sets, &a.window)),
-                QOp::Concat { axis } => {
-                    let shapes = model.shapes(&node.inputs);
-                    let sets: Option<Vec<&Vec<u32>>> = node.inputs.iter().map(|&v| s.of[v].as_ref()).collect();
-                    sets.map(|sets| moves::concat(&shapes, *axis).into_iter().map(|(which, e)| sets[which][e]).collect())
+                QOp::Move(m) => {
+                    let sets: Option<Vec<&[u32]>> = node.inputs.iter().map(|&v| s.of[v].as_deref()).collect();
+                    sets.map(|sets| m.apply(&sets, &model.shapes(&node.inputs), ZERO))
                 }
-                QOp::Pad { before, after } => x.map(|sets| {
-                    let map = moves::pad(&model.values[node.inputs[0]].shape, before, after);
-                    map.into_iter().map(|from| from.map_or(ZERO, |e| sets[e])).collect()
-                }),
-                _ => None,
+                QOp::Dense(_) | QOp::SaturatingDense(_) | QOp::Affine(_) | QOp::Sign | QOp::Merge(_) => None,
             };
         }
         s

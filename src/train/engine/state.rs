@@ -35,21 +35,28 @@ impl Engine {
                 continue;
             }
             let values = self.params.read(n, &self.params.values);
-            match (&mut node.op, segment.kind) {
-                (QOp::Dense(d), kind) => {
+            match &mut node.op {
+                QOp::Dense(d) => {
                     d.declared = None;
-                    match kind {
+                    match segment.kind {
                         ParamKind::Weight => d.weight = values,
                         ParamKind::Bias => d.bias = values,
                         _ => d.weight_f = values,
                     }
                 }
-                (QOp::SaturatingDense(s), kind) => saturating(s, kind, values),
-                (QOp::Quantizer(q), kind) => {
+                QOp::SaturatingDense(s) => saturating(s, segment.kind, values),
+                QOp::Quantizer(q) => {
                     q.annotated &= !segment.trainable;
-                    width(q, kind, values);
+                    width(q, segment.kind, values);
                 }
-                _ => {}
+                // no parameters
+                QOp::Affine(_)
+                | QOp::Elementwise(_)
+                | QOp::Sign
+                | QOp::MaxPool(_)
+                | QOp::AveragePool(_)
+                | QOp::Merge(_)
+                | QOp::Move(_) => {}
             }
         }
         Ok(())

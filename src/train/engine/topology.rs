@@ -1,6 +1,7 @@
 //! Who reads each tensor of a model, with reshapes looked through; which quantizers lie behind a layer.
 
-use crate::ops::Elementwise;
+use crate::graph::Node;
+use crate::ops::Move;
 use crate::quant::{Model, QOp};
 
 /// Readers by *root*: the value a chain of reshapes starts from.
@@ -17,7 +18,7 @@ impl<'m> Topology<'m> {
         let n = model.values.len();
         let mut t = Topology { model, root: (0..n).collect(), readers: vec![Vec::new(); n], is_output: vec![false; n] };
         for (index, node) in model.nodes.iter().enumerate() {
-            if matches!(node.op, QOp::Reshape) {
+            if matches!(node.op, QOp::Move(Move::Reshape)) {
                 t.root[node.output] = t.root[node.inputs[0]];
                 continue;
             }
@@ -50,12 +51,11 @@ impl<'m> Topology<'m> {
         let (mut found, mut open) = (Vec::new(), vec![self.root[value]]);
         while let Some(root) = open.pop() {
             for &node in &self.readers[root] {
-                match self.model.nodes[node].op {
-                    QOp::Quantizer(_) => found.push(node),
-                    QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. }) | QOp::MaxPool(_) => {
-                        open.push(self.root[self.model.nodes[node].output])
-                    }
-                    _ => {}
+                let Node { op, output, .. } = &self.model.nodes[node];
+                if matches!(op, QOp::Quantizer(_)) {
+                    found.push(node);
+                } else if op.keeps_channels() {
+                    open.push(self.root[*output]);
                 }
             }
         }

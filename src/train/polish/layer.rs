@@ -62,13 +62,12 @@ pub fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds, opti
         let elementwise = q.weight_groups.is_elementwise();
         let weight_f = |e: usize| if elementwise { MAX_F } else { q.weight_f[q.weight_groups.of(e)].round_ties_even() as i32 };
         let elements = 0..d.inputs * d.outputs;
-        let (bias_f, weight_f) = match &latent.op {
+        let (bias_f, weight_f) = if let QOp::SaturatingDense(s) = &latent.op {
             // shared widths have a range that others need, too: nothing moves
-            QOp::SaturatingDense(s) => {
-                let own = |groups: &Groups, f: Vec<i32>| if groups.is_elementwise() { f } else { Vec::new() };
-                (own(&s.bias.groups, s.bias.rounded_f()), own(&s.weight.groups, vec![MAX_F; elements.len()]))
-            }
-            _ => (bias_f(model, &topology, node, q), elements.clone().map(weight_f).collect()),
+            let own = |groups: &Groups, f: Vec<i32>| if groups.is_elementwise() { f } else { Vec::new() };
+            (own(&s.bias.groups, s.bias.rounded_f()), own(&s.weight.groups, vec![MAX_F; elements.len()]))
+        } else {
+            (bias_f(model, &topology, node, q), elements.clone().map(weight_f).collect())
         };
         found.push(Layer { node, dense: d, bits: elements.map(bits).collect(), bias_f, weight_f });
     }

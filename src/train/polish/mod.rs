@@ -169,23 +169,21 @@ fn columns_of_inputs(how: &Polishing, rows: &[usize]) -> Vec<Vec<f32>> {
 fn with_changes(model: &Model, changes: &[Change]) -> Model {
     let mut model = model.clone();
     for &Change { node, what, value } in changes {
-        let d = match &mut model.nodes[node].op {
-            QOp::Dense(d) => d,
-            QOp::SaturatingDense(s) => {
-                match what {
-                    Parameter::Bias(o) => {
-                        s.layer.bias[o] = value as f32;
-                        s.bias.hold(o, value);
-                    }
-                    Parameter::Weight(e) => {
-                        s.layer.weight[e] = value as f32;
-                        s.weight.hold(e, value);
-                    }
+        let op = &mut model.nodes[node].op;
+        if let QOp::SaturatingDense(s) = op {
+            match what {
+                Parameter::Bias(o) => {
+                    s.layer.bias[o] = value as f32;
+                    s.bias.hold(o, value);
                 }
-                continue;
+                Parameter::Weight(e) => {
+                    s.layer.weight[e] = value as f32;
+                    s.weight.hold(e, value);
+                }
             }
-            _ => continue,
-        };
+            continue;
+        }
+        let QOp::Dense(d) = op else { continue };
         d.declared = None;
         match what {
             Parameter::Bias(o) => d.bias[o] = value as f32,

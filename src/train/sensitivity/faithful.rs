@@ -7,6 +7,7 @@
 
 use super::reference::reference;
 use super::{CalibrationSet, fisher, layer};
+use crate::ops::Move;
 use crate::quant::kif::exp2i;
 use crate::quant::model::fractional_bits;
 use crate::quant::{Model, QOp, Quantizer, Range};
@@ -293,7 +294,7 @@ fn grids(model: &Model, set: &CalibrationSet) -> Vec<Option<Vec<i32>>> {
         first += len;
     }
     for node in &model.nodes {
-        if matches!(node.op, QOp::Reshape) {
+        if matches!(node.op, QOp::Move(Move::Reshape)) {
             grids[node.output] = grids[node.inputs[0]].clone();
         }
     }

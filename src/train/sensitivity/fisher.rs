@@ -88,10 +88,7 @@ pub(super) fn widths(
         .plan()
         .quantizers
         .iter()
-        .map(|q| match &model.nodes[q.node].op {
-            QOp::Quantizer(q) => unknown(q),
-            _ => None,
-        })
+        .map(|q| if let QOp::Quantizer(q) = &model.nodes[q.node].op { unknown(q) } else { None })
         .collect();
     let products = products(model);
     let parameters = engine.params.values.len() as f64;

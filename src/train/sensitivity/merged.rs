@@ -1,7 +1,6 @@
 //! Quantizers around sums: what a bit of an operand costs, and where a sum is on a grid already.
 
-use crate::graph::Merge;
-use crate::ops::Elementwise;
+use crate::ops::Merge;
 use crate::quant::{Model, QOp};
 
 /// A quantizer that reads nothing but other quantizers' grids, through a `Merge`.
@@ -25,18 +24,13 @@ fn behind(model: &Model, value: usize) -> Option<Vec<usize>> {
         let at = model.producer(value)?;
         let node = &model.nodes[at];
         match &node.op {
-            QOp::Quantizer(_) => found.push(at),
-            QOp::Merge(Merge::Add | Merge::Sub | Merge::Max | Merge::Min) => {
-                merges = true;
-                open.extend(&node.inputs);
+            QOp::Quantizer(_) => {
+                found.push(at);
+                continue;
             }
-            QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. })
-            | QOp::MaxPool(_)
-            | QOp::Concat { .. }
-            | QOp::Pad { .. }
-            | QOp::Reshape => {
-                open.extend(&node.inputs);
-            }
+            QOp::Merge(Merge::Add | Merge::Sub | Merge::Max | Merge::Min) => merges = true,
+            op if op.keeps_channels() => {}
+            QOp::Move(_) => {}
             // their results are on finer grids, or on their own
             QOp::Merge(Merge::Mul)
             | QOp::Dense(_)
@@ -44,8 +38,10 @@ fn behind(model: &Model, value: usize) -> Option<Vec<usize>> {
             | QOp::Affine(_)
             | QOp::Elementwise(_)
             | QOp::Sign
+            | QOp::MaxPool(_)
             | QOp::AveragePool(_) => return None,
         }
+        open.extend(&node.inputs);
     }
     merges.then_some(found)
 }

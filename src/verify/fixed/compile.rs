@@ -206,13 +206,12 @@ fn fuse_biases(steps: &mut Vec<Step>, tensors: usize, outputs: &[Sink]) {
     steps.iter().flat_map(Step::reads).chain(outputs.iter().map(|o| o.tensor)).for_each(|t| readers[t] += 1);
     let mut fused: Vec<Step> = Vec::with_capacity(steps.len());
     for step in steps.drain(..) {
-        match (fused.last_mut(), step) {
-            (Some(Step::MatMul { dst, bias, .. }), Step::Affine { src, dst: to, mul, add })
-                if *dst == src && readers[src] == 1 && mul.iter().all(|&m| m == 1) =>
-            {
-                (*dst, *bias) = (to, add);
-            }
-            (_, step) => fused.push(step),
+        if let (Some(Step::MatMul { dst, bias, .. }), Step::Affine { src, dst: to, mul, add }) = (fused.last_mut(), &step)
+            && (*dst == *src && readers[*src] == 1 && mul.iter().all(|&m| m == 1))
+        {
+            (*dst, *bias) = (*to, add.clone());
+        } else {
+            fused.push(step);
         }
     }
     *steps = fused;

@@ -5,8 +5,8 @@ mod network;
 mod products;
 mod quantizers;
 
-use hgq_onnx::graph::{Merge, Window};
-use hgq_onnx::ops::{Elementwise, Table};
+use hgq_onnx::graph::Window;
+use hgq_onnx::ops::{Elementwise, Merge, Move, Table};
 use hgq_onnx::quant::kif::floor_log2;
 use hgq_onnx::quant::model::{enclosed_bits, fractional_bits};
 use hgq_onnx::quant::{Model, QOp, Range};
@@ -103,7 +103,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
         for (n, node) in model.nodes.iter().enumerate() {
             let x = v[node.inputs[0]].clone();
             v[node.output] = match &node.op {
-                QOp::Reshape => x,
+                QOp::Move(Move::Reshape) => x,
                 QOp::Elementwise(f) => x.iter().map(|&x| function(*f, x).0).collect(),
                 QOp::Affine(a) => x.iter().enumerate().map(|(e, x)| x * a.scale.value(e) + a.shift.value(e)).collect(),
                 QOp::Quantizer(q) => {
@@ -139,7 +139,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                     })
                     .collect()
                 }
-                QOp::Concat { .. } | QOp::Pad { .. } => {
+                QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => {
                     moved(model, n).into_iter().map(|from| from.map_or(0.0, |(i, e)| v[node.inputs[i]][e])).collect()
                 }
             };
@@ -215,7 +215,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                         dv[node.inputs[1]][e] += db * dy[e];
                     }
                 }
-                QOp::Concat { .. } | QOp::Pad { .. } => {
+                QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => {
                     for (from, &dy) in moved(model, n).into_iter().zip(&dy) {
                         if let Some((i, e)) = from {
                             dv[node.inputs[i]][e] += dy;

@@ -3,7 +3,7 @@
 use super::products::{moved, pooled};
 use super::quantizers::{quantize, rhe, round};
 use hgq_onnx::graph::Window;
-use hgq_onnx::ops::Elementwise;
+use hgq_onnx::ops::{Elementwise, Move};
 use hgq_onnx::quant::{BiasBits, Model, QOp, Rounding};
 
 /// A width: quantizer node, group, whether a Relu lies between.
@@ -28,10 +28,10 @@ impl Network<'_> {
             QOp::Elementwise(Elementwise::Relu) => {
                 x(0).into_iter().map(|set| set.into_iter().map(|(n, g, _)| (n, g, true)).collect()).collect()
             }
-            QOp::Elementwise(Elementwise::LeakyRelu { .. }) | QOp::Reshape => x(0),
+            QOp::Elementwise(Elementwise::LeakyRelu { .. }) | QOp::Move(Move::Reshape) => x(0),
             QOp::MaxPool(w) => windows(w),
             QOp::AveragePool(a) => windows(&a.window),
-            QOp::Concat { .. } | QOp::Pad { .. } => {
+            QOp::Move(Move::Concat { .. }) | QOp::Move(Move::Pad { .. }) => {
                 let inputs: Vec<_> = (0..node.inputs.len()).map(x).collect();
                 moved(self.model, n).into_iter().map(|from| from.map_or(vec![], |(i, e)| inputs[i][e].clone())).collect()
             }
@@ -42,7 +42,7 @@ impl Network<'_> {
     pub fn below(&self, v: usize) -> Option<usize> {
         self.model.consumers(v).into_iter().find_map(|n| match self.model.nodes[n].op {
             QOp::Quantizer(_) => Some(n),
-            QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. }) | QOp::Reshape | QOp::MaxPool(_) => {
+            QOp::Elementwise(Elementwise::Relu | Elementwise::LeakyRelu { .. }) | QOp::Move(Move::Reshape) | QOp::MaxPool(_) => {
                 self.below(self.model.nodes[n].output)
             }
             _ => None,

@@ -1,6 +1,7 @@
 //! Which elements meet in the products of a layer and under a pooling window, and where moved elements come from.
 
 use hgq_onnx::graph::Window;
+use hgq_onnx::ops::Move;
 use hgq_onnx::quant::{Model, QDense, QOp};
 
 /// One product of a layer: (position, entry of the patch, output, element of the input), padding left out.
@@ -68,7 +69,7 @@ pub fn moved(model: &Model, node: usize) -> Vec<Option<(usize, usize)>> {
         .map(|e| {
             let mut at = index(e, to);
             match &node.op {
-                QOp::Concat { axis } => {
+                QOp::Move(Move::Concat { axis }) => {
                     let mut which = 0;
                     loop {
                         let shape = &model.values[node.inputs[which]].shape;
@@ -79,7 +80,7 @@ pub fn moved(model: &Model, node: usize) -> Vec<Option<(usize, usize)>> {
                         which += 1;
                     }
                 }
-                QOp::Pad { before, .. } => {
+                QOp::Move(Move::Pad { before, .. }) => {
                     let shape = &model.values[node.inputs[0]].shape;
                     for (axis, b) in before.iter().enumerate() {
                         if at[axis] < *b || at[axis] - b >= shape[axis] {

@@ -7,7 +7,8 @@ use super::super::item::{Constant, Item};
 use super::super::{broadcast, unsupported};
 use super::{dense, fold, merge};
 use crate::graph::dag::ValueId;
-use crate::graph::op::{Affine, Merge, Op};
+use crate::graph::op::{Affine, Op};
+use crate::ops::Merge;
 
 /// The two operands of a node: both constant, data and a constant, or both data.
 enum Operands {

@@ -6,8 +6,8 @@ use super::super::item::Item;
 use super::window::Layout;
 use super::{dense, shape};
 use crate::graph::dag::ValueId;
-use crate::graph::moves;
 use crate::graph::op::Op;
+use crate::ops::{Move, movement};
 
 pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let items = (0..node.proto.input.len()).map(|index| context.item(node, index)).collect::<Result<Vec<_>, _>>()?;
@@ -38,11 +38,11 @@ pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
     let last: Vec<Vec<usize>> = shapes.iter().map(|s| layout.last(s)).collect();
     let last: Vec<&[usize]> = last.iter().map(|s| &s[..]).collect();
     let fault = || Fault::new(format!("sample shapes {shapes:?} do not join along axis {}", axis + 1));
-    let output = moves::concat_shape(&last, at).ok_or_else(fault)?;
+    let output = movement::concat_shape(&last, at).ok_or_else(fault)?;
     if values.len() == 1 {
         return Ok(items[0].clone());
     }
     dense::check_size(output.iter().product())?;
     let inputs = values.into_iter().map(|v| context.channels_last(node, v, layout)).collect::<Result<Vec<_>, _>>()?;
-    context.emit_last(node, Op::Concat { axis: at }, inputs, output, layout)
+    context.emit_last(node, Op::Move(Move::Concat { axis: at }), inputs, output, layout)
 }

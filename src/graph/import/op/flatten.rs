@@ -4,6 +4,7 @@ use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::Item;
 use crate::graph::op::Op;
+use crate::ops::Move;
 
 pub fn flatten<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let axis = node.attributes().int("axis", 1)?;
@@ -24,7 +25,7 @@ pub fn flatten<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
                 return Err(Fault::new(format!("axis {axis} merges the batch with other axes; only axis 1 is supported")));
             }
             let len = context.graph.len_of(value);
-            Ok(context.emit(node, Op::Reshape, value, vec![len]))
+            Ok(context.emit(node, Op::Move(Move::Reshape), value, vec![len]))
         }
         _ => Err(Fault::new("its input is computed from shapes")),
     }

@@ -5,7 +5,8 @@ use super::super::fault::Fault;
 use super::super::item::Item;
 use super::clip;
 use crate::graph::dag::ValueId;
-use crate::graph::op::{Merge, Op};
+use crate::graph::op::Op;
+use crate::ops::Merge;
 
 /// `a ∘ b` of two tensors.
 pub fn two<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge, a: ValueId, b: ValueId) -> Result<Item, Fault> {

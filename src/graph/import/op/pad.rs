@@ -6,6 +6,7 @@ use super::super::item::Item;
 use super::dense;
 use super::window::Layout;
 use crate::graph::op::Op;
+use crate::ops::Move;
 
 pub fn pad<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let attributes = node.attributes();
@@ -44,5 +45,5 @@ pub fn pad<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
     let output: Vec<usize> = layout.last(&shape).iter().zip(&before).zip(&after).map(sum).collect();
     dense::check_size(output.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX))?;
     let last = context.channels_last(node, input, layout)?;
-    context.emit_last(node, Op::Pad { before, after }, vec![last], output, layout)
+    context.emit_last(node, Op::Move(Move::Pad { before, after }), vec![last], output, layout)
 }

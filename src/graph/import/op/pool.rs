@@ -8,6 +8,7 @@ use super::window::{Attributes, Layout, spatial_rank};
 use crate::graph::dag::ValueId;
 use crate::graph::op::Op;
 use crate::graph::window::Window;
+use crate::ops::Move;
 
 pub fn max_pool<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let (input, window) = window(context, node)?;
@@ -69,7 +70,7 @@ pub fn reduce_mean<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result
     let mut name = context.graph.values[mean].name.clone();
     name.push_str("_kept");
     context.graph.values[mean].name = name;
-    Ok(context.emit(node, Op::Reshape, mean, vec![channels]))
+    Ok(context.emit(node, Op::Move(Move::Reshape), mean, vec![channels]))
 }
 
 /// The input and the window of a pooling node.

@@ -6,6 +6,7 @@ use super::super::fault::Fault;
 use super::super::item::{Constant, Dim, Item};
 use crate::graph::op::Op;
 use crate::onnx::limits::MAX_ELEMENTS;
+use crate::ops::Move;
 
 pub fn reshape<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let target = match context.item(node, 1)? {
@@ -34,7 +35,7 @@ pub fn reshape<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
                 None => None,
             };
             let shape = shape.ok_or_else(|| mismatch(&target, &sample))?;
-            Ok(context.emit(node, Op::Reshape, value, shape))
+            Ok(context.emit(node, Op::Move(Move::Reshape), value, shape))
         }
         _ => Err(Fault::new("its input is computed from shapes")),
     }

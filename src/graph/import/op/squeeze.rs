@@ -4,6 +4,7 @@ use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::Item;
 use crate::graph::op::Op;
+use crate::ops::Move;
 use std::collections::BTreeSet;
 
 /// The axes, as indices into `rank` dimensions; `None` where the node names none.
@@ -54,7 +55,7 @@ pub fn squeeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
                 .filter(|axes| !axes.contains(&0))
                 .ok_or_else(|| Fault::new("it may remove the batch axis; name the axes behind it"))?;
             let shape = without(&sample, &axes.iter().map(|&axis| axis - 1).collect())?;
-            Ok(context.emit(node, Op::Reshape, value, shape))
+            Ok(context.emit(node, Op::Move(Move::Reshape), value, shape))
         }
         Item::Dims { dims, scalar: false } if dims.len() == 1 => Ok(Item::Dims { dims, scalar: true }),
         _ => Err(Fault::new("its input is not a tensor")),
@@ -83,7 +84,7 @@ pub fn unsqueeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<I
                 return Err(Fault::new("it puts an axis before the batch; only axes behind it are supported"));
             }
             let shape = with(&sample, &axes.iter().map(|&axis| axis - 1).collect());
-            Ok(context.emit(node, Op::Reshape, value, shape))
+            Ok(context.emit(node, Op::Move(Move::Reshape), value, shape))
         }
         Item::Dims { dims, scalar: true } if added == 1 => Ok(Item::Dims { dims, scalar: false }),
         _ => Err(Fault::new("its input is not a tensor")),

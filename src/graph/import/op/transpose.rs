@@ -4,6 +4,7 @@ use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use crate::graph::op::Op;
+use crate::ops::Move;
 
 pub fn transpose<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let perm = node.attributes().ints("perm")?;
@@ -23,7 +24,7 @@ pub fn transpose<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<I
             context.spend(shape.iter().product())?;
             let source = sources(&shape, &perm);
             let output = perm.iter().map(|&axis| shape[axis]).collect();
-            Ok(context.emit(node, Op::Permute { source }, value, output))
+            Ok(context.emit(node, Op::Move(Move::Permute { source }), value, output))
         }
         _ => Err(Fault::new("its input is computed from shapes")),
     }

@@ -10,6 +10,7 @@ use crate::graph::dag::{Node, ValueId};
 use crate::graph::op::Op;
 use crate::graph::window::Window;
 use crate::onnx::CHANNELS_LAST;
+use crate::ops::Move;
 
 /// Most elements that a window may read in one sample: tables of that size are made of it. 512 channels under 3×3 at 512×512 positions.
 const MAX_WINDOW_READS: usize = 1 << 31;
@@ -46,7 +47,7 @@ impl<'m> Context<'m> {
         }
         self.spend(shape.iter().product())?;
         let source = channels::order(&shape);
-        Ok(self.step(&format!("{}_last", node.name), Op::Permute { source }, vec![value], shape))
+        Ok(self.step(&format!("{}_last", node.name), Op::Move(Move::Permute { source }), vec![value], shape))
     }
 
     /// Accounts for a layer of a window with `outputs` channels.
@@ -77,7 +78,7 @@ impl<'m> Context<'m> {
         let output = self.graph.add_value(format!("{}_last", node.output()), shape);
         self.graph.nodes.push(Node { name: node.name.clone(), op, inputs, output });
         let view = NodeView { proto: node.proto, name: format!("{}_first", node.name) };
-        Ok(self.emit(&view, Op::Permute { source }, output, first))
+        Ok(self.emit(&view, Op::Move(Move::Permute { source }), output, first))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Place, Walk};
 use crate::graph::{Dense, Node, Op, ValueId};
+use crate::ops::Move;
 
 /// Largest permutation that becomes a matrix: 64 MiB of f32.
 const MAX_AS_MATRIX: usize = 4096;
@@ -28,7 +29,7 @@ impl Walk<'_> {
         };
         let matrix = len.saturating_mul(len);
         if len > MAX_AS_MATRIX || self.matrices + matrix > MAX_IN_MATRICES {
-            self.push(name, Op::Permute { source }, stored, ordered);
+            self.push(name, Op::Move(Move::Permute { source }), stored, ordered);
         } else {
             self.matrices += matrix;
             let mut weight = vec![0.0; matrix];
@@ -40,12 +41,12 @@ impl Walk<'_> {
             let mut from = stored;
             if self.graph.values[stored].shape.len() > 1 {
                 from = self.value(format!("{name}_flat"), vec![len]);
-                self.push(format!("{name}_flat"), Op::Reshape, stored, from);
+                self.push(format!("{name}_flat"), Op::Move(Move::Reshape), stored, from);
             }
             if shape.len() > 1 {
                 let flat = self.value(format!("{name}_ordered"), vec![len]);
                 self.push(format!("{name}_order"), Op::Dense(dense), from, flat);
-                self.push(format!("{name}_shape"), Op::Reshape, flat, ordered);
+                self.push(format!("{name}_shape"), Op::Move(Move::Reshape), flat, ordered);
             } else {
                 self.push(format!("{name}_order"), Op::Dense(dense), from, ordered);
             }

@@ -8,9 +8,10 @@
 
 mod matrix;
 
-use super::{Links, is_elementwise, is_spatial};
+use super::{Links, is_spatial};
 use crate::graph::channels::{self, inverse};
 use crate::graph::{Dense, Graph, Node, Op, ValueId};
+use crate::ops::Move;
 use std::rc::Rc;
 
 /// Layouts that changed: element `j` of the graph's sample is element `order[j]` of the file's.
@@ -55,7 +56,7 @@ struct Flip {
 /// Runs the walk and says which inputs and outputs have another layout now.
 pub fn run(graph: &mut Graph) -> Orders {
     let mut inputs: Vec<Option<Vec<usize>>> = vec![None; graph.inputs.len()];
-    if !graph.nodes.iter().any(|n| matches!(n.op, Op::Permute { .. })) {
+    if !graph.nodes.iter().any(|n| matches!(n.op, Op::Move(Move::Permute { .. }))) {
         return Orders { inputs, outputs: vec![None; graph.outputs.len()] };
     }
     // each attempt changes one more input, so this ends
@@ -135,7 +136,7 @@ impl<'g> Walk<'g> {
         let input = node.inputs[0];
         let place = self.places[input].clone();
         match &mut node.op {
-            Op::Permute { source } => return self.permute(node.output, input, std::mem::take(source)),
+            Op::Move(Move::Permute { source }) => return self.permute(node.output, input, std::mem::take(source)),
             Op::Dense(dense) if dense.window.is_none() => {
                 if let Some(pending) = &place.pending {
                     permute_rows(dense, &inverse(pending));
@@ -146,20 +147,24 @@ impl<'g> Walk<'g> {
                 }
             }
             Op::Merge(_) => return self.merge(node),
-            Op::Concat { axis: 0 } if self.from.values[node.output].shape.len() == 1 => self.join(&mut node),
-            Op::Reshape => {
+            Op::Move(Move::Concat { axis: 0 }) if self.from.values[node.output].shape.len() == 1 => self.join(&mut node),
+            Op::Move(Move::Reshape) => {
                 node.inputs = vec![place.stored];
                 self.places[node.output] = Place { stored: node.output, axes: None, ..place };
             }
-            op if is_elementwise(op) => {
-                if let (Some(pending), Op::Affine(_) | Op::Quant(_)) = (&place.pending, &op) {
+            op @ (Op::Affine(_) | Op::Quant(_) | Op::Elementwise(_) | Op::Sign | Op::Clip { .. }) => {
+                if let Some(pending) = &place.pending {
                     permute_vectors(op, &inverse(pending));
                 }
                 node.inputs = vec![place.stored];
                 self.graph.values[node.output].shape = self.graph.values[place.stored].shape.clone();
                 self.places[node.output] = Place { stored: node.output, ..place };
             }
-            _ => {
+            Op::Dense(_)
+            | Op::Softmax
+            | Op::MaxPool(_)
+            | Op::AveragePool { .. }
+            | Op::Move(Move::Concat { .. } | Move::Pad { .. }) => {
                 let inputs: Vec<ValueId> = node.inputs.clone();
                 node.inputs = inputs.into_iter().map(|value| self.in_order(value)).collect::<Result<_, _>>()?;
             }
@@ -217,7 +222,7 @@ impl<'g> Walk<'g> {
         let Some(shape) = axes else { return stored };
         let name = format!("{}_axes", self.from.values.get(value).map_or("", |v| &v.name));
         let shaped = self.value(name.clone(), shape);
-        self.push(name, Op::Reshape, stored, shaped);
+        self.push(name, Op::Move(Move::Reshape), stored, shaped);
         self.places[value] = Place { stored: shaped, axes: None, ..self.places[value].clone() };
         shaped
     }
@@ -361,12 +366,10 @@ fn permute_rows(dense: &mut Dense, target: &[usize]) {
 }
 
 fn permute_vectors(op: &mut Op, target: &[usize]) {
-    match op {
-        Op::Affine(affine) => {
-            affine.scale = target.iter().map(|&t| affine.scale[t]).collect();
-            affine.shift = target.iter().map(|&t| affine.shift[t]).collect();
-        }
-        Op::Quant(spec) => *spec = spec.gather(target),
-        _ => {}
+    if let Op::Affine(affine) = op {
+        affine.scale = target.iter().map(|&t| affine.scale[t]).collect();
+        affine.shift = target.iter().map(|&t| affine.shift[t]).collect();
+    } else if let Op::Quant(spec) = op {
+        *spec = spec.gather(target);
     }
 }

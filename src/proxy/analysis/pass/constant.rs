@@ -1,7 +1,7 @@
 //! Elements that can only have one value (0 bits, an all-zero weight column, a Relu that never opens) move into the biases of
 //! their consumers: `b[j] += W[i][j]·c`, then row `i` is zero.
 
-use crate::proxy::analysis::interval::Span;
+use crate::quant::interval::Span;
 use crate::quant::model::enclosed_bits;
 use crate::quant::rounding::shl;
 use crate::quant::{FixedDense, FixedModel, FixedOp, FixedTensor};
@@ -9,8 +9,9 @@ use crate::quant::{FixedDense, FixedModel, FixedOp, FixedTensor};
 /// A float32 holds this many significant bits.
 const FLOAT_BITS: u32 = 24;
 
-/// Folds the constant elements of `spans` (see [`crate::proxy::analysis::interval::spans`]) into the dense layers that read them. A
-/// layer whose bias would no longer be a float32 keeps its non-zero constants.
+/// Folds the constant elements of `spans` (see [`crate::proxy::analysis::spans::spans`]) into the
+/// dense layers that read them. A layer whose bias would no longer be a float32 keeps its non-zero
+/// constants.
 pub fn fold(model: &mut FixedModel, spans: &[Vec<Span>]) {
     for node in &mut model.nodes {
         let (FixedOp::Dense(dense), Some(&source)) = (&mut node.op, node.inputs.first()) else { continue };

@@ -1,8 +1,9 @@
 //! Which elements of each value must exist: not constant and read, directly or not, by a model output.
 
-use crate::graph::{ValueId, Window, moves};
-use crate::proxy::analysis::interval::Span;
+use crate::graph::{ValueId, Window};
+use crate::ops::Move;
 use crate::proxy::analysis::layout;
+use crate::quant::interval::Span;
 use crate::quant::{FixedDense, FixedModel, FixedOp};
 
 /// A float32 holds this many significant bits.
@@ -31,12 +32,14 @@ pub fn read_by(model: &FixedModel, filled: impl Fn(ValueId, usize) -> bool) -> V
     }
     for node in model.nodes.iter().rev() {
         let out = live[node.output].clone();
-        if let FixedOp::Concat { axis } = &node.op {
+        if let FixedOp::Move(m) = &node.op {
             let shapes = model.shapes(&node.inputs);
-            let channels = shapes.first().is_some_and(|s| *axis + 1 == s.len());
-            for ((which, e), needed) in moves::concat(&shapes, *axis).into_iter().zip(out) {
+            // along positions whoever joins fills constants in
+            let joins = matches!(m, Move::Concat { axis } if shapes.first().is_none_or(|s| axis + 1 != s.len()));
+            for (from, needed) in m.sources(&shapes).into_iter().zip(out) {
+                let Some((which, e)) = from else { continue };
                 let value = node.inputs[which];
-                live[value][e] |= needed && (channels || !grids[value] || !filled(value, e));
+                live[value][e] |= needed && !(joins && grids[value] && filled(value, e));
             }
             continue;
         }
@@ -50,19 +53,12 @@ pub fn read_by(model: &FixedModel, filled: impl Fn(ValueId, usize) -> bool) -> V
                 }
                 FixedOp::MaxPool(w) => under(w, &out, &mut live[source]),
                 FixedOp::AveragePool(pool) => under(&pool.window, &out, &mut live[source]),
-                FixedOp::Pad { before, after } => {
-                    for (from, &needed) in moves::pad(&model.values[source].shape, before, after).into_iter().zip(&out) {
-                        if let Some(e) = from {
-                            live[source][e] |= needed;
-                        }
-                    }
-                }
                 FixedOp::Merge(_) => {
                     for (e, (l, &needed)) in live[source].iter_mut().zip(&out).enumerate() {
                         *l |= needed && !filled(source, e);
                     }
                 }
-                _ => {
+                FixedOp::Quantize(_) | FixedOp::Affine(_) | FixedOp::Elementwise(_) | FixedOp::Move(_) => {
                     for (l, &needed) in live[source].iter_mut().zip(&out) {
                         *l |= needed;
                     }

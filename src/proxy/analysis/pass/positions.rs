@@ -3,6 +3,7 @@
 
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId};
+use crate::ops::Move;
 use crate::proxy::analysis::layout;
 use crate::proxy::error::{Fault, Reason};
 use crate::quant::{FixedModel, FixedOp};
@@ -50,7 +51,7 @@ fn flat_value(model: &mut FixedModel, value: ValueId) -> ValueId {
 }
 
 fn reshape(name: &str, from: ValueId, to: ValueId) -> Node<FixedOp> {
-    Node { name: name.to_string(), op: FixedOp::Reshape, inputs: vec![from], output: to }
+    Node { name: name.to_string(), op: FixedOp::Move(Move::Reshape), inputs: vec![from], output: to }
 }
 
 fn same_everywhere(op: &FixedOp, channels: usize) -> bool {
@@ -60,6 +61,11 @@ fn same_everywhere(op: &FixedOp, channels: usize) -> bool {
             offsets && per_channel(&q.formats, channels).is_some()
         }
         FixedOp::Affine(a) => [&a.scale, &a.shift].iter().all(|t| per_channel(&t.ints, channels).is_some()),
-        _ => true,
+        FixedOp::Dense(_)
+        | FixedOp::Elementwise(_)
+        | FixedOp::MaxPool(_)
+        | FixedOp::AveragePool(_)
+        | FixedOp::Merge(_)
+        | FixedOp::Move(_) => true,
     }
 }

@@ -1,6 +1,6 @@
 //! Whether windows, movements and merges fit the shapes of their tensors.
 
-use crate::graph::{Node, Window, moves};
+use crate::graph::{Node, Window};
 use crate::quant::{AveragePool, Model, QDense, QOp};
 
 /// A window with more than this along some axis is a mistake somewhere before.
@@ -8,13 +8,13 @@ const MAX_WINDOW: usize = 1 << 24;
 
 /// Number of inputs of `node`, and the shapes around everything but dense layers, quantizers and affines without a window.
 pub fn node(model: &Model, node: &Node<QOp>, fail: &mut impl FnMut(String)) {
-    let (count, wanted) = (node.inputs.len(), inputs(&node.op));
-    if count != wanted && !matches!(node.op, QOp::Concat { .. }) {
+    let (count, wanted) = (node.inputs.len(), if matches!(node.op, QOp::Merge(_)) { 2 } else { 1 });
+    // movements say it themselves
+    if count != wanted && !matches!(node.op, QOp::Move(_)) {
         return fail(format!("{count} inputs, expected {wanted}"));
     }
     let lens: Vec<usize> = node.inputs.iter().map(|&v| model.len_of(v)).collect();
     let (x, y) = (lens[0], model.len_of(node.output));
-    let shape = |v: usize| &model.values[v].shape[..];
     match &node.op {
         QOp::Dense(d) => layer(d, (x, y), fail),
         QOp::SaturatingDense(s) => layer(&s.layer, (x, y), fail),
@@ -25,34 +25,13 @@ pub fn node(model: &Model, node: &Node<QOp>, fail: &mut impl FnMut(String)) {
                 fail(format!("{} reciprocals, expected 1", reciprocal.ints.len()));
             }
         }
-        QOp::Concat { axis } => {
-            let shapes = model.shapes(&node.inputs);
-            if moves::concat_shape(&shapes, *axis).as_deref() != Some(shape(node.output)) {
-                fail(format!("shapes {shapes:?} cannot be joined along axis {axis} to {:?}", shape(node.output)));
-            }
-        }
-        QOp::Pad { before, after } => {
-            let from = shape(node.inputs[0]);
-            let padded: Option<Vec<usize>> = (from.len() == before.len() && from.len() == after.len())
-                .then(|| {
-                    from.iter().zip(before.iter().zip(after)).map(|(s, (b, a))| s.checked_add(*b)?.checked_add(*a)).collect()
-                })
-                .flatten();
-            if padded.as_deref() != Some(shape(node.output)) {
-                let to = shape(node.output);
-                fail(format!("shape {from:?} padded by {before:?} and {after:?} is not {to:?}"));
-            }
-        }
-        _ => {
+        QOp::Move(m) => m.fits(&model.shapes(&node.inputs), y).unwrap_or_else(fail),
+        QOp::Quantizer(_) | QOp::Affine(_) | QOp::Elementwise(_) | QOp::Sign | QOp::Merge(_) => {
             if let Some(len) = lens.iter().find(|&&len| len != y) {
                 fail(format!("{len} elements in, {y} out"));
             }
         }
     }
-}
-
-fn inputs(op: &QOp) -> usize {
-    if matches!(op, QOp::Merge(_)) { 2 } else { 1 }
 }
 
 /// Whether the window itself makes sense; its output positions.

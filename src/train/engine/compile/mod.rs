@@ -19,7 +19,7 @@ use super::slot::Slot;
 use super::sources::Sources;
 use super::topology::Topology;
 use crate::graph::Node;
-use crate::ops::Elementwise;
+use crate::ops::{Elementwise, Move};
 use crate::quant::{BiasBits, FixedTensor, Model, QDense, QOp, Quantizer, Range, SaturatingDense};
 use crate::train::error::{Fault, TrainError};
 
@@ -175,7 +175,6 @@ impl Compiler<'_> {
     fn add_node(&mut self, index: usize, node: &Node<QOp>) {
         let x = self.slot(node.inputs[0]);
         match &node.op {
-            QOp::Reshape => {}
             QOp::Dense(d) => {
                 let (weight, bias) = self.constants(index, d);
                 let widths = self.v1_widths(index, node, d);
@@ -207,8 +206,9 @@ impl Compiler<'_> {
                 let y = self.place_like(node.output, x);
                 self.push(Step::Merge { merge: *merge, inputs, y });
             }
-            QOp::Concat { axis } => self.concat(node, *axis),
-            QOp::Pad { before, after } => self.pad(node, before, after),
+            // a root is looked up through them
+            QOp::Move(Move::Reshape) => {}
+            QOp::Move(m) => self.moved(node, m),
         }
     }
 
@@ -321,13 +321,11 @@ impl Compiler<'_> {
     fn bias_source(&self, output: usize, channels: usize) -> BiasSource {
         let found = self.topology.quantizers_below(output);
         let node = found.first().copied().unwrap_or(0);
-        match (&self.model.nodes[node].op, self.quantizer_of[node]) {
-            (QOp::Quantizer(q), Some(quantizer)) => {
-                BiasSource::Quantizer { quantizer, channels: ChannelGroups::new(&q.groups, channels), rounding: q.rounding }
-            }
+        let (QOp::Quantizer(q), Some(quantizer)) = (&self.model.nodes[node].op, self.quantizer_of[node]) else {
             // `check` has made sure that there is one
-            _ => BiasSource::Own(vec![0; channels]),
-        }
+            return BiasSource::Own(vec![0; channels]);
+        };
+        BiasSource::Quantizer { quantizer, channels: ChannelGroups::new(&q.groups, channels), rounding: q.rounding }
     }
 
     /// Takes `[Relu →] Quantizer [→ Relu]` behind a dense output into its epilogue, where the widths are the same at all positions.

@@ -5,7 +5,8 @@ use super::super::op::gather::Gather;
 use super::super::plan::{Stage, Step};
 use super::super::slot::Slot;
 use super::Compiler;
-use crate::graph::{Node, Window, moves};
+use crate::graph::{Node, Window};
+use crate::ops::Move;
 use crate::quant::QOp;
 use crate::quant::taps::Taps as Products;
 use crate::train::error::Fault;
@@ -81,18 +82,10 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn concat(&mut self, node: &Node<QOp>, axis: usize) {
-        let map = moves::concat(&self.model.shapes(&node.inputs), axis);
+    pub(super) fn moved(&mut self, node: &Node<QOp>, m: &Move) {
         let inputs = node.inputs.iter().map(|&v| self.slot(v)).collect();
         let y = self.place_natural(node.output);
-        self.gather(&node.name, inputs, y, map.into_iter().map(Some));
-    }
-
-    pub(super) fn pad(&mut self, node: &Node<QOp>, before: &[usize], after: &[usize]) {
-        let map = moves::pad(&self.model.values[node.inputs[0]].shape, before, after);
-        let inputs = vec![self.slot(node.inputs[0])];
-        let y = self.place_natural(node.output);
-        self.gather(&node.name, inputs, y, map.into_iter().map(|from| from.map(|e| (0, e))));
+        self.gather(&node.name, inputs, y, m.sources(&self.model.shapes(&node.inputs)).into_iter());
     }
 
     /// Channels are the last axis of the shape.

@@ -54,7 +54,12 @@ fn fusible_backward(plan: &Plan, m: usize, row: usize, readers: &[usize]) -> boo
     let (quantizer, alone) = match plan.stages[m].step {
         Step::Dense { fused: Some(f), .. } => (f.quantizer, true),
         Step::Quantizer { quantizer, x, .. } => (quantizer, readers[x.buffer] == 1),
-        _ => return false,
+        Step::Dense { fused: None, .. }
+        | Step::Grouped { .. }
+        | Step::Unary { .. }
+        | Step::Gather { .. }
+        | Step::Pool { .. }
+        | Step::Merge { .. } => return false,
     };
     alone && plan.quantizers[quantizer].op.stride() == row
 }

@@ -1,7 +1,7 @@
 //! Element-wise functions in plain floats: the quantizer behind them decides the table that the hardware gets. Function and
 //! derivative are those of [`crate::ops::Elementwise`]; here they become loops, one for each, so that the compiler vectorises them.
 
-use super::{chain, chain_of_both, map};
+use super::{chain, chain_both, map};
 use crate::ops::{Elementwise, Table};
 use crate::simd::Isa;
 
@@ -30,7 +30,7 @@ pub fn backward(isa: Isa, f: Elementwise, (x, y): (&[f32], &[f32]), dy: &[f32], 
         Elementwise::Table(Table::Sigmoid) => chain(isa, y, dy, dx, keep, |y| Table::Sigmoid.derivative(0.0, y)),
         Elementwise::Table(Table::Tanh) => chain(isa, y, dy, dx, keep, |y| Table::Tanh.derivative(0.0, y)),
         f @ (Elementwise::Elu { .. } | Elementwise::Selu | Elementwise::Table(_)) => {
-            chain_of_both((x, y), dy, dx, keep, |x, y| f.derivative(x, y))
+            chain_both(isa, (x, y), dy, dx, keep, |x, y| f.derivative(x, y))
         }
     }
 }

@@ -43,52 +43,58 @@ impl Unary {
 }
 
 struct Map<'a, F> {
-    x: &'a [f32],
+    a: &'a [f32],
+    b: &'a [f32],
     y: &'a mut [f32],
     f: F,
 }
 
-impl<F: Fn(f32) -> f32> Vectorized for Map<'_, F> {
+impl<F: Fn(f32, f32) -> f32> Vectorized for Map<'_, F> {
     type Out = ();
     #[inline(always)]
     fn run<L: Lane>(self, _: Has<L>) {
-        for (y, &x) in self.y.iter_mut().zip(self.x) {
-            *y = (self.f)(x);
+        for ((y, &a), &b) in self.y.iter_mut().zip(self.a).zip(self.b) {
+            *y = (self.f)(a, b);
         }
     }
 }
 
+/// `y = f(x)`.
 fn map(isa: Isa, x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
-    dispatch(isa, Map { x, y, f });
+    map_both(isa, (x, x), y, |x, _| f(x));
+}
+
+/// `y = f(a, b)`.
+fn map_both(isa: Isa, (a, b): (&[f32], &[f32]), y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    dispatch(isa, Map { a, b, y, f });
 }
 
 struct Chain<'a, F> {
-    v: &'a [f32],
+    a: &'a [f32],
+    b: &'a [f32],
     dy: &'a [f32],
     dx: &'a mut [f32],
     keep: f32,
     f: F,
 }
 
-impl<F: Fn(f32) -> f32> Vectorized for Chain<'_, F> {
+impl<F: Fn(f32, f32) -> f32> Vectorized for Chain<'_, F> {
     type Out = ();
     #[inline(always)]
     fn run<L: Lane>(self, _: Has<L>) {
-        for ((dx, &dy), &v) in self.dx.iter_mut().zip(self.dy).zip(self.v) {
+        for (((dx, &dy), &a), &b) in self.dx.iter_mut().zip(self.dy).zip(self.a).zip(self.b) {
             let before = if self.keep > 0.0 { *dx } else { 0.0 };
-            *dx = before + dy * (self.f)(v);
+            *dx = before + dy * (self.f)(a, b);
         }
     }
 }
 
+/// `dx = f'(v)·dy`, on top of what is there where `keep` is 1.
 fn chain(isa: Isa, v: &[f32], dy: &[f32], dx: &mut [f32], keep: f32, f: impl Fn(f32) -> f32) {
-    dispatch(isa, Chain { v, dy, dx, keep, f });
+    chain_both(isa, (v, v), dy, dx, keep, |v, _| f(v));
 }
 
-/// `dx = f'(x, y)·dy`, for derivatives that need input and result.
-fn chain_of_both((x, y): (&[f32], &[f32]), dy: &[f32], dx: &mut [f32], keep: f32, f: impl Fn(f32, f32) -> f32) {
-    for ((dx, &dy), (&x, &y)) in dx.iter_mut().zip(dy).zip(x.iter().zip(y)) {
-        let before = if keep > 0.0 { *dx } else { 0.0 };
-        *dx = before + dy * f(x, y);
-    }
+/// [`chain`] for derivatives that need two values.
+fn chain_both(isa: Isa, (a, b): (&[f32], &[f32]), dy: &[f32], dx: &mut [f32], keep: f32, f: impl Fn(f32, f32) -> f32) {
+    dispatch(isa, Chain { a, b, dy, dx, keep, f });
 }

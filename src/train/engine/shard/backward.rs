@@ -7,7 +7,7 @@ use super::super::op::quantizer::{QuantizerOp, Sums};
 use super::super::plan::{Fused, InputGrad, Prepared, Stage, Step};
 use super::super::slot::Slot;
 use super::Shard;
-use crate::graph::Merge;
+use crate::ops::Merge;
 use std::mem::take;
 
 impl Shard {
@@ -108,8 +108,8 @@ impl Shard {
             }
             let mut dx = take(&mut self.grads[x.buffer]);
             let [a, b] = inputs.map(|x| &self.values[x.buffer][..n]);
-            let (dy, add) = (&self.grads[y.buffer][..n], to == InputGrad::Add);
-            merge::backward(p.plan.isa, merge, which, a, b, dy, &mut dx[..n], add);
+            let (dy, keep) = (&self.grads[y.buffer][..n], if to == InputGrad::Add { 1.0 } else { 0.0 });
+            merge::backward(p.plan.isa, merge, which, (a, b), dy, &mut dx[..n], keep);
             self.grads[x.buffer] = dx;
         }
     }
@@ -148,7 +148,11 @@ impl Shard {
             Some((&Step::Quantizer { quantizer, x, y, post_relu }, grad)) => {
                 (x, Some(Fused { quantizer, y, pre_relu: false, post_relu }), grad != InputGrad::Skip)
             }
-            _ => (x, None, true),
+            Some((
+                Step::Grouped { .. } | Step::Unary { .. } | Step::Gather { .. } | Step::Pool { .. } | Step::Merge { .. },
+                _,
+            ))
+            | None => (x, None, true),
         };
         let mut da = take(&mut self.grads[slot.buffer]);
         let Shard { values, grads, quantizers, .. } = self;

@@ -1,9 +1,9 @@
 //! Operators that only move elements: `Concat`, `Transpose`, `Pad`, `Reshape`.
 
 use super::{Compiler, Known, MAX_WINDOW, lift, raise, room};
-use crate::graph::moves;
 use crate::onnx::attribute::Attributes;
 use crate::onnx::proto::NodeProto;
+use crate::ops::movement;
 use crate::verify::fixed::compile::MAX_ELEMENTS;
 use crate::verify::fixed::constant::Constant;
 use crate::verify::fixed::step::Step;
@@ -16,12 +16,12 @@ impl Compiler {
         let axis = Attributes::of(node).int("axis", 0).map_err(|e| e.to_string())?;
         let axis = usize::try_from(if axis < 0 { axis + rank as i64 + 1 } else { axis }).ok().and_then(|a| a.checked_sub(1));
         let shapes = [&operands[0].shape[..], &operands[1].shape[..]];
-        let Some((axis, shape)) = axis.and_then(|a| Some((a, moves::concat_shape(&shapes, a)?))) else {
+        let Some((axis, shape)) = axis.and_then(|a| Some((a, movement::concat_shape(&shapes, a)?))) else {
             return Err(format!("joins {:?} and {:?} along an axis on which they do not fit", shapes[0], shapes[1]));
         };
         let frac = operands[0].frac.max(operands[1].frac);
         let ups = operands.each_ref().map(|x| frac - x.frac);
-        let map: Vec<_> = moves::concat(&shapes, axis).into_iter().map(|(which, e)| Some((which as u32, e as u32))).collect();
+        let map: Vec<_> = movement::concat(&shapes, axis).into_iter().map(|(which, e)| Some((which as u32, e as u32))).collect();
         let mut bounds = Vec::with_capacity(map.len());
         for (which, e) in map.iter().flatten() {
             let (lo, hi) = operands[*which as usize].bounds[*e as usize];
@@ -83,7 +83,7 @@ impl Compiler {
         if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_ELEMENTS) {
             return Err("its result is too large".into());
         }
-        let map = moves::pad(&x.shape, before, after);
+        let map = movement::pad(&x.shape, before, after);
         let bounds = map.iter().map(|from| from.map_or((0, 0), |e| x.bounds[e])).collect();
         let out = self.data(shape, x.frac, bounds)?;
         let map = map.into_iter().map(|from| from.map(|e| (0, e as u32))).collect();
