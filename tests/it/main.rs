@@ -48,6 +48,7 @@ mod import_ops;
 mod import_qcdq;
 mod kernels;
 mod kernels_spatial;
+mod properties;
 mod proxy;
 mod proxy_grid;
 mod rare;
