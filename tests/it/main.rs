@@ -55,6 +55,7 @@ mod rare;
 mod report_page;
 mod scale;
 mod small_jobs;
+mod snapshots;
 mod start;
 mod targets;
 mod tasks;
