@@ -21,6 +21,7 @@ mod support {
 mod ci;
 mod codes;
 mod commands;
+mod dependencies;
 mod deploy;
 mod fields;
 mod layers;
