@@ -10,6 +10,8 @@ mod checks;
 mod digest;
 pub mod document;
 pub mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod jobs;
 pub mod limits;
 mod listen;

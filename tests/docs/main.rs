@@ -22,6 +22,7 @@ mod arms;
 mod ci;
 mod codes;
 mod commands;
+mod dependencies;
 mod deploy;
 mod fields;
 mod layers;

@@ -1,9 +1,7 @@
-//! The command line as its users meet it: exit status, messages, help, and the files that it leaves.
-//!
-//! `HGQ_UPDATE_HELP=1 cargo test --test it help` rewrites the snapshots in `fixtures/help`.
+//! The command line as its users meet it: exit status, messages, and the files that it leaves.
 
 use crate::support::faults::faults;
-use crate::support::files::{fixture, images, npz};
+use crate::support::files::{images, npz};
 use crate::support::program::{hgq, workplace};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -20,30 +18,6 @@ fn listing(directory: &Path) -> Vec<String> {
         std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-#[test]
-fn help_is_as_recorded() {
-    for command in ["", "convert", "trace", "inspect", "verify", "serve", "worker"] {
-        if command == "serve" && !cfg!(feature = "serve") || command == "worker" && !cfg!(feature = "farm") {
-            continue;
-        }
-        let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
-        let output = hgq(Path::new("."), &args);
-        assert_eq!(output.status.code(), Some(0), "{command}");
-        let now = String::from_utf8(output.stdout).unwrap();
-        // the farm adds a command and options
-        let folder = if cfg!(feature = "farm") && matches!(command, "" | "serve" | "worker") { "help/farm" } else { "help" };
-        let path = fixture(folder).join(format!("{}.txt", if command.is_empty() { "hgq-onnx" } else { command }));
-        if std::env::var_os("HGQ_UPDATE_HELP").is_some() {
-            std::fs::write(&path, &now).unwrap();
-        }
-        let recorded = std::fs::read_to_string(&path).unwrap_or_default();
-        if command.is_empty() && !cfg!(feature = "serve") {
-            continue;
-        }
-        assert_eq!(now, recorded, "help of `{command}` changed: HGQ_UPDATE_HELP=1 records it");
-    }
 }
 
 #[test]

@@ -54,6 +54,12 @@ impl File {
         file.node("Quant", &[input, &names[0], &names[1], &names[2]], output, vec![int("signed", signed), int("narrow", 0), text])
     }
 
+    /// Its last node slides over positions.
+    fn channels_last(mut self) -> File {
+        self.0.node.last_mut().unwrap().domain = Some(hgq_onnx::onnx::CHANNELS_LAST.into());
+        self
+    }
+
     fn done(mut self, output: &str, shape: &[i64]) -> ModelProto {
         self.0.output.push(info(output, shape));
         ModelProto { graph: Some(self.0), ..Default::default() }
@@ -62,6 +68,10 @@ impl File {
 
 fn int(name: &str, v: i64) -> AttributeProto {
     AttributeProto { name: Some(name.into()), r#type: Some(AttributeType::Int as i32), i: Some(v), ..Default::default() }
+}
+
+fn ints(name: &str, v: &[i64]) -> AttributeProto {
+    AttributeProto { name: Some(name.into()), r#type: Some(AttributeType::Ints as i32), ints: v.to_vec(), ..Default::default() }
 }
 
 fn info(name: &str, shape: &[i64]) -> ValueInfoProto {
@@ -154,6 +164,46 @@ fn too_many_bits_are_refused_before_running() {
         file = file.node("Mul", &[&before, &before], &format!("t{step}"), vec![]);
     }
     assert!(Program::from_model(&file.done("t5", &[1])).unwrap_err().to_string().contains("n_t0"));
+}
+
+/// A few bytes that ask for gigabytes or hours.
+#[test]
+fn small_files_that_ask_for_too_much_are_refused() {
+    let refused = |file: File, what: &str| {
+        let error = Program::from_model(&file.done("y", &[1])).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    refused(File::new(&[1 << 12, 1 << 11]).node("Identity", &["x"], "y", vec![]), "too large");
+    let mut copies = File::new(&[1 << 22]);
+    for n in 0..9 {
+        copies = copies.node("Identity", &["x"], &format!("c{n}"), vec![]);
+    }
+    refused(copies.node("Identity", &["c8"], "y", vec![]), "too large");
+    // windows larger than any memory, and a number that no usize holds
+    for (kernel, pads) in [(1000, 999), ((1 << 20) - 1, (1 << 20) - 1)] {
+        let window = [ints("kernel_shape", &[kernel; 2]), ints("strides", &[1, 1]), ints("pads", &[pads; 4])];
+        let pool = File::new(&[4, 4, 1]).node("MaxPool", &["x"], "y", window.to_vec());
+        refused(pool.channels_last(), if kernel == 1000 { "under its window" } else { "does not fit" });
+    }
+    let window = vec![ints("kernel_shape", &[1, 1]), ints("strides", &[1, 1]), ints("pads", &[0; 4]), int("group", 1)];
+    let conv = File::new(&[2000, 2000, 1]).constant("w", &[300, 1, 1, 1], &[1.0; 300]);
+    refused(
+        conv.node("Conv", &["x", "w"], "y", [window, vec![ints("dilations", &[1, 1])]].concat()).channels_last(),
+        "too large",
+    );
+}
+
+/// A value of one bit keeps its bit, and its grid gets finer without end.
+#[test]
+fn grids_that_no_number_has_are_refused() {
+    let file = File::new(&[1]).quant("x", "bit", (&[], &[1.0]), (&[], &[1.0]), 0, "FLOOR");
+    let mut file = file.constant("c", &[], &[2f32.powi(-100)]).node("Mul", &["bit", "c"], "t0", vec![]);
+    for step in 1..40 {
+        let before = format!("t{}", step - 1);
+        file = file.node("Mul", &[&before, &before], &format!("t{step}"), vec![]);
+    }
+    let error = Program::from_model(&file.done("t39", &[1])).unwrap_err().to_string();
+    assert!(error.contains("Mul `n_t4`") && error.contains("its grid is 2^-1600"), "{error}");
 }
 
 #[test]

@@ -74,6 +74,11 @@ pub struct Params {
 /// Widths that are not trained may exceed the training bounds, but `2^±f` must stay an ordinary f32.
 const FROZEN_BITS: (f32, f32) = (-100.0, 100.0);
 
+/// The bounds of what is not trained.
+fn frozen(kind: ParamKind) -> (f32, f32) {
+    if kind.is_bits() { FROZEN_BITS } else { (f32::MIN, f32::MAX) }
+}
+
 /// β1, β2, ε of Adam as Keras sets them (docs/hgq-spec.md#a8, docs/recipe.md#adam).
 const ADAM: (f32, f32, f32) = (0.9, 0.999, 1e-7);
 
@@ -97,13 +102,23 @@ impl Params {
     pub fn write(&mut self, s: usize, from: &[f32]) {
         let Segment { offset, cols, stride, mut bounds, trainable, kind, .. } = self.segments[s];
         if !trainable {
-            bounds = if kind.is_bits() { FROZEN_BITS } else { (f32::MIN, f32::MAX) };
+            bounds = frozen(kind);
         }
         for (r, row) in from.chunks_exact(cols.max(1)).enumerate() {
             for (to, &v) in self.values[offset + r * stride..][..cols].iter_mut().zip(row) {
                 *to = v.clamp(bounds.0, bounds.1);
             }
         }
+    }
+
+    /// Whether all of these may be the values: as many, and none outside of what [`Params::write`] and steps keep them in.
+    pub fn may_be(&self, values: &[f32]) -> bool {
+        let inside = |s: &Segment| {
+            let (low, high) = if s.trainable { s.bounds } else { frozen(s.kind) };
+            let fits = |v: &f32| v.is_finite() && (low..=high).contains(v);
+            (0..s.rows).all(|r| values[s.offset + r * s.stride..][..s.cols].iter().all(fits))
+        };
+        values.len() == self.values.len() && self.segments.iter().all(inside)
     }
 
     /// Compact copy of segment `s` out of `of` (values or gradients).

@@ -72,6 +72,11 @@ impl Engine {
         self.params.values.iter().all(|v| v.is_finite())
     }
 
+    /// Whether a snapshot may be one of this model: its length, and the bounds of every parameter.
+    pub fn may_be(&self, snapshot: &[f32]) -> bool {
+        self.params.may_be(snapshot)
+    }
+
     /// Back to a snapshot of this model; moments and ranges stay.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use prost::Message;
 
 /// Raised when the meaning of a field or the way of training changes: older checkpoints are then ignored.
 const VERSION: u32 = 2;
+/// More than any run counts to, and far from where a count overflows.
+const MAX_COUNT: u64 = 1 << 48;
 
 /// A model worth going back to.
 #[derive(Clone, PartialEq, Message)]
@@ -111,6 +113,43 @@ impl State {
 
     /// `None` for what is no checkpoint of this version.
     pub fn decoded(bytes: &[u8]) -> Option<State> {
-        State::decode(bytes).ok().filter(|s| s.version == VERSION)
+        State::decode(bytes).ok().filter(|s| s.version == VERSION && s.is_sound())
+    }
+
+    /// Whether its counts are those of a run, and its measures are numbers.
+    fn is_sound(&self) -> bool {
+        let counts =
+            [self.stage, self.epoch, self.done, self.stage_rollbacks, self.rollbacks, self.collapses, self.kept, self.step];
+        let snapshots = self.starts.iter().chain(&self.good).flat_map(|s| [s.ebops, s.controller]);
+        let measures = [self.controller, self.gap, self.rate, self.start, self.most].into_iter().chain(snapshots);
+        let counted = counts.iter().all(|&n| n < MAX_COUNT) && self.epoch.max(self.kept) <= self.done;
+        counted && measures.into_iter().all(f64::is_finite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_measures_of_no_run_are_no_checkpoint() {
+        let good = State { done: 7, epoch: 3, kept: 5, step: 90, gap: 1.0, ..State::current() };
+        let decoded = |state: State| State::decoded(&state.encode_to_vec());
+        assert_eq!(decoded(good.clone()), Some(good.clone()));
+        let snapshot = || Some(Snapshot { ebops: f64::INFINITY, ..Snapshot::default() });
+        let bad: [(&str, State); 9] = [
+            ("version", State { version: VERSION - 1, ..good.clone() }),
+            ("more epochs of the stage than in all", State { epoch: 8, ..good.clone() }),
+            ("kept later than now", State { kept: 8, ..good.clone() }),
+            ("steps", State { step: u64::MAX, ..good.clone() }),
+            ("epochs", State { done: u64::MAX, ..good.clone() }),
+            ("stage", State { stage: u64::MAX, ..good.clone() }),
+            ("rollbacks", State { stage_rollbacks: u64::MAX, ..good.clone() }),
+            ("gap", State { gap: f64::NAN, ..good.clone() }),
+            ("snapshot", State { good: snapshot(), ..good.clone() }),
+        ];
+        for (what, state) in bad {
+            assert_eq!(decoded(state), None, "{what}");
+        }
     }
 }

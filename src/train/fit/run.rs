@@ -338,8 +338,8 @@ impl<'a> Run<'a> {
     pub fn resume(&mut self, state: &State) -> Result<(), TrainError> {
         let (expected, good) = (self.engine.snapshot().len(), state.good.clone().unwrap_or_default());
         let vectors = (state.starts.iter().map(|s| &s.parameters)).chain(state.front.iter().map(|c| &c.parameters));
-        for vector in vectors.chain([&good.parameters]) {
-            if vector.len() != expected {
+        for vector in vectors.chain([&good.parameters, &state.parameters]) {
+            if !self.engine.may_be(vector) {
                 return Err(TrainError::Checkpoint { field: "parameters", expected, found: vector.len() });
             }
         }

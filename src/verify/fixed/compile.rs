@@ -5,16 +5,28 @@ use super::function::is_function;
 use super::program::{Port, Program, Sink};
 use super::step::Step;
 use super::{Fault, FixedError};
+use crate::graph::Window;
 use crate::onnx::limits::Limits;
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::tensor::Tensor;
 use crate::onnx::{CHANNELS_LAST, codec, info};
 use crate::quant::Kif;
 use crate::quant::port::stated;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// Most elements of a tensor: a small file could otherwise ask for any amount of memory.
-pub const MAX_ELEMENTS: usize = 1 << 24;
+/// Most elements of a tensor, and of all together with the constants: a small file could otherwise ask for any amount of memory. Those of a
+/// tensor have bounds of 32 bytes each.
+pub const MAX_ELEMENTS: usize = 1 << 22;
+const MAX_ALL_ELEMENTS: usize = 1 << 25;
+/// Most entries of the table of a window: 256 MiB.
+const MAX_TABLE: usize = 1 << 26;
+/// Most elements that are read while compiling, once for each product of a layer: a second or two.
+const MAX_READ: usize = 1 << 30;
+/// Finest and coarsest grid: beyond, a value may be none of an f64.
+const MAX_FRAC: i32 = 1000;
+
+/// Why a tensor is refused.
+const LARGE: &str = "its result is too large";
 
 /// Widest value, sign included: one bit of an i64 stays free.
 pub const MAX_BITS: u32 = 63;
@@ -24,6 +36,16 @@ pub const MAX_BITS: u32 = 63;
 pub enum Known {
     Constant(Constant),
     Data(Data),
+}
+
+impl Known {
+    /// Elements, of one sample.
+    fn len(&self) -> usize {
+        match self {
+            Known::Constant(c) => c.values.len(),
+            Known::Data(d) => d.bounds.len(),
+        }
+    }
 }
 
 /// A computed tensor: `2^-frac` is the grid of all its elements.
@@ -43,18 +65,61 @@ pub struct Compiler {
     pub steps: Vec<Step>,
     pub lengths: Vec<usize>,
     pub quants: Vec<String>,
+    /// Elements of all tensors and constants that nodes made.
+    held: usize,
+    /// Elements that nodes have read.
+    read: usize,
 }
 
 impl Compiler {
+    /// Accounts for `count` elements that a node reads.
+    ///
+    /// # Errors
+    /// Beyond [`MAX_READ`] in total.
+    pub fn spend(&mut self, count: usize) -> Result<(), String> {
+        self.read = self.read.saturating_add(count);
+        if self.read > MAX_READ { Err(format!("the layers of the file have more than {MAX_READ} products")) } else { Ok(()) }
+    }
+
+    /// Accounts for `count` elements that are kept.
+    ///
+    /// # Errors
+    /// Beyond [`MAX_ALL_ELEMENTS`] in total.
+    pub fn hold(&mut self, count: usize) -> Result<(), String> {
+        self.held = self.held.saturating_add(count);
+        if self.held > MAX_ALL_ELEMENTS { Err(LARGE.into()) } else { Ok(()) }
+    }
+
+    /// Accounts for the table of a window, and for the products of `outputs` at each of its positions.
+    ///
+    /// # Errors
+    /// A result beyond [`MAX_ELEMENTS`], a table beyond [`MAX_TABLE`], and those of [`Compiler::spend`].
+    pub fn slide(&mut self, window: &Window, outputs: usize) -> Result<(), String> {
+        let within =
+            |sizes: &[usize], most: usize| sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).filter(|&n| n <= most);
+        let ([height, width], positions) = (window.kernel, window.positions());
+        within(&[positions, outputs], MAX_ELEMENTS).ok_or(LARGE)?;
+        let table = within(&[height, width, window.group_channels(), positions], MAX_TABLE);
+        let table = table.ok_or_else(|| format!("more than {MAX_TABLE} elements lie under its window"))?;
+        self.spend(table.saturating_mul(outputs))
+    }
+
     /// Registers a new tensor.
     ///
     /// # Errors
-    /// An element beyond [`MAX_BITS`].
+    /// An element beyond [`MAX_BITS`], a grid beyond [`MAX_FRAC`], more elements than [`MAX_ELEMENTS`], and those of [`Compiler::hold`].
     pub fn data(&mut self, shape: Vec<usize>, frac: i32, bounds: Vec<(i128, i128)>) -> Result<Data, String> {
         let bits = bounds.iter().map(|&(lo, hi)| Kif::covering(lo, hi, 0).bits()).max().unwrap_or(0);
         if bits > MAX_BITS {
             return Err(format!("its result needs {bits} bits, the executor has {MAX_BITS}"));
         }
+        if frac.abs() > MAX_FRAC {
+            return Err(format!("its grid is 2^{}, beyond 2^±{MAX_FRAC}", -frac));
+        }
+        if bounds.len() > MAX_ELEMENTS {
+            return Err(LARGE.into());
+        }
+        self.hold(bounds.len())?;
         self.lengths.push(bounds.len());
         Ok(Data { id: self.lengths.len() - 1, shape, frac, bounds })
     }
@@ -97,6 +162,7 @@ impl Compiler {
 
     fn node(&mut self, node: &NodeProto) -> Result<(), String> {
         let [out] = &node.output[..] else { return Err(format!("has {} outputs, one is expected", node.output.len())) };
+        self.spend(node.input.iter().filter_map(|name| self.known.get(name)).map(Known::len).sum())?;
         let result = match (node.op_type(), node.domain()) {
             ("Quant" | "IntQuant", _) => self.quant(node)?,
             ("MatMul", "" | "ai.onnx") => self.matmul(node)?,
@@ -112,7 +178,11 @@ impl Compiler {
             ("Min", "" | "ai.onnx") => self.extreme(node, false)?,
             ("Conv", CHANNELS_LAST) => self.conv(node)?,
             ("MaxPool", CHANNELS_LAST) => self.max_pool(node)?,
-            ("Identity", "" | "ai.onnx") => self.operand(node, 0)?,
+            ("Identity", "" | "ai.onnx") => {
+                let same = self.operand(node, 0)?;
+                self.hold(same.len())?;
+                same
+            }
             (op, domain) => return Err(format!("operator `{op}` of domain `{domain}` is not part of the proxy vocabulary")),
         };
         if self.known.insert(out.clone(), result).is_some() {
@@ -165,10 +235,10 @@ fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
         }
     }
     let inputs = c.inputs(graph, port, &mut fault);
-    let mut broken: Vec<&str> = Vec::new();
+    let mut broken: HashSet<&str> = HashSet::new();
     for node in &graph.node {
         // what only follows from a fault is not reported again
-        if node.input.iter().any(|i| broken.contains(&i.as_str())) {
+        if node.input.iter().any(|i| broken.contains(i.as_str())) {
             broken.extend(node.output.iter().map(String::as_str));
             continue;
         }
@@ -184,7 +254,7 @@ fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
             Some(Known::Data(d)) => {
                 outputs.push(Sink { name: output.name().into(), shape: d.shape.clone(), frac: d.frac, tensor: d.id });
             }
-            _ if broken.contains(&output.name()) => {}
+            _ if broken.contains(output.name()) => {}
             Some(Known::Constant(_)) => fault(output.name(), "output", "is a constant".into()),
             None => fault(output.name(), "output", "nothing computes it".into()),
         }
@@ -226,7 +296,7 @@ fn sample_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
     let mut shape = Vec::new();
     for dim in &dims[1..] {
         match info::size(dim) {
-            Some(size) if size < MAX_ELEMENTS => shape.push(size),
+            Some(size) if size <= MAX_ELEMENTS => shape.push(size),
             _ => return Err("has a dimension (besides the batch) that is not a positive number".into()),
         }
     }

@@ -9,6 +9,8 @@ use rayon::prelude::*;
 
 /// Samples per block: the tensors of a few thousand elements stay in the second-level cache.
 const BLOCK: usize = 64;
+/// Elements of all tensors of a block: larger nets take fewer samples at once (128 MiB).
+const BLOCK_ELEMENTS: usize = 1 << 24;
 
 /// All steps on a block of `n` samples.
 struct Steps<'a> {
@@ -52,10 +54,12 @@ impl Program {
                 return Err(FixedError::NotFinite { name: port.name.clone(), sample: at / each, element: at % each });
             }
         }
-        let fresh = || self.lengths.iter().map(|&len| Buffer::new(len * BLOCK)).collect::<Vec<_>>();
-        let parts: Vec<Part> = (0..samples.div_ceil(BLOCK))
+        let elements = self.lengths.iter().sum::<usize>().max(1);
+        let size = (BLOCK_ELEMENTS / elements).clamp(1, BLOCK).min(samples.max(1));
+        let fresh = || self.lengths.iter().map(|&len| Buffer::new(len * size)).collect::<Vec<_>>();
+        let parts: Vec<Part> = (0..samples.div_ceil(size))
             .into_par_iter()
-            .map_init(fresh, |tensors, block| self.block(tensors, inputs, block * BLOCK, BLOCK.min(samples - block * BLOCK)))
+            .map_init(fresh, |tensors, block| self.block(tensors, inputs, block * size, size.min(samples - block * size)))
             .collect();
         Ok(self.gather(&parts, samples))
     }

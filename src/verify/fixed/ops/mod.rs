@@ -43,6 +43,7 @@ impl Compiler {
                 // the leading axis of a constant is no batch
                 let shape = x.shape.clone();
                 let casts = Casts::of(node, &scale, &zero, &bits, &shape)?;
+                self.hold(x.values.len())?;
                 return Ok(Known::Constant(casts.apply(&x)));
             }
             Known::Data(x) => x,

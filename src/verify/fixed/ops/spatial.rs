@@ -19,13 +19,14 @@ impl Compiler {
         let [kernel @ .., per_group] = kernel else { return Err("its weight has too few axes".into()) };
         let channels = window.input[2];
         if kernel != &window.kernel[2 - rank..]
-            || per_group * groups != channels
+            || per_group.checked_mul(groups) != Some(channels)
             || outputs == 0
             || !outputs.is_multiple_of(groups)
         {
             return Err(format!("a weight of shape {:?} and {groups} groups do not fit {channels} channels", weight.shape));
         }
         let window = Window { groups, ..window };
+        self.slide(&window, outputs)?;
         let (ints, weight_frac) = weight.common()?;
         let (bias, bias_frac) = match node.input.get(2).filter(|name| !name.is_empty()) {
             Some(_) => self.constant(node, 2)?.common()?,
@@ -68,8 +69,9 @@ impl Compiler {
                 "pads a pooling of values that are never negative, which hls4ml does not compute; put a Pad in front".into()
             );
         }
-        let taps = Taps::pooling(&window);
         let channels = window.input[2];
+        self.slide(&window, channels)?;
+        let taps = Taps::pooling(&window);
         let under: Vec<Tap> = (0..taps.positions * channels)
             .map(|at| taps.under(at / channels, at % channels).map(|e| e as u32).collect())
             .collect();
