@@ -1,40 +1,69 @@
-//! hgq-onnx: an ONNX model goes in, a bit-accurate fixed-point proxy for hls4ml comes out.
+//! An ONNX model goes in, a bit-accurate fixed-point proxy for hls4ml comes out: [`convert`] does what `hgq-onnx convert` does.
 //!
-//! ```text
-//! bytes ──onnx──▶ ModelProto ──graph──▶ Graph ──quant──▶ Model ──train──▶ tuned weights and bits
-//!                                                                           │ trace (trace_minmax)
-//! report ◀── verify ◀── proxy.onnx ◀──proxy── FixedModel: exact formats (k,i,f) per element ◀──┘
+//! ```
+//! use hgq_onnx::{DataFile, Job, JobConfig, convert};
+//! use std::{fs, path::Path, sync::atomic::AtomicBool};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = Path::new("fixtures/digits");
+//! let data = |name: &str| fs::read(folder.join(name)).map(|bytes| DataFile::new(name, bytes));
+//! let job = Job {
+//!     model: fs::read(folder.join("digits_mlp.onnx"))?,
+//!     calibration: data("calibration.npz")?,
+//!     train: Some(data("train.npz")?),
+//!     validation: None,
+//!     config: JobConfig { epochs: 5, target_ebops: Some(20_000.0), ..JobConfig::default() },
+//! };
+//! let made = convert(&job, &mut |event| println!("{event:?}"), &AtomicBool::new(false))?;
+//! assert_eq!(made.report.verification.compared.mismatches, 0);
+//! for (path, bytes) in made.files()? {
+//!     println!("{path}: {} bytes", bytes.len());
+//! }
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! | module | in → out | promise |
-//! |---|---|---|
-//! | [`onnx`] | bytes → `ModelProto` | limits before decoding |
-//! | [`graph`] | `ModelProto` → [`graph::Graph`] | constants and BatchNormalization folded, every unsupported node named at once |
-//! | [`quant`] | `Graph` → [`quant::Model`] | annotations taken over exactly, float tensors with HGQ's start; EBOPs; exact evaluation |
-//! | [`train`] | + data → trained weights and bit widths | gradients equal HGQ's; reproducible for a seed and a thread count |
-//! | [`trace`] | + calibration data → [`quant::FixedModel`] | ranges without overflow, formats per element |
-//! | [`proxy`] | `FixedModel` → file | only what stock hls4ml computes exactly |
-//! | [`verify`] | file, read again → integers | equal to the model on all calibration data, or the job fails |
-//! | [`convert`] | job → artifacts | the stages in order, and the report |
-//!
-//! Each module knows only those above it (docs/architecture.md). [`cli`] and `service` call [`convert`]; [`data`], [`ops`] and [`simd`] stand beside
-//! the line. The library never prints.
+//! The fields of a configuration are in `docs/configuration.md`, those of a report in `docs/report.md`. The modules are rooms of
+//! the program, documented in `docs/architecture.md`; what they have may change with every version, what is named here does not.
+//! The library never prints.
 
 // whoever reads these pages works on the tree: they lead into rooms that are closed to others
 #![allow(rustdoc::private_intra_doc_links)]
 
+pub use convert::documents;
+pub use convert::{
+    ArtifactFile, Artifacts, DataFile, DataLayout, Error, Event, Fed, Inspection, Job, JobConfig, Keeper, NodeFault, ParetoProxy,
+    Plan, Report, Step, Trace, Verified, config, inspect, plan, run as convert, run_kept, trace, verify,
+};
+pub use diagnostic::{Code, Diagnostic, Kind, Statuses};
+
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod convert;
+#[doc(hidden)]
 pub mod data;
+#[doc(hidden)]
 pub mod diagnostic;
+#[doc(hidden)]
 pub mod graph;
+#[doc(hidden)]
 pub mod onnx;
+#[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
 pub mod proxy;
+#[doc(hidden)]
 pub mod quant;
 #[cfg(feature = "serve")]
+#[doc(hidden)]
 pub mod service;
+#[doc(hidden)]
 pub mod simd;
+#[doc(hidden)]
 pub mod trace;
+#[doc(hidden)]
 pub mod train;
+#[doc(hidden)]
 pub mod verify;

@@ -15,7 +15,7 @@ mod support {
 use hgq_onnx::convert::JobConfig;
 use hgq_onnx::convert::emit::interface::Interface;
 use hgq_onnx::convert::emit::verified::emit_verified;
-use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::Merge;
 use hgq_onnx::proxy::{Form, prune};
 use hgq_onnx::quant::{FixedModel, Rounding};
 use hgq_onnx_fuzz::training::train;

@@ -1,6 +1,7 @@
 //! `--config FILE` and the flags that override its fields.
 
 use crate::convert::config::JobConfig;
+use crate::convert::config::layers::{Freeze, LayerConfig};
 use crate::convert::config::training::{Balanced, Beta, BetaSchedule, ClassWeights};
 use crate::convert::error::Error;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -160,9 +161,8 @@ impl Overrides {
         config.threads = self.threads.or(config.threads);
         config.parallel_factor = self.parallel_factor.or(config.parallel_factor);
         config.proxy.keep_input_layout |= self.keep_input_layout;
-        if !self.freeze.is_empty() {
-            config.freeze.clone_from(&self.freeze);
-        }
+        let frozen = |pattern: &String| LayerConfig { freeze: Some(Freeze::All(true)), ..LayerConfig::new(pattern) };
+        config.layers.splice(0..0, self.freeze.iter().map(frozen));
         self.apply_goal(config)?;
         self.apply_names(config)
     }

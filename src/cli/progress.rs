@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How often the seconds of a stage are drawn.
 const TICK: Duration = Duration::from_millis(500);
 const STAGE: &str = "{msg} … {elapsed}";
-const EPOCHS: &str = "[{bar:20.#-}] {pos}/{len} {wide_msg} {eta} left";
+const EPOCHS: &str = "[{bar:10.#-}] {pos}/{len} {wide_msg} {eta} left";
 
 /// Shows the events of one job.
 pub struct Progress {
@@ -53,7 +53,7 @@ impl Progress {
             }
             Event::Epoch { epoch, epochs, loss, metric, ebops, .. } => {
                 let bar = self.epochs(*epoch as u64, *epochs as u64);
-                bar.set_message(format!("loss {loss:.4} metric {metric:.4} EBOPs {ebops:.0}"));
+                bar.set_message(format!("EBOPs {ebops:.0} metric {metric:.4} loss {loss:.4}"));
                 bar.set_position(*epoch as u64);
             }
         }

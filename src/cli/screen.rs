@@ -33,11 +33,6 @@ pub fn columns() -> usize {
     of_terminal(std::io::stdout().is_terminal(), || terminal_size::terminal_size_of(std::io::stdout())).max(LEAST_COLUMNS)
 }
 
-/// Columns of stderr.
-pub fn message_columns() -> usize {
-    of_terminal(std::io::stderr().is_terminal(), || terminal_size::terminal_size_of(std::io::stderr()))
-}
-
 fn of_terminal(is_terminal: bool, size: impl Fn() -> Option<(terminal_size::Width, terminal_size::Height)>) -> usize {
     let found = is_terminal.then(size).flatten().map(|(width, _)| usize::from(width.0));
     found.filter(|&w| w > 0).unwrap_or(COLUMNS)

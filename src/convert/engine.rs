@@ -20,8 +20,6 @@ pub fn engine_options(config: &JobConfig, built: &Built) -> EngineOptions {
         // HGQ2 takes plain sums (docs/hgq-spec.md#b1-3)
         group_norm: config.group_norm && config.hgq2().is_none(),
         isa: None,
-        train_weights: config.optimize.weights,
-        train_bits: config.optimize.bits,
         layers: layer_options(built),
         ..EngineOptions::default()
     }

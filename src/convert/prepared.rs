@@ -26,7 +26,7 @@ use super::task::logits::Logits;
 use super::task::metric::{MetricKind, temperature};
 use super::task::objective::Objective;
 use crate::data::OutputShape;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::proxy::analysis::uniform;
 use crate::quant::FixedModel;
 use crate::quant::insert::{self, Built};
@@ -73,6 +73,7 @@ pub fn prepare<'a>(job: &'a Job, enter: &mut dyn FnMut(&'static str)) -> Result<
     show_declared(config, &source, &mut data, &mut on.ranges)?;
     let import = check(&job.model, &source, &data.calibration);
     let mut warnings = import_warnings(&source, &import);
+    warnings.extend(config.deprecated.iter().map(|text| Diagnostic::new(Code::DeprecatedField, text)));
     warnings.extend(unread(job, &data));
 
     enter("quantize");

@@ -16,13 +16,14 @@ use crate::quant::insert::{self, BuildOptions, Built, build, matches};
 use crate::quant::scale::{Scaled, Scales, Sharing, Spread, scale};
 use crate::quant::{Model, QOp, Rounding};
 
-/// Patterns of `freeze` and `layers` that no node has, in the file or in the model made from it.
+/// Patterns of `layers` that no node has, in the file or in the model made from it.
 pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Diagnostic> {
     let nodes = graph.nodes.iter().map(|n| n.name.as_str()).chain(model.nodes.iter().map(|n| n.name.as_str()));
     let names: Vec<&str> = nodes.chain(graph.inputs.iter().map(|&i| graph.values[i].name.as_str())).collect();
     let none = |pattern: &str| !names.iter().any(|name| matches(pattern, name));
-    let warn = |code, field: &str, pattern: &str| {
-        Diagnostic::new(code, format!("{field}: no node is called `{pattern}`{}", suggestion(pattern, names.iter().copied())))
+    let unknown = |pattern: &str| {
+        let message = format!("layers: no node is called `{pattern}`{}", suggestion(pattern, names.iter().copied()));
+        Diagnostic::new(Code::LayersUnmatched, message)
     };
     let products = || model.nodes.iter().filter(|n| n.op.layer().is_some());
     let idle = |l: &LayerConfig| {
@@ -30,12 +31,8 @@ pub fn unmatched(config: &JobConfig, graph: &Graph, model: &Model) -> Vec<Diagno
         let message = format!("layers: `{}` has a beta_scale, but no node of that name multiplies", l.pattern);
         scaled.then(|| Diagnostic::new(Code::LayersUnmatched, message))
     };
-    let frozen = config.freeze.iter().filter(|p| none(p)).map(|p| warn(Code::FreezeUnmatched, "freeze", p));
-    let layers = config
-        .layers
-        .iter()
-        .filter_map(|l| if none(&l.pattern) { Some(warn(Code::LayersUnmatched, "layers", &l.pattern)) } else { idle(l) });
-    frozen.chain(layers).collect()
+    let layers = config.layers.iter();
+    layers.filter_map(|l| if none(&l.pattern) { Some(unknown(&l.pattern)) } else { idle(l) }).collect()
 }
 
 /// The model in the domain of training, and the way back.

@@ -242,9 +242,9 @@ codes! {
     UniformFormats = "uniform_formats", WARNING,
         "One format per layer widens what the file has.",
         "Use the form sums to keep the file’s formats.";
-    FreezeUnmatched = "freeze_unmatched", WARNING,
-        "No node has this name.",
-        "Names are those of the file: see inspect.";
+    DeprecatedField = "deprecated_field", WARNING,
+        "The configuration has a field of an earlier version.",
+        "Write what the message says in its place: the next version refuses the field.";
     LayersUnmatched = "layers_unmatched", WARNING,
         "No node has this name, or it does not multiply.",
         "Names are those of the file: see inspect.";

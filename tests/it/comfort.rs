@@ -100,7 +100,7 @@ fn colours_are_for_terminals() {
         dir.path().display()
     );
     let drawn = in_terminal(&[("NO_COLOR", "1")], &convert).unwrap();
-    let lines: Vec<&str> = drawn.split("\r\u{1b}[K").filter(|l| l.contains(" left")).collect();
+    let lines: Vec<&str> = drawn.split("\r\u{1b}[2K").filter(|l| l.contains(" left")).collect();
     assert!(!lines.is_empty() && lines.iter().all(|l| l.trim_end().lines().next().unwrap().width() < 60), "{drawn:?}");
     assert!(drawn.contains("30/30") && drawn.contains("EBOPs") && drawn.contains("metric"), "{drawn:?}");
 }
@@ -155,7 +155,7 @@ fn a_dry_run_says_what_would_happen_and_does_nothing() {
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let long = plan(&["--target-ebops", "3000", "--epochs", "200"]);
-    assert_eq!(long["training"]["steers"]["budgets"], serde_json::json!([4800.0, 3000.0, 1890.0, 1200.0]));
+    assert_eq!(long["training"]["beta_control"]["budgets"], serde_json::json!([4800.0, 3000.0, 1890.0, 1200.0]));
     assert_eq!((&long["data"]["training_samples"], &long["training"]["batch_size"]), (&1293.into(), &32.into()));
     assert_eq!(long["training"]["loss"], "cross_entropy");
     assert_eq!((&long["out"]["files_to_be_replaced"], &long["out"]["goes_on_from"]), (&0.into(), &Value::Null));

@@ -193,7 +193,7 @@ fn shared_widths_and_frozen_layers() {
         d.convert(&format!(r#"{{"threads": 1, "init_bits": {{"weights": 4, "activations": 4}}, {settings}}}"#)).unwrap()
     };
     let start = job(r#""epochs": 0"#);
-    let frozen = job(r#""epochs": 10, "freeze": ["/0/*"], "target_ebops": 12000"#);
+    let frozen = job(r#""epochs": 10, "layers": [{"match": "/0/*", "freeze": true}], "target_ebops": 12000"#);
     let free = job(r#""epochs": 10, "target_ebops": 12000"#);
     // what a pruned reader drops aside, frozen weights are those of the start
     let of_the_start = |r: &Value| {

@@ -106,20 +106,20 @@ fn zeros_and_ones_for_one_logit_are_classes() {
 }
 
 #[test]
-fn a_freeze_that_matches_nothing_is_told() {
+fn an_entry_of_layers_that_matches_nothing_is_reported() {
     let x = features(50, 4, 1.0);
     let done = convert(
         &mlp(4, 3, 1.0, 1.0),
         &Samples { width: 4, x: &x, y: None },
         None,
-        config(r#"{"epochs": 2, "freeze": ["h", "nope"]}"#),
+        config(r#"{"epochs": 2, "layers": [{"match": "h", "freeze": true}, {"match": "nope", "freeze": true}]}"#),
     )
     .unwrap();
     let told: Vec<&str> = done.report["warnings"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(|w| w["code"] == "freeze_unmatched")
+        .filter(|w| w["code"] == "layers_unmatched")
         .filter_map(|w| w["message"].as_str())
         .collect();
     assert!(told.len() == 1 && told[0].contains("nope"), "{told:?}");

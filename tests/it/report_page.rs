@@ -212,7 +212,7 @@ fn the_page_says_what_the_report_says_and_fetches_nothing() {
     assert_eq!(page.matches("<svg class=\"range\"").count(), with("activation"));
     assert_eq!(page.matches("<path class=\"line ").count(), 5);
     assert!(page.contains("class=\"node quant\"") && page.contains("class=\"node product\"") && page.contains("· output</text>"));
-    assert!(page.contains("    model, hls_config=config, backend=&#39;Vitis&#39;"));
+    assert!(page.contains("    model, hls_config=config, backend='Vitis'"));
     // the course of the training, epoch by epoch
     let training = report["training"].as_array().unwrap();
     assert_eq!(training.iter().map(|e| e["epoch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);

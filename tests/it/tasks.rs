@@ -252,7 +252,7 @@ fn layers_start_and_share_as_their_entries_say() {
 }
 
 #[test]
-fn a_layer_is_frozen_by_either_field() {
+fn a_layer_is_frozen_by_its_entry_and_by_the_field_of_an_earlier_version() {
     let d = Digits::new();
     let job = |fields: &str| d.job(&format!(r#"{{"epochs": 4, "threads": 1, "target_ebops": 20000, {fields}}}"#));
     let listed = job(r#""freeze": ["*/Gemm"]"#);
@@ -262,6 +262,8 @@ fn a_layer_is_frozen_by_either_field() {
     // the outputs' quantizer is that of the last Gemm; Relus learn in both
     let same = |a: &Made, b: &Made| a.proxy == b.proxy;
     assert!(same(&listed, &entry));
+    let warned = listed.report["warnings"].as_array().unwrap().iter().filter(|w| w["code"] == "deprecated_field");
+    assert_eq!(warned.count(), 1);
     assert!(!same(&listed, &job(r#""layers": [{"match": "*/Gemm", "freeze": "weights"}]"#)));
     assert!(!same(&listed, &job(r#""layers": [{"match": "*/Gemm", "freeze": "bits"}]"#)));
     let free = job(r#""freeze": ["*/Gemm"], "layers": [{"match": "*", "freeze": false}]"#);

@@ -62,9 +62,7 @@ impl JobConfig {
                 ("gamma", self.gamma != default.gamma),
                 ("loss", self.loss.is_some()),
                 ("teacher_weight", self.teacher_weight != default.teacher_weight),
-                ("optimize", self.optimize != default.optimize),
                 ("budgets", self.budgets.is_some()),
-                ("patience", self.patience.is_some()),
                 ("checkpoint_epochs", self.checkpoint_epochs.is_some()),
                 ("class_weights", self.class_weights.is_some()),
                 ("quantizers", self.quantizers != default.quantizers),
@@ -81,7 +79,7 @@ impl JobConfig {
         need(self.max_output_error.is_none_or(|t| t.is_finite() && t >= 0.0), "max_output_error: not negative");
     }
 
-    /// Epochs, batches, rates, and when a stage ends.
+    /// Epochs, batches and rates.
     fn check_training(&self, need: &mut impl FnMut(bool, &str)) {
         let positive = |v: f32| v.is_finite() && v > 0.0;
         need(self.epochs <= MAX_EPOCHS, "epochs: at most 100000");
@@ -94,7 +92,6 @@ impl JobConfig {
         need((0.0..=1.0).contains(&end), "learning_rate.end: between 0 and 1");
         need((1..=MAX_EPOCHS).contains(&self.learning_rate.cycles), "learning_rate.cycles: at least 1");
         need(self.checkpoint_epochs != Some(0), "checkpoint_epochs: at least 1");
-        need(self.patience != Some(0), "patience: at least 1 epoch");
     }
 
     /// A schedule of β, and what it excludes.

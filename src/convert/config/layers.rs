@@ -94,6 +94,11 @@ const MAX_REACH: f64 = 1e9;
 const MAX_BETA_SCALE: f32 = 1000.0;
 
 impl LayerConfig {
+    /// An entry that says nothing yet.
+    pub fn new(pattern: &str) -> LayerConfig {
+        LayerConfig { pattern: pattern.into(), ..LayerConfig::default() }
+    }
+
     /// What is wrong with entry `number`; `bits` tells whether a start is possible.
     pub fn check(&self, number: usize, bits: impl Fn(f32) -> bool) -> Vec<String> {
         let mut faults = Vec::new();

@@ -2,6 +2,7 @@
 //! are the measured recipe (docs/recipe.md).
 
 mod check;
+mod deprecated;
 mod faults;
 pub mod layers;
 pub mod port_type;
@@ -19,7 +20,7 @@ use proxy::{Hls4mlConfig, ProxyConfig};
 use quantizers::{ActivationOverflowName, GranularityConfig, InitBits, OverflowName, QuantizersName, RoundingName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use training::{Beta, ClassWeights, LearningRate, LossName, MetricName, Optimize};
+use training::{Beta, ClassWeights, LearningRate, LossName, MetricName};
 use utoipa::ToSchema;
 
 /// What a job does. `JobConfig::default()` is the recipe of `docs/training.md`.
@@ -45,8 +46,6 @@ pub struct JobConfig {
     pub max_metric_drop: Option<f64>,
     /// Epochs between two checkpoints of a job that keeps them; default: by time, every two seconds.
     pub checkpoint_epochs: Option<usize>,
-    /// A stage of the training (trunk, branch, β schedule) ends early when no model of this many epochs was worth keeping.
-    pub patience: Option<usize>,
     /// With `mode: calibrate`: return the smallest model whose output error is at most this. The output error is the mean squared
     /// difference of the model's outputs (logits, before a Softmax) from the source's, over all validation samples and outputs, divided
     /// by the variance of the source's outputs (the mean over the outputs of the variance over the samples): 0 is exact, 1 is no better than a
@@ -61,7 +60,6 @@ pub struct JobConfig {
     pub metric: Option<MetricName>,
     /// Weight of the source model's outputs as targets, 0…1; 1 when there are no labels.
     pub teacher_weight: f32,
-    pub optimize: Optimize,
     /// Divides the EBOPs gradient of a shared width by the square root of how many share it (HGQ v1).
     pub group_norm: bool,
     /// Search behind the training: single weights and biases move by a bit where that lowers the loss and costs no EBOPs.
@@ -85,14 +83,15 @@ pub struct JobConfig {
     pub threads: Option<usize>,
     /// Output positions that a convolution computes in parallel, for its EBOPs (HGQ's `parallel_factor`); default: all.
     pub parallel_factor: Option<usize>,
-    /// Names of nodes (as in the file) whose parameters stay as they are; `*` stands for any characters.
-    pub freeze: Vec<String>,
     /// Settings of single layers, by the names of nodes.
     pub layers: Vec<LayerConfig>,
     /// Types of model inputs by name (`fixed<16,6>`): what they may be, whatever the data show.
     pub inputs: BTreeMap<String, PortType>,
     pub proxy: ProxyConfig,
     pub hls4ml: Hls4mlConfig,
+    /// What was read for fields of earlier versions.
+    #[serde(skip)]
+    pub deprecated: Vec<String>,
 }
 
 impl Default for JobConfig {
@@ -108,13 +107,11 @@ impl Default for JobConfig {
             budgets: None,
             max_metric_drop: None,
             checkpoint_epochs: None,
-            patience: None,
             max_output_error: None,
             loss: None,
             class_weights: None,
             metric: None,
             teacher_weight: 0.5,
-            optimize: Optimize::default(),
             group_norm: true,
             polish: true,
             granularity: GranularityConfig::default(),
@@ -128,11 +125,11 @@ impl Default for JobConfig {
             seed: 0,
             threads: None,
             parallel_factor: None,
-            freeze: Vec::new(),
             layers: Vec::new(),
             inputs: BTreeMap::new(),
             proxy: ProxyConfig::default(),
             hls4ml: Hls4mlConfig::default(),
+            deprecated: Vec::new(),
         }
     }
 }
@@ -164,6 +161,9 @@ impl JobConfig {
     /// # Errors
     /// All unknown fields and values that do not fit, one line each; what is no JSON.
     pub fn parse(text: &[u8]) -> Result<JobConfig, Vec<String>> {
+        if let Some((text, deprecated)) = deprecated::translated(text) {
+            return JobConfig::parse(&text).map(|config| JobConfig { deprecated, ..config });
+        }
         let read = serde_json::from_slice::<JobConfig>(text);
         match read {
             // an array would be taken for the fields in their order

@@ -4,7 +4,7 @@ use super::JobConfig;
 use super::layers::Freeze;
 use super::quantizers::GranularityConfig;
 use crate::quant::insert::rule::Rule;
-/// The rules of a job, the later the stronger: the usual settings, what is frozen, and the entries of `layers`.
+/// The rules of a job, the later the stronger: the usual settings, and the entries of `layers`.
 pub fn rules(config: &JobConfig) -> Vec<Rule> {
     let GranularityConfig { weights, activations } = config.granularity;
     let usual = Rule {
@@ -14,7 +14,6 @@ pub fn rules(config: &JobConfig) -> Vec<Rule> {
         init_activation_f: config.init_bits.activations,
         ..Rule::new("*")
     };
-    let frozen = config.freeze.iter().map(|pattern| Rule { learns: Some(Freeze::All(true).learns()), ..Rule::new(pattern) });
     let layers = config.layers.iter().map(|l| Rule {
         weights: l.granularity.and_then(|g| g.weights),
         activations: l.granularity.and_then(|g| g.activations),
@@ -24,5 +23,5 @@ pub fn rules(config: &JobConfig) -> Vec<Rule> {
         beta_scale: l.beta_scale,
         ..Rule::new(&l.pattern)
     });
-    std::iter::once(usual).chain(frozen).chain(layers).collect()
+    std::iter::once(usual).chain(layers).collect()
 }

@@ -118,17 +118,3 @@ pub enum MetricName {
     /// Against the source model, of the spread of its outputs.
     RelativeError,
 }
-
-/// Which parameters are trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Optimize {
-    pub weights: bool,
-    pub bits: bool,
-}
-
-impl Default for Optimize {
-    fn default() -> Self {
-        Optimize { weights: true, bits: true }
-    }
-}

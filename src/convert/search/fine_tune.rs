@@ -107,7 +107,7 @@ pub fn train(mut t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel
         FitError::Train(e) => training_error(e),
         FitError::Score(e) => Error::Internal(e),
     })?;
-    if config.polish && config.optimize.weights {
+    if config.polish {
         // it can take longer than the epochs
         watch.clock.enter("polish");
         let how = Polishing {
@@ -150,7 +150,6 @@ fn fit_options(t: &Training, teacher: &[f32]) -> Result<FitOptions, Error> {
             temperature: judge.temperature as f32,
         },
         goal,
-        patience: config.patience,
         loss_scale,
         overhead,
         engine: EngineOptions {

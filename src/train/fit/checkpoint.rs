@@ -78,9 +78,6 @@ pub struct State {
     pub rollbacks: u64,
     #[prost(uint64, tag = "11")]
     pub collapses: u64,
-    /// Epoch of the last snapshot that was worth keeping.
-    #[prost(uint64, tag = "12")]
-    pub kept: u64,
     /// EBOPs at the start.
     #[prost(double, tag = "13")]
     pub start: f64,
@@ -118,11 +115,10 @@ impl State {
 
     /// Whether its counts are those of a run, and its measures are numbers.
     fn is_sound(&self) -> bool {
-        let counts =
-            [self.stage, self.epoch, self.done, self.stage_rollbacks, self.rollbacks, self.collapses, self.kept, self.step];
+        let counts = [self.stage, self.epoch, self.done, self.stage_rollbacks, self.rollbacks, self.collapses, self.step];
         let snapshots = self.starts.iter().chain(&self.good).flat_map(|s| [s.ebops, s.controller]);
         let measures = [self.controller, self.gap, self.rate, self.start, self.most].into_iter().chain(snapshots);
-        let counted = counts.iter().all(|&n| n < MAX_COUNT) && self.epoch.max(self.kept) <= self.done;
+        let counted = counts.iter().all(|&n| n < MAX_COUNT) && self.epoch <= self.done;
         counted && measures.into_iter().all(f64::is_finite)
     }
 }
@@ -133,14 +129,13 @@ mod tests {
 
     #[test]
     fn counts_and_measures_of_no_run_are_no_checkpoint() {
-        let good = State { done: 7, epoch: 3, kept: 5, step: 90, gap: 1.0, ..State::current() };
+        let good = State { done: 7, epoch: 3, step: 90, gap: 1.0, ..State::current() };
         let decoded = |state: State| State::decoded(&state.encode_to_vec());
         assert_eq!(decoded(good.clone()), Some(good.clone()));
         let snapshot = || Some(Snapshot { ebops: f64::INFINITY, ..Snapshot::default() });
-        let bad: [(&str, State); 9] = [
+        let bad: [(&str, State); 8] = [
             ("version", State { version: VERSION - 1, ..good.clone() }),
             ("more epochs of the stage than in all", State { epoch: 8, ..good.clone() }),
-            ("kept later than now", State { kept: 8, ..good.clone() }),
             ("steps", State { step: u64::MAX, ..good.clone() }),
             ("epochs", State { done: u64::MAX, ..good.clone() }),
             ("stage", State { stage: u64::MAX, ..good.clone() }),

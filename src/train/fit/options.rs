@@ -31,8 +31,6 @@ pub struct FitOptions {
     pub l1: f32,
     pub loss: TaskLoss,
     pub goal: Goal,
-    /// A stage ends when no snapshot of this many epochs was worth keeping.
-    pub patience: Option<usize>,
     /// Magnitude of the task loss, 1 for a cross entropy: the controller's β is in its units.
     pub loss_scale: f64,
     /// EBOPs of the exact count that training cannot change and the engine does not see.

@@ -2,7 +2,7 @@
 
 use super::cases;
 use crate::support::nets::{Net, Rng, samples};
-use hgq_onnx::graph::Merge;
+use hgq_onnx::ops::Merge;
 use hgq_onnx::ops::Elementwise;
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::{FixedModel, FixedOp, FixedQuantizer, Overflow, Rounding, interval};
@@ -109,13 +109,13 @@ proptest! {
         let wanted: Vec<usize> = (0..model.values.len()).filter(|&v| exact.bounds()[v].is_some()).collect();
         for (values, &v) in exact.run(&[&x], SAMPLES, &wanted).iter().zip(&wanted) {
             let bounds = exact.bounds()[v].as_ref().expect("just filtered");
-            let n = bounds.frac.len();
+            let n = bounds.len();
             for (at, &value) in values.iter().enumerate() {
                 let e = at % n;
-                let steps = value * 2f64.powi(bounds.frac[e]);
+                let steps = value * 2f64.powi(bounds[e].frac);
                 prop_assert_eq!(steps.fract(), 0.0, "{}: {} is off its grid", model.values[v].name, value);
-                let within = (bounds.lo[e] as f64..=bounds.hi[e] as f64).contains(&steps);
-                prop_assert!(within, "{}: {} of {}..{}", model.values[v].name, steps, bounds.lo[e], bounds.hi[e]);
+                let within = (bounds[e].lo as f64..=bounds[e].hi as f64).contains(&steps);
+                prop_assert!(within, "{}: {} of {}..{}", model.values[v].name, steps, bounds[e].lo, bounds[e].hi);
             }
         }
     }
@@ -139,8 +139,8 @@ proptest! {
             };
             let x = [row(false), row(true)].concat();
             let y = &Exact::new(&model).expect("few bits").run(&[&x], 2, &model.outputs)[0];
-            let unit = 2f64.powi(-output.frac[o]);
-            prop_assert_eq!((y[o], y[outputs + o]), (output.lo[o] as f64 * unit, output.hi[o] as f64 * unit));
+            let unit = 2f64.powi(-output[o].frac);
+            prop_assert_eq!((y[o], y[outputs + o]), (output[o].lo as f64 * unit, output[o].hi as f64 * unit));
         }
     }
 }
