@@ -1,4 +1,5 @@
-//! Compiles `proto/onnx.proto` without a protoc on the machine: protox parses, prost-build generates.
+//! Compiles `proto/onnx.proto` without a protoc on the machine: protox parses, prost-build
+//! generates.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto/onnx.proto");

@@ -1,18 +1,21 @@
-//! Accuracy against EBOPs, as `docs/training.md` shows it: trains a classifier over several seeds and prints, for every budget, the
-//! median of the accuracy on the test data within it.
+//! Accuracy against EBOPs, as `docs/training.md` shows it: trains a classifier over several seeds
+//! and prints, for every budget, the median of the accuracy on the test data within it.
 //!
-//! * `test`: chosen on the test data among all candidates, trained on all training data, as the peers' fronts were. An upper bound.
-//! * `validation`: chosen on a tenth of the training data that was not trained on, then measured on the test data.
+//! * `test`: chosen on the test data among all candidates, trained on all training data, as the
+//!   peers' fronts were. An upper bound.
+//! * `validation`: chosen on a tenth of the training data that was not trained on, then measured on
+//!   the test data.
 //!
 //! ```sh
 //! cargo run --release --example fronts -- MODEL.onnx TRAIN.npz TEST.npz 700,1000,2000 [--seeds 3] [--first-seed 0] [--config JSON] \
 //!     [--chosen-on test|validation] [--hgq2] [--random] [--unlabelled N] [--name NAME]
 //! ```
 //!
-//! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by 255. `--chosen-on` leaves the other half of the runs
-//! out, `--hgq2` counts as HGQ2 does, `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the inputs of the first N training samples.
-//! One JSON line per run goes to stdout, with the metric that each model was chosen by and its size in both counts; the tables go to
-//! stderr.
+//! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by
+//! 255. `--chosen-on` leaves the other half of the runs out, `--hgq2` counts as HGQ2 does,
+//! `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the
+//! inputs of the first N training samples. One JSON line per run goes to stdout, with the metric
+//! that each model was chosen by and its size in both counts; the tables go to stderr.
 
 use hgq_onnx::convert::documents::ParetoPoint;
 use hgq_onnx::convert::task::metric::predicted;

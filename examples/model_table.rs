@@ -1,5 +1,6 @@
-//! What becomes of ONNX files: one line of a Markdown table per file, converted without training on reproducible random inputs.
-//! Proxies go to `--proxies DIR`, for whoever wants to run hls4ml on them. `docs/models.md` is made with it.
+//! What becomes of ONNX files: one line of a Markdown table per file, converted without training on
+//! reproducible random inputs. Proxies go to `--proxies DIR`, for whoever wants to run hls4ml on
+//! them. `docs/models.md` is made with it.
 //!
 //! ```sh
 //! cargo run --release --example model_table -- [--proxies DIR] FILES…

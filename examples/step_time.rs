@@ -1,12 +1,14 @@
-//! Time of one training step (gradients, EBOPs, Adam) with one width per weight and activation (channel), as one JSON line. `--net` is a
-//! Relu MLP, or `cnn`: a 28 × 28 convolutional net (8, 16, 16 channels, 3 × 3 kernels, pooling, 10 outputs); `--model` an ONNX file.
+//! Time of one training step (gradients, EBOPs, Adam) with one width per weight and activation
+//! (channel), as one JSON line. `--net` is a Relu MLP, or `cnn`: a 28 × 28 convolutional net (8,
+//! 16, 16 channels, 3 × 3 kernels, pooling, 10 outputs); `--model` an ONNX file.
 //!
-//! `gflops` counts the multiplications of the layers alone, forward, for the gradient of the weights and for that of the inputs (not of the
-//! first layer); `fma_peak_percent` is against what the same number of threads reach with nothing but multiply-adds in registers.
+//! `gflops` counts the multiplications of the layers alone, forward, for the gradient of the
+//! weights and for that of the inputs (not of the first layer); `fma_peak_percent` is against what
+//! the same number of threads reach with nothing but multiply-adds in registers.
 //!
 //! `cargo run --release --example step_time -- --net 16,64,32,32,5 --batch 1024 --threads 2 [--model FILE.onnx] [--isa avx2] [--steps 2000] [--traced] [--first]`
 //!
-//! `--first` ends behind the first step: for the time from the start of a process to there.
+//! `--first` ends after the first step: for the time from the start of a process to there.
 
 #[path = "support/nets.rs"]
 mod nets;

@@ -1,5 +1,5 @@
-//! Time of `trace_minmax` (ranges of all quantizers over samples, in exact arithmetic), as one JSON line; with `--executor`, of the i64
-//! executor over the proxy that comes out.
+//! Time of `trace_minmax` (ranges of all quantizers over samples, in exact arithmetic), as one JSON
+//! line; with `--executor`, of the i64 executor over the proxy that comes out.
 //!
 //! `cargo run --release --example trace_time -- --net 16,64,32,32,5 --samples 100000 --threads 2 [--model FILE.onnx] [--executor] [--tries 5]`
 

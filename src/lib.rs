@@ -1,4 +1,5 @@
-//! An ONNX model goes in, a bit-accurate fixed-point proxy for hls4ml comes out: [`convert`] does what `hgq-onnx convert` does.
+//! An ONNX model goes in, a bit-accurate fixed-point proxy for hls4ml comes out: [`convert`] does
+//! what `hgq-onnx convert` does.
 //!
 //! ```
 //! use hgq_onnx::{DataFile, Job, JobConfig, convert};
@@ -23,28 +24,27 @@
 //! # }
 //! ```
 //!
-//! The fields of a configuration are in `docs/configuration.md`, those of a report in `docs/report.md`. The modules are rooms of
-//! the program, documented in `docs/architecture.md`; what they have may change with every version, what is named here does not.
-//! The library never prints.
+//! The fields of a configuration are in `docs/configuration.md`, those of a report in
+//! `docs/report.md`. The modules are rooms of the program, documented in `docs/architecture.md`;
+//! what they have may change with every version, what is named here does not. The library never
+//! prints.
 
 // whoever reads these pages works on the tree: they lead into rooms that are closed to others
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub use convert::documents;
 pub use convert::{
-    ArtifactFile, Artifacts, DataFile, DataLayout, Error, Event, Fed, Inspection, Job, JobConfig, Keeper, NodeFault, ParetoProxy,
-    Plan, Report, Step, Trace, Verified, config, inspect, plan, run as convert, run_kept, trace, verify,
+    ArtifactFile, Artifacts, CheckpointStore, DataFile, DataLayout, Error, Event, Fed, Inspection, Job, JobConfig, NodeFault,
+    ParetoProxy, Plan, Report, Step, Trace, Verified, config, inspect, plan, run as convert, run_with_checkpoints, trace, verify,
 };
 pub use diagnostic::{Code, Diagnostic, Kind, Statuses};
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
-#[doc(hidden)]
 pub mod convert;
 #[doc(hidden)]
 pub mod data;
-#[doc(hidden)]
 pub mod diagnostic;
 #[doc(hidden)]
 pub mod graph;

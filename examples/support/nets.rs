@@ -1,4 +1,5 @@
-//! Networks to measure with: MLPs of Relu layers, a convolutional net, or a file; and numbers that look random.
+//! Networks to measure with: MLPs of Relu layers, a convolutional net, or a file; and numbers that
+//! look random.
 
 // each example uses its part of this
 #![allow(dead_code)]

@@ -3,7 +3,8 @@
 use hgq_onnx::simd::{Has, Isa, LANES, Lane, Vectorized, dispatch};
 use std::time::Instant;
 
-/// Independent sums: enough to hide the latency of a multiply-add on any processor of today, and few enough for 16 registers.
+/// Independent sums: enough to hide the latency of a multiply-add on any processor of today, and
+/// few enough for 16 registers.
 const CHAINS: usize = 10;
 const ROUNDS: usize = 2_000_000;
 

@@ -22,10 +22,10 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    fn score(&mut self, _: &Model, settled: bool) -> Result<Score, String> {
+    fn score(&mut self, _: &Model, annealed: bool) -> Result<Score, String> {
         self.scored += 1;
         let ebops = 400u64.saturating_sub(30 * self.scored);
-        Ok(Score { ebops, ebops_hgq2: ebops, metric: 0.5, loss: 1.0, settled, ..Score::WORST })
+        Ok(Score { ebops, ebops_hgq2: ebops, metric: 0.5, loss: 1.0, annealed, ..Score::WORST })
     }
 
     fn epoch(&mut self, _: &Epoch) {}

@@ -37,36 +37,44 @@ Example:
 
 /// Fine-tune a model's bit widths and write the proxy for hls4ml
 ///
-/// Trains the bit width of every weight and activation together with the weights (HGQ), traces the ranges on the calibration
-/// data, and writes a proxy ONNX file whose every tensor is in fixed point. Before anything is written, the proxy is executed in
-/// integers and compared with the trained model on all calibration data.
+/// Trains the bit width of every weight and activation together with the weights (HGQ), traces the
+/// ranges on the calibration data, and writes a proxy ONNX file whose every tensor is in fixed
+/// point. Before anything is written, the proxy is executed in integers and compared with the
+/// trained model on all calibration data.
 ///
-/// Without --train the calibration inputs are the training data, and the model sent is the teacher (distillation).
+/// Without --train the calibration inputs are the training data, and the model sent is the teacher
+/// (distillation).
 ///
-/// Progress goes to stderr: one line redrawn on a terminal, otherwise one JSON line per stage and epoch.
+/// Progress goes to stderr: one line redrawn on a terminal, otherwise one JSON line per stage and
+/// epoch.
 #[derive(clap::Args)]
 #[command(after_help = format!("{FILES}\n\n{}", super::EXIT_STATUS))]
 pub struct Args {
     /// The model: ONNX, float or with QONNX annotations
     #[arg(value_name = "MODEL.onnx", value_hint = clap::ValueHint::FilePath)]
     pub model: PathBuf,
-    /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis = samples
+    /// Calibration data (.npz or .npy): `x`, or one array per model input by its name; first axis =
+    /// samples
     #[arg(long, value_name = "X.npz", value_hint = clap::ValueHint::FilePath)]
     pub calibration: PathBuf,
-    /// Training data (.npz): `x` as above and `y`: integer labels or float targets; of several outputs one array each, by their names
+    /// Training data (.npz): `x` as above and `y`: integer labels or float targets; of several
+    /// outputs one array each, by their names
     #[arg(long, value_name = "T.npz", value_hint = clap::ValueHint::FilePath)]
     pub train: Option<PathBuf>,
-    /// Data for choosing among the trained models, like --train [default: a tenth of the training data]
+    /// Data for choosing among the trained models, like --train
+    /// [default: a tenth of the training data]
     #[arg(long, value_name = "V.npz", value_hint = clap::ValueHint::FilePath)]
     pub validation: Option<PathBuf>,
     /// Directory for the results [default: MODEL-hgq in the current directory]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub out: Option<PathBuf>,
-    /// Convert on a service (`hgq-onnx serve`) at this address, with the same progress, files and exit status
+    /// Convert on a service (`hgq-onnx serve`) at this address, with the same progress, files and
+    /// exit status
     #[cfg(feature = "remote")]
     #[arg(long, value_name = "URL", env = "HGQ_SERVER")]
     pub server: Option<String>,
-    /// File whose first line is the token for the service [default: the environment variable HGQ_TOKEN]
+    /// File whose first line is the token for the service
+    /// [default: the environment variable HGQ_TOKEN]
     #[cfg(feature = "remote")]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
@@ -96,8 +104,8 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let cancel = cancel_on_signal().context("cannot handle signals")?;
     let done = match args.server() {
         #[cfg(feature = "remote")]
-        Some(server) => there(args, server, &job, &cancel)?,
-        _ => here(&job, &out, &cancel)?,
+        Some(server) => run_remote(args, server, &job, &cancel)?,
+        _ => run_local(&job, &out, &cancel)?,
     };
     // A signal that came too late for the training still means that no output is wanted.
     if cancel.load(Ordering::Relaxed) {
@@ -114,12 +122,12 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 /// On this machine.
-fn here(job: &Job, out: &OutDir, cancel: &AtomicBool) -> anyhow::Result<Done> {
+fn run_local(job: &Job, out: &OutDir, cancel: &AtomicBool) -> anyhow::Result<Done> {
     let mut progress = Progress::new();
     let mut kept = out.checkpoint();
-    let done = convert::run_kept(job, &mut |event| progress.event(&event), &mut kept, cancel);
+    let done = convert::run_with_checkpoints(job, &mut |event| progress.event(&event), &mut kept, cancel);
     progress.finish();
-    if let Some(file) = kept.settle(&done) {
+    if let Some(file) = kept.discard_if_done(&done) {
         screen::tell(screen::CAREFUL, "note:", &format!("the same command goes on from {}", file.display()));
     }
     let artifacts = done?;
@@ -129,7 +137,7 @@ fn here(job: &Job, out: &OutDir, cancel: &AtomicBool) -> anyhow::Result<Done> {
 
 /// On a service.
 #[cfg(feature = "remote")]
-fn there(args: &Args, server: &str, job: &Job, cancel: &AtomicBool) -> anyhow::Result<Done> {
+fn run_remote(args: &Args, server: &str, job: &Job, cancel: &AtomicBool) -> anyhow::Result<Done> {
     let token = args.token()?;
     let mut progress = Progress::new();
     let done = remote::convert(server, &token, job, &mut progress, cancel);
@@ -184,7 +192,8 @@ fn read(args: &Args, config: JobConfig) -> Result<Job, Error> {
     Ok(Job { model, calibration, train: train.flatten(), validation: validation.flatten(), config })
 }
 
-/// A flag that SIGINT and SIGTERM set. The second one ends the process at once; nothing has been written by then.
+/// A flag that SIGINT and SIGTERM set. The second one ends the process at once; nothing has been
+/// written by then.
 fn cancel_on_signal() -> std::io::Result<Arc<AtomicBool>> {
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

@@ -1,4 +1,5 @@
-//! Reading the files named on the command line, and writing single files so that they are whole or absent.
+//! Reading the files named on the command line, and writing single files so that they are whole or
+//! absent.
 
 use crate::convert::error::Error;
 use crate::data::DataFile;
@@ -41,15 +42,15 @@ pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Name of a hidden file or directory beside `path`, for this process alone.
-pub fn beside(path: &Path, what: &str) -> std::path::PathBuf {
+/// Name of a hidden file or directory sibling_path `path`, for this process alone.
+pub fn sibling_path(path: &Path, what: &str) -> std::path::PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     parent(path).join(format!(".{name}.{what}-{}", std::process::id()))
 }
 
-/// Writes a file through a temporary one beside it: it is replaced as a whole or not at all.
+/// Writes a file through a temporary one sibling_path it: it is replaced as a whole or not at all.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let temporary = beside(path, "new");
+    let temporary = sibling_path(path, "new");
     let written = File::create(&temporary)
         .and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))
         .and_then(|()| std::fs::rename(&temporary, path));

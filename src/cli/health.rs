@@ -1,4 +1,5 @@
-//! `hgq-onnx health`: asks a running service whether it is well. For a container's HEALTHCHECK, which has no curl.
+//! `hgq-onnx health`: asks a running service whether it is well. For a container's HEALTHCHECK,
+//! which has no curl.
 
 use crate::convert::error::Error;
 use anyhow::{Context, ensure};

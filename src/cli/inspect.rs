@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 /// What is in a model, what of it is supported, and its EBOPs if it is annotated
 ///
-/// Unsupported nodes are part of the answer, not a failure: the exit status is 0 for every readable ONNX file.
+/// Unsupported nodes are part of the answer, not a failure: the exit status is 0 for every readable
+/// ONNX file.
 #[derive(clap::Args)]
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 /// Print the manual page, or write those of all commands into a folder
 ///
-/// `hgq-onnx man | man -l -` shows it; `hgq-onnx man DIR` writes hgq-onnx.1 and a page for each command, hgq-onnx-convert.1 and so on.
+/// `hgq-onnx man | man -l -` shows it; `hgq-onnx man DIR` writes hgq-onnx.1 and a page for each
+/// command, hgq-onnx-convert.1 and so on.
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder for the pages of all commands, which is made if need be

@@ -1,8 +1,8 @@
 //! The command line (docs/architecture.md#cli): arguments, exit status, and the one place where
 //! failures become text.
 //!
-//! Exit status: 0 done; 1 verification or target not met; 2 model not supported; 3 bad data or options; 4 internal or canceled.
-//! Machine output goes to stdout, everything else to stderr.
+//! Exit status: 0 done; 1 verification or target not met; 2 model not supported; 3 bad data or
+//! options; 4 internal or canceled. Machine output goes to stdout, everything else to stderr.
 
 mod completions;
 mod convert;
@@ -56,8 +56,8 @@ Exit status:
   3  bad data or options
   4  internal error, or canceled";
 
-/// Fits an ONNX model to fixed point: a bit width of its own for every weight and activation, found by gradient (HGQ), and a
-/// proxy ONNX file that stock hls4ml turns into C++ with the same bits.
+/// Fits an ONNX model to fixed point: a bit width of its own for every weight and activation, found
+/// by gradient (HGQ), and a proxy ONNX file that stock hls4ml turns into C++ with the same bits.
 #[derive(Parser)]
 #[command(name = "hgq-onnx", version, after_help = EXIT_STATUS, arg_required_else_help = true)]
 struct Cli {
@@ -130,7 +130,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are not failures; a closed pipe while printing them is not ours to report.
+            // Help and version are not failures; a closed pipe while printing them is not ours to
+            // report.
             let _ = error.print();
             return if error.use_stderr() { BAD_OPTIONS } else { 0 };
         }
@@ -186,7 +187,8 @@ fn failure(error: &anyhow::Error) -> Failure<'_> {
     Failure { code: known.code().name(), nodes: known.nodes(), faults, status: known.exit_status() }
 }
 
-/// Says what went wrong on stderr, with `json` also as a document on stdout; returns the exit status.
+/// Says what went wrong on stderr, with `json` also as a document on stdout; returns the exit
+/// status.
 fn report(error: &anyhow::Error, json: bool) -> u8 {
     let Failure { code, nodes, faults, status } = failure(error);
     let message = format!("{error:#}");

@@ -16,10 +16,12 @@ pub struct Nats {
     /// File of credentials for NATS (`.creds`)
     #[arg(long, value_name = "FILE", requires = "nats")]
     pub nats_credentials: Option<PathBuf>,
-    /// Copies of jobs and files in a cluster of NATS servers, when they are stored for the first time
+    /// Copies of jobs and files in a cluster of NATS servers, when they are stored for the first
+    /// time
     #[arg(long, value_name = "N", default_value_t = 1, requires = "nats", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub nats_replicas: u8,
-    /// Time without a sign of life from a worker after which its job is given to another one, in seconds
+    /// Time without a sign of life from a worker after which its job is given to another one, in
+    /// seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30, hide = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub ack_wait: u16,
 }

@@ -1,13 +1,15 @@
-//! The output directory of `convert`: written beside it and renamed, so that it has all files of one run or is as it was.
+//! The output directory of `convert`: written beside it and renamed, so that it has all files of
+//! one run or is as it was.
 //!
-//! A new directory appears by one rename. In an existing one only the files of an earlier run are replaced (`proxy.onnx`,
-//! `proxy_elementwise.onnx`, `hls4ml_config.json`, `report.html`, `report.json`, `pareto/pareto.json`, `pareto/{n}/proxy.onnx`); if a rename
-//! fails, those done are undone.
+//! A new directory appears by one rename. In an existing one only the files of an earlier run are
+//! replaced (`proxy.onnx`, `proxy_elementwise.onnx`, `hls4ml_config.json`, `report.html`,
+//! `report.json`, `pareto/pareto.json`, `pareto/{n}/proxy.onnx`); if a rename fails, those done are
+//! undone.
 
 use super::files;
 use crate::convert::error::Error;
 use crate::convert::job::Artifacts;
-use crate::convert::progress::Keeper;
+use crate::convert::progress::CheckpointStore;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -43,7 +45,7 @@ impl OutDir {
         }
         let existing = path.ancestors().skip(1).find(|p| p.as_os_str().is_empty() || p.exists());
         let existing = existing.filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let probe = files::beside(&existing.join("out"), "probe");
+        let probe = files::sibling_path(&existing.join("out"), "probe");
         fs::create_dir(&probe).map_err(|e| fault(format!("cannot create a directory in {}: {e}", existing.display())))?;
         drop(Temporary(probe));
         Ok(OutDir { path })
@@ -87,7 +89,7 @@ impl OutDir {
     }
 
     fn stage(&self, files: &[(PathBuf, &[u8])]) -> io::Result<()> {
-        let stage = Temporary(files::beside(&self.path, "new"));
+        let stage = Temporary(files::sibling_path(&self.path, "new"));
         fs::create_dir(&stage.0)?;
         for (name, bytes) in files {
             let path = stage.0.join(name);
@@ -101,7 +103,7 @@ impl OutDir {
 
     /// File by file, for a directory that has something in it.
     fn replace(&self, stage: &Path, files: &[(PathBuf, &[u8])]) -> io::Result<()> {
-        let backup = Temporary(files::beside(&self.path, "old"));
+        let backup = Temporary(files::sibling_path(&self.path, "old"));
         fs::create_dir(&backup.0)?;
         let mut undo: Vec<(PathBuf, PathBuf)> = Vec::new();
         let mut shift = |from: PathBuf, to: PathBuf| {
@@ -156,7 +158,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Removes it unless it is still of use; what is left of it.
-    pub fn settle(&self, done: &Result<Artifacts, Error>) -> Option<&Path> {
+    pub fn discard_if_done(&self, done: &Result<Artifacts, Error>) -> Option<&Path> {
         match done {
             Err(Error::Canceled) => {}
             // one that this run never came to may serve the next
@@ -167,7 +169,7 @@ impl Checkpoint {
     }
 }
 
-impl Keeper for Checkpoint {
+impl CheckpointStore for Checkpoint {
     fn load(&mut self) -> Option<Vec<u8>> {
         fs::read(&self.file).ok()
     }
@@ -240,7 +242,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("out");
         OutDir::check(&dir).unwrap().install(&files(&["proxy.onnx", "report.json"], b"old")).unwrap();
-        // A foreign directory where a file must go: its rename fails after proxy.onnx has been replaced.
+        // A foreign directory where a file must go: its rename fails after proxy.onnx has been
+        // replaced.
         fs::create_dir_all(dir.join("pareto/pareto.json/x")).unwrap();
         let before = tree(root.path());
         OutDir::check(&dir).unwrap().install(&files(&["proxy.onnx", "pareto/pareto.json", "report.json"], b"new")).unwrap_err();

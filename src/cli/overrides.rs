@@ -8,13 +8,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
-/// Longest configuration file: a few kilobytes are usual; this only keeps a wrong file from being read whole.
+/// Longest configuration file: a few kilobytes are usual; this only keeps a wrong file from being
+/// read whole.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 #[derive(clap::Args, Default)]
 pub struct ConfigFile {
-    /// Job configuration as JSON, such as {"target_ebops": 5000}; every field is optional, an unknown one is an error
-    /// (all fields: docs/configuration.md)
+    /// Job configuration as JSON, such as {"target_ebops": 5000}; every field is optional, an
+    /// unknown one is an error (all fields: docs/configuration.md)
     #[arg(long, value_name = "job.json", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
@@ -22,7 +23,8 @@ pub struct ConfigFile {
 #[derive(clap::Args, Default)]
 #[command(next_help_heading = "Settings (each overrides a field of the configuration)")]
 pub struct Overrides {
-    /// How bit widths are found: by gradient, or from sensitivities on the calibration data alone [default: fine_tune]
+    /// How bit widths are found: by gradient, or from sensitivities on the calibration data alone
+    /// [default: fine_tune]
     #[arg(long, value_name = "MODE", value_parser = named(["fine_tune", "calibrate"]))]
     pub mode: Option<String>,
     /// Epochs in all; 0 takes an annotated model over exactly [default: 300]
@@ -34,10 +36,12 @@ pub struct Overrides {
     /// Largest exact EBOPs of the wanted model
     #[arg(long, allow_negative_numbers = true, value_name = "EBOPS", conflicts_with_all = ["beta_start", "beta_end"])]
     pub target_ebops: Option<f64>,
-    /// Return the smallest model whose validation metric is at most this much below the source model's
+    /// Return the smallest model whose validation metric is at most this much below the source
+    /// model's
     #[arg(long, allow_negative_numbers = true, value_name = "DROP")]
     pub max_metric_drop: Option<f64>,
-    /// With --mode calibrate: return the smallest model whose outputs differ from the source's by at most this share of their variance
+    /// With --mode calibrate: return the smallest model whose outputs differ from the source's by
+    /// at most this share of their variance
     #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
     pub max_output_error: Option<f64>,
     /// Factor of EBOPs in the loss in the first epoch
@@ -46,14 +50,16 @@ pub struct Overrides {
     /// Factor of EBOPs in the loss in the last epoch
     #[arg(long, allow_negative_numbers = true, value_name = "BETA")]
     pub beta_end: Option<f32>,
-    /// Loss [default: cross_entropy for classes, mse for float targets, distillation without targets]
+    /// Loss
+    /// [default: cross_entropy for classes, mse for float targets, distillation without targets]
     #[arg(long, value_name = "NAME", value_parser = named(["cross_entropy", "mse", "mae", "bce"]))]
     pub loss: Option<String>,
-    /// What a sample weighs in the loss, by its class: `balanced`, or a number for each class, separated by commas
+    /// What a sample weighs in the loss, by its class: `balanced`, or a number for each class,
+    /// separated by commas
     #[arg(long, value_name = "WEIGHTS")]
     pub class_weights: Option<String>,
-    /// What models are judged by [default: accuracy for classes, balanced_accuracy where one class is nearly all of them, mse for float
-    /// targets; without targets agreement where the model ends in Softmax or ArgMax, else relative_error]
+    /// What models are judged by
+    /// [default: accuracy for classes, balanced_accuracy where one class is nearly all of them, mse for float targets; without targets agreement where the model ends in Softmax or ArgMax, else relative_error]
     #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "balanced_accuracy", "auc", "mse", "mae", "agreement", "relative_error"]))]
     pub metric: Option<String>,
     /// Adam's step size for weights [default: 0.005]
@@ -62,13 +68,15 @@ pub struct Overrides {
     /// Adam's step size for bit widths [default: 0.02]
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub bits_learning_rate: Option<f32>,
-    /// Which bit widths are trained: HGQ v1's fractional ones, or HGQ2's with integer bits of weights and biases [default: hgq1]
+    /// Which bit widths are trained: HGQ v1's fractional ones, or HGQ2's with integer bits of
+    /// weights and biases [default: hgq1]
     #[arg(long, value_name = "NAME", value_parser = named(["hgq1", "hgq2_kif", "hgq2_kbi"]))]
     pub quantizers: Option<String>,
     /// Where HGQ2's weights and biases clip [default: sat_sym]
     #[arg(long, value_name = "NAME", value_parser = named(["sat", "sat_sym"]))]
     pub overflow: Option<String>,
-    /// Whether activations beside HGQ2's weights clip at trained bits or follow the data [default: sat]
+    /// Whether activations beside HGQ2's weights clip at trained bits or follow the data
+    /// [default: sat]
     #[arg(long, value_name = "NAME", value_parser = named(["sat", "wrap"]))]
     pub activation_overflow: Option<String>,
     /// Nodes whose parameters stay as they are, by name; `*` stands for any characters
@@ -80,7 +88,8 @@ pub struct Overrides {
     /// How the proxy is written [default: sums]
     #[arg(long, value_name = "FORM", value_parser = named(["sums", "concat", "uniform"]))]
     pub form: Option<String>,
-    /// Write proxy_elementwise.onnx as well, for the hls4ml plug-in; beyond their range its activations saturate or wrap around
+    /// Write proxy_elementwise.onnx as well, for the hls4ml plug-in; beyond their range its
+    /// activations saturate or wrap around
     #[arg(long, value_name = "OVERFLOW", value_parser = named(["sat", "wrap"]))]
     pub elementwise: Option<String>,
     /// Let the proxy take images with the channels first, as the model does, through a Transpose
@@ -92,7 +101,8 @@ pub struct Overrides {
     /// Seed of shuffling and splitting [default: 0]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub seed: Option<u64>,
-    /// Worker threads; results are the same for the same seed and threads [default: all cores, at most 8]
+    /// Worker threads; results are the same for the same seed and threads
+    /// [default: all cores, at most 8]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub threads: Option<usize>,
 }

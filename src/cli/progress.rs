@@ -73,7 +73,8 @@ impl Progress {
         bar.enable_steady_tick(TICK);
     }
 
-    /// The bar of the epochs; a resumed run does not begin with the first, and what went before says nothing of the time left.
+    /// The bar of the epochs; a resumed run does not begin with the first, and what went before
+    /// says nothing of the time left.
     fn epochs(&mut self, first: u64, epochs: u64) -> &ProgressBar {
         if self.shown.as_ref().is_none_or(|shown| !shown.epochs) {
             self.next(ProgressBar::new(epochs), EPOCHS, true).set_position(first);

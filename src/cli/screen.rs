@@ -1,5 +1,6 @@
-//! The terminal: how wide it is, and what is coloured on it. What goes anywhere else has 80 columns and no colours; `NO_COLOR`,
-//! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are honoured (by anstream).
+//! The terminal: how wide it is, and what is coloured on it. What goes anywhere else has 80 columns
+//! and no colours; `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are honoured (by
+//! anstream).
 
 use anstyle::{AnsiColor, Style};
 use std::io::{IsTerminal, Write};
@@ -8,9 +9,10 @@ use unicode_width::UnicodeWidthStr;
 /// Columns where nobody says how many there are.
 const COLUMNS: usize = 80;
 /// Fewer cannot hold a table.
-const LEAST_COLUMNS: usize = 40;
+const MIN_COLUMNS: usize = 40;
 
-/// `TERM=dumb` means no colours, where anstream goes by `CI` first: a build server's terminal may well be a dumb one.
+/// `TERM=dumb` means no colours, where anstream goes by `CI` first: a build server's terminal may
+/// well be a dumb one.
 pub fn begin() {
     let set = |name| std::env::var_os(name).is_some();
     if dumb() && !set("CLICOLOR") && !set("CLICOLOR_FORCE") {
@@ -30,7 +32,7 @@ pub const TITLE: Style = Style::new().bold();
 
 /// Columns of stdout.
 pub fn columns() -> usize {
-    of_terminal(std::io::stdout().is_terminal(), || terminal_size::terminal_size_of(std::io::stdout())).max(LEAST_COLUMNS)
+    of_terminal(std::io::stdout().is_terminal(), || terminal_size::terminal_size_of(std::io::stdout())).max(MIN_COLUMNS)
 }
 
 fn of_terminal(is_terminal: bool, size: impl Fn() -> Option<(terminal_size::Width, terminal_size::Height)>) -> usize {
@@ -112,7 +114,8 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Writes to stdout, coloured where that is wanted; a reader that has gone (`| head`) is not a failure.
+/// Writes to stdout, coloured where that is wanted; a reader that has gone (`| head`) is not a
+/// failure.
 pub fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(anstream::stdout(), "{}", text.trim_end_matches('\n')) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(e).context("stdout")),
@@ -120,7 +123,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// One message on stderr, behind a coloured word; nobody reading it is no failure.
+/// One message on stderr, after a coloured word; nobody reading it is not a failure.
 pub fn tell(style: Style, word: &str, message: &str) {
     let _ = writeln!(anstream::stderr(), "{} {}", styled(style, word), plain(message));
 }

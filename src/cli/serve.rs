@@ -16,12 +16,13 @@ use tokio::net::TcpListener;
 
 /// Serve conversions over HTTP
 ///
-/// POST /v1/jobs queues a conversion, POST /v1/convert waits for it; GET /openapi.json describes all resources (see docs/http.md).
-/// Requests and jobs are logged as JSON on stderr.
+/// POST /v1/jobs queues a conversion, POST /v1/convert waits for it; GET /openapi.json describes
+/// all resources (see docs/http.md). Requests and jobs are logged as JSON on stderr.
 ///
-/// Jobs and files are kept in --data, or in NATS with --nats (a build with the feature `farm`): what was queued or running when the service
-/// stopped goes on when it starts again. SIGTERM and SIGINT stop it gracefully: running jobs may finish within --grace and are given back to
-/// the queue then, or at a second signal.
+/// Jobs and files are kept in --data, or in NATS with --nats (a build with the feature `farm`):
+/// what was queued or running when the service stopped goes on when it starts again. SIGTERM and
+/// SIGINT stop it gracefully: running jobs may finish within --grace and are given back to the
+/// queue then, or at a second signal.
 #[derive(clap::Args)]
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {

@@ -4,13 +4,14 @@ use super::screen::{BAD, CAREFUL, GOOD, TITLE, padded, plain, shortened, styled,
 use anstyle::Style;
 use serde_json::{Map, Value};
 
-/// Cells longer than this and than half of the terminal, and longer lists, are cut: the whole is in `--json`.
+/// Cells longer than this and than half of the terminal, and longer lists, are cut: the whole is in
+/// `--json`.
 const MAX_CELL: usize = 44;
 const MAX_LISTED: usize = 8;
 /// Rows of a table that are shown.
 const MAX_ROWS: usize = 60;
 /// A text is not made narrower than this: the start and the end of a name can still be told.
-const LEAST_TEXT: usize = 24;
+const MIN_TEXT: usize = 24;
 
 /// For programs only: `formats` says the same as lists of `k`, `i` and `f`.
 const HIDDEN: [&str; 8] = ["bits_histogram", "f", "i", "k", "removed", "rounding", "schema", "sha256"];
@@ -77,7 +78,7 @@ pub fn fact_lines(facts: &[(String, String)], columns: usize) -> String {
     text
 }
 
-/// Objects with a text: one paragraph each, behind what it is about.
+/// Objects with a text: one paragraph each, after what it is about.
 fn messages(rows: &[Value], key: &str, style: Style, columns: usize) -> String {
     let mut text = String::new();
     for row in rows.iter().take(MAX_ROWS) {
@@ -152,7 +153,7 @@ fn table(rows: &[Value], columns: usize) -> String {
 fn shrink(all: &mut [Column], columns: usize) {
     loop {
         let total: usize = all.iter().map(|c| c.width + 2).sum::<usize>().saturating_sub(2);
-        let widest = all.iter_mut().filter(|c| !c.numeric && c.width > LEAST_TEXT).max_by_key(|c| c.width);
+        let widest = all.iter_mut().filter(|c| !c.numeric && c.width > MIN_TEXT).max_by_key(|c| c.width);
         let (true, Some(widest)) = (total > columns, widest) else { return };
         widest.width -= 1;
     }

@@ -6,7 +6,8 @@ use crate::service::auth::new_token;
 
 /// Make a token for `serve --tokens`
 ///
-/// The token goes to stdout, once: give it to whoever calls. Its line for the file of tokens, which has only its hash, goes to stderr.
+/// The token goes to stdout, once: give it to whoever calls. Its line for the file of tokens, which
+/// has only its hash, goes to stderr.
 #[derive(clap::Args)]
 pub struct Args {
     /// Whose token it is: jobs and files belong to this name

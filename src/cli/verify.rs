@@ -9,23 +9,28 @@ use std::path::{Path, PathBuf};
 
 /// Execute a proxy bit-exactly and compare with expected outputs
 ///
-/// The proxy is executed in 64-bit integers. With --expected, any element that differs is a failure (exit status 1).
+/// The proxy is executed in 64-bit integers. With --expected, any element that differs is a failure
+/// (exit status 1).
 #[derive(clap::Args)]
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {
     /// A proxy as written by `hgq-onnx convert`
     #[arg(value_name = "PROXY.onnx", value_hint = clap::ValueHint::FilePath)]
     pub proxy: PathBuf,
-    /// Inputs (.npz or .npy): `x`, or one array per model input by its name in the source or in the proxy; first axis = samples
+    /// Inputs (.npz or .npy): `x`, or one array per model input by its name in the source or in the
+    /// proxy; first axis = samples
     #[arg(long, value_name = "X.npz", value_hint = clap::ValueHint::FilePath)]
     pub inputs: PathBuf,
-    /// Expected outputs (.npz or .npy): `y`, or one array per model output by its name in the source or in the proxy
+    /// Expected outputs (.npz or .npy): `y`, or one array per model output by its name in the
+    /// source or in the proxy
     #[arg(long, value_name = "Y.npz", value_hint = clap::ValueHint::FilePath)]
     pub expected: Option<PathBuf>,
-    /// Layout of arrays whose shape fits both: that of the model that was converted, or the proxy's (hls4ml's)
+    /// Layout of arrays whose shape fits both: that of the model that was converted, or the proxy's
+    /// (hls4ml's)
     #[arg(long, value_name = "LAYOUT", value_enum, default_value = "source")]
     pub layout: LayoutArg,
-    /// Write the outputs here: one float64 array per model output, by its name in the proxy and in the proxy's layout, flat
+    /// Write the outputs here: one float64 array per model output, by its name in the proxy and in
+    /// the proxy's layout, flat
     #[arg(long, value_name = "OUT.npz", value_hint = clap::ValueHint::FilePath)]
     pub outputs: Option<PathBuf>,
     /// Print the result as JSON
@@ -115,7 +120,8 @@ fn npz(v: &Verified) -> std::io::Result<Vec<u8>> {
     Ok(archive.finish()?.into_inner())
 }
 
-/// The header of a npy file, version 1.0: a Python dictionary, padded so that the data begin at a multiple of 64 bytes.
+/// The header of a npy file, version 1.0: a Python dictionary, padded so that the data begin at a
+/// multiple of 64 bytes.
 fn npy_header(samples: usize, width: usize) -> Vec<u8> {
     const PREFIX: usize = 10;
     let mut text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({samples}, {width}), }}");

@@ -27,11 +27,11 @@ pub struct Work {
 }
 
 /// Longest time for which things can be kept: ten years.
-const MOST_HOURS: f64 = 87_660.0;
+const MAX_HOURS: f64 = 87_660.0;
 
 fn hours(text: &str) -> Result<f64, String> {
-    let hours = text.parse().ok().filter(|h| (0.0..=MOST_HOURS).contains(h));
-    hours.ok_or_else(|| format!("a number of hours from 0 to {MOST_HOURS} is expected"))
+    let hours = text.parse().ok().filter(|h| (0.0..=MAX_HOURS).contains(h));
+    hours.ok_or_else(|| format!("a number of hours from 0 to {MAX_HOURS} is expected"))
 }
 
 impl Work {

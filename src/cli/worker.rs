@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 /// Do jobs of a farm: services and workers on one NATS
 ///
-/// Takes jobs that `hgq-onnx serve --nats` queues, one after another; any number of workers shares them. Logs as JSON on stderr.
+/// Takes jobs that `hgq-onnx serve --nats` queues, one after another; any number of workers shares
+/// them. Logs as JSON on stderr.
 ///
-/// SIGTERM and SIGINT stop it gracefully: running jobs may finish within --grace and are given back to the queue then, or at a second
-/// signal. The job of a worker that ends otherwise is taken by another one and goes on from its last checkpoint.
+/// SIGTERM and SIGINT stop it gracefully: running jobs may finish within --grace and are given back
+/// to the queue then, or at a second signal. The job of a worker that ends otherwise is taken by
+/// another one and goes on from its last checkpoint.
 #[derive(clap::Args)]
 #[command(after_help = super::EXIT_STATUS)]
 pub struct Args {

@@ -5,7 +5,8 @@ use super::error::{Error, training_error};
 use crate::quant::insert::{Built, Learns};
 use crate::train::{Engine, EngineOptions, LayerOptions};
 
-/// Whether the training of the job can begin: everything that it would refuse, without a step of it.
+/// Whether the training of the job can begin: everything that it would refuse, without a step of
+/// it.
 ///
 /// # Errors
 /// [`Error::Config`], [`Error::Internal`] as training.

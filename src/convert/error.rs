@@ -15,11 +15,15 @@ use utoipa::ToSchema;
 /// One offending node of the user's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeFault {
+    /// In the file.
     pub name: String,
+    /// Its operator.
     pub op: String,
+    /// Why, and what to use instead.
     pub reason: String,
 }
 
+/// Why a job ended without a proxy.
 #[derive(Clone, Debug, Error)]
 pub enum Error {
     /// The bytes are not an ONNX model.
@@ -40,8 +44,10 @@ pub enum Error {
     /// No candidate reaches what was asked for.
     #[error("{0}")]
     TargetNotMet(String),
+    /// It was asked to end.
     #[error("canceled")]
     Canceled,
+    /// A fault of this program.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -100,6 +106,7 @@ impl Error {
     }
 }
 
+/// The trainer's errors as those of a job.
 pub fn training_error(e: TrainError) -> Error {
     match e {
         TrainError::Data(what) => Error::Data(vec![format!("train: {what}")]),

@@ -1,4 +1,5 @@
-//! Which array of a data file belongs to which port of a proxy, and in which layout it is: by what the proxy states about its source.
+//! Which array of a data file belongs to which port of a proxy, and in which layout it is: by what
+//! the proxy states about its source.
 
 use crate::data::order::to_graph;
 use crate::data::{Array, Arrays};
@@ -27,6 +28,7 @@ pub struct Fed {
     pub source: String,
     /// The array.
     pub array: String,
+    /// How its elements were ordered.
     pub layout: DataLayout,
 }
 
@@ -46,8 +48,8 @@ pub fn ports(program: &Program, stated: Option<Ports>) -> Ports {
     })
 }
 
-/// The name of the array for each port. A file has the source's names or the proxy's; where it could be both, the source's. A single
-/// port also takes one of the `usual` names.
+/// The name of the array for each port. A file has the source's names or the proxy's; where it
+/// could be both, the source's. A single port also takes one of the `usual` names.
 pub fn locate(arrays: &Arrays, ports: &[Port], usual: &[&str], what: &str, faults: &mut Vec<String>) -> Vec<Option<String>> {
     let has = |name: &str| arrays.contains(name);
     if let [port] = ports {
@@ -88,8 +90,8 @@ fn missing(arrays: &Arrays, port: &Port, usual: &[&str], what: &str) -> String {
     format!("{what}: no array {}; the file has {}", names.join(" or "), arrays.names().collect::<Vec<_>>().join(", "))
 }
 
-/// The layout in which an array of `shape` (samples first) holds `port`, where it fits. A flat array of an input is in the source's, as a
-/// conversion reads it; `flat` says which it is.
+/// The layout in which an array of `shape` (samples first) holds `port`, where it fits. A flat
+/// array of an input is in the source's, as a conversion reads it; `flat` says which it is.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -12,9 +12,13 @@ use std::borrow::Cow;
 pub struct Job {
     /// The ONNX file.
     pub model: Vec<u8>,
+    /// Samples that ranges are traced on.
     pub calibration: DataFile,
+    /// Samples to train on; without them the calibration inputs.
     pub train: Option<DataFile>,
+    /// Samples to choose by; without them a part of the training samples.
     pub validation: Option<DataFile>,
+    /// What is asked for.
     pub config: JobConfig,
 }
 
@@ -31,9 +35,11 @@ pub struct Artifacts {
     pub ebops: u64,
     /// Proxies of the Pareto front, in order of EBOPs.
     pub pareto: Vec<ParetoProxy>,
-    /// Further files beside the proxy, by name: `hls4ml_config.json`, and `proxy_elementwise.onnx` where it is asked for.
-    pub beside: Vec<(&'static str, Vec<u8>)>,
-    /// Why the proxy is not what the job asked for (`target_ebops`, `max_metric_drop`); it is then the nearest to that.
+    /// Further files beside the proxy, by name: `hls4ml_config.json`, and `proxy_elementwise.onnx`
+    /// where it is asked for.
+    pub extra_files: Vec<(&'static str, Vec<u8>)>,
+    /// Why the proxy is not what the job asked for (`target_ebops`, `max_metric_drop`); it is then
+    /// the nearest to that.
     pub unmet: Option<String>,
 }
 
@@ -41,15 +47,16 @@ pub struct Artifacts {
 pub type ArtifactFile<'a> = (String, Cow<'a, [u8]>);
 
 impl Artifacts {
-    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, those of [`Self::beside`], `proxy.onnx`, `report.html`
-    /// and, last, `report.json`: it names the hash of the proxy, so whoever finds it last finds both.
+    /// All files of a conversion by their paths: `pareto/pareto.json`, `pareto/N/proxy.onnx`, those
+    /// of [`Self::extra_files`], `proxy.onnx`, `report.html` and, last, `report.json`: it names the
+    /// hash of the proxy, so whoever finds it last finds both.
     ///
     /// # Errors
     /// [`Error::Internal`] if the report cannot be written as JSON.
     pub fn files(&self) -> Result<Vec<ArtifactFile<'_>>, Error> {
         let mut files = vec![("pareto/pareto.json".to_string(), Cow::Owned(written(&self.report.pareto)?))];
         files.extend(self.pareto.iter().map(|m| (format!("pareto/{}/proxy.onnx", m.number), Cow::Borrowed(&m.proxy[..]))));
-        files.extend(self.beside.iter().map(|(name, bytes)| (name.to_string(), Cow::Borrowed(&bytes[..]))));
+        files.extend(self.extra_files.iter().map(|(name, bytes)| (name.to_string(), Cow::Borrowed(&bytes[..]))));
         files.push(("proxy.onnx".into(), Cow::Borrowed(&self.proxy)));
         files.push(("report.html".into(), Cow::Borrowed(self.page.as_bytes())));
         files.push(("report.json".into(), Cow::Owned(written(&self.report)?)));
@@ -65,6 +72,8 @@ fn written(document: &impl Serialize) -> Result<Vec<u8>, Error> {
 /// A member of the Pareto front; `number` is that of `pareto` in the report.
 #[derive(Clone, Debug)]
 pub struct ParetoProxy {
+    /// Its number.
     pub number: usize,
+    /// The file.
     pub proxy: Vec<u8>,
 }

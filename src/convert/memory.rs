@@ -4,9 +4,11 @@ use std::fs;
 
 /// What the program itself and its threads hold.
 const BASE: u64 = 64 << 20;
-/// Copies of a model: file, graph, quantized model, parameters with two moments, gradients per thread, proxy.
+/// Copies of a model: file, graph, quantized model, parameters with two moments, gradients per
+/// thread, proxy.
 const PER_MODEL_BYTE: u64 = 16;
-/// Bytes held per value of the data: as read, as f32, shuffled or traced, and on the way of exact evaluation.
+/// Bytes held per value of the data: as read, as f32, shuffled or traced, and on the way of exact
+/// evaluation.
 const PER_VALUE: u64 = 24;
 
 /// Memory that a job will need, in bytes; `data`: bytes and values of each data file.
@@ -16,18 +18,20 @@ pub fn estimate(model_bytes: u64, data: impl IntoIterator<Item = (u64, u64)>) ->
     data.into_iter().map(of).fold(BASE.saturating_add(model), u64::saturating_add)
 }
 
-/// Peak resident memory of this process from now on. Jobs that run at the same time in one process share it.
+/// Peak resident memory of this process from now on. Jobs that run at the same time in one process
+/// share it.
 pub struct Peak(());
 
 impl Peak {
     /// Forgets earlier peaks where the system lets us (Linux).
     pub fn start() -> Peak {
-        // proc(5): 5 resets the peak resident set size to its current value; where /proc is read-only the peak is that of the process
+        // proc(5): 5 resets the peak resident set size to its current value; where /proc is
+        // read-only the peak is that of the process
         let _ = fs::write("/proc/self/clear_refs", "5");
         Peak(())
     }
 
-    /// In bytes; `None` where the system does not tell.
+    /// In bytes; `None` where the system does not say.
     pub fn bytes(&self) -> Option<u64> {
         peak(&fs::read_to_string("/proc/self/status").ok()?)
     }

@@ -1,7 +1,9 @@
-//! Everything before the first step of training: job and data checked, model imported and executed, quantizers placed.
+//! Everything before the first step of training: job and data checked, model imported and executed,
+//! quantizers placed.
 
 use super::config::proxy::FormName;
 use super::config::{JobConfig, Mode};
+use super::documents::{ImportCheck, Purpose};
 use super::engine;
 use super::error::Error;
 use super::evaluation::judged::Judged;
@@ -9,9 +11,8 @@ use super::evaluation::measured::Measured;
 use super::evaluation::score::Judge;
 use super::evaluation::seen;
 use super::job::Job;
-use super::purpose::Purpose;
-use super::quantizers::{quantizers, settle_input_rounding, unmatched};
-use super::source::check::{ImportCheck, check, import_warnings};
+use super::quantizers::{force_half_up_off_grid_inputs, quantizers, unmatched};
+use super::source::check::{check, import_warnings};
 use super::source::data::{self, Data};
 use super::source::declare::declare;
 use super::source::domain::{sharing, spreads, to_domain};
@@ -81,7 +82,7 @@ pub fn prepare<'a>(job: &'a Job, enter: &mut dyn FnMut(&'static str)) -> Result<
     if config.trains() && config.epochs > 0 {
         through.widen(&mut built.model);
     }
-    warnings.extend(settle_input_rounding(&mut built.model, &data));
+    warnings.extend(force_half_up_off_grid_inputs(&mut built.model, &data));
     warnings.extend(unmatched(config, &source.graph, &built.model));
     if config.trains() && config.epochs > 0 {
         engine::check(config, &built)?;

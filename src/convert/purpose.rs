@@ -6,39 +6,13 @@ use super::source::data::Data;
 use super::task::ends::follows_classes;
 use super::task::metric::MetricKind;
 use super::task::objective::Objective;
+use crate::convert::documents::{Purpose, Purposed};
 use crate::data::{OutputShape, Taken, Targets};
 use crate::train::LossKind;
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use utoipa::ToSchema;
-
-/// See the module.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Purpose {
-    /// What the targets of each array were taken for; without targets one entry for all outputs.
-    pub targets: Vec<Purposed>,
-    /// Why this metric.
-    pub metric_because: String,
-    /// Whether a single output is scores of classes, of which one is the answer.
-    #[serde(skip)]
-    pub classes: bool,
-}
-
-/// The targets of some outputs.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Purposed {
-    pub outputs: Vec<String>,
-    /// Name in the data file; null: the model sent is the teacher.
-    pub array: Option<String>,
-    /// `classes`, `probabilities`, `yes_or_no`, `values`, or `source` without an array.
-    pub taken_as: Cow<'static, str>,
-    pub because: String,
-    /// As the configuration spells it; `mode` calibrate trains for none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Cow<'static, str>>,
-}
 
 impl Purpose {
+    /// From the configuration and the data as they were read.
     pub fn new(config: &JobConfig, data: &Data, outputs: &[OutputShape], objective: &Objective, metric: MetricKind) -> Purpose {
         let (follows, why) = follows_classes(config, outputs);
         let kinds = objective.kinds(outputs.len());

@@ -1,4 +1,5 @@
-//! Where quantizers come from: rules of the configuration, annotations of the file, and the rounding of inputs.
+//! Where quantizers come from: rules of the configuration, annotations of the file, and the
+//! rounding of inputs.
 
 use super::config::JobConfig;
 use super::config::layers::LayerConfig;
@@ -67,9 +68,10 @@ pub fn quantized(graph: &Graph, config: &JobConfig, ranges: &[MinMax]) -> Result
     })
 }
 
-/// hls4ml truncates inputs to `2^-16` before the first quantizer. Half-even rounding sees the truncated value, so for data off
-/// that grid it would round values just above a tie down; half up is exact for them and differs on exact ties only.
-pub fn settle_input_rounding(model: &mut Model, data: &Data) -> Vec<Diagnostic> {
+/// hls4ml truncates inputs to `2^-16` before the first quantizer. Half-even rounding sees the
+/// truncated value, so for data off that grid it would round values just above a tie down; half up
+/// is exact for them and differs on exact ties only.
+pub fn force_half_up_off_grid_inputs(model: &mut Model, data: &Data) -> Vec<Diagnostic> {
     let off_grid = data.calibration.inputs.iter().flat_map(|x| x.iter()).any(|&v| (v as f64 * 65536.0).fract() != 0.0);
     let mut warnings = Vec::new();
     if !off_grid {

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::job::{Artifacts, Job};
 use super::memory::Peak;
 use super::prepared::prepare;
-use super::progress::{Clock, Event, Keeper};
+use super::progress::{CheckpointStore, Event, Reporter};
 use super::report::{found_to_say, report};
 use super::search::{choose, search};
 use std::sync::atomic::AtomicBool;
@@ -17,18 +17,18 @@ use std::sync::atomic::AtomicBool;
 pub fn run(
     job: &Job,
     progress: &mut (dyn FnMut(Event) + Send),
-    keeper: &mut dyn Keeper,
+    keeper: &mut dyn CheckpointStore,
     cancel: &AtomicBool,
 ) -> Result<Artifacts, Error> {
     let memory = Peak::start();
-    let mut clock = Clock::new(progress);
-    let prepared = prepare(job, &mut |stage| clock.enter(stage))?;
-    clock.tell(&prepared.warnings);
+    let mut reporter = Reporter::new(progress);
+    let prepared = prepare(job, &mut |stage| reporter.enter(stage))?;
+    reporter.tell(&prepared.warnings);
     let judge = prepared.judge(&job.config);
-    let found = search(&prepared, &judge, &mut clock, keeper, cancel)?;
+    let found = search(&prepared, &judge, &mut reporter, keeper, cancel)?;
     let chosen = choose(&prepared, &judge, &found)?;
-    let emitted = emit(&prepared, &judge, &found, &chosen, &mut clock, cancel)?;
+    let emitted = emit(&prepared, &judge, &found, &chosen, &mut reporter, cancel)?;
     let warnings = found_to_say(&prepared, &found, &chosen, &emitted);
-    clock.tell(&warnings[prepared.warnings.len()..]);
-    report(&prepared, &judge, &found, &chosen, emitted, &warnings, clock, &memory)
+    reporter.tell(&warnings[prepared.warnings.len()..]);
+    report(&prepared, &judge, &found, &chosen, emitted, &warnings, reporter, &memory)
 }

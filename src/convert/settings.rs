@@ -1,4 +1,5 @@
-//! The settings of hls4ml that a job asks for, against what its model needs: before anything is trained.
+//! The settings of hls4ml that a job asks for, against what its model needs: before anything is
+//! trained.
 
 use super::config::JobConfig;
 use super::error::{Error, unsupported};

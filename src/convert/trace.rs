@@ -39,7 +39,7 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let inputs = || built.model.inputs.iter().enumerate();
         let reach: Vec<MinMax> = inputs().zip(values.reach(&source)).map(|((n, &v), range)| scales.range(n, v, &range)).collect();
         let tracer = Tracer::new(&built.model, &reach)?;
-        let mut ranges = tracer.nothing();
+        let mut ranges = tracer.empty_ranges();
         data.each(|rows, n| {
             let scaled: Vec<_> = inputs().zip(rows).map(|((at, &v), x)| scales.rows(at, v, x)).collect();
             ranges.merge(&tracer.trace(&scaled.iter().map(|x| &x[..]).collect::<Vec<_>>(), n));

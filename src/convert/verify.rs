@@ -16,6 +16,7 @@ const OUTPUT_NAMES: [&str; 3] = ["y", "y_test", "x"];
 /// Result of executing a proxy bit-exactly.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Verified {
+    /// How many were run.
     pub samples: usize,
     /// Elements that differ from the expected outputs; `None` when none were given.
     pub mismatches: Option<usize>,
@@ -29,13 +30,15 @@ pub struct Verified {
     pub inputs: Vec<Fed>,
     /// The same of the expected outputs; empty when none were given.
     pub expected: Vec<Fed>,
-    /// Outputs by name: width of one sample, then all samples' values (exact in f64 up to 53 bits), in the proxy's layout.
+    /// Outputs by name: width of one sample, then all samples' values (exact in f64 up to 53 bits),
+    /// in the proxy's layout.
     #[serde(skip)]
     pub outputs: Vec<(String, usize, Vec<f64>)>,
 }
 
-/// Executes a proxy in integers and compares with expected outputs if there are any. Arrays have the names of the model that was converted,
-/// or the proxy's; one whose shape fits both layouts is read in `layout`. Flat outputs are in the proxy's, as this program writes them.
+/// Executes a proxy in integers and compares with expected outputs if there are any. Arrays have
+/// the names of the model that was converted, or the proxy's; one whose shape fits both layouts is
+/// read in `layout`. Flat outputs are in the proxy's, as this program writes them.
 ///
 /// # Errors
 /// See [`Error`].

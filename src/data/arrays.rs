@@ -1,7 +1,9 @@
-//! The arrays of a npz archive (a zip of npy members) or of a single npy file. Headers are read when the file is opened, values when they are
-//! asked for: each array once, straight into the numbers that are wanted, or piece by piece.
+//! The arrays of a npz archive (a zip of npy members) or of a single npy file. Headers are read
+//! when the file is opened, values when they are asked for: each array once, straight into the
+//! numbers that are wanted, or piece by piece.
 //!
-//! Members that are not plain numbers (strings, objects) are remembered with the reason and refused only when asked for.
+//! Members that are not plain numbers (strings, objects) are remembered with the reason and refused
+//! only when asked for.
 
 use super::DataError;
 use super::file::{DataFile, Reader};
@@ -129,15 +131,20 @@ impl Arrays {
         Some(array.map_err(|what| self.fault(name, what)))
     }
 
-    /// The same to be read piece by piece; `None` also where its samples do not lie side by side in the file: compressed, or column by column.
+    /// The same to be read piece by piece; `None` also where its samples do not lie side by side in
+    /// the file (compressed, or column by column), and where its checksum is wrong: whoever then
+    /// reads it whole is told so.
     pub fn stored(&self, name: &str) -> Option<Stored> {
         let member = self.arrays.get(name)?.as_ref().ok().filter(|m| m.header.is_row_major())?;
         let (reader, begin) = match &self.source {
             Source::Npy(reader) => (reader.clone(), 0),
             Source::Npz(zip) => {
                 let mut zip = zip.clone();
-                let plain = zip.by_index(member.index).ok().filter(|m| m.compression() == zip::CompressionMethod::Stored);
-                let begin = plain.and_then(|m| m.data_start())?;
+                let mut plain = zip.by_index(member.index).ok().filter(|m| m.compression() == zip::CompressionMethod::Stored)?;
+                let begin = plain.data_start()?;
+                // pieces have no checksum of their own: once through all of it
+                std::io::copy(&mut plain, &mut std::io::sink()).ok()?;
+                drop(plain);
                 (zip.into_inner(), begin)
             }
         };

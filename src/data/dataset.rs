@@ -21,14 +21,16 @@ pub struct Dataset {
 impl Dataset {
     /// Takes the arrays for a model out of a file.
     ///
-    /// An input takes the array of its name; a single input also takes `x` or else `x_train`. Samples are in the layout of the
-    /// model file, flat or not, or else in the graph's. Targets are `y` or else `y_train` (the other way round where
-    /// the input is `x_train`), or the array of the name of the output, of several outputs the arrays of all their names; in the forms
-    /// that [`super::targets`] documents. No `outputs`: no targets are read. `what` names the role of the data in messages ("calibration").
+    /// An input takes the array of its name; a single input also takes `x` or else `x_train`.
+    /// Samples are in the layout of the model file, flat or not, or else in the graph's. Targets
+    /// are `y` or else `y_train` (the other way round where the input is `x_train`), or the array
+    /// of the name of the output, of several outputs the arrays of all their names; in the forms
+    /// that [`super::targets`] documents. No `outputs`: no targets are read. `what` names the role
+    /// of the data in messages ("calibration").
     ///
     /// # Errors
-    /// [`DataError::Faults`] with all faults at once: missing arrays, shapes, NaN or infinite values, labels out of range,
-    /// different numbers of samples.
+    /// [`DataError::Faults`] with all faults at once: missing arrays, shapes, NaN or infinite
+    /// values, labels out of range, different numbers of samples.
     pub fn from_arrays(arrays: &Arrays, inputs: &[InputShape], outputs: &[OutputShape], what: &str) -> Result<Self, DataError> {
         let mut faults = Vec::new();
         let mut counts: Vec<(String, usize)> = Vec::new();
@@ -90,7 +92,7 @@ fn find_targets(
     counts: &mut Vec<(String, usize)>,
     faults: &mut Vec<String>,
 ) -> Option<targets::Found> {
-    // an input that is called `y` is no target
+    // an input that is called `y` is not a target
     let taken: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
     let ys = if from_train { ["y_train", "y"] } else { ["y", "y_train"] };
     targets::find_targets(arrays, outputs, &targets::Names { ys, taken: &taken }, counts, faults)

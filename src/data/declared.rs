@@ -1,5 +1,5 @@
-//! What a data file on disk declares to hold, found from its headers alone: sizes are known, and refused, before anything is held in
-//! memory.
+//! What a data file on disk declares to hold, found from its headers alone: sizes are known, and
+//! refused, before anything is held in memory.
 
 use super::kind::{Kind, beginning, kind};
 use super::{DataError, DataLimits, npy};
@@ -14,8 +14,8 @@ pub struct Declared {
     pub bytes: u64,
 }
 
-/// Reads the headers of a npy or npz file; `file` is a name for messages. Arrays that are no numbers are counted by their bytes and
-/// refused only where one is asked for.
+/// Reads the headers of a npy or npz file; `file` is a name for messages. Arrays that are not
+/// numbers are counted by their bytes and refused only where one is asked for.
 ///
 /// # Errors
 /// [`DataError`] for other formats, damaged or truncated files, and sizes above `limits`.

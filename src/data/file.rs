@@ -1,4 +1,5 @@
-//! A data file as a job holds it: bytes that came with a request, or a file on disk that is read piece by piece.
+//! A data file as a job holds it: bytes that came with a request, or a file on disk that is read
+//! piece by piece.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -25,7 +26,8 @@ impl DataFile {
         DataFile { name: name.into(), len: bytes.len() as u64, content: Content::Bytes(Arc::new(bytes)) }
     }
 
-    /// A file on disk of at most `most` bytes; what is no ordinary file (a pipe) is read at once.
+    /// A file on disk of at most `most` bytes; what is not an ordinary file (a pipe) is read at
+    /// once.
     ///
     /// # Errors
     /// When it cannot be opened or read, [`io::ErrorKind::FileTooLarge`] beyond `most`.

@@ -1,10 +1,10 @@
-//! Samples of one data set behind those of another.
+//! Samples of one data set after those of another.
 
 use super::{Dataset, OutputTargets, Targets};
 use std::sync::Arc;
 
-/// The samples of `a`, then those of `b`, which is of the same model; `None` where only one of them has targets, or theirs are of
-/// another kind.
+/// The samples of `a`, then those of `b`, which is of the same model; `None` where only one of them
+/// has targets, or theirs are of another kind.
 pub fn join(a: &Dataset, b: &Dataset) -> Option<Dataset> {
     let targets = match (&a.targets, &b.targets) {
         (None, None) => None,

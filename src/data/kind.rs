@@ -17,7 +17,8 @@ pub enum Kind<R> {
 /// Opens a npy or npz file; `file` is a name for messages.
 ///
 /// # Errors
-/// [`DataError`] for other formats, damaged or truncated files, a single array or a number of members above `limits`.
+/// [`DataError`] for other formats, damaged or truncated files, a single array or a number of
+/// members above `limits`.
 pub fn kind<R: Read + Seek>(file: &str, mut source: R, limits: &DataLimits) -> Result<Kind<R>, DataError> {
     let io = |e: io::Error| DataError::Io { file: file.to_string(), what: e.to_string() };
     let not_data = |what: String| DataError::NotData { file: file.to_string(), what };

@@ -5,7 +5,8 @@
 pub struct DataLimits {
     /// Members of an archive: data sets have a handful of arrays.
     pub members: usize,
-    /// Elements of all arrays together; 2²⁸ are 1 GiB of float32, ten times the largest data set in use for these nets.
+    /// Elements of all arrays together; 2²⁸ are 1 GiB of float32, ten times the largest data set in
+    /// use for these nets.
     pub elements: usize,
 }
 

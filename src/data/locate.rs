@@ -8,7 +8,8 @@ pub struct InputShape {
     pub name: String,
     /// Of one sample, channels last.
     pub shape: Vec<usize>,
-    /// Element `j` of the sample is element `order[j]` of a sample in the layout of the model file, which has the channels first.
+    /// Element `j` of the sample is element `order[j]` of a sample in the layout of the model file,
+    /// which has the channels first.
     pub order: Option<Vec<usize>>,
 }
 
@@ -79,7 +80,8 @@ pub(super) fn read(arrays: &Arrays, name: &str, input: &InputShape, faults: &mut
     Some((count, values))
 }
 
-/// Whether an array of this shape holds samples of `input`: in the layout of the model file (true) or of the graph.
+/// Whether an array of this shape holds samples of `input`: in the layout of the model file (true)
+/// or of the graph.
 pub(super) fn fits(name: &str, shape: &[usize], input: &InputShape, faults: &mut Vec<String>) -> Option<bool> {
     let in_file = input.in_file();
     let len: usize = in_file.iter().product();

@@ -1,4 +1,5 @@
-//! Data files: npy and npz → [`Arrays`] → [`Dataset`] (samples for the graph inputs, targets) → splits.
+//! Data files: npy and npz → [`Arrays`] → [`Dataset`] (samples for the graph inputs, targets) →
+//! splits.
 
 mod arrays;
 mod dataset;

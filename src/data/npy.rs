@@ -1,6 +1,7 @@
-//! One array in the npy format (NEP 1, versions 1 to 3): a magic, a Python dictionary `{'descr', 'fortran_order', 'shape'}`
-//! and the values. Read here and not by a general Python-literal parser, which could be driven into deep recursion; sizes
-//! are checked before anything is allocated.
+//! One array in the npy format (NEP 1, versions 1 to 3): a magic, a Python dictionary
+//! `{'descr', 'fortran_order', 'shape'}` and the values. Read here and not by a general
+//! Python-literal parser, which could be driven into deep recursion; sizes are checked before
+//! anything is allocated.
 
 use half::f16;
 use std::io::Read;
@@ -101,7 +102,7 @@ fn number_type(descr: &str) -> Option<(u8, usize, bool)> {
     (valid && matches!(order, b'<' | b'>' | b'|' | b'=')).then_some((kind, width, order == b'>'))
 }
 
-/// What is said of a type that is no number.
+/// What is said of a type that is not a number.
 fn unknown_type(descr: &str) -> String {
     match descr.as_bytes().get(1) {
         Some(b'U' | b'S' | b'a') => format!("its type `{descr}` is text"),

@@ -1,8 +1,10 @@
-//! Samples whose elements are in another order in the file than in the graph (channels first and last).
+//! Samples whose elements are in another order in the file than in the graph (channels first and
+//! last).
 
 use std::borrow::Cow;
 
-/// Samples in the graph's order → in the order of the file; element `j` of the graph's is element `order[j]` of the file's.
+/// Samples in the graph's order → in the order of the file; element `j` of the graph's is element
+/// `order[j]` of the file's.
 pub fn to_file(rows: &[f32], order: &[usize]) -> Vec<f32> {
     let mut out = vec![0.0; rows.len()];
     for (to, from) in out.chunks_exact_mut(order.len().max(1)).zip(rows.chunks_exact(order.len().max(1))) {

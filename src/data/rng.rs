@@ -1,4 +1,5 @@
-//! The one source of randomness: xoshiro256** (Blackman and Vigna 2018), seeded by SplitMix64. The same on every machine.
+//! The one source of randomness: xoshiro256** (Blackman and Vigna 2018), seeded by SplitMix64. The
+//! same on every machine.
 
 /// A deterministic generator.
 #[derive(Clone, Debug, PartialEq, Eq)]

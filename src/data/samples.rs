@@ -1,4 +1,5 @@
-//! Samples of a model's inputs that stay in their file and are read block by block, for passes over more data than should be in memory.
+//! Samples of a model's inputs that stay in their file and are read block by block, for passes over
+//! more data than should be in memory.
 
 use super::DataError;
 use super::arrays::{Arrays, Stored};
@@ -6,7 +7,8 @@ use super::locate::{InputShape, common, first_bad, fits, locate, read};
 use super::order::to_graph;
 use std::borrow::Cow;
 
-/// See the module. Arrays that cannot be read block by block (compressed, column by column) are in memory.
+/// See the module. Arrays that cannot be read block by block (compressed, column by column) are in
+/// memory.
 #[derive(Clone, Debug)]
 pub struct Samples {
     file: String,

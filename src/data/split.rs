@@ -3,11 +3,13 @@
 use super::{Rng, Targets};
 use std::collections::HashMap;
 
-/// The samples of each part: the same for the same `seed`, `(training, validation)`, where validation gets `fraction` of the samples (rounded),
-/// and each part at least one if there are two samples. Both keep the order of the file.
+/// The samples of each part: the same for the same `seed`, `(training, validation)`, where
+/// validation gets `fraction` of the samples (rounded), and each part at least one if there are two
+/// samples. Both keep the order of the file.
 ///
-/// Of every class of `targets` (of every combination, where several outputs have labels) validation gets its share, and at least one
-/// sample of each that has two, as far as there are enough for that: no class is missed by chance.
+/// Of every class of `targets` (of every combination, where several outputs have labels) validation
+/// gets its share, and at least one sample of each that has two, as far as there are enough for
+/// that: no class is missed by chance.
 pub fn split(samples: usize, targets: Option<&Targets>, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let wanted = (samples as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
     let count = if samples < 2 { 0 } else { wanted.clamp(1, samples - 1) };
@@ -44,8 +46,8 @@ fn class(targets: Option<&Targets>, sample: usize) -> Vec<u32> {
     }
 }
 
-/// How many of each class are held out, `count` in all: one of each that is too rare for more, and that leaves one to train on, the rest by
-/// size.
+/// How many of each class are held out, `count` in all: one of each that is too rare for more, and
+/// that leaves one to train on, the rest by size.
 fn quotas(sizes: &[usize], count: usize) -> Vec<usize> {
     let all = sizes.iter().sum::<usize>().max(1);
     let is_rare = |n: usize| n > 1 && n * count < all;
@@ -56,7 +58,8 @@ fn quotas(sizes: &[usize], count: usize) -> Vec<usize> {
     let left = if rare <= count { count - rare } else { count };
     let share = |n: usize| n as f64 * left as f64 / common as f64;
     let mut quotas: Vec<usize> = sizes.iter().map(|&n| if is_rare(n) { 1 } else { share(n) as usize }).collect();
-    // what rounding down left over goes to those that lost most by it; a single sample is trained on
+    // what rounding down left over goes to those that lost most by it; a single sample is trained
+    // on
     let lost = |&c: &usize| if sizes[c] > 1 { share(sizes[c]).fract() } else { share(sizes[c]).fract() - 1.0 };
     let mut order: Vec<usize> = (0..sizes.len()).filter(|&c| !is_rare(sizes[c]) && quotas[c] < sizes[c]).collect();
     order.sort_by(|a, b| lost(b).total_cmp(&lost(a)));
@@ -78,7 +81,8 @@ mod tests {
         assert_eq!(quotas(&[10, 10, 10], 4), [2, 1, 1]);
         assert_eq!(quotas(&[1000, 2, 2, 2], 100), [97, 1, 1, 1]);
         assert_eq!((quotas(&[7], 3), quotas(&[], 0), quotas(&[3, 1], 3)), (vec![3], vec![], vec![3, 0]));
-        // no class with two samples that could be seen is missed, and never more or less is held out than asked for
+        // no class with two samples that could be seen is missed, and never more or less is held
+        // out than asked for
         assert_eq!(quotas(&[2; 50], 10), [[1; 10].as_slice(), &[0; 40]].concat());
         assert_eq!(quotas(&[1; 50], 10), [[1; 10].as_slice(), &[0; 40]].concat());
         let mut rng = Rng::new(1);

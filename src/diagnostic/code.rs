@@ -9,9 +9,10 @@ macro_rules! codes {
         /// What went wrong or should be known, as programs read it: stable.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         #[derive(utoipa::ToSchema)]
+        #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum Code {
-            $(#[doc = $cause] #[serde(rename = $name)] $variant,)*
+            $(#[doc = $cause] $variant,)*
         }
 
         impl Code {
@@ -133,13 +134,13 @@ codes! {
         "Fewer epochs or samples, or `--max-time`.";
     Stopping = "stopping", request(4, 503, "The service is stopping"),
         "The service stops.",
-        "The job goes on when it runs again: `Location` tells where it is.";
+        "The job goes on when it runs again: `Location` says where it is.";
     StorageFull = "storage_full", request(4, 503, "The store is full"),
         "The store has no room.",
         "Free the disk, or a shorter `--keep`.";
     StorageUnavailable = "storage_unavailable", request(4, 503, "The store cannot be used"),
         "The store cannot be reached.",
-        "Again later; `/readyz` tells when.";
+        "Again later; `/readyz` says when.";
     WorkerLost = "worker_lost", request(4, 500, "The job's workers ended"),
         "The job ended its worker again and again, mostly for want of memory.",
         "Fewer samples, a larger machine.";
@@ -183,10 +184,10 @@ codes! {
         "Some inputs need more range or finer steps than fixed<32,16>.",
         "Set the input’s precision as in the block for hls4ml below.";
     ScaleMoved = "scale_moved", WARNING,
-        "A scale of the file is no power of two.",
+        "A scale of the file is not a power of two.",
         "Check how far the outputs moved (proxy, max_abs_diff_vs_source); export with power-of-two scales to have none.";
     ScaleRegridded = "scale_regridded", WARNING,
-        "A scale of the file is no power of two.",
+        "A scale of the file is not a power of two.",
         "Check how far the outputs moved; export with power-of-two scales, or train: weights then find their bits.";
     InputLayout = "input_layout", WARNING,
         "hls4ml computes with the channels last.",
@@ -195,7 +196,7 @@ codes! {
         "hls4ml computes with the channels last.",
         "Turn the outputs where they are read.";
     Reciprocal = "reciprocal", WARNING,
-        "An average over a number of values that is no power of two has no exact factor.",
+        "An average over a number of values that is not a power of two has no exact factor.",
         "Nothing: training and hardware use the same factor. Pool over a power of two to avoid it.";
     HalfUpTies = "half_up_ties", WARNING,
         "QONNX rounds exact negative ties away from zero, the hardware rounds them up.",
@@ -252,7 +253,7 @@ codes! {
         "The element-wise form cannot hold these nodes.",
         "Use proxy.onnx: it needs no plug-in.";
     ArrayUnread = "array_unread", WARNING,
-        "A data file has an array that is no input and no target of the model.",
+        "A data file has an array that is not an input and no target of the model.",
         "Targets are called y (or by the name of the output): rename the array, or leave it out.";
     FewSamples = "few_samples", WARNING,
         "Ranges are taken from so few samples that others will be beyond them.",
@@ -287,4 +288,17 @@ codes! {
     CheckpointIgnored = "checkpoint_ignored", WARNING,
         "The checkpoint found is of another model, data, configuration or version.",
         "Nothing: the run starts anew.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn a_code_is_written_by_its_name() {
+        for &code in Code::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.name());
+            assert_eq!(Code::from_name(code.name()), Some(code));
+        }
+    }
 }

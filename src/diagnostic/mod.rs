@@ -1,4 +1,5 @@
-//! What the user should know: one type for all that is found, one table of codes with causes and cures.
+//! What the user should know: one type for all that is found, one table of codes with causes and
+//! cures.
 
 mod code;
 

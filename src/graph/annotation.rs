@@ -1,4 +1,5 @@
-//! QONNX `Quant` / `IntQuant` attributes as they stand in a file, expanded to the tensor they annotate.
+//! QONNX `Quant` / `IntQuant` attributes as they stand in a file, expanded to the tensor they
+//! annotate.
 
 /// `rounding_mode` of the QONNX definition (`qonnx.custom_op.general.Quant`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub enum RoundingMode {
     Down,
 }
 
-/// One `Quant` node: `y = (round(clip(x/scale + zero_point)) − zero_point)·scale`, everything expanded to the annotated
-/// tensor in its row-major order (after every rewrite of that tensor).
+/// One `Quant` node: `y = (round(clip(x/scale + zero_point)) − zero_point)·scale`, everything
+/// expanded to the annotated tensor in its row-major order (after every rewrite of that tensor).
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantSpec {
     /// Name of the node in the file, for messages.
@@ -26,14 +27,16 @@ pub struct QuantSpec {
     pub scale: Vec<f64>,
     pub zero_point: Vec<f64>,
     pub bits: Vec<f64>,
-    /// True when the file gave one bit width per element and not a scalar: then a signed width of 1 is the
-    /// two's complement {−1, 0} (how HGQ2 nets write "no bits"), not QONNX's bipolar {−1, +1}.
+    /// True when the file gave one bit width per element and not a scalar: then a signed width of 1
+    /// is the two's complement {−1, 0} (how HGQ2 nets write "no bits"), not QONNX's bipolar {−1,
+    /// +1}.
     pub bits_per_element: bool,
     pub signed: bool,
     pub narrow: bool,
     pub rounding: RoundingMode,
-    /// `BipolarQuant`: `+scale` where `x ≥ 0`, else `−scale`; `bits` is 1 and the other fields do not matter. Only on constants;
-    /// on activations it is a [`crate::graph::Op::Sign`] and an affine.
+    /// `BipolarQuant`: `+scale` where `x ≥ 0`, else `−scale`; `bits` is 1 and the other fields do
+    /// not matter. Only on constants; on activations it is a [`crate::graph::Op::Sign`] and an
+    /// affine.
     pub bipolar: bool,
 }
 

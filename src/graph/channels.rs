@@ -10,7 +10,8 @@ pub fn to_first(shape: &[usize]) -> Vec<usize> {
     shape.split_last().map(|(&channels, rest)| [&[channels], rest].concat()).unwrap_or_default()
 }
 
-/// For each element of a sample of `shape` with the channels last: its place in the same sample with the channels first.
+/// For each element of a sample of `shape` with the channels last: its place in the same sample
+/// with the channels first.
 pub fn order(shape: &[usize]) -> Vec<usize> {
     let channels = shape.last().copied().unwrap_or(1).max(1);
     let len: usize = shape.iter().product();

@@ -1,5 +1,6 @@
-//! The one graph structure of the pipeline: values and nodes in topological order, generic over the operation.
-//! [`crate::graph::Graph`], [`crate::quant::Model`] and [`crate::quant::FixedModel`] are the three instances.
+//! The one graph structure of the pipeline: values and nodes in topological order, generic over the
+//! operation. [`crate::graph::Graph`], [`crate::quant::Model`] and [`crate::quant::FixedModel`] are
+//! the three instances.
 
 use thiserror::Error;
 
@@ -106,7 +107,8 @@ impl<O> Dag<O> {
         })
     }
 
-    /// Verifies that ids exist, that every value has one producer and that nodes are in topological order.
+    /// Verifies that ids exist, that every value has one producer and that nodes are in topological
+    /// order.
     ///
     /// # Errors
     /// [`Invariant`] with the first node that breaks a rule.

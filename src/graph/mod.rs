@@ -1,5 +1,6 @@
-//! `ModelProto → Graph`: a typed graph with static shapes, channels last, constants folded into operations and
-//! BatchNormalization folded into weights. `import` reads the file, `pass/` holds one rewrite per file.
+//! `ModelProto → Graph`: a typed graph with static shapes, channels last, constants folded into
+//! operations and BatchNormalization folded into weights. `import` reads the file, `pass/` holds
+//! one rewrite per file.
 
 pub mod annotation;
 pub mod channels;

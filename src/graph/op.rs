@@ -1,4 +1,5 @@
-//! The operations of the imported graph: what is left of ONNX once constants, layouts and spellings are gone.
+//! The operations of the imported graph: what is left of ONNX once constants, layouts and spellings
+//! are gone.
 
 use super::annotation::QuantSpec;
 use super::window::Window;
@@ -8,7 +9,8 @@ use crate::ops::{Elementwise, Merge, Move};
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)] // a graph has few layers
 pub enum Op {
-    /// `y = x·W + b` (ONNX `Gemm`, `MatMul` [+ `Add`]), or the same at every position of a window (`Conv`).
+    /// `y = x·W + b` (ONNX `Gemm`, `MatMul` [+ `Add`]), or the same at every position of a window
+    /// (`Conv`).
     Dense(Dense),
     /// `y = x·scale + shift`, element by element: a BatchNormalization that could not be folded.
     Affine(Affine),
@@ -26,7 +28,8 @@ pub enum Op {
     },
     /// Largest value under a window with one group per channel; padding never wins.
     MaxPool(Window),
-    /// Sum under a window with one group per channel, divided by `divisor`; padding counts as zeros.
+    /// Sum under a window with one group per channel, divided by `divisor`; padding counts as
+    /// zeros.
     AveragePool {
         window: Window,
         divisor: usize,
@@ -38,9 +41,10 @@ pub enum Op {
     Move(Move),
 }
 
-/// Weights of a dense layer, row-major `[inputs][outputs]`. With a window the layer is applied at every output position to the
-/// elements under the kernel: `inputs` is [`Window::patch`] (kernel row, kernel column, channel of the group), `outputs` the channels
-/// of the result, of which each group of the window computes an equal share in order.
+/// Weights of a dense layer, row-major `[inputs][outputs]`. With a window the layer is applied at
+/// every output position to the elements under the kernel: `inputs` is [`Window::patch`] (kernel
+/// row, kernel column, channel of the group), `outputs` the channels of the result, of which each
+/// group of the window computes an equal share in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     pub inputs: usize,
@@ -57,8 +61,8 @@ pub struct Dense {
     pub window: Option<Window>,
 }
 
-/// Element-wise scale and shift of one sample; both as long as the sample. `f64`, since they are derived
-/// (`scale = γ/√(σ²+ε)`, `shift = β − μ·scale`).
+/// Element-wise scale and shift of one sample; both as long as the sample. `f64`, since they are
+/// derived (`scale = γ/√(σ²+ε)`, `shift = β − μ·scale`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
     pub scale: Vec<f64>,

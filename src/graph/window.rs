@@ -1,6 +1,8 @@
-//! How a layer slides over a channels-last sample: convolutions, pooling, and products at every position of a tensor.
+//! How a layer slides over a channels-last sample: convolutions, pooling, and products at every
+//! position of a tensor.
 
-/// A two-dimensional window over a sample `[height, width, channels]`; a one-dimensional one has height 1. Dilation is 1.
+/// A two-dimensional window over a sample `[height, width, channels]`; a one-dimensional one has
+/// height 1. Dilation is 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Height, width and channels of the input.
@@ -10,7 +12,8 @@ pub struct Window {
     pub stride: [usize; 2],
     /// Rows above, columns left, rows below, columns right that are added around the input.
     pub pads: [usize; 4],
-    /// Channels are split into this many groups that do not see each other; all channels for a depthwise layer and for pooling.
+    /// Channels are split into this many groups that do not see each other; all channels for a
+    /// depthwise layer and for pooling.
     pub groups: usize,
 }
 
@@ -20,8 +23,9 @@ impl Window {
         Window { input: [height, width, channels], kernel: [1, 1], stride: [1, 1], pads: [0; 4], groups: 1 }
     }
 
-    /// A window over a sample of `shape` (channels last, one or two axes of positions), from one number per axis; `pads` has the begin of
-    /// every axis, then the end. `None` where the numbers are not as many.
+    /// A window over a sample of `shape` (channels last, one or two axes of positions), from one
+    /// number per axis; `pads` has the begin of every axis, then the end. `None` where the numbers
+    /// are not as many.
     pub fn over(shape: &[usize], kernel: &[usize], stride: &[usize], pads: &[usize], groups: usize) -> Option<Window> {
         Some(match (shape, kernel, stride, pads) {
             (&[width, channels], &[kernel], &[stride], &[left, right]) => Window {
@@ -84,7 +88,8 @@ impl Window {
         self.groups == self.input[2]
     }
 
-    /// The pixel (row-major index into height × width) under tap `tap` at output position `position`; `None` in the padding.
+    /// The pixel (row-major index into height × width) under tap `tap` at output position
+    /// `position`; `None` in the padding.
     pub fn pixel(&self, position: usize, tap: usize) -> Option<usize> {
         let columns = self.output()[1].max(1);
         let at = |axis: usize, out: usize, tap: usize| {
@@ -106,13 +111,14 @@ impl Window {
         o / self.group_outputs(outputs) * self.group_channels() + k % self.group_channels().max(1)
     }
 
-    /// The element of the input sample that entry `k` of the patch of output channel `o` (of `outputs`) reads at `position`;
-    /// `None` in the padding.
+    /// The element of the input sample that entry `k` of the patch of output channel `o` (of
+    /// `outputs`) reads at `position`; `None` in the padding.
     pub fn element(&self, position: usize, k: usize, o: usize, outputs: usize) -> Option<usize> {
         Some(self.pixel(position, k / self.group_channels().max(1))? * self.input[2] + self.channel(k, o, outputs))
     }
 
-    /// The weight row with which output channel `o` (of `outputs`) multiplies `channel` under tap `tap`; `None` in another group.
+    /// The weight row with which output channel `o` (of `outputs`) multiplies `channel` under tap
+    /// `tap`; `None` in another group.
     pub fn row(&self, tap: usize, channel: usize, o: usize, outputs: usize) -> Option<usize> {
         let per_group = self.group_channels().max(1);
         (channel / per_group == o / self.group_outputs(outputs)).then_some(tap * per_group + channel % per_group)

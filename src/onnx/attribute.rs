@@ -1,4 +1,5 @@
-//! Typed access to the attributes of a node, with defaults. An attribute of another type than asked for is an error.
+//! Typed access to the attributes of a node, with defaults. An attribute of another type than asked
+//! for is an error.
 
 use super::{
     error::OnnxError,
@@ -58,7 +59,8 @@ impl<'a> Attributes<'a> {
     }
 
     /// # Errors
-    /// [`OnnxError::Attribute`] if it is not a tensor, [`OnnxError::Tensor`] if the tensor is faulty.
+    /// [`OnnxError::Attribute`] if it is not a tensor, [`OnnxError::Tensor`] if the tensor is
+    /// faulty.
     pub fn tensor(&self, name: &str) -> Result<Option<Tensor>, OnnxError> {
         match self.typed(name, AttributeType::Tensor)? {
             None => Ok(None),

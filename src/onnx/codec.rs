@@ -1,8 +1,9 @@
 //! Bytes → `ModelProto` → bytes.
 //!
-//! `decode` checks the size, scans the wire format against [`Limits`] and only then lets prost allocate. `encode`
-//! writes fields in the order of their numbers, as the official serializer does, so an unchanged model comes out
-//! byte-identical unless its writer used another order or fields newer than `proto/onnx.proto`.
+//! `decode` checks the size, scans the wire format against [`Limits`] and only then lets prost
+//! allocate. `encode` writes fields in the order of their numbers, as the official serializer does,
+//! so an unchanged model comes out byte-identical unless its writer used another order or fields
+//! newer than `proto/onnx.proto`.
 
 use prost::{Message, bytes::Bytes};
 
@@ -11,8 +12,8 @@ use super::{error::OnnxError, limits::Limits, proto::ModelProto, wire};
 /// Reads a model.
 ///
 /// # Errors
-/// [`OnnxError::Empty`], [`OnnxError::NotOnnx`] for text, truncated or foreign files, [`OnnxError::Limit`] where a
-/// count of the file is above `limits`.
+/// [`OnnxError::Empty`], [`OnnxError::NotOnnx`] for text, truncated or foreign files,
+/// [`OnnxError::Limit`] where a count of the file is above `limits`.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<ModelProto, OnnxError> {
     if bytes.is_empty() {
         return Err(OnnxError::Empty);

@@ -4,7 +4,7 @@ use super::proto::tensor_shape_proto::Dimension;
 use super::proto::tensor_shape_proto::dimension::Value;
 use super::proto::{ValueInfoProto, type_proto};
 
-/// The dimensions of a tensor, none where it has no shape; `None` for what is no tensor.
+/// The dimensions of a tensor, none where it has no shape; `None` for what is not a tensor.
 pub fn dims(info: &ValueInfoProto) -> Option<&[Dimension]> {
     let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()? else { return None };
     Some(tensor.shape.as_ref().map_or(&[], |s| &s.dim))

@@ -1,7 +1,8 @@
-//! What the codec accepts before it spends memory. Every limit is a named constant with its reason; [`Limits`] lets a
-//! service lower them.
+//! What the codec accepts before it spends memory. Every limit is a named constant with its reason;
+//! [`Limits`] lets a service lower them.
 
-/// Largest file. The nets this program can turn into a circuit have under 10⁷ weights (40 MB in float32).
+/// Largest file. The nets this program can turn into a circuit have under 10⁷ weights (40 MB in
+/// float32).
 pub const MAX_BYTES: usize = 256 << 20;
 /// Most nodes of all graphs together. A large MLP in QCDQ spelling has a few hundred;
 /// the rewrites of the graph take quadratic time.
@@ -16,7 +17,8 @@ pub const MAX_FIELDS: usize = 4_000_000;
 pub const MAX_DEPTH: usize = 64;
 /// Most dimensions of a tensor.
 pub const MAX_RANK: usize = 16;
-/// Most elements of one tensor, so that a product of dimensions cannot ask for more than the largest file could hold.
+/// Most elements of one tensor, so that a product of dimensions cannot ask for more than the
+/// largest file could hold.
 pub const MAX_ELEMENTS: usize = MAX_BYTES;
 
 /// The limits of one [`decode`](crate::onnx::codec::decode) call.

@@ -1,7 +1,9 @@
-//! Protobuf codec: bytes → `ModelProto` → bytes, with limits before decoding; typed access to tensors and attributes.
+//! Protobuf codec: bytes → `ModelProto` → bytes, with limits before decoding; typed access to
+//! tensors and attributes.
 //!
-//! [`codec`] is the only door for bytes, [`wire`] scans them before prost allocates anything, [`tensor`] and
-//! [`attribute`] turn messages into checked Rust values, [`info`] reads declared shapes.
+//! [`codec`] is the only door for bytes, [`wire`] scans them before prost allocates anything,
+//! [`tensor`] and [`attribute`] turn messages into checked Rust values, [`info`] reads declared
+//! shapes.
 
 pub mod attribute;
 pub mod codec;

@@ -1,8 +1,10 @@
-//! A scan of the protobuf wire format before prost decodes it: lengths fit, nesting is shallow, and the number of
-//! messages and fields is bounded, so that a small hostile file cannot ask for gigabytes.
+//! A scan of the protobuf wire format before prost decodes it: lengths fit, nesting is shallow, and
+//! the number of messages and fields is bounded, so that a small hostile file cannot ask for
+//! gigabytes.
 //!
-//! Wire format: a field is the varint `number·8 + type`; type 0 is a varint, 1 eight bytes, 2 a length and that many
-//! bytes, 5 four bytes. Whether a type-2 field is a message is known only from the schema, hence [`Kind::child`].
+//! Wire format: a field is the varint `number·8 + type`; type 0 is a varint, 1 eight bytes, 2 a
+//! length and that many bytes, 5 four bytes. Whether a type-2 field is a message is known only from
+//! the schema, hence [`Kind::child`].
 
 use super::{error::OnnxError, limits::Limits};
 
@@ -83,7 +85,8 @@ struct Scan<'a> {
 /// Checks `bytes` as a `ModelProto` against `limits`.
 ///
 /// # Errors
-/// [`OnnxError::NotOnnx`] where the bytes break the wire format, [`OnnxError::Limit`] where a count is exceeded.
+/// [`OnnxError::NotOnnx`] where the bytes break the wire format, [`OnnxError::Limit`] where a count
+/// is exceeded.
 pub fn scan(bytes: &[u8], limits: &Limits) -> Result<(), OnnxError> {
     let mut scan = Scan { bytes, limits, nodes: 0, initializers: 0, messages: 0, fields: 0 };
     scan.message(Kind::Model, 0, bytes.len(), 0)

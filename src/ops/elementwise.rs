@@ -1,4 +1,5 @@
-//! Functions of single elements. Each is what stock hls4ml 1.3.0 computes for it, bit for bit (docs/hls4ml-contract.md#functions).
+//! Functions of single elements. Each is what stock hls4ml 1.3.0 computes for it, bit for bit
+//! (docs/hls4ml-contract.md#functions).
 //!
 //! All of them rise, so the bounds of a result are the results of the bounds.
 
@@ -207,8 +208,8 @@ impl Elementwise {
         }
     }
 
-    /// hls4ml's result for `v·2^-frac`, in units of 2 to minus [`Self::output_frac`]; `None` where it needs more than 126 bits. The
-    /// parameter is that of [`Self::in_hls4ml`].
+    /// hls4ml's result for `v·2^-frac`, in units of 2 to minus [`Self::output_frac`]; `None` where
+    /// it needs more than 126 bits. The parameter is that of [`Self::in_hls4ml`].
     #[inline(always)]
     pub fn exact(self, v: i128, frac: i32) -> Option<i128> {
         let to = self.output_frac(frac);
@@ -226,7 +227,8 @@ impl Elementwise {
         }
     }
 
-    /// [`Self::exact`] in floats, for `x` on a grid of at most [`Self::max_input_frac`] bits; exact while the result fits the mantissa.
+    /// [`Self::exact`] in floats, for `x` on a grid of at most [`Self::max_input_frac`] bits; exact
+    /// while the result fits the mantissa.
     #[inline(always)]
     pub fn exact_real(self, x: f64) -> f64 {
         const UNIT: f64 = 1.0 / (1 << OUTPUT_FRAC) as f64;
@@ -269,7 +271,8 @@ impl Elementwise {
         matches!(self, Elementwise::Table(_))
     }
 
-    /// What hls4ml computes is not the ONNX operator's result, cut off once: another executor of the file gives other numbers.
+    /// What hls4ml computes is not the ONNX operator's result, cut off once: another executor of
+    /// the file gives other numbers.
     pub fn is_approximated(self) -> bool {
         match self {
             Elementwise::Relu | Elementwise::LeakyRelu { .. } | Elementwise::ThresholdedRelu { .. } | Elementwise::Table(_) => {
@@ -279,7 +282,8 @@ impl Elementwise {
         }
     }
 
-    /// Its input is a quantized tensor: hls4ml takes the grid of the function, or the type of its threshold, from that.
+    /// Its input is a quantized tensor: hls4ml takes the grid of the function, or the type of its
+    /// threshold, from that.
     pub fn reads_quantized(self) -> bool {
         match self {
             Elementwise::Relu | Elementwise::LeakyRelu { .. } => false,
@@ -331,8 +335,9 @@ impl Elementwise {
         (at(lo, least), at(hi, most))
     }
 
-    /// Its product with a parameter is a type of few integer bits in hls4ml; rounding that half to even to a coarse step reads a bit that is
-    /// not there and aborts. So it gets all its bits first.
+    /// Its product with a parameter is a type of few integer bits in hls4ml; rounding that half to
+    /// even to a coarse step reads a bit that is not there and aborts. So it gets all its bits
+    /// first.
     pub fn rounds_exact_first(self) -> bool {
         match self {
             Elementwise::Relu | Elementwise::Table(_) => false,

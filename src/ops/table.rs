@@ -1,7 +1,8 @@
-//! hls4ml's activation tables, entry by entry: 1024 entries, each truncated to 10 fractional bits (docs/hls4ml-contract.md#functions).
+//! hls4ml's activation tables, entry by entry: 1024 entries, each truncated to 10 fractional bits
+//! (docs/hls4ml-contract.md#functions).
 //!
-//! The index is the input in steps of the table, truncated toward zero and clamped to the table, so inputs with few enough fractional
-//! bits address an entry exactly.
+//! The index is the input in steps of the table, truncated toward zero and clamped to the table, so
+//! inputs with few enough fractional bits address an entry exactly.
 
 use std::sync::OnceLock;
 

@@ -37,7 +37,7 @@ pub enum Reason {
     TableInput { function: &'static str, limit: i32, found: i32 },
     #[error("{function}: {what}")]
     Parameter { function: &'static str, what: String },
-    #[error("behind {function} only floor and half-up rounding are exact (hls4ml's table has 10 fractional bits)")]
+    #[error("after {function} only floor and half-up rounding are exact (hls4ml's table has 10 fractional bits)")]
     TableRounding { function: &'static str },
     #[error("constant {what} needs {bits} significant bits, float32 holds 24")]
     Constant { what: &'static str, bits: u32 },

@@ -9,14 +9,16 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// One matrix per input format, added, then one selection per output format: no multiplication sees a common type.
+    /// One matrix per input format, added, then one selection per output format: no multiplication
+    /// sees a common type.
     #[default]
     Sums,
     /// One matrix per output format, joined by Concats: fewest nodes.
     Concat,
     /// One format per quantizer (see [`super::uniform::envelope`]): plain layers, other numbers.
     Uniform,
-    /// One tensor per value, bit widths as tensors (see [`super::write::elementwise`]): not for stock hls4ml but for the plug-in.
+    /// One tensor per value, bit widths as tensors (see [`super::write::elementwise`]): not for
+    /// stock hls4ml but for the plug-in.
     Elementwise,
 }
 
@@ -31,7 +33,8 @@ pub struct Proxy {
     pub input_port: Kif,
     /// Elements that the proxy does not compute, per value of the exact model.
     pub removed: Vec<Removed>,
-    /// For each output of the file: its place among the outputs of the exact model. hls4ml numbers outputs by the node that writes them.
+    /// For each output of the file: its place among the outputs of the exact model. hls4ml numbers
+    /// outputs by the node that writes them.
     pub output_order: Vec<usize>,
 }
 

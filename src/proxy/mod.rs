@@ -1,10 +1,11 @@
 //! Lowering of the exact model to the proxy ONNX that stock hls4ml compiles with the same bits
 //! (docs/proxy.md).
 //!
-//! `constants folded → live elements → stages (a matrix, an affine, an activation and the quantizer behind) → nodes`.
-//! Every quantised tensor is a list of [`write::part::Part`]s, one per format; [`write::linear`] writes the matrices and convolutions, [`write::copy`] the
-//! element-wise functions, [`write::lower`] decides which. Values near convolutions keep their positions (`layout`): formats are then per
-//! channel.
+//! `constants folded → live elements → stages (a matrix, an affine, an activation and the quantizer after) → nodes`.
+//! Every quantised tensor is a list of [`write::part::Part`]s, one per format; [`write::linear`]
+//! writes the matrices and convolutions, [`write::copy`] the element-wise functions,
+//! [`write::lower`] decides which. Values near convolutions keep their positions (`layout`):
+//! formats are then per channel.
 
 pub mod analysis;
 pub mod error;
@@ -34,7 +35,8 @@ pub fn emit(model: &FixedModel, form: Form) -> Result<Proxy, ProxyError> {
     emit_for(model, form, Target::default(), 0.0)
 }
 
-/// [`emit`] for settings of hls4ml, and for inputs up to `reach` in magnitude: the input port that the proxy states holds them.
+/// [`emit`] for settings of hls4ml, and for inputs up to `reach` in magnitude: the input port that
+/// the proxy states holds them.
 ///
 /// # Errors
 /// As [`emit`], and for every node that is not exact with these settings.
@@ -87,7 +89,8 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
     })
 }
 
-/// [`elementwise::write`] with the port that the executor needs; the plug-in types hls4ml's port from the quantizers behind it.
+/// [`elementwise::write`] with the port that the executor needs; the plug-in types hls4ml's port
+/// from the quantizers after it.
 fn emit_elementwise(model: &FixedModel, reach: f64) -> Result<Proxy, ProxyError> {
     let (port, _) = port::needed(model, reach);
     let mut lowered = write::elementwise::write(model).map_err(|faults| ProxyError { faults })?;

@@ -1,5 +1,6 @@
-//! Names that survive hls4ml and its code generator: `[A-Za-z_][A-Za-z0-9_]*`, no C++ keyword, no name that hls4ml keeps for itself
-//! (a layer, an attribute of layers, a variable of the generated code), unique, and none that hls4ml makes of another one.
+//! Names that survive hls4ml and its code generator: `[A-Za-z_][A-Za-z0-9_]*`, no C++ keyword, no
+//! name that hls4ml keeps for itself (a layer, an attribute of layers, a variable of the generated
+//! code), unique, and none that hls4ml makes of another one.
 
 use std::collections::HashSet;
 
@@ -100,12 +101,14 @@ const MACROS: &[&str] = &[
     "isfinite",
 ];
 
-/// Attributes that hls4ml 1.3.0 keeps for each layer beside its outputs: a tensor of such a name takes the attribute's place.
+/// Attributes that hls4ml 1.3.0 keeps for each layer beside its outputs: a tensor of such a name
+/// takes the attribute's place.
 const ATTRIBUTES: &[&str] =
     &["config_cpp", "function_cpp", "include_header", "op", "quantizer", "result", "reuse_factor", "strategy", "target_cycles"];
 
-/// hls4ml 1.3.0's own layer, and variables of the functions that it writes around a model (top level, bridge to Python, test benches
-/// of Vivado, Vitis and Catapult): an input of such a name is declared twice, or hides what the line behind reads.
+/// hls4ml 1.3.0's own layer, and variables of the functions that it writes around a model (top
+/// level, bridge to Python, test benches of Vivado, Vitis and Catapult): an input of such a name is
+/// declared twice, or hides what the line after reads.
 const HLS4ML: &[&str] = &[
     "input",
     "loaded_weights",
@@ -132,10 +135,12 @@ const HLS4ML: &[&str] = &[
 /// Prefixes that the generated code numbers: `w2`, `layer3_out`.
 const NUMBERED: &[&str] = &["w", "b", "s", "layer", "config", "index"];
 
-/// Endings of names that the generated code makes: types (`x_result_t`, `input2_t`), and the ports of the bridge (`x_ap`).
+/// Endings of names that the generated code makes: types (`x_result_t`, `input2_t`), and the ports
+/// of the bridge (`x_ap`).
 const ENDINGS: &[&str] = &["_t", "_ap"];
 
-/// What hls4ml's passes put in front of a layer's name, or behind it, for a layer of their own: one of the two would be lost.
+/// What hls4ml's passes put in front of a layer's name, or after it, for a layer of their own: one
+/// of the two would be lost.
 const PASS_PREFIXES: &[&str] =
     &["Dense_", "Conv1D_", "Conv2D_", "DepthwiseConv1D_", "DepthwiseConv2D_", "bn_", "clone_", "repack_", "zp1d_", "zp2d_"];
 const PASS_SUFFIXES: &[&str] = &["_act", "_cpy1", "_cpy2", "_cpy3", "_cpy4", "_cpy5", "_cpy6", "_cpy7"];
@@ -185,7 +190,8 @@ pub fn sanitize(stem: &str) -> String {
     name
 }
 
-/// Names that C headers define as macros: hundreds of capitals (`NAN`, `EOF`, `M_PI`, `E2BIG`), `I` of complex numbers, and some others.
+/// Names that C headers define as macros: hundreds of capitals (`NAN`, `EOF`, `M_PI`, `E2BIG`), `I`
+/// of complex numbers, and some others.
 fn macro_like(name: &str) -> bool {
     let capitals =
         name.len() > 1 && !name.contains(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_uppercase());

@@ -9,8 +9,9 @@ pub use crate::quant::port::DEFAULT_PORT;
 pub use crate::quant::port::spelled;
 use crate::quant::{FixedModel, FixedOp, Kif, Rounding};
 
-/// The port that the first quantizers need and that holds inputs up to `reach` in magnitude (it wraps beyond), at least
-/// [`DEFAULT_PORT`] (the widest of all inputs), and what to say about each input.
+/// The port that the first quantizers need and that holds inputs up to `reach` in magnitude (it
+/// wraps beyond), at least [`DEFAULT_PORT`] (the widest of all inputs), and what to say about each
+/// input.
 pub fn needed(model: &FixedModel, reach: f64) -> (Kif, Vec<Diagnostic>) {
     let mut port = DEFAULT_PORT;
     let mut warnings = Vec::new();

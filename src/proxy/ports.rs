@@ -1,5 +1,6 @@
-//! Which port of a proxy is which input or output of the model that was converted, and in which layout: stated in the file's metadata,
-//! so that whoever has the file can feed it with the source's data.
+//! Which port of a proxy is which input or output of the model that was converted, and in which
+//! layout: stated in the file's metadata, so that whoever has the file can feed it with the
+//! source's data.
 
 use super::form::Proxy;
 use crate::graph::channels;
@@ -38,7 +39,8 @@ pub struct Port {
 }
 
 impl Port {
-    /// Element `j` of the proxy's sample is element `order[j]` of the source's; `None` where they are alike.
+    /// Element `j` of the proxy's sample is element `order[j]` of the source's; `None` where they
+    /// are alike.
     pub fn order(&self) -> Option<Vec<usize>> {
         (self.layout == Layout::ChannelsLast).then(|| channels::order(&self.shape))
     }
@@ -51,15 +53,17 @@ pub struct Ports {
     pub outputs: Vec<Port>,
 }
 
-/// A port of the source: its name, and whether it has the channels first where the graph has them last.
+/// A port of the source: its name, and whether it has the channels first where the graph has them
+/// last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePort {
     pub name: String,
     pub channels_first: bool,
 }
 
-/// States in `proxy` what its ports are; `inputs` and `outputs` are the source's, in the order of the exact model. Inputs that take the
-/// source's layout (through a Transpose) are not `channels_first` here.
+/// States in `proxy` what its ports are; `inputs` and `outputs` are the source's, in the order of
+/// the exact model. Inputs that take the source's layout (through a Transpose) are not
+/// `channels_first` here.
 pub fn state(proxy: &mut Proxy, inputs: &[SourcePort], outputs: &[SourcePort]) -> Ports {
     let Some(graph) = &proxy.model.graph else { return Ports::default() };
     let ports = Ports {

@@ -1,8 +1,9 @@
 //! What stock hls4ml 1.3.0 computes with the same bits for which of its settings.
 //!
-//! Every entry was compiled and compared, see `tests/hls4ml/settings.rs`; docs/proxy.md has the same table. What is not exact is refused
-//! by [`faults`] before anything is written; what is exact in another form is written in that form (see [`super::write::conv`],
-//! [`super::write::pool`] and [`super::write::readers`]).
+//! Every entry was compiled and compared, see `tests/hls4ml/settings.rs`; docs/proxy.md has the
+//! same table. What is not exact is refused by [`faults`] before anything is written; what is exact
+//! in another form is written in that form (see [`super::write::conv`], [`super::write::pool`] and
+//! [`super::write::readers`]).
 
 use super::error::{Fault, Reason};
 use crate::graph::Window;
@@ -108,8 +109,8 @@ const ORDINARY: &str = "as an ordinary `Conv`";
 /// What a node needs of hls4ml, as far as its settings matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// Dense layers, convolutions without padding, their quantizers, `Relu`, `LeakyRelu`, arithmetic of two tensors or with
-    /// constants, concatenation, reshaping.
+    /// Dense layers, convolutions without padding, their quantizers, `Relu`, `LeakyRelu`,
+    /// arithmetic of two tensors or with constants, concatenation, reshaping.
     Plain,
     /// A convolution of one axis with padding.
     PaddedConv1d,
@@ -301,7 +302,8 @@ pub fn faults(model: &FixedModel, target: Target) -> Vec<Fault> {
         .collect()
 }
 
-/// Layers that need hls4ml's strategy `Latency` where the model has another one, by their names in the proxy.
+/// Layers that need hls4ml's strategy `Latency` where the model has another one, by their names in
+/// the proxy.
 pub fn latency_layers(proxy: &ModelProto, target: Target) -> Vec<String> {
     let latency = matches!(Feature::Depthwise.verdict(target), Verdict::Written(LATENCY));
     let per_channel = |n: &&NodeProto| n.op_type() == "Conv" && Attributes::of(n).int("group", 1).is_ok_and(|g| g > 1);
@@ -309,7 +311,8 @@ pub fn latency_layers(proxy: &ModelProto, target: Target) -> Vec<String> {
     nodes.filter(per_channel).map(|n| n.name().to_string()).collect()
 }
 
-/// Strides of a pool as io_stream takes them, which wants those of the kernel: where that gives one output as well, nothing moves.
+/// Strides of a pool as io_stream takes them, which wants those of the kernel: where that gives one
+/// output as well, nothing moves.
 pub fn strides_in_stream(window: &Window) -> [usize; 2] {
     let padded = [0, 1].map(|axis| window.input[axis] + window.pads[axis] + window.pads[axis + 2]);
     let one = |axis: usize| window.output()[axis] == 1 && padded[axis] < 2 * window.kernel[axis];

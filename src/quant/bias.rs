@@ -1,9 +1,10 @@
 //! Where a bias without widths of its own gets its grid (docs/hgq-spec.md#a1-4): from the quantizer
-//! behind its layer.
+//! after its layer.
 
 use super::model::{Model, QOp, Quantizer};
 
-/// The quantizer that the bias of layer `node` takes its bits from: the next one behind it, through activations that keep the grid.
+/// The quantizer that the bias of layer `node` takes its bits from: the next one after it, through
+/// activations that keep the grid.
 pub fn quantizer(model: &Model, node: usize) -> Option<&Quantizer> {
     let mut value = model.nodes[node].output;
     loop {

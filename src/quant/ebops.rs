@@ -27,7 +27,7 @@ pub struct LayerEbops {
     pub ebops_hgq2: u64,
 }
 
-/// The format that each element of `value` has on the wire: its quantizer's; behind a Relu without
+/// The format that each element of `value` has on the wire: its quantizer's; after a Relu without
 /// the sign; the worst case of interval arithmetic where there is no quantizer. Pooling passes the
 /// widest format under its window on (docs/hgq-spec.md#a2-3).
 pub fn wire_formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> Vec<Kif> {

@@ -25,8 +25,8 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Groups of a tensor of `shape` (last axis = channel). For activations, `shape` is one sample: the batch is shared and counts
-    /// as 1 in the degeneracy.
+    /// Groups of a tensor of `shape` (last axis = channel). For activations, `shape` is one sample:
+    /// the batch is shared and counts as 1 in the degeneracy.
     pub fn new(granularity: Granularity, shape: &[usize]) -> Self {
         let elements = shape.iter().product();
         let channels = shape.last().copied().unwrap_or(1).max(1);

@@ -68,7 +68,8 @@ pub fn exp2i(e: i32) -> f64 {
     f64::from_bits(((e.clamp(-1022, 1023) + 1023) as u64) << 52)
 }
 
-/// A latent width as it is used: round half to even. Exact formats stay within what an f64 can scale by.
+/// A latent width as it is used: round half to even. Exact formats stay within what an f64 can
+/// scale by.
 pub fn rhe(v: f32) -> i32 {
     v.round_ties_even().clamp(-126.0, 126.0) as i32
 }

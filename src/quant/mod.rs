@@ -1,4 +1,5 @@
-//! Fixed point: formats, rounding, quantizers, QONNX annotations, EBOPs and exact evaluation. No training here.
+//! Fixed point: formats, rounding, quantizers, QONNX annotations, EBOPs and exact evaluation. No
+//! training here.
 
 pub mod bias;
 pub mod ebops;

@@ -20,7 +20,8 @@ pub enum QOp {
     Affine(FixedAffine),
     /// One that [`Elementwise::in_hls4ml`] gives.
     Elementwise(Elementwise),
-    /// `−1` where `x < 0`, else `0`; straight-through gradient `½` for `|x| ≤ 1` (an affine of 2 behind it makes it the sign).
+    /// `−1` where `x < 0`, else `0`; straight-through gradient `½` for `|x| ≤ 1` (an affine of 2
+    /// after it makes it the sign).
     Sign,
     MaxPool(Window),
     AveragePool(AveragePool),
@@ -54,7 +55,8 @@ pub enum Range {
     /// HGQ2 SAT / SAT_SYM: clips at trainable integer bits (docs/hgq-spec.md#b1-1). One entry per
     /// group.
     Saturating { keep_negative: Vec<bool>, i: Vec<f32>, symmetric: bool },
-    /// Clips at integer bits that were declared: neither trained nor lowered to what the data reach. One entry per group.
+    /// Clips at integer bits that were declared: neither trained nor lowered to what the data
+    /// reach. One entry per group.
     Declared { keep_negative: Vec<bool>, i: Vec<f32> },
     /// [`Range::Saturating`] in HGQ2's other parametrisation: `b` bits without the sign and `i` are
     /// trained, `f = b − i` (docs/hgq-spec.md#b1-1).
@@ -64,8 +66,9 @@ pub enum Range {
     Tracked { i: Vec<f32> },
 }
 
-/// Mean under a window: `y = reciprocal·Σ x`, one group per channel, padding counts as zeros. The reciprocal is exact where the divisor
-/// is a power of two, else on a fixed-point grid, for training and hardware alike.
+/// Mean under a window: `y = reciprocal·Σ x`, one group per channel, padding counts as zeros. The
+/// reciprocal is exact where the divisor is a power of two, else on a fixed-point grid, for
+/// training and hardware alike.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AveragePool {
     pub window: Window,
@@ -73,8 +76,8 @@ pub struct AveragePool {
     pub reciprocal: FixedTensor,
 }
 
-/// A dense layer with quantized weights, row-major `[inputs][outputs]`; weights round half up. For `window` see
-/// [`crate::graph::Dense`].
+/// A dense layer with quantized weights, row-major `[inputs][outputs]`; weights round half up. For
+/// `window` see [`crate::graph::Dense`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct QDense {
     pub inputs: usize,
@@ -92,7 +95,8 @@ pub struct QDense {
     /// (`parallel_factor / positions`, docs/hgq-spec.md#a2-3): EBOPs are multiplied by it. 1: all
     /// of them.
     pub ebops_scale: f64,
-    /// The formats the file declared, per element; dropped as soon as the layer is trained. Only for `ebops_hgq2`.
+    /// The formats the file declared, per element; dropped as soon as the layer is trained. Only
+    /// for `ebops_hgq2`.
     pub declared: Option<Declared>,
     pub trainable: bool,
 }
@@ -100,7 +104,7 @@ pub struct QDense {
 /// Where a bias gets its fractional bits from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BiasBits {
-    /// From the quantizer behind the layer, maximum over all axes but the channel
+    /// From the quantizer after the layer, maximum over all axes but the channel
     /// (docs/hgq-spec.md#a1-4).
     Activation,
     /// Its own fixed grid, fractional bits per output.
@@ -136,7 +140,8 @@ pub struct FixedQuantizer {
     pub formats: Vec<Kif>,
     pub rounding: Rounding,
     pub overflow: Overflow,
-    /// Subtracted from the elements of a model input before they are cast; nothing but a model input has one.
+    /// Subtracted from the elements of a model input before they are cast; nothing but a model
+    /// input has one.
     pub offset: Option<FixedTensor>,
 }
 
@@ -154,7 +159,8 @@ pub struct FixedTensor {
     pub frac: i32,
 }
 
-/// A dense layer with exact weights, row-major `[inputs][outputs]`. For `window` see [`crate::graph::Dense`].
+/// A dense layer with exact weights, row-major `[inputs][outputs]`. For `window` see
+/// [`crate::graph::Dense`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FixedDense {
     pub inputs: usize,
@@ -180,8 +186,8 @@ pub struct FixedAffine {
 }
 
 impl FixedTensor {
-    /// The tensor of f64 values that are all multiples of `2^-frac`, on the coarsest grid that holds them.
-    /// `None` when a value is not finite or does not fit i64 on the common grid.
+    /// The tensor of f64 values that are all multiples of `2^-frac`, on the coarsest grid that
+    /// holds them. `None` when a value is not finite or does not fit i64 on the common grid.
     pub fn from_f64(values: &[f64]) -> Option<FixedTensor> {
         let mut frac = i32::MIN;
         for &v in values {
@@ -253,8 +259,9 @@ pub fn kind(op: &FixedOp) -> &'static str {
 /// A layer with HGQ2 quantizers on its weights and its bias: they clip at trainable integer bits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaturatingDense {
-    /// Its `weight_f` is empty and its `bias_bits` are an empty list of own ones: [`SaturatingDense::weight`] and
-    /// [`SaturatingDense::bias`] take their place. Its `weight_groups` are those of the weight quantizer.
+    /// Its `weight_f` is empty and its `bias_bits` are an empty list of own ones:
+    /// [`SaturatingDense::weight`] and [`SaturatingDense::bias`] take their place. Its
+    /// `weight_groups` are those of the weight quantizer.
     pub layer: QDense,
     /// On the weights, row-major `[inputs][outputs]`; its range saturates.
     pub weight: Quantizer,

@@ -2,7 +2,8 @@
 
 use super::kif::Kif;
 use crate::onnx::proto::{ModelProto, StringStringEntryProto};
-/// Key of the file's metadata under which a proxy states the port it needs, as `fixed<width,integer>`.
+/// Key of the file's metadata under which a proxy states the port it needs, as
+/// `fixed<width,integer>`.
 const METADATA_KEY: &str = "hgq_onnx.input_port";
 
 /// States `port` in the file, so that whoever verifies it uses the same.
@@ -32,7 +33,8 @@ pub fn spelled(port: Kif) -> String {
 /// `fixed<32,16>`, what `default_precision` of the documented call gives.
 pub const DEFAULT_PORT: Kif = Kif { keep_negative: true, integer: 15, fractional: 16 };
 
-/// Finest grid of an input: hls4ml's default port `fixed<32,16>` truncates to `2^-16`, and rounding half up needs one bit more.
+/// Finest grid of an input: hls4ml's default port `fixed<32,16>` truncates to `2^-16`, and rounding
+/// half up needs one bit more.
 pub const INPUT_MAX_F: f32 = 15.0;
 
 #[cfg(test)]

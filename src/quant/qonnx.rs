@@ -1,10 +1,12 @@
-//! QONNX annotations → quantizers. Power-of-two scales are taken over exactly, others put on a finer power-of-two grid.
+//! QONNX annotations → quantizers. Power-of-two scales are taken over exactly, others put on a
+//! finer power-of-two grid.
 
 use super::kif::{Kif, exp2i, floor_log2};
 use super::rounding::Rounding;
 use crate::graph::{QuantSpec, RoundingMode};
 
-/// Bits finer than the annotated step that a weight of a non-power-of-two scale gets: an error of at most 1/16 step.
+/// Bits finer than the annotated step that a weight of a non-power-of-two scale gets: an error of
+/// at most 1/16 step.
 const REGRID_WEIGHT_BITS: i32 = 3;
 
 /// An annotation as fixed-point formats, one per element.
@@ -13,13 +15,14 @@ pub struct Annotation {
     pub formats: Vec<Kif>,
     pub symmetric: bool,
     pub rounding: Rounding,
-    /// False when some scale is no power of two and the formats are a finer grid.
+    /// False when some scale is not a power of two and the formats are a finer grid.
     pub exact: bool,
     /// The mode differs from the annotated one on exact negative ties only.
     pub ties_differ: bool,
 }
 
-/// Reads an annotation of an activation. `nonnegative`: the annotated values are never below 0 (behind a Relu).
+/// Reads an annotation of an activation. `nonnegative`: the annotated values are never below 0
+/// (after a Relu).
 ///
 /// # Errors
 /// What is wrong with it, for the message that names the node.
@@ -63,7 +66,8 @@ pub fn activation(spec: &QuantSpec, nonnegative: bool) -> Result<Annotation, Str
     Ok(Annotation { formats, symmetric, rounding, exact, ties_differ })
 }
 
-/// A constant tensor under its annotation: values, the formats they are declared in, and fractional bits that hold them.
+/// A constant tensor under its annotation: values, the formats they are declared in, and fractional
+/// bits that hold them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constant {
     pub values: Vec<f64>,

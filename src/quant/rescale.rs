@@ -1,6 +1,7 @@
-//! Activation scales that are no power of two move into the weights: `x' = r·x` with `r = 2^m/s` makes the annotated step `s` a power of
-//! two without moving a single threshold of the quantizer; the layer before takes `r` into its columns, the layer behind `1/r` into
-//! its rows. Only weights are then put on a finer grid. Where no layer can take the factor, an element-wise scale does.
+//! Activation scales that are no power of two move into the weights: `x' = r·x` with `r = 2^m/s`
+//! makes the annotated step `s` a power of two without moving a single threshold of the quantizer;
+//! the layer before takes `r` into its columns, the layer after `1/r` into its rows. Only weights
+//! are then put on a finer grid. Where no layer can take the factor, an element-wise scale does.
 
 use super::exact::MinMax;
 use super::kif::{ceil_log2, exp2i, floor_log2};
@@ -9,7 +10,8 @@ use crate::graph::channels::per_channel;
 use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId};
 use crate::ops::Move;
 
-/// Fractional bits of a factor that stands as a multiplication of its own: an error of 1/32 step at the end of an 8-bit range.
+/// Fractional bits of a factor that stands as a multiplication of its own: an error of 1/32 step at
+/// the end of an 8-bit range.
 const FACTOR_F: i32 = 11;
 /// Bits finer than the annotated step that a raw input keeps before it is scaled.
 const INPUT_BITS: i32 = 5;
@@ -25,7 +27,7 @@ pub struct Rescaled {
     pub moved: Vec<String>,
 }
 
-/// Rescales every activation annotation whose scales are no powers of two.
+/// Rescales every activation annotation whose scales are not powers of two.
 pub fn rescale(graph: &Graph, ranges: &[MinMax]) -> Rescaled {
     let mut r = Rescaled { graph: graph.clone(), ranges: ranges.to_vec(), frozen: Vec::new(), moved: Vec::new() };
     let mut at = 0;
@@ -76,7 +78,8 @@ impl Rescaled {
         range.max.iter_mut().zip(factor).for_each(|(v, f)| *v *= f);
     }
 
-    /// Can everything that computes `value`, read by node `reader` alone, take the positive factors?
+    /// Can everything that computes `value`, read by node `reader` alone, take the positive
+    /// factors?
     fn takes_above(&self, value: ValueId, reader: usize, factor: &[f64]) -> bool {
         let g = &self.graph;
         if g.outputs.contains(&value) || g.consumers(value) != [reader] {
@@ -145,7 +148,8 @@ impl Rescaled {
         }
     }
 
-    /// A multiplication in front of node `at`; on a raw input behind a fine truncation, since a product needs a grid.
+    /// A multiplication in front of node `at`; on a raw input after a fine truncation, since a
+    /// product needs a grid.
     fn insert_scale(&mut self, at: usize, input: ValueId, spec: &QuantSpec, factor: &[f64]) -> usize {
         let name = self.graph.nodes[at].name.clone();
         let shape = self.graph.values[input].shape.clone();
@@ -188,7 +192,7 @@ impl Rescaled {
         at + added
     }
 
-    /// A multiplication behind node `at`: later readers get the original values.
+    /// A multiplication after node `at`: later readers get the original values.
     fn append_scale(&mut self, at: usize, value: ValueId, back: &[f64]) {
         let name = self.graph.nodes[at].name.clone();
         let inner = self.graph.add_value(format!("{name}_inner"), self.graph.values[value].shape.clone());
@@ -201,7 +205,8 @@ impl Rescaled {
     }
 }
 
-/// The factors on the other side of an operation that positive factors pass through; `len` elements are there.
+/// The factors on the other side of an operation that positive factors pass through; `len` elements
+/// are there.
 fn carried(op: &Op, factor: &[f64], len: usize) -> Option<Vec<f64>> {
     match op {
         Op::Elementwise(f) => f.is_homogeneous().then(|| factor.to_vec()),

@@ -13,9 +13,9 @@ pub enum Rounding {
     HalfEven,
     /// `⌊v⌋`, `AP_TRN`.
     Floor,
-    /// `⌈v⌉`; expressible behind a producer of known grid only.
+    /// `⌈v⌉`; expressible after a producer of known grid only.
     Ceil,
-    /// `⌈v − ½⌉`; expressible behind a producer of known grid only.
+    /// `⌈v − ½⌉`; expressible after a producer of known grid only.
     HalfDown,
 }
 
@@ -26,7 +26,8 @@ pub enum Overflow {
     Sat,
     /// Clip to `±(2^i − 2^-f)` (QONNX `narrow`).
     SatSym,
-    /// Two's complement wrap-around, `AP_WRAP`: HGQ's aggressive proxy; stock hls4ml cannot express it from ONNX.
+    /// Two's complement wrap-around, `AP_WRAP`: HGQ's aggressive proxy; stock hls4ml cannot express
+    /// it from ONNX.
     Wrap,
 }
 

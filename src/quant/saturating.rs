@@ -1,7 +1,8 @@
 //! HGQ2's fixed-point quantizers (docs/hgq-spec.md#b1): latent widths in either parametrisation,
 //! their rounded formats, and the layers whose weights and biases carry them.
 //!
-//! `kif` trains `f` and `i`; `kbi` trains `b` and `i`, and `f = b − i`. Widths round half to even before they are used.
+//! `kif` trains `f` and `i`; `kbi` trains `b` and `i`, and `f = b − i`. Widths round half to even
+//! before they are used.
 
 use super::kif::{Kif, ceil_log2, exp2i, rhe};
 use super::model::{QDense, QOp, Quantizer, Range, fractional_bits};
@@ -80,7 +81,8 @@ impl Quantizer {
 }
 
 impl Quantizer {
-    /// Gives group `g` of a saturating quantizer the fewest bits that hold `value`; 0 needs none and changes nothing.
+    /// Gives group `g` of a saturating quantizer the fewest bits that hold `value`; 0 needs none
+    /// and changes nothing.
     pub fn hold(&mut self, g: usize, value: f64) {
         if value == 0.0 || !value.is_finite() {
             return;

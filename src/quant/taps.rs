@@ -1,12 +1,13 @@
-//! Which element of its input each weight of a layer multiplies, at each position of its window: one table for everything that
-//! walks over products.
+//! Which element of its input each weight of a layer multiplies, at each position of its window:
+//! one table for everything that walks over products.
 
 use crate::graph::Window;
 
 /// Marks padding.
 const NOTHING: u32 = u32::MAX;
 
-/// The table of a layer `[inputs][outputs]`. A layer without a window has one position and reads its input in order.
+/// The table of a layer `[inputs][outputs]`. A layer without a window has one position and reads
+/// its input in order.
 #[derive(Clone, Debug)]
 pub struct Taps {
     pub positions: usize,
@@ -42,7 +43,8 @@ impl Taps {
         Taps::new(window.patch(), window.input[2], Some(window))
     }
 
-    /// The element that the weight at row `k` and column `o` multiplies at `position`; `None` in the padding.
+    /// The element that the weight at row `k` and column `o` multiplies at `position`; `None` in
+    /// the padding.
     #[inline]
     pub fn element(&self, position: usize, k: usize, o: usize) -> Option<usize> {
         self.elements(position, o)(k)
@@ -56,7 +58,8 @@ impl Taps {
         move |k| (first[k] != NOTHING).then(|| first[k] as usize + shift)
     }
 
-    /// The elements that output `o` reads at `position`, in the order of the patch, without padding.
+    /// The elements that output `o` reads at `position`, in the order of the patch, without
+    /// padding.
     #[inline]
     pub fn under(&self, position: usize, o: usize) -> impl Iterator<Item = usize> {
         (0..self.patch).filter_map(move |k| self.element(position, k, o))

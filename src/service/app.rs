@@ -1,7 +1,7 @@
 //! What all requests and workers of a process share.
 
 use super::auth::Tokens;
-use super::checks::{Lane, Running};
+use super::checks::{AdmissionQueue, Running};
 use super::engine::Engine;
 use super::jobs::worker::{Phase, Worker};
 use super::limits::{EXPIRY_INTERVAL, Limits, SHORTEST_EXPIRY_INTERVAL};
@@ -24,7 +24,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub rate: Rate,
     /// Inspections and verifications: seconds; a running conversion must not hold them up.
-    pub checks: Arc<Lane>,
+    pub checks: Arc<AdmissionQueue>,
     pub running: Running,
     phase: watch::Sender<Phase>,
     workers: Mutex<JoinSet<()>>,
@@ -43,8 +43,8 @@ impl App {
         for _ in 0..limits.jobs {
             workers.spawn(worker.clone().work(phase.subscribe()));
         }
-        workers.spawn(expire_now_and_then(store.clone(), limits.clone(), phase.subscribe()));
-        let checks = Lane::new(CHECKS, limits.waiting_checks);
+        workers.spawn(expiry_loop(store.clone(), limits.clone(), phase.subscribe()));
+        let checks = AdmissionQueue::new(CHECKS, limits.waiting_checks);
         let rate = Rate::new(limits.rate);
         let (running, workers) = (Running::default(), Mutex::new(workers));
         App(Arc::new(Shared { limits, engine, store, tokens, metrics, rate, checks, running, phase, workers }))
@@ -81,7 +81,7 @@ impl Shared {
     }
 }
 
-async fn expire_now_and_then(store: Arc<dyn Store>, limits: Limits, mut phase: watch::Receiver<Phase>) {
+async fn expiry_loop(store: Arc<dyn Store>, limits: Limits, mut phase: watch::Receiver<Phase>) {
     loop {
         match store.expire(limits.keep).await {
             Ok(gone) if gone.jobs + gone.files > 0 => tracing::info!(jobs = gone.jobs, files = gone.files, "removed what is old"),

@@ -1,7 +1,8 @@
 //! Who calls: bearer tokens, of which only hashes are known.
 //!
-//! A token has 256 random bits, so its plain SHA-256 can be kept: there is nothing to guess. The file of tokens has a line for each,
-//! `NAME sha256:HEX`; lines that begin with `#` are comments. The name is the *owner* of what is sent and made with it.
+//! A token has 256 random bits, so its plain SHA-256 can be kept: there is nothing to guess. The
+//! file of tokens has a line for each, `NAME sha256:HEX`; lines that begin with `#` are comments.
+//! The name is the *owner* of what is sent and made with it.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;

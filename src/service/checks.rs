@@ -1,5 +1,6 @@
-//! Inspections and verifications: bounded waiting, each on its own thread, ended when the client goes, the time is over or the service
-//! stops. They take seconds and leave nothing behind, so they are no jobs.
+//! Inspections and verifications: bounded waiting, each on its own thread, ended when the client
+//! goes, the time is over or the service stops. They take seconds and leave nothing behind, so they
+//! are not jobs.
 
 use super::limits::RETRY_AFTER;
 use super::problem::Problem;
@@ -12,29 +13,33 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Work of one kind: so many run, so many wait, the others are refused.
-pub struct Lane {
+pub struct AdmissionQueue {
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
 }
 
-/// The right to wait in a lane. It is taken before the body is read, so that waiting requests bound the memory too.
-pub struct Place {
+/// The right to wait in a lane. It is taken before the body is read, so that waiting requests bound
+/// the memory too.
+pub struct Permit {
     _admitted: OwnedSemaphorePermit,
     running: Arc<Semaphore>,
 }
 
-impl Lane {
-    pub fn new(running: usize, waiting: usize) -> Arc<Lane> {
+impl AdmissionQueue {
+    pub fn new(running: usize, waiting: usize) -> Arc<AdmissionQueue> {
         let running = running.max(1);
         let admitted = running.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
-        Arc::new(Lane { admitted: Arc::new(Semaphore::new(admitted)), running: Arc::new(Semaphore::new(running.min(admitted))) })
+        Arc::new(AdmissionQueue {
+            admitted: Arc::new(Semaphore::new(admitted)),
+            running: Arc::new(Semaphore::new(running.min(admitted))),
+        })
     }
 
     /// # Errors
     /// 429 when all places are taken.
-    pub fn enter(&self) -> Result<Place, Problem> {
+    pub fn try_admit(&self) -> Result<Permit, Problem> {
         match self.admitted.clone().try_acquire_owned() {
-            Ok(admitted) => Ok(Place { _admitted: admitted, running: self.running.clone() }),
+            Ok(admitted) => Ok(Permit { _admitted: admitted, running: self.running.clone() }),
             Err(_) => Err(Problem::new(Code::Busy, "too many requests are running and waiting").retry_after(RETRY_AFTER)),
         }
     }
@@ -64,7 +69,8 @@ impl Running {
     }
 }
 
-/// Sets the flag when the request's future goes: the client is gone, or the answer is there already.
+/// Sets the flag when the request's future goes: the client is gone, or the answer is there
+/// already.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
@@ -73,10 +79,11 @@ impl Drop for CancelOnDrop {
     }
 }
 
-impl Place {
+impl Permit {
     /// Waits for its turn, then runs `work` on a blocking thread with a flag that tells it to stop.
     ///
-    /// The place is free again only when the work has really ended, even if the client left long before.
+    /// The permit is free again only when the work has really ended, even if the client left long
+    /// before.
     ///
     /// # Errors
     /// What `work` returns; 503 when `time` is over; 500 when it panics.

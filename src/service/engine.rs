@@ -1,15 +1,16 @@
-//! What the service offers over HTTP, as a trait, so that the plumbing can be tested with slow, failing and panicking work.
+//! What the service offers over HTTP, as a trait, so that the plumbing can be tested with slow,
+//! failing and panicking work.
 
 use crate::convert::Inspection;
 use crate::convert::error::Error;
 use crate::convert::job::{Artifacts, Job};
-use crate::convert::progress::{Event, Keeper};
+use crate::convert::progress::{CheckpointStore, Event};
 use crate::convert::{self, DataLayout, Verified};
 use crate::data::DataFile;
 use std::sync::atomic::AtomicBool;
 
 pub trait Engine: Send + Sync + 'static {
-    /// See [`convert::run_kept`].
+    /// See [`convert::run_with_checkpoints`].
     ///
     /// # Errors
     /// See [`Error`].
@@ -17,7 +18,7 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         job: &Job,
         progress: &mut (dyn FnMut(Event) + Send),
-        keeper: &mut (dyn Keeper + Send),
+        keeper: &mut (dyn CheckpointStore + Send),
         cancel: &AtomicBool,
     ) -> Result<Artifacts, Error>;
 
@@ -43,10 +44,10 @@ impl Engine for Library {
         &self,
         job: &Job,
         progress: &mut (dyn FnMut(Event) + Send),
-        keeper: &mut (dyn Keeper + Send),
+        keeper: &mut (dyn CheckpointStore + Send),
         cancel: &AtomicBool,
     ) -> Result<Artifacts, Error> {
-        convert::run_kept(job, progress, keeper, cancel)
+        convert::run_with_checkpoints(job, progress, keeper, cancel)
     }
 
     fn inspect(&self, model: &[u8]) -> Result<Inspection, Error> {

@@ -16,7 +16,8 @@ const PARTS: [Part; 3] = [
     Part::optional("config", Kind::Config),
 ];
 
-/// Reads a request whose body comes in `chunks`, and the data that it brought; the bytes of its model.
+/// Reads a request whose body comes in `chunks`, and the data that it brought; the bytes of its
+/// model.
 ///
 /// # Errors
 /// The status that it would be answered with.

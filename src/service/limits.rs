@@ -41,7 +41,8 @@ pub struct Limits {
 
 /// Bytes of the `config` part: a job configuration has about one kilobyte.
 pub const CONFIG_BYTES: usize = 64 << 10;
-/// Open connections, at most: clients that say nothing for [`Limits::header_time`] must not keep others out.
+/// Open connections, at most: clients that say nothing for [`Limits::header_time`] must not keep
+/// others out.
 pub const CONNECTIONS: usize = 16_384;
 /// File descriptors that are left for files, the database and the workers.
 pub const OTHER_DESCRIPTORS: usize = 512;
@@ -51,8 +52,9 @@ pub const HEAD_BYTES: usize = 32 << 10;
 pub const RETRY_AFTER: u32 = 10;
 /// The same for one that sent too many requests per second.
 pub const RETRY_AFTER_RATE: u32 = 1;
-/// Time that jobs which are told to stop get to notice it: a batch takes milliseconds, reading and tracing seconds. A job that takes
-/// longer is taken up from its last checkpoint when the service starts again.
+/// Time that jobs which are told to stop get to notice it: a batch takes milliseconds, reading and
+/// tracing seconds. A job that takes longer is taken up from its last checkpoint when the service
+/// starts again.
 pub const CANCEL_TIME: Duration = Duration::from_secs(3);
 /// Longest wait of a request for a job to end.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -60,7 +62,8 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 /// … where things are kept for less than that.
 pub const SHORTEST_EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Silence after which an event stream says that it is still there: proxies close idle connections after a minute or so.
+/// Silence after which an event stream says that it is still there: proxies close idle connections
+/// after a minute or so.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Jobs on one page of a list.
 pub const PAGE: usize = 100;

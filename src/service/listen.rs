@@ -1,5 +1,5 @@
-//! Accepts connections with header timeouts, and stops gracefully: no new requests and jobs, time for running ones, then these are given
-//! back to the queue.
+//! Accepts connections with header timeouts, and stops gracefully: no new requests and jobs, time
+//! for running ones, then these are given back to the queue.
 
 use super::jobs::worker::Phase;
 use super::limits::{CANCEL_TIME, CONNECTIONS, HEAD_BYTES, OTHER_DESCRIPTORS};
@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Connections even where there seem to be no descriptors for them.
-const LEAST_CONNECTIONS: usize = 64;
+const MIN_CONNECTIONS: usize = 64;
 /// Pause after a failed accept (out of file descriptors): trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,8 +37,8 @@ pub fn check_address(address: SocketAddr, has_tokens: bool, allow_anybody: bool)
     ))
 }
 
-/// Serves until a message arrives on `stop`: then running jobs have `limits.grace` to finish. Those that do not are given back to the queue,
-/// at once after a second message.
+/// Serves until a message arrives on `stop`: then running jobs have `limits.grace` to finish. Those
+/// that do not are given back to the queue, at once after a second message.
 ///
 /// # Errors
 /// When the listener has no address.
@@ -105,7 +105,8 @@ async fn drain(app: &App, stop: &mut mpsc::Receiver<()>, others: impl Future<Out
     }
 }
 
-/// As many connections as there are file descriptors for: the soft limit of the process, which many systems set to 1024, is raised first.
+/// As many connections as there are file descriptors for: the soft limit of the process, which many
+/// systems set to 1024, is raised first.
 fn connections_at_once() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -114,7 +115,7 @@ fn connections_at_once() -> usize {
     }
     // no limit is told as none
     let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |n| n as usize);
-    descriptors.saturating_sub(OTHER_DESCRIPTORS).clamp(LEAST_CONNECTIONS, CONNECTIONS)
+    descriptors.saturating_sub(OTHER_DESCRIPTORS).clamp(MIN_CONNECTIONS, CONNECTIONS)
 }
 
 async fn all(connections: &mut JoinSet<()>) {

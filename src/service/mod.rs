@@ -1,7 +1,8 @@
 //! The HTTP service (docs/http.md): the same entry points as the command line, as jobs that
 //! survive.
 //!
-//! [`api`] takes requests, [`upload`] their files, [`store`] keeps both and the queue, [`jobs`] does the work.
+//! [`api`] takes requests, [`upload`] their files, [`store`] keeps both and the queue, [`jobs`]
+//! does the work.
 
 mod api;
 mod app;

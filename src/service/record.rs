@@ -79,7 +79,8 @@ fn is_random_name(prefix: &str, text: &str) -> bool {
     hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// `queued → running → succeeded | failed | canceled`; a running job whose worker is gone is queued again.
+/// `queued → running → succeeded | failed | canceled`; a running job whose worker is gone is queued
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -174,7 +175,8 @@ pub struct Outcome {
 /// A file that a job made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// As the command line names it: `proxy.onnx`, `report.json`, `report.html`, `pareto/pareto.json`, `pareto/3/proxy.onnx`.
+    /// As the command line names it: `proxy.onnx`, `report.json`, `report.html`,
+    /// `pareto/pareto.json`, `pareto/3/proxy.onnx`.
     pub name: String,
     pub digest: Digest,
     pub bytes: u64,

@@ -1,4 +1,5 @@
-//! Buffers of numbers that start on a cache line, so that no 64-byte load of a padded row crosses two.
+//! Buffers of numbers that start on a cache line, so that no 64-byte load of a padded row crosses
+//! two.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -60,8 +61,9 @@ impl<T: Plain> Buffer<T> {
         buffer
     }
 
-    /// Makes it `len` long; what it holds then is zeros or what it held before. Its memory stays: buffers that are used again and again are
-    /// zeroed once. Panics, as a `Vec` does, when so many numbers do not fit the address space.
+    /// Makes it `len` long; what it holds then is zeros or what it held before. Its memory stays:
+    /// buffers that are used again and again are zeroed once. Panics, as a `Vec` does, when so many
+    /// numbers do not fit the address space.
     pub fn resize(&mut self, len: usize) {
         // not wrapped: `Vec` refuses what no address space holds
         let lines = len.saturating_mul(size_of::<T>()).div_ceil(LINE).max(self.lines.len());
@@ -73,7 +75,8 @@ impl<T: Plain> Buffer<T> {
 impl<T: Plain> Deref for Buffer<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        // SAFETY: `lines` holds at least `len` contiguous initialised numbers, and any bytes are numbers (`Plain`).
+        // SAFETY: `lines` holds at least `len` contiguous initialised numbers, and any bytes are
+        // numbers (`Plain`).
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }

@@ -1,13 +1,16 @@
-//! Exponential and logarithm in f64 as straight lines of code: loops over them are compiled into instructions for many numbers at once. Nothing is
-//! fused: all instruction sets give the same bits.
+//! Exponential and logarithm in f64 as straight lines of code: loops over them are compiled into
+//! instructions for many numbers at once. Nothing is fused: all instruction sets give the same
+//! bits.
 
 use super::Number;
 use std::f64::consts::{LOG2_E, SQRT_2};
 
-/// ln 2 in two parts; the first has zeros enough at its end for products with exponents to be exact.
+/// ln 2 in two parts; the first has zeros enough at its end for products with exponents to be
+/// exact.
 const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-/// `1/n!` from n = 13 down: what is left out of the series is below 2^-57 for arguments up to ln 2 / 2.
+/// `1/n!` from n = 13 down: what is left out of the series is below 2^-57 for arguments up to ln 2
+/// / 2.
 const FACTORIALS: [f64; 14] = [
     1.0 / 6_227_020_800.0,
     1.0 / 479_001_600.0,
@@ -29,7 +32,8 @@ const ARTANH: i32 = 10;
 /// Bits of the mantissa.
 const MANTISSA: u32 = 52;
 
-/// `e^x` for `x ≤ 0`, to a few units of the last place; what is below the least ordinary number becomes about that.
+/// `e^x` for `x ≤ 0`, to a few units of the last place; what is below the least ordinary number
+/// becomes about that.
 #[inline(always)]
 pub fn exp(x: f64) -> f64 {
     let x = if x > -708.0 { x } else { -708.0 };

@@ -1,5 +1,6 @@
-//! Instruction sets, chosen at run time: AVX-512, AVX2+FMA or portable code. [`dispatch`] runs work that is compiled once for each of them.
-//! It alone makes a [`Has`], without which no work runs: safe code cannot reach instructions that the processor lacks.
+//! Instruction sets, chosen at run time: AVX-512, AVX2+FMA or portable code. [`dispatch`] runs work
+//! that is compiled once for each of them. It alone makes a [`Has`], without which no work runs:
+//! safe code cannot reach instructions that the processor lacks.
 
 mod buffer;
 mod lane;
@@ -53,7 +54,8 @@ impl Isa {
     }
 }
 
-/// Proof that this processor has the instruction set of the registers `L`. Only [`dispatch`] makes one, after it has asked the processor.
+/// Proof that this processor has the instruction set of the registers `L`. Only [`dispatch`] makes
+/// one, after it has asked the processor.
 ///
 /// ```compile_fail
 /// use hgq_onnx::simd::{Has, Portable};
@@ -62,10 +64,11 @@ impl Isa {
 #[derive(Clone, Copy, Debug)]
 pub struct Has<L>(PhantomData<L>);
 
-/// Work that is compiled once per instruction set. `run` must be `#[inline(always)]` to be compiled with the wider registers;
-/// plain loops in it are vectorised by the compiler.
+/// Work that is compiled once per instruction set. `run` must be `#[inline(always)]` to be compiled
+/// with the wider registers; plain loops in it are vectorised by the compiler.
 ///
-/// The second argument of `run` is what its unsafe code may rely on: whoever calls it has the instruction set.
+/// The second argument of `run` is what its unsafe code may rely on: whoever calls it has the
+/// instruction set.
 ///
 /// ```compile_fail
 /// use hgq_onnx::train::kernel::{Adam, Vectorized};

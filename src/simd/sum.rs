@@ -1,16 +1,19 @@
-//! The inner loops of exact evaluation: sums and ranges of columns, in the numbers that hold them without rounding.
+//! The inner loops of exact evaluation: sums and ranges of columns, in the numbers that hold them
+//! without rounding.
 
 use super::{Has, LANES, Lane, Plain, Register};
 use std::ops::{Add, AddAssign, Mul, Sub};
 
-/// Registers that are summed in at a time: fewer would wait for the adder, each for its own last sum.
+/// Registers that are summed in at a time: fewer would wait for the adder, each for its own last
+/// sum.
 const SUMS: usize = 8;
 
 /// Numbers that exact values are kept in.
 pub trait Number: Plain + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign {
     /// A register of them.
     type Of<L: Lane>: Register<Self>;
-    /// `1.5·2^p` for p bits behind the leading one: added and taken away again, it leaves no bits behind the point of what is below `2^(p−1)`.
+    /// `1.5·2^p` for p bits after the leading one: added and taken away again, it leaves no bits
+    /// after the point of what is below `2^(p−1)`.
     const SHIFT: Self;
     /// Rounded if it has to be.
     fn of(v: f64) -> Self;
@@ -43,8 +46,8 @@ impl Number for f64 {
     }
 }
 
-/// `to = bias + Σ weight·x`, sample by sample and in the order of the terms. Nothing is fused: all instruction sets give the same bits even where
-/// sums are rounded.
+/// `to = bias + Σ weight·x`, sample by sample and in the order of the terms. Nothing is fused: all
+/// instruction sets give the same bits even where sums are rounded.
 #[inline(always)]
 pub fn weighted_sum<'a, L: Lane, T: Number + 'a>(
     _: Has<L>,
@@ -58,7 +61,8 @@ pub fn weighted_sum<'a, L: Lane, T: Number + 'a>(
     for (n, to) in whole.chunks_exact_mut(tile).enumerate() {
         // SAFETY: the processor has the instruction set (`Has`); all slices are `tile` long.
         unsafe {
-            // explicitly: the compiler alone keeps them in memory where much is going on around them
+            // explicitly: the compiler alone keeps them in memory where much is going on around
+            // them
             let mut sums = [T::Of::<L>::splat(bias); SUMS];
             for (w, x) in terms.clone() {
                 let (w, x) = (T::Of::<L>::splat(w), x[n * tile..][..tile].as_ptr());

@@ -5,7 +5,8 @@ use std::arch::x86_64::*;
 
 macro_rules! register {
     ($register:ty, $of:ty, $n:expr, $load:ident, $store:ident, $splat:ident, $add:ident, $mul:ident, $min:ident, $max:ident) => {
-        // SAFETY of every body: the caller of a method vouches for the instruction set, and for the pointers.
+        // SAFETY of every body: the caller of a method vouches for the instruction set, and for the
+        // pointers.
         impl Register<$of> for $register {
             const N: usize = $n;
             #[inline(always)]

@@ -8,7 +8,8 @@ const MAX_INTEGER: i32 = 32;
 /// Stands for `log2 0`: below every `-f`.
 const NONE: i32 = -100;
 
-/// The exact format of values in `[min, max]` on the grid `2^-f`. `relu`: negative values are dropped behind the quantizer.
+/// The exact format of values in `[min, max]` on the grid `2^-f`. `relu`: negative values are
+/// dropped after the quantizer.
 pub fn traced(min: f64, max: f64, f: i32, relu: bool) -> Kif {
     let (k, i) = if relu {
         (false, if max > 0.0 { floor_log2(max) + 1 } else { NONE })
@@ -19,7 +20,8 @@ pub fn traced(min: f64, max: f64, f: i32, relu: bool) -> Kif {
     legal(Kif::new(k, i.max(-f - k as i32).min(MAX_INTEGER), f))
 }
 
-/// A trained saturating format, lowered to what the data reach. `symmetric`: the range is `±(2^i − 2^-f)`.
+/// A trained saturating format, lowered to what the data reach. `symmetric`: the range is
+/// `±(2^i − 2^-f)`.
 pub fn lowered(trained: Kif, min: f64, max: f64, symmetric: bool) -> Kif {
     if symmetric && trained.integer + trained.fractional <= 0 {
         // the range of a lone sign bit without its −1

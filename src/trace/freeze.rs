@@ -1,4 +1,5 @@
-//! Trainable model + formats of its quantizers → the exact model. Weights and biases are quantized here, once.
+//! Trainable model + formats of its quantizers → the exact model. Weights and biases are quantized
+//! here, once.
 
 use super::error::TraceError;
 use crate::quant::kif::{Kif, exp2i, floor_log2, rhe};
@@ -63,7 +64,7 @@ fn dense(model: &Model, index: usize, d: &QDense) -> Result<FixedDense, TraceErr
         BiasBits::Own(f) => d.bias.iter().zip(f).map(|(&b, &f)| round_to(b as f64, f, Rounding::HalfUp)).collect(),
         BiasBits::Activation => {
             let quantizer = bias::quantizer(model, index)
-                .ok_or_else(|| fault(node, "its bias takes its bits from a quantizer behind the layer, and there is none"))?;
+                .ok_or_else(|| fault(node, "its bias takes its bits from a quantizer after the layer, and there is none"))?;
             let f = bias::grid(quantizer, d.outputs);
             d.bias.iter().zip(&f).map(|(&b, &f)| round_to(b as f64, f, quantizer.rounding)).collect()
         }
@@ -102,8 +103,8 @@ fn width(k: Kif) -> u16 {
     (k.integer + k.fractional).clamp(0, u16::MAX as i32) as u16
 }
 
-/// `⌊log2|q|⌋ + 1 + f`, the width HGQ2 gives a value, with the coarsest `f` that holds all values of its group: trailing zeros are not
-/// emitted either.
+/// `⌊log2|q|⌋ + 1 + f`, the width HGQ2 gives a value, with the coarsest `f` that holds all values
+/// of its group: trailing zeros are not emitted either.
 fn tight_widths(values: &[f64], groups: &Groups) -> Vec<u16> {
     let mut finest = vec![i32::MIN; groups.count()];
     for (e, &q) in values.iter().enumerate().filter(|(_, q)| **q != 0.0) {

@@ -1,7 +1,8 @@
 //! `trace_minmax`: calibration data → range of every quantizer → exact format (k, i, f) per element
 //! (docs/hgq-spec.md#a4-1, #a2-2).
 //!
-//! The data pass runs on the exact model with ranges that cannot overflow, never on training's f32 path.
+//! The data pass runs on the exact model with ranges that cannot overflow, never on training's f32
+//! path.
 
 pub mod error;
 pub mod formats;
@@ -19,7 +20,7 @@ use freeze::freeze;
 /// Ranges of the quantized values of every quantizer, per element, before `cover_factor`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranges {
-    /// By node of the model; `None` for nodes that are no quantizers.
+    /// By node of the model; `None` for nodes that are not quantizers.
     pub by_node: Vec<Option<MinMax>>,
     pub samples: usize,
 }
@@ -28,11 +29,13 @@ pub struct Ranges {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FormatOptions {
     pub cover_factor: f64,
-    /// Lower the integer bits of annotated quantizers as well. Off when a file is to be taken over exactly.
+    /// Lower the integer bits of annotated quantizers as well. Off when a file is to be taken over
+    /// exactly.
     pub lower_annotated: bool,
 }
 
-/// Runs `samples` rows of every graph input through the model and records the range of every quantizer.
+/// Runs `samples` rows of every graph input through the model and records the range of every
+/// quantizer.
 ///
 /// # Errors
 /// See [`TraceError`].
@@ -57,11 +60,11 @@ impl Tracer {
     pub fn new(model: &Model, reach: &[MinMax]) -> Result<Tracer, TraceError> {
         let nodes: Vec<usize> = (0..model.nodes.len()).filter(|&n| matches!(model.nodes[n].op, QOp::Quantizer(_))).collect();
         let wanted = nodes.iter().map(|&n| model.nodes[n].output).collect();
-        Ok(Tracer { exact: Exact::owning(open_model(model, reach)?)?, nodes, wanted })
+        Ok(Tracer { exact: Exact::owning(unclipped_model(model, reach)?)?, nodes, wanted })
     }
 
     /// Ranges over no samples at all.
-    pub fn nothing(&self) -> Ranges {
+    pub fn empty_ranges(&self) -> Ranges {
         let lengths = self.wanted.iter().map(|&v| self.exact.model().len_of(v));
         self.ranges(lengths.map(MinMax::empty).collect(), 0)
     }
@@ -141,8 +144,9 @@ fn relu_follows(model: &Model, node: usize) -> bool {
         && consumers.iter().all(|&c| matches!(model.nodes[c].op, QOp::Elementwise(Elementwise::Relu)))
 }
 
-/// The exact model with traced quantizers wide enough for anything: from the data at an input, from interval arithmetic behind.
-fn open_model(model: &Model, reach: &[MinMax]) -> Result<FixedModel, TraceError> {
+/// The exact model with traced quantizers wide enough for anything: from the data at an input, from
+/// interval arithmetic after.
+fn unclipped_model(model: &Model, reach: &[MinMax]) -> Result<FixedModel, TraceError> {
     let mut formats: Vec<Option<Vec<Kif>>> = vec![None; model.nodes.len()];
     for (n, node) in model.nodes.iter().enumerate() {
         if let QOp::Quantizer(q) = &node.op {

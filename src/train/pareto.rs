@@ -1,10 +1,13 @@
-//! The Pareto front: candidates that no other candidate equals or beats in EBOPs, validation metric and validation loss.
+//! The Pareto front: candidates that no other candidate equals or beats in EBOPs, validation metric
+//! and validation loss.
 //!
-//! The loss is a third objective because the metric of a small validation set has few steps: many candidates share one, and the
-//! better of them must not be lost to the smaller. [`Front::steps`] is the usual front of EBOPs and metric.
+//! The loss is a third objective because the metric of a small validation set has few steps: many
+//! candidates share one, and the better of them must not be lost to the smaller. [`Front::steps`]
+//! is the usual front of EBOPs and metric.
 
-/// Standard errors of the metric by which a settled candidate may be worse than the best: the 95 % that a difference is said to need.
-const SETTLED_ERRORS: f64 = 2.0;
+/// Standard errors of the metric by which a annealed candidate may be worse than the best: the 95 %
+/// that a difference is said to need.
+const ANNEALED_ERRORS: f64 = 2.0;
 
 /// How good a candidate is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,20 +16,24 @@ pub struct Score {
     pub ebops: u64,
     /// The same model in HGQ2's count.
     pub ebops_hgq2: u64,
-    /// Metric on the rows that models are judged on, larger is better (accuracy, agreement, or the negated error).
+    /// Metric on the rows that models are judged on, larger is better (accuracy, agreement, or the
+    /// negated error).
     pub metric: f64,
     /// Standard error of the metric, for whoever reads it.
     pub metric_error: f64,
     /// Validation loss; decides between equal metrics.
     pub loss: f64,
-    /// One answer for all samples, where the source has several: nothing to go on with, and chosen only where there is nothing else.
+    /// One answer for all samples, where the source has several: nothing to go on with, and chosen
+    /// only where there is nothing else.
     pub collapsed: bool,
-    /// Annealed at a budget: its learning rates had come down. Validation data often were training data of the source; then what is
-    /// still close to the source looks better on them than it is, and what is settled is the better choice.
-    pub settled: bool,
-    /// Loss on validation and training data together, of what is settled; else infinite. Validation data alone are often too few to tell
-    /// settled candidates apart, and these were all trained alike.
-    pub loss_of_all: f64,
+    /// Annealed at a budget: its learning rates had come down. Validation data often were training
+    /// data of the source; then what is still close to the source looks better on them than it is,
+    /// and what is annealed is the better choice.
+    pub annealed: bool,
+    /// Loss on validation and training data together, of what is annealed; else infinite.
+    /// Validation data alone are often too few to tell annealed candidates apart, and these were
+    /// all trained alike.
+    pub train_val_loss: f64,
 }
 
 impl Score {
@@ -38,18 +45,19 @@ impl Score {
         metric_error: 0.0,
         loss: f64::INFINITY,
         collapsed: false,
-        settled: false,
-        loss_of_all: f64::INFINITY,
+        annealed: false,
+        train_val_loss: f64::INFINITY,
     };
 
-    /// At least as good in EBOPs, metric and losses, settled if the other one is, and alive if it is: a constant answer may have a better
-    /// metric than a model that knows something, and is no substitute for it.
+    /// At least as good in EBOPs, metric and losses, annealed if the other one is, and alive if it
+    /// is: a constant answer may have a better metric than a model that knows something, and is no
+    /// substitute for it.
     fn covers(&self, other: &Score) -> bool {
         self.ebops <= other.ebops
             && self.metric >= other.metric
             && self.loss <= other.loss
-            && self.loss_of_all <= other.loss_of_all
-            && self.settled >= other.settled
+            && self.train_val_loss <= other.train_val_loss
+            && self.annealed >= other.annealed
             && self.collapsed <= other.collapsed
     }
 }
@@ -80,7 +88,8 @@ impl<T> Front<T> {
         score.metric.is_finite() && score.loss.is_finite() && !self.points.iter().any(|p| p.score.covers(score))
     }
 
-    /// Keeps `point` if nothing dominates it and drops what it dominates. Returns whether it was kept.
+    /// Keeps `point` if nothing dominates it and drops what it dominates. Returns whether it was
+    /// kept.
     pub fn insert(&mut self, point: Point<T>) -> bool {
         if !self.accepts(&point.score) {
             return false;
@@ -105,7 +114,8 @@ impl<T> Front<T> {
         self.points.iter().enumerate().filter(|(_, p)| !p.score.collapsed)
     }
 
-    /// Indices of the points that no other beats in EBOPs and metric alone; without those of one answer where there are others.
+    /// Indices of the points that no other beats in EBOPs and metric alone; without those of one
+    /// answer where there are others.
     pub fn steps(&self) -> Vec<usize> {
         let only_dead = !self.is_alive();
         let mut best = f64::NEG_INFINITY;
@@ -123,9 +133,10 @@ impl<T> Front<T> {
         steps
     }
 
-    /// Index of the most trustworthy point of at most `ebops`: a settled one whose metric is within two of its `error`s of the best
-    /// one's; else one within one. Among several the one with the lowest loss: on all data if they are settled, else on validation data.
-    /// None of one answer.
+    /// Index of the most trustworthy point of at most `ebops`: a annealed one whose metric is
+    /// within two of its `error`s of the best one's; else one within one. Among several the one
+    /// with the lowest loss: on all data if they are annealed, else on validation data. None of one
+    /// answer.
     pub fn best_within(&self, ebops: f64, error: impl Fn(f64) -> f64) -> Option<usize> {
         self.best_of(|s| s.ebops as f64 <= ebops, error)
     }
@@ -134,16 +145,17 @@ impl<T> Front<T> {
     pub fn best_of(&self, fits: impl Fn(&Score) -> bool, error: impl Fn(f64) -> f64) -> Option<usize> {
         let within = || self.alive().filter(|(_, p)| fits(&p.score));
         let best = within().map(|(_, p)| p.score.metric).fold(f64::NEG_INFINITY, f64::max);
-        let enough = |s: &Score| best - s.metric <= error(s.metric) * if s.settled { SETTLED_ERRORS } else { 1.0 };
+        let enough = |s: &Score| best - s.metric <= error(s.metric) * if s.annealed { ANNEALED_ERRORS } else { 1.0 };
         within()
             .filter(|(_, p)| enough(&p.score))
             .min_by(|(_, a), (_, b)| {
-                a.score.loss_of_all.total_cmp(&b.score.loss_of_all).then(a.score.loss.total_cmp(&b.score.loss))
+                a.score.train_val_loss.total_cmp(&b.score.train_val_loss).then(a.score.loss.total_cmp(&b.score.loss))
             })
             .map(|(i, _)| i)
     }
 
-    /// Index of the point of the best metric among those that `fits` says, the smaller of equals; none of one answer.
+    /// Index of the point of the best metric among those that `fits` says, the smaller of equals;
+    /// none of one answer.
     pub fn most_accurate(&self, fits: impl Fn(&Score) -> bool) -> Option<usize> {
         let within = self.alive().filter(|(_, p)| fits(&p.score));
         within.reduce(|a, b| if b.1.score.metric > a.1.score.metric { b } else { a }).map(|(i, _)| i)
@@ -187,21 +199,21 @@ mod tests {
 
     #[test]
     fn what_is_settled_is_kept_and_preferred_up_to_two_errors() {
-        let settled = |ebops, metric, loss, loss_of_all| {
+        let annealed = |ebops, metric, loss, train_val_loss| {
             let mut p = point(ebops, metric, loss);
-            (p.score.settled, p.score.loss_of_all) = (true, loss_of_all);
+            (p.score.annealed, p.score.train_val_loss) = (true, train_val_loss);
             p
         };
         let mut f = Front::default();
-        for p in [point(80, 0.97, 0.1), settled(90, 0.95, 0.3, 0.2), settled(85, 0.95, 0.25, 0.4), point(70, 0.96, 0.05)] {
+        for p in [point(80, 0.97, 0.1), annealed(90, 0.95, 0.3, 0.2), annealed(85, 0.95, 0.25, 0.4), point(70, 0.96, 0.05)] {
             assert!(f.insert(p));
         }
-        // smaller, more accurate and of lower loss, but not settled
+        // smaller, more accurate and of lower loss, but not annealed
         assert_eq!(f.points().iter().map(|p| p.score.ebops).collect::<Vec<_>>(), [70, 80, 85, 90]);
         let chosen = |error: f64| f.best_within(100.0, |_| error).map(|i| f.points()[i].score.ebops);
         assert_eq!((chosen(0.011), chosen(0.009), chosen(0.011 / 1.2)), (Some(90), Some(80), Some(80)));
-        assert!(!f.insert(settled(90, 0.95, 0.3, 0.21)));
-        assert!(f.insert(settled(60, 0.97, 0.01, 0.1)));
+        assert!(!f.insert(annealed(90, 0.95, 0.3, 0.21)));
+        assert!(f.insert(annealed(60, 0.97, 0.01, 0.1)));
         assert_eq!(f.points().len(), 1);
     }
 

@@ -36,7 +36,7 @@ fn blanked(text: &str) -> Vec<char> {
     c
 }
 
-/// Where `stop` holds for the first time from `from` on, outside all brackets that open behind it;
+/// Where `stop` holds for the first time from `from` on, outside all brackets that open after it;
 /// there, or where one closes that did not.
 fn outside(c: &[char], from: usize, stop: impl Fn(usize) -> bool) -> usize {
     let mut depth = 0;

@@ -21,7 +21,8 @@ fn exporters() -> Option<PathBuf> {
     hls4ml::environment("export-env", &root().join(EXPORTERS))
 }
 
-/// A folder in which the commands of a page find what a reader has: the checkout, and a model with its data.
+/// A folder in which the commands of a page find what a reader has: the checkout, and a model with
+/// its data.
 fn workplace() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(root()).unwrap() {
@@ -49,7 +50,8 @@ fn executable(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// `cargo`, `python` and `pip` as the commands of a page find them. Building this project again is not what is tested.
+/// `cargo`, `python` and `pip` as the commands of a page find them. Building this project again is
+/// not what is tested.
 fn tools(dir: &Path, ports: &Ports, python: Option<&Path>, exporters: Option<&Path>) -> PathBuf {
     let bin = dir.join(".bin");
     fs::create_dir(&bin).unwrap();
@@ -60,7 +62,7 @@ fn tools(dir: &Path, ports: &Ports, python: Option<&Path>, exporters: Option<&Pa
         env!("CARGO_BIN_EXE_hgq-onnx")
     );
     executable(&bin.join("hgq-onnx"), &program);
-    // the installed one is found behind this one's folder
+    // the installed one is found after this one's folder
     let nats = format!("#!/bin/sh\nPATH=${{PATH#*:}}\nexec nats-server -a 127.0.0.1 -p {} \"$@\"\n", ports.nats);
     executable(&bin.join("nats-server"), &nats);
     let cargo = "#!/bin/sh\n\
@@ -175,7 +177,8 @@ fn script(name: &str, blocks: &[Block], dir: &Path, ports: &Ports) -> (String, V
             }
         }
         if text.lines().any(|l| l.ends_with('&')) {
-            // what was started behind the last server has no answer to wait for, but must not have ended
+            // what was started after the last server has no answer to wait for, but must not have
+            // ended
             script += "sleep 1; for job in $(jobs -p); do kill -0 $job; done\n";
         }
         if block.exports() {
@@ -215,7 +218,8 @@ fn run(name: &str, page: &str) -> Result<Vec<String>, String> {
     if output.status.success() { Ok(left_out) } else { Err(format!("{name}: {:?}\n{tail}\n", output.status.code())) }
 }
 
-/// Every page in a test of its own would hide one that was added: they run in two lanes, and each says what it left out.
+/// Every page in a test of its own would hide one that was added: they run in two lanes, and each
+/// says what it left out.
 #[test]
 #[ignore = "needs Python, hls4ml and what exports models"]
 fn every_command_runs() {

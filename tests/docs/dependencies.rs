@@ -1,5 +1,6 @@
-//! The oldest compiler that Cargo.toml names is the one that the dependencies take, and that the pages name. What the sources use of the
-//! standard library is a lint's affair (`clippy::incompatible_msrv`).
+//! The oldest compiler that Cargo.toml names is the one that the dependencies take, and that the
+//! pages name. What the sources use of the standard library is a lint's affair
+//! (`clippy::incompatible_msrv`).
 
 use super::pages::root;
 use serde_json::Value;

@@ -37,7 +37,7 @@ fn room(file: &str) -> Option<&str> {
     (!["lib", "main"].contains(&first)).then_some(first)
 }
 
-/// The first names behind every `crate::`.
+/// The first names after every `crate::`.
 fn imported(code: &str) -> BTreeSet<&str> {
     let name = |text: &str| text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
     let mut found = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! What pages name in passing exists: flags, files, headings; and no kind of block is looked at by nobody.
+//! What pages name in passing exists: flags, files, headings; and no kind of block is looked at by
+//! nobody.
 
 use super::pages::{Block, anchors, blocks, coded, pages, root, rows};
 use std::collections::BTreeSet;
@@ -9,7 +10,8 @@ use std::process::Command;
 /// Flags of other programs that pages name alone.
 const OTHERS: [&str; 5] = ["--format", "--features", "--include-ignored", "--net", "--model"];
 
-/// What is no shell or Python is read otherwise: configurations below, and commands of pipelines, which are commands of their page.
+/// What is not a shell or Python is read otherwise: configurations below, and commands of
+/// pipelines, which are commands of their page.
 #[test]
 fn every_block_is_looked_at() {
     let mut faults = Vec::new();
@@ -101,7 +103,7 @@ fn every_flag_exists() {
     let known: String = commands.iter().chain([&"health"]).map(|c| help(&[c, "--help"])).collect::<String>() + &main;
     let mut unknown = Vec::new();
     for (name, page) in pages() {
-        // in code, as the first thing or behind a command of ours
+        // in code, as the first thing or after a command of ours
         let spans = page.split('`').skip(1).step_by(2).map(str::trim);
         let lines =
             page.lines().map(str::trim).filter(|l| l.starts_with("hgq-onnx ") || l.starts_with("cargo run --release -- "));

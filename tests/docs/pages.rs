@@ -83,7 +83,8 @@ impl Block {
     }
 }
 
-/// What links may lead to in a page: its headings as links spell them, and the anchors that it sets itself.
+/// What links may lead to in a page: its headings as links spell them, and the anchors that it sets
+/// itself.
 pub fn anchors(page: &str) -> BTreeSet<String> {
     let slug = |heading: &str| -> String {
         let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();

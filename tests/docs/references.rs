@@ -1,4 +1,5 @@
-//! What comments, code and pages cite is there: every page of `docs`, and its anchor where one is named.
+//! What comments, code and pages cite is there: every page of `docs`, and its anchor where one is
+//! named.
 
 use super::pages::{anchors, pages, root};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,8 +39,8 @@ fn word<'a>(text: &'a str, more: &str) -> &'a str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// The pages that a line cites, each with its anchor if it names one. `page`: the last one that its comment cited, which ` #anchor`
-/// alone goes on with.
+/// The pages that a line cites, each with its anchor if it names one. `page`: the last one that its
+/// comment cited, which ` #anchor` alone goes on with.
 fn cited(line: &str, page: &mut Option<String>) -> Vec<(String, Option<String>)> {
     let mut found = Vec::new();
     let mut rest = line;

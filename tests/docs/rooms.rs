@@ -1,4 +1,5 @@
-//! The sources as rooms: no files and no neighbouring folders import each other in a circle, and functions stay short.
+//! The sources as rooms: no files and no neighbouring folders import each other in a circle, and
+//! functions stay short.
 
 use super::pages::root;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,7 +171,8 @@ fn needs() -> Graph {
     graph
 }
 
-/// What is left of a graph when everything that needs nothing left is taken away: its circles, and what leads to them.
+/// What is left of a graph when everything that needs nothing left is taken away: its circles, and
+/// what leads to them.
 fn circles(graph: &Graph) -> Graph {
     let mut left = graph.clone();
     loop {

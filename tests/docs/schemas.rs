@@ -5,6 +5,7 @@ use crate::support::files::read;
 use hgq_onnx::convert::documents::{json, schemas};
 use hgq_onnx::convert::{DataFile, Job, JobConfig, inspect, plan, run};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
 #[test]
@@ -45,20 +46,39 @@ fn documents_are_as_their_schemas_say() {
     assert_eq!(json(&read).unwrap(), json(&made.report).unwrap(), "a report that is read and written again is the same");
 }
 
-/// No object has fields beside those that its schema names. Parts that are joined (`allOf`) may have each other's.
+/// No object has fields beside those that its schema names. Parts that are joined (`allOf`) may have
+/// each other's.
 fn closed(schema: &mut Value) {
+    let mut joined = BTreeSet::new();
+    parts_of(schema, false, &mut joined);
+    close(schema, &joined);
+}
+
+/// Names of definitions that are a part of something.
+fn parts_of(schema: &Value, inside: bool, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(map) => {
+            if let (true, Some(to)) = (inside, map.get("$ref").and_then(Value::as_str)) {
+                found.extend(to.rsplit('/').next().map(String::from));
+            }
+            map.iter().for_each(|(key, value)| parts_of(value, key == "allOf", found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| parts_of(item, inside, found)),
+        _ => {}
+    }
+}
+
+fn close(schema: &mut Value, joined: &BTreeSet<String>) {
     match schema {
         Value::Object(map) => {
             if map.contains_key("properties") || map.contains_key("allOf") {
                 map.entry("unevaluatedProperties").or_insert(false.into());
             }
-            for (key, value) in map {
-                if key != "allOf" {
-                    closed(value);
-                }
+            for (_, value) in map.iter_mut().filter(|(key, _)| *key != "allOf" && !joined.contains(*key)) {
+                close(value, joined);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(closed),
+        Value::Array(items) => items.iter_mut().for_each(|item| close(item, joined)),
         _ => {}
     }
 }

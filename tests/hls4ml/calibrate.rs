@@ -1,4 +1,5 @@
-//! Calibration-only conversion: a float network and unlabelled inputs go in, a small proxy comes out in seconds, without training.
+//! Calibration-only conversion: a float network and unlabelled inputs go in, a small proxy comes
+//! out in seconds, without training.
 
 use crate::support::cases::{self, Case};
 use crate::support::files::npz_of;
@@ -110,7 +111,8 @@ fn two_inputs(x: &[f32], other: &[f32]) -> DataFile {
     DataFile::new("calibration.npz", npz_of(&[("x", 6, x), ("other", 6, other)], &[]))
 }
 
-/// Relative output error as the configuration defines it, from the proxy's integers and the imported graph's floats.
+/// Relative output error as the configuration defines it, from the proxy's integers and the
+/// imported graph's floats.
 fn output_error(model: &[u8], proxy: &[u8], inputs: &[&[f32]], samples: usize) -> f64 {
     let graph = hgq_onnx::graph::import::import(&codec::decode(model, &Default::default()).unwrap()).unwrap().graph;
     let want = hgq_onnx::graph::eval::run(&graph, inputs, samples, &graph.outputs).unwrap();
@@ -178,7 +180,7 @@ fn annotations_are_upper_limits() {
         convert(&model, &calibration, None, config(r#"{"mode": "calibrate", "max_metric_drop": 0.05, "metric": "agreement"}"#))
             .unwrap();
     assert!(done.ebops < whole, "{} EBOPs of {whole}", done.ebops);
-    // with all prices the largest candidate is no larger than the file itself
+    // with all prices the largest candidate is not a larger than the file itself
     let points = front(&done);
     assert!(points.iter().all(|p| p.0 <= whole), "{points:?} of {whole}");
     assert!(points.last().unwrap().1 > 0.97, "{points:?}");

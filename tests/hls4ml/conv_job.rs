@@ -1,5 +1,5 @@
-//! The main job on convolutional networks: images and a float network go in, a proxy of a fraction of the 8-bit size comes out that
-//! stock hls4ml computes to the bit.
+//! The main job on convolutional networks: images and a float network go in, a proxy of a fraction
+//! of the 8-bit size comes out that stock hls4ml computes to the bit.
 
 use crate::support::cases::{self, Case};
 use crate::support::files::fixture;

@@ -1,6 +1,7 @@
-//! Random small networks over everything that is supported, through whole jobs: the file as tract runs it equals the imported graph,
-//! the proxy in the integer executor equals the trained model (else the job fails) and equals the proxy in tract; a rotating sample
-//! of the proxies goes through stock hls4ml, with rotating settings.
+//! Random small networks over everything that is supported, through whole jobs: the file as tract
+//! runs it equals the imported graph, the proxy in the integer executor equals the trained model
+//! (else the job fails) and equals the proxy in tract; a rotating sample of the proxies goes
+//! through stock hls4ml, with rotating settings.
 
 use crate::support::files::npz_shaped;
 use crate::support::hls4ml;
@@ -19,7 +20,7 @@ const NETS: u64 = 600;
 /// Samples of each.
 const SAMPLES: usize = 48;
 /// Proxies that hls4ml compiles in one run, about ten seconds each; `HGQ_COMPILED` asks for more.
-const COMPILED: u64 = 24;
+const COMPILED: u64 = 16;
 
 /// Samples on the grid 1/32, so that f32 sums are exact.
 fn samples(net: &RandomNet, seed: u64) -> Vec<Vec<f32>> {
@@ -101,7 +102,8 @@ fn fault(seed: u64, net: &RandomNet) -> Option<String> {
 #[test]
 fn executor_trained_model_and_tract_agree() {
     let nets = std::env::var("HGQ_NETS").ok().and_then(|v| v.parse().ok()).unwrap_or(NETS);
-    // plain threads: a job waits for a pool of its own, and a thread of another pool would take up the next net meanwhile
+    // plain threads: a job waits for a pool of its own, and a thread of another pool would take up
+    // the next net meanwhile
     let (next, faults) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
@@ -152,7 +154,7 @@ fn a_rotating_sample_compiles_to_the_same_bits() {
             .collect();
         let rows: Vec<&[f32]> = inputs.iter().map(|x| &x[..]).collect();
         let expected = program.run(&rows, 200).unwrap().outputs.iter().map(|o| (o.name.clone(), o.to_f64())).collect::<Vec<_>>();
-        let beside = artifacts.beside.iter().find(|b| b.0 == "hls4ml_config.json").unwrap();
+        let beside = artifacts.extra_files.iter().find(|b| b.0 == "hls4ml_config.json").unwrap();
         let settings: Value = serde_json::from_slice(&beside.1).unwrap();
         names.push(told);
         jobs.push((artifacts.proxy.clone(), inputs, expected, settings));

@@ -1,4 +1,5 @@
-//! The element-wise form: the executor computes what the exact model computes, and so does hls4ml with the plug-in, 0 mismatches.
+//! The element-wise form: the executor computes what the exact model computes, and so does hls4ml
+//! with the plug-in, 0 mismatches.
 
 use crate::support::cases::{self, Case};
 use crate::support::files::{fixture, images};
@@ -46,7 +47,8 @@ fn chain(seed: u64) -> FixedModel {
     net.dense(r, 8).quantize(b, HalfDown).dense(r, 6).relu().random_quantize(r, false, Floor).dense(r, 4).done()
 }
 
-/// Convolutions, pooling, a residual branch and formats that differ over the positions of a channel.
+/// Convolutions, pooling, a residual branch and formats that differ over the positions of a
+/// channel.
 fn grid(seed: u64) -> FixedModel {
     use Rounding::*;
     let mut r = Rng::new(seed);
@@ -156,7 +158,7 @@ fn attributes_that_make_no_sense_are_refused() {
 }
 
 fn elementwise(done: &Made) -> &[u8] {
-    let found = done.beside.iter().find(|(name, _)| *name == "proxy_elementwise.onnx");
+    let found = done.extra_files.iter().find(|(name, _)| *name == "proxy_elementwise.onnx");
     let entry = &done.report["proxy_elementwise"]["verification"];
     assert_eq!(
         (entry["mismatches"].as_u64(), entry["float_limited"].as_u64()),
@@ -234,7 +236,7 @@ fn settings_lie_beside_the_proxy() {
     let data = Samples { width: 64, x: &x, y: None };
     let model = std::fs::read(fixture("digits/digits_mlp.onnx")).unwrap();
     let done = convert(&model, &data, None, cfg).unwrap();
-    let settings = done.beside.iter().find(|(name, _)| *name == "hls4ml_config.json").unwrap();
+    let settings = done.extra_files.iter().find(|(name, _)| *name == "hls4ml_config.json").unwrap();
     let settings: serde_json::Value = serde_json::from_slice(&settings.1).unwrap();
     assert_eq!(settings["proxy_sha256"], done.report["proxy"]["sha256"]);
     assert_eq!(settings["hls_config"]["Model"], serde_json::json!({ "Strategy": "Latency", "ReuseFactor": 4 }));

@@ -53,7 +53,7 @@ impl<'a> Net<'a> {
         self.chain.traced(&format!("{layer}_q"), &f, Rounding::HalfUp).at()
     }
 
-    /// A layer with its quantizer, and Relu behind it.
+    /// A layer with its quantizer, and Relu after it.
     fn layer(&mut self, name: &str, w: Option<Window>, relu: bool) -> usize {
         let mut weight = self.get(&format!("{name}|kernel"));
         let mut bias = self.get(&format!("{name}|bias"));
@@ -192,8 +192,9 @@ impl<'a> Net<'a> {
     }
 }
 
-/// HGQ's aggressive proxy: WRAP everywhere, with a Relu a uniform signed quantizer before it and the per-element one behind; rounding as
-/// recorded in `layers`, half an LSB in the bias where that replaces it.
+/// HGQ's aggressive proxy: WRAP everywhere, with a Relu a uniform signed quantizer before it and
+/// the per-element one after; rounding as recorded in `layers`, half an LSB in the bias where that
+/// replaces it.
 fn wrapping(fixed: &FixedModel, z: &Arrays, layers: &Value, plain: &str) -> FixedModel {
     let rounding = |quantizer: &str| {
         let layer = layers.as_array().unwrap().iter().find(|l| l["name"] == quantizer);
@@ -229,9 +230,10 @@ fn wrapping(fixed: &FixedModel, z: &Arrays, layers: &Value, plain: &str) -> Fixe
             _ => {}
         }
     }
-    // [dense, quantizer, relu] → [dense, uniform quantizer, relu, quantizer]; from behind, so that places hold
+    // [dense, quantizer, relu] → [dense, uniform quantizer, relu, quantizer]; from after, so that
+    // places hold
     for (relu, quantizer) in moved.into_iter().rev() {
-        assert!(matches!(out.nodes[relu].op, FixedOp::Elementwise(Elementwise::Relu)), "Relu right behind its quantizer");
+        assert!(matches!(out.nodes[relu].op, FixedOp::Elementwise(Elementwise::Relu)), "Relu right after its quantizer");
         let from = out.nodes[relu].output;
         let name = format!("{}_q", out.nodes[relu].name);
         let value = out.add_value(&name, out.values[from].shape.clone());

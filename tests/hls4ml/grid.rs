@@ -1,5 +1,5 @@
-//! Stock hls4ml computes what the exact model computes on convolutions, pooling, merges, joins and several inputs: 0 mismatches, in
-//! io_parallel, and in io_stream for plain convolutional nets.
+//! Stock hls4ml computes what the exact model computes on convolutions, pooling, merges, joins and
+//! several inputs: 0 mismatches, in io_parallel, and in io_stream for plain convolutional nets.
 
 use crate::support::judge::{self, Case};
 use crate::support::nets::{Net, Rng, all_samples};
@@ -79,7 +79,8 @@ fn lines_depthwise_and_pools() {
             .channel_quantize(r, true, HalfUp)
             .done()
     };
-    // with pads hls4ml compares with the least value of a signed type, with a large one of an unsigned type
+    // with pads hls4ml compares with the least value of a signed type, with a large one of an
+    // unsigned type
     let padded = |r: &mut Rng, relu: bool| {
         let net = Net::new(&[5, 5, 2]).one_format(true, 2, 4, HalfUp);
         let window = net.window([1, 1], [1, 1], [0; 4], 1);

@@ -1,5 +1,5 @@
-//! What stock hls4ml makes of proxies, and the Python package. Tests that need it say so (`ignore`);
-//! `.ci/run` runs all.
+//! What stock hls4ml makes of proxies, and the Python package. Tests that need it say so
+//! (`ignore`); `.ci/run` runs all.
 
 // these tests use a part of what all share; what nobody uses is found in tests/it
 #[allow(dead_code)]

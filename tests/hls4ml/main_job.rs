@@ -1,4 +1,5 @@
-//! The main job: a float MLP and data go in, a small proxy comes out that stock hls4ml computes to the bit.
+//! The main job: a float MLP and data go in, a small proxy comes out that stock hls4ml computes to
+//! the bit.
 
 use crate::support::cases::{self, Case};
 use crate::support::files::fixture;
@@ -26,7 +27,8 @@ fn digits() -> Digits {
     }
 }
 
-/// Test data, the same four times as large (saturating) and normal floats off every grid, one after another.
+/// Test data, the same four times as large (saturating) and normal floats off every grid, one after
+/// another.
 fn hard_inputs(x: &[f32], width: usize) -> Vec<f32> {
     let mut rng = hgq_onnx::data::Rng::new(11);
     let mut normal = || ((-2.0 * (1.0 - rng.unit()).ln()).sqrt() * (std::f64::consts::TAU * rng.unit()).cos()) as f32;

@@ -1,9 +1,10 @@
-//! Real files: what Brevitas, PyTorch and public repositories give is converted exactly, or refused with a reason.
+//! Real files: what Brevitas, PyTorch and public repositories give is converted exactly, or refused
+//! with a reason.
 
 use crate::support::cases::{self, Case};
 use crate::support::jobs::{Samples, config, convert, outputs};
 use crate::support::reference::{Arrays, shared};
-use crate::support::sample::half;
+use crate::support::sample::quarter;
 use hgq_onnx::convert::{Error, inspect};
 use hgq_onnx::graph::channels;
 use hgq_onnx::graph::{eval, import};
@@ -67,7 +68,7 @@ fn brevitas_exports_are_taken_over_exactly() {
         let calibration = [x.clone(), features(200, width)].concat();
         let (got, _) = taken_over(&name, &model, &calibration, &x, width);
         if name.contains("w6pc") || name.contains("binary") {
-            // scales that are no powers of two: near, and the twins alike
+            // scales that are not powers of two: near, and the twins alike
             let moved = got.iter().zip(&y).map(|(&a, &b)| (a - f64::from(b)).abs()).fold(0.0, f64::max);
             assert!(moved < 0.15, "{name}: {moved}");
         } else {
@@ -82,7 +83,7 @@ fn brevitas_exports_are_taken_over_exactly() {
         let twin = name.replace("_qcdq", "_qonnx");
         assert_eq!(Some(values), by_name.get(&twin), "{name} and {twin}");
     }
-    cases::judge(&half(cases));
+    cases::judge(&quarter(cases));
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn torch_exports_are_imported_as_they_are() {
         let (_, case) = taken_over(&name, &model, &features(200, width), &features(200, width), width);
         cases.push(case);
     }
-    cases::judge(&half(cases));
+    cases::judge(&quarter(cases));
 }
 
 /// Files of public repositories that convert.

@@ -1,4 +1,5 @@
-//! What a user gives and gets around the network: names, layouts and settings of hls4ml, through whole jobs.
+//! What a user gives and gets around the network: names, layouts and settings of hls4ml, through
+//! whole jobs.
 
 use crate::support::files::npz_shaped;
 use crate::support::files::read;
@@ -61,7 +62,7 @@ fn error(found: &Verified, model: &[u8], inputs: &[&Given]) -> f64 {
 }
 
 fn settings(artifacts: &Made) -> Value {
-    let (_, bytes) = artifacts.beside.iter().find(|b| b.0 == "hls4ml_config.json").expect("settings");
+    let (_, bytes) = artifacts.extra_files.iter().find(|b| b.0 == "hls4ml_config.json").expect("settings");
     serde_json::from_slice(bytes).unwrap()
 }
 
@@ -120,7 +121,8 @@ fn inputs_are_told_apart_by_the_names_of_the_source() {
         .map(|p| (p["name"].as_str().unwrap(), p["source"].as_str().unwrap()))
         .collect();
     assert_eq!(names, [("x_1", "x.1"), ("x_1_2", "x_1")]);
-    // the sum is the same either way, if not for their ranges: one is told from the other by its values
+    // the sum is the same either way, if not for their ranges: one is told from the other by its
+    // values
     let small = Given { name: "x.1", shape: vec![4], values: a.values.iter().map(|v| v / 64.0).collect() };
     let found = verify(&done.proxy, &[&small, &b], DataLayout::Source);
     let arrays: Vec<&str> = found.inputs.iter().map(|f| f.array.as_str()).collect();

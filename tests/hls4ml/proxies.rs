@@ -1,4 +1,5 @@
-//! Stock hls4ml computes what the exact model computes: 0 mismatches, ties and far-out inputs included.
+//! Stock hls4ml computes what the exact model computes: 0 mismatches, ties and far-out inputs
+//! included.
 
 use crate::support::hls4ml;
 use crate::support::judge::{self, Case};
@@ -229,7 +230,8 @@ fn whole_tables_slopes_and_names() {
     judge_on(&cases[1..2], |_| vec![(0..3 * SAMPLES).map(|n| (n as f32 - 600.0) / 128.0).collect()]);
 }
 
-/// Names that hls4ml, its attributes of layers, its passes or the code it writes have, and that users give.
+/// Names that hls4ml, its attributes of layers, its passes or the code it writes have, and that
+/// users give.
 const TAKEN: [&str; 48] = [
     "input",
     "result",

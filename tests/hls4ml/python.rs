@@ -1,5 +1,5 @@
-//! The Python package: it builds, installs and is found by hls4ml; its own tests pass, those of the client against a running service
-//! and those of `convert_proxy` and the plug-in with hls4ml.
+//! The Python package: it builds, installs and is found by hls4ml; its own tests pass, those of the
+//! client against a running service and those of `convert_proxy` and the plug-in with hls4ml.
 
 use crate::support::files::fixture;
 use crate::support::hls4ml;
@@ -54,7 +54,8 @@ fn pip(python: &Path) -> Command {
     command
 }
 
-/// What is installed in a fresh environment: the client works, the entry point is there, and hls4ml is asked for by name.
+/// What is installed in a fresh environment: the client works, the entry point is there, and hls4ml
+/// is asked for by name.
 const INSTALLED: &str = r#"
 import importlib.metadata as metadata, hgq_onnx
 [entry] = metadata.entry_points().select(group="hls4ml.backends")

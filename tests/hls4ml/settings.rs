@@ -1,9 +1,10 @@
-//! The table of `proxy::target`: for every backend, way of input and output, and strategy stock hls4ml computes what the exact model
-//! computes, with every feature that is not refused there; what is refused is refused by node, before anything is written.
+//! The table of `proxy::target`: for every backend, way of input and output, and strategy stock
+//! hls4ml computes what the exact model computes, with every feature that is not refused there;
+//! what is refused is refused by node, before anything is written.
 
 use crate::support::judge::{self, Case};
 use crate::support::nets::{Net, Rng, all_samples};
-use crate::support::sample::half;
+use crate::support::sample::quarter;
 use hgq_onnx::ops::{Elementwise, Merge, Table};
 use hgq_onnx::proxy::target::{Backend, Feature, Io, Strategy, Target, Verdict};
 use hgq_onnx::proxy::{Form, Reason, emit_for};
@@ -63,7 +64,7 @@ fn line(net: Net, r: &mut Rng, has: &dyn Fn(Feature) -> bool) -> Net {
     let pads = if has(Feature::PaddedConv1d) { [0, 2, 0, 1] } else { [0; 4] };
     let window = net.window([1, 3], [1, 1], pads, 1);
     let mut net = net.conv(r, 4, window).relu().one_format(false, 2, 3, HalfUp);
-    // two readers, one behind padding
+    // two readers, one after padding
     let branch = net.last;
     let window = net.window([1, 3], [1, 2], pads, 1);
     net = net.conv(r, 2, window).channel_quantize(r, true, HalfUp);
@@ -86,7 +87,8 @@ fn line(net: Net, r: &mut Rng, has: &dyn Fn(Feature) -> bool) -> Net {
     net.reshape(&[len]).concat(&[other], 0)
 }
 
-/// Two inputs and two outputs; a dense layer whose input is read in more formats than io_stream hands on.
+/// Two inputs and two outputs; a dense layer whose input is read in more formats than io_stream
+/// hands on.
 fn net(seed: u64, has: &dyn Fn(Feature) -> bool) -> FixedModel {
     let mut r = Rng::new(seed);
     let r = &mut r;
@@ -144,14 +146,17 @@ fn is_refused(feature: Feature, target: Target) -> bool {
 #[test]
 #[ignore = "needs hls4ml"]
 fn what_is_not_refused_is_exact() {
-    let models: Vec<(Target, FixedModel)> =
-        half(targets().collect()).into_iter().map(|target| (target, net(7, &|feature| !is_refused(feature, target)))).collect();
+    let models: Vec<(Target, FixedModel)> = quarter(targets().collect())
+        .into_iter()
+        .map(|target| (target, net(7, &|feature| !is_refused(feature, target))))
+        .collect();
     let cases: Vec<Case> =
         models.iter().map(|(target, model)| Case { label: "all features", model, form: Form::Sums, target: *target }).collect();
     judge::judge(&cases, SAMPLES, |model| all_samples(model, &mut Rng::new(9), SAMPLES));
 }
 
-/// Two grids, flattened and read by a quantizer, another one, a sum and a product, not by dense layers alone.
+/// Two grids, flattened and read by a quantizer, another one, a sum and a product, not by dense
+/// layers alone.
 fn flattened() -> FixedModel {
     let mut r = Rng::new(11);
     let grid = |net: Net| net.one_format(true, 2, 3, HalfUp).reshape(&[24]);

@@ -1,21 +1,24 @@
-//! Quantized files taken over without training: the proxy equals the file, element by element, in the executor and in stock hls4ml.
+//! Quantized files taken over without training: the proxy equals the file, element by element, in
+//! the executor and in stock hls4ml.
 
 use crate::support::cases::{self, Case};
 use crate::support::files::fixture;
 use crate::support::hls4ml;
 use crate::support::jobs::{Samples, config, convert, outputs};
 use crate::support::reference::{Arrays, json, shared};
-use crate::support::sample::half;
+use crate::support::sample::quarter;
 use std::path::Path;
 
-/// Reproducible inputs like standardised features: sums of uniform numbers, on the grid `2^-bits` or off every grid.
+/// Reproducible inputs like standardised features: sums of uniform numbers, on the grid `2^-bits`
+/// or off every grid.
 fn features(samples: usize, width: usize, bits: Option<i32>) -> Vec<f32> {
     let mut rng = hgq_onnx::data::Rng::new(7);
     let value = |v: f64| bits.map_or(v, |b| (v * 2f64.powi(b)).round() * 2f64.powi(-b)) as f32;
     (0..samples * width).map(|_| value((0..4).map(|_| rng.unit() - 0.5).sum::<f64>() * 2.0)).collect()
 }
 
-/// Converts with 0 epochs and compares the proxy with qonnx's execution of the file; returns the case for hls4ml.
+/// Converts with 0 epochs and compares the proxy with qonnx's execution of the file; returns the
+/// case for hls4ml.
 fn equals_qonnx(name: &str, model: &[u8], x: &[f32], form: &str) -> Option<Case> {
     let calibration = Samples { width: 16, x, y: None };
     let done =
@@ -114,7 +117,7 @@ fn published_hgq_nets_give_their_published_outputs() {
             judged.push(Case::new(&format!("{name} {form}"), &done.proxy, &x, 16));
         }
     }
-    cases::judge(&half(judged));
+    cases::judge(&quarter(judged));
 }
 
 #[test]
@@ -124,7 +127,8 @@ fn scales_that_are_no_powers_of_two() {
     let x = features(2000, 16, None);
     let calibration = Samples { width: 16, x: &x, y: None };
     let done = convert(&model, &calibration, None, config(r#"{"epochs": 0}"#)).unwrap();
-    // the thresholds stay where they are, only weights are on a finer grid: outputs move by a fraction of their spread
+    // the thresholds stay where they are, only weights are on a finer grid: outputs move by a
+    // fraction of their spread
     let moved = done.report["proxy"]["max_abs_diff_vs_source"].as_f64().unwrap();
     assert!(moved > 0.0 && moved < 0.15, "{moved}");
     let warned = done.report["warnings"].as_array().unwrap().iter().filter(|w| w["code"] == "scale_moved").count();

@@ -1,4 +1,5 @@
-//! Who may call: every route of the description, without a token, with a wrong one, and with another caller's.
+//! Who may call: every route of the description, without a token, with a wrong one, and with
+//! another caller's.
 
 use super::harness::*;
 use axum::body::Body;

@@ -47,7 +47,8 @@ fn curl_gets_what_the_command_line_writes() {
     assert!(got == std::fs::read(out.join("proxy.onnx")).unwrap(), "the service and the command line give different proxies");
 }
 
-/// The script of docs/ci.md: a pipeline that gets its proxy, and one that misses its target and keeps the nearest.
+/// The script of docs/ci.md: a pipeline that gets its proxy, and one that misses its target and
+/// keeps the nearest.
 #[test]
 fn the_script_for_pipelines() {
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ci.md")).unwrap();

@@ -61,7 +61,7 @@ async fn a_job_gets_its_parts_and_gives_proxy_or_report() {
 async fn inspect_and_verify() {
     let (app, _) = app(|_| {});
     let (status, _, body) = answer(&app, post("/v1/inspect", &[("model", None, &model(b"345"))])).await;
-    assert_eq!((status.as_u16(), serde_json::from_slice::<Value>(&body).unwrap()), (200, json!({"bytes": 5})));
+    assert_eq!((status.as_u16(), &serde_json::from_slice::<Value>(&body).unwrap()["bytes"]), (200, &json!(5)));
     let (m, one, two) = (model(b"m"), npy(1), npy(2));
     let parts: [Part; 3] = [("model", None, &m), ("inputs", None, &one), ("expected", None, &two)];
     for (count, mismatches) in [(2, Value::Null), (3, json!(1))] {
@@ -223,7 +223,7 @@ async fn a_job_has_a_time_limit() {
     until("the work is told to stop", || fake.canceled.load(Ordering::SeqCst) == 1).await;
 }
 
-/// The library behind the router refuses the same files as the command line, with the same words.
+/// The library after the router refuses the same files as the command line, with the same words.
 #[tokio::test]
 async fn faulty_files_are_problems() {
     let dir = tempfile::tempdir().unwrap();

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hgq_onnx::convert::{
-    Artifacts, DataFile, DataLayout, Error, Event, Inspection, Job, JobConfig, Keeper, NodeFault, ParetoProxy, Report, Verified,
-    run,
+    Artifacts, CheckpointStore, DataFile, DataLayout, Error, Event, Inspection, Job, JobConfig, NodeFault, ParetoProxy, Report,
+    Verified, run,
 };
 use hgq_onnx::service::{App, Engine, Limits, LocalStore, Tokens, router};
 use http_body_util::BodyExt;
@@ -58,7 +58,7 @@ impl Engine for Fake {
         &self,
         job: &Job,
         progress: &mut (dyn FnMut(Event) + Send),
-        _: &mut (dyn Keeper + Send),
+        _: &mut (dyn CheckpointStore + Send),
         cancel: &AtomicBool,
     ) -> Result<Artifacts, Error> {
         *self.seen.lock().unwrap() = Some(job.clone());
@@ -76,7 +76,7 @@ impl Engine for Fake {
             b"panic" => panic!("as asked"),
             b"epochs" => {
                 for epoch in 1..=3 {
-                    // a loss that is no number in JSON
+                    // a loss that is not a number in JSON
                     let loss = if epoch == 2 { f64::INFINITY } else { 1.0 };
                     progress(Event::Epoch { epoch, epochs: 3, loss, metric: 0.5, ebops: 9.0, beta: 0.0 });
                 }
@@ -104,10 +104,11 @@ impl Engine for Fake {
         let seed = job.config.seed;
         let mut report = a_report();
         (report.ebops, report.start_ebops) = (42, 420);
+        report.metric = "accuracy".into();
         report.pareto.truncate(1);
         (report.pareto[0].ebops, report.pareto[0].figures.metric) = (seed, Some(seed as f64 / 10.0));
         let page = "<!DOCTYPE html>".into();
-        Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, page, ebops: 42, pareto, beside: Vec::new(), unmet })
+        Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, page, ebops: 42, pareto, extra_files: Vec::new(), unmet })
     }
 
     fn inspect(&self, model: &[u8]) -> Result<Inspection, Error> {
@@ -186,7 +187,8 @@ pub async fn json_of(app: &App, request: Request<Body>, status: u16) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// Sends, and checks that the answer is a well-formed problem with this status and code; returns it.
+/// Sends, and checks that the answer is a well-formed problem with this status and code; returns
+/// it.
 pub async fn problem(app: &App, request: Request<Body>, status: u16, code: &str) -> Value {
     let (got, headers, body) = answer(app, request).await;
     let document: Value =

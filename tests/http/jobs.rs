@@ -1,4 +1,5 @@
-//! Jobs over the router: their way from request to artifacts, events, cancellation, files that are sent once.
+//! Jobs over the router: their way from request to artifacts, events, cancellation, files that are
+//! sent once.
 
 use super::harness::*;
 use axum::body::Body;
@@ -122,7 +123,7 @@ async fn jobs_are_canceled_queued_or_running() {
     let ended = json_of(&app, get(&format!("{}?wait=60s", path_of(&running))), 200).await;
     assert_eq!((ended["state"].as_str(), ended["cancel_requested"].as_bool()), (Some("canceled"), Some(false)));
     assert_eq!(fake.canceled.load(Ordering::SeqCst), 1);
-    // again is no fault
+    // again is not a fault
     assert_eq!(json_of(&app, request(Method::DELETE, &path_of(&running)), 200).await["state"], "canceled");
 }
 
@@ -186,7 +187,7 @@ async fn a_file_is_sent_once() {
     problem(&app, raw(Method::PUT, &format!("/v1/files/{other}"), data.clone()), 400, "digest_mismatch").await;
     problem(&app, get(&format!("/v1/files/{other}")), 404, "not_found").await;
     problem(&app, raw(Method::PUT, "/v1/files/12", data.clone()), 400, "bad_request").await;
-    for junk in [&b""[..], b"junk that is no file"] {
+    for junk in [&b""[..], b"junk that is not a file"] {
         problem(&app, raw(Method::POST, "/v1/files", junk.to_vec()), 400, "bad_data").await;
     }
     let m = model(b"m");

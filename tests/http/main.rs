@@ -1,5 +1,5 @@
-//! The HTTP service as its clients meet it: over the router with an engine made for the test, over real sockets, and the binary with curl
-//! against what the command line writes.
+//! The HTTP service as its clients meet it: over the router with an engine made for the test, over
+//! real sockets, and the binary with curl against what the command line writes.
 #![cfg(feature = "serve")]
 
 // these tests use a part of what all share; what nobody uses is found in tests/it

@@ -123,7 +123,8 @@ fn faulty_files_are_named_and_leave_nothing() {
     }
 }
 
-/// All files of a run, events on stderr, the same bytes again, and the proxy's own outputs verified.
+/// All files of a run, events on stderr, the same bytes again, and the proxy's own outputs
+/// verified.
 #[test]
 fn a_conversion_leaves_all_its_files() {
     let dir = workplace();
@@ -209,7 +210,8 @@ fn convert(dir: &Path, extra: &[&str]) -> Command {
     command
 }
 
-/// A run that is killed in the middle goes on from its checkpoint, and the files are those of a run that was not.
+/// A run that is killed in the middle goes on from its checkpoint, and the files are those of a run
+/// that was not.
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes() {
     let dir = workplace();

@@ -1,4 +1,5 @@
-//! What this project writes, another protobuf runtime reads and finds equal: `tests/codec-oracle` with rust-protobuf.
+//! What this project writes, another protobuf runtime reads and finds equal: `tests/codec-oracle`
+//! with rust-protobuf.
 
 use crate::support::nets::{Net, Rng};
 use hgq_onnx::proxy::{self, Form};

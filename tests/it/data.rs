@@ -6,6 +6,7 @@ use hgq_onnx::data::{
     Arrays, DataError, DataLimits, Dataset, Ends, InputShape, OutputShape, OutputTargets, Samples, Targets, Values, split,
 };
 use hgq_onnx::graph::channels;
+use hgq_onnx::{DataFile, JobConfig};
 use npyz::WriterBuilder;
 
 /// A npy file written by hand: header text and raw bytes.
@@ -150,7 +151,7 @@ fn targets_in_every_form() {
         data.targets.unwrap()
     };
     assert_eq!((of(Ends::Open), of(Ends::Sigmoid)), (Targets::Labels(vec![1, 0]), Targets::Labels(vec![1, 0])));
-    // what has bounds is no logit
+    // what has bounds is not a logit
     let reached = Targets::Sides { width: 1, values: vec![1.0, 0.0], one_hot: false, logit: false };
     assert_eq!(of(Ends::Bounded), reached);
 }
@@ -248,7 +249,7 @@ fn declared_sizes_are_checked_before_allocation() {
     // within the limit but not there
     let short = npz(&[("x", npy("<f4", false, "(1000000, 2)", &[0; 4]))]);
     assert!(read(&short).unwrap().get("x").unwrap().unwrap_err().to_string().contains("truncated"));
-    // a megabyte of zeros behind a header of two values
+    // a megabyte of zeros after a header of two values
     let long = npz(&[("x", npy("<f4", false, "(2,)", &vec![0; 1 << 20]))]);
     assert!(read(&long).unwrap().get("x").unwrap().is_err());
     let limits = DataLimits { members: 1, elements: 3 };
@@ -350,4 +351,18 @@ fn faults_of_samples_are_found_where_they_are() {
     let inputs = [InputShape::new("a", vec![2]), InputShape::new("b", vec![3]), InputShape::new("c", vec![1])];
     let Err(DataError::Faults { faults, .. }) = Samples::from_arrays(&wrong, &inputs, "calibration") else { panic!() };
     assert!(faults.len() == 2 && faults[0].contains("`c`") && faults[1].contains("`b`"), "{faults:?}");
+}
+
+/// A byte that changed on the way is not data: also where arrays are read piece by piece.
+#[test]
+fn a_wrong_checksum_is_reported() {
+    let model = crate::support::files::read("digits/digits_mlp.onnx");
+    let whole = crate::support::files::npz(64, &crate::support::files::images(100), None);
+    let trace = |bytes: Vec<u8>| hgq_onnx::trace(&model, &DataFile::new("c.npz", bytes), &JobConfig::default());
+    assert_eq!(trace(whole.clone()).unwrap().samples, 100);
+    let mut damaged = whole;
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let error = trace(damaged).unwrap_err().to_string();
+    assert!(error.contains("c.npz") && error.to_lowercase().contains("checksum"), "{error}");
 }

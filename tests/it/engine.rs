@@ -1,5 +1,5 @@
-//! The engine against a naive f64 oracle: every operation, fused and unfused, every loss, ragged sizes, every instruction set;
-//! reproducibility, checkpoints and refusals.
+//! The engine against a naive f64 oracle: every operation, fused and unfused, every loss, ragged
+//! sizes, every instruction set; reproducibility, checkpoints and refusals.
 
 use crate::support::chain::Chain;
 use crate::support::chains::{dense, recipe, unfused, v1};
@@ -59,7 +59,8 @@ fn threads_agree_and_repeat_exactly() {
     for threads in [2, 3] {
         let many = run(threads, 1);
         let worst = one.iter().zip(&many).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Adam's first step is lr·g/(|g|+ε): sums that differ in the last bit only matter where g is as small as ε
+        // Adam's first step is lr·g/(|g|+ε): sums that differ in the last bit only matter where g
+        // is as small as ε
         assert!(worst <= 1e-5, "{threads} threads differ by {worst}");
     }
 }
@@ -164,7 +165,7 @@ fn refusals_name_every_node() {
     dense(&mut c, &mut r, "second", 2, 6);
     let Err(TrainError::Model(faults)) = Engine::new(&c.0, &EngineOptions::default()) else { panic!("accepted") };
     let nodes: Vec<&str> = faults.iter().map(|f| f.node.as_str()).collect();
-    // no quantizer in front, none behind, for both
+    // no quantizer in front, none after, for both
     assert_eq!(nodes, ["first", "first", "second", "second"]);
     let mut broken = recipe(&mut r);
     for node in &mut broken.nodes {

@@ -1,5 +1,6 @@
-//! The engine against a naive f64 oracle on random spatial networks: convolutions with strides, pads and groups, pooling, merges,
-//! concatenation, padding, binary activations, several inputs and outputs, every granularity, every instruction set.
+//! The engine against a naive f64 oracle on random spatial networks: convolutions with strides,
+//! pads and groups, pooling, merges, concatenation, padding, binary activations, several inputs and
+//! outputs, every granularity, every instruction set.
 
 use crate::support::chain::{Chain, quantizer, window};
 use crate::support::training::{Lcg, compare_within, data, isas, lengths, saturating};
@@ -426,7 +427,8 @@ fn refusals_name_every_node() {
         });
         assert_eq!(found.iter().map(|f| &f.node).collect::<Vec<_>>(), [&conv], "{found:?}");
     }
-    // a window of padding only, a merge of two shapes, a concatenation that does not fit, a layer behind a merge: all at once
+    // a window of padding only, a merge of two shapes, a concatenation that does not fit, a layer
+    // after a merge: all at once
     let found = faults(&|c| {
         let (at, len) = (c.at(), c.len());
         let pool = Window { pads: [0, 0, 2, 0], groups: 4, ..window([2, 2, 4], [1, 2], [1, 1]) };

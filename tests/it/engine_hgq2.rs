@@ -1,5 +1,6 @@
-//! HGQ2's quantizers on layers, one step against the naive oracle: both parametrisations, both overflows, every granularity, dense layers,
-//! convolutions and groups; activations that saturate and that follow the data. And what a model must not be.
+//! HGQ2's quantizers on layers, one step against the naive oracle: both parametrisations, both
+//! overflows, every granularity, dense layers, convolutions and groups; activations that saturate
+//! and that follow the data. And what a model must not be.
 
 use crate::support::chain::{Chain, close, quantizer, window};
 use crate::support::training::{Lcg, compare, data, isas, lengths, saturating};
@@ -68,7 +69,7 @@ fn kbi_activation(c: &mut Chain, r: &mut Lcg, name: &str, keep: bool) {
     c.op(name, QOp::Quantizer(quantizer(Groups::elementwise(n), &r.many(n, 1.6, 4.4), range, Rounding::HalfUp)));
 }
 
-/// Dense layers behind a saturating input and a Relu with kbi widths.
+/// Dense layers after a saturating input and a Relu with kbi widths.
 fn dense_model(r: &mut Lcg, how: How) -> Model {
     let mut c = Chain::new(7);
     saturating(&mut c, r, "q", true, false, Rounding::HalfUp, Groups::elementwise(7));
@@ -166,7 +167,8 @@ fn a_layer_may_keep_its_weights_or_its_widths() {
     }
 }
 
-/// What training computes is what is delivered: the exact model of the widths in training gives the outputs of the training step.
+/// What training computes is what is delivered: the exact model of the widths in training gives the
+/// outputs of the training step.
 #[test]
 fn the_exact_model_computes_what_training_saw() {
     for (n, how) in hows().enumerate() {

@@ -1,5 +1,6 @@
-//! What a step minimises and for which layers: absolute errors, class weights, outputs with losses of their own, β by layer, layers whose
-//! weights or widths stay. Every gradient against the formula in f64.
+//! What a step minimises and for which layers: absolute errors, class weights, outputs with losses
+//! of their own, β by layer, layers whose weights or widths stay. Every gradient against the
+//! formula in f64.
 
 use crate::support::chains::{recipe, unfused, v1};
 use crate::support::oracle::Samples;

@@ -1,5 +1,5 @@
-//! The exact evaluation that everything is measured by: against an independent integer reference, in f64 and beyond 52 bits; dead
-//! channels; ranges.
+//! The exact evaluation that everything is measured by: against an independent integer reference,
+//! in f64 and beyond 52 bits; dead channels; ranges.
 
 use crate::support::nets::{Net, Rng, reference, samples};
 use hgq_onnx::ops::Merge;
@@ -92,7 +92,8 @@ fn pruning_changes_no_output_and_adds_no_ebops() {
     assert!(smaller > 0, "no net had a dead channel: the test tests nothing");
 }
 
-/// A change of one weight or bias, evaluated only where it changes something, equals the evaluation of the changed model.
+/// A change of one weight or bias, evaluated only where it changes something, equals the evaluation
+/// of the changed model.
 #[test]
 fn variants_equal_the_changed_model() {
     let mut narrowed = 0;

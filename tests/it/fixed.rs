@@ -1,4 +1,5 @@
-//! The executor on files it did not write: the whole vocabulary, refusals that name every node, inputs outside the port.
+//! The executor on files it did not write: the whole vocabulary, refusals that name every node,
+//! inputs outside the port.
 
 use hgq_onnx::onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,

@@ -1,4 +1,5 @@
-//! What a job can ask for: a β ramp, a target, an allowed loss, frozen parts, shared widths, HGQ2's quantizers; and what it gets when that cannot be had.
+//! What a job can ask for: a β ramp, a target, an allowed loss, frozen parts, shared widths, HGQ2's
+//! quantizers; and what it gets when that cannot be had.
 
 use crate::support::files::{fixture, npz, read};
 use crate::support::jobs::{Samples, config, convert, outputs};
@@ -249,7 +250,8 @@ fn a_canceled_job_ends_within_a_batch() {
     assert_eq!(epochs, 1);
 }
 
-/// A single bit of difference between the trained model and the proxy on the calibration data fails the job.
+/// A single bit of difference between the trained model and the proxy on the calibration data fails
+/// the job.
 #[test]
 fn hgq2_quantizers_reach_a_target_with_an_exact_proxy() {
     let d = digits();

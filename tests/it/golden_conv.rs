@@ -1,5 +1,6 @@
-//! Convolutions, pooling and merges against HGQ v1 (fixtures/golden/v1_ebops): after trace_minmax the exact formats, the exact EBOPs
-//! and every output are HGQ's. Layers with BatchNormalization enter with their fused kernel.
+//! Convolutions, pooling and merges against HGQ v1 (fixtures/golden/v1_ebops): after trace_minmax
+//! the exact formats, the exact EBOPs and every output are HGQ's. Layers with BatchNormalization
+//! enter with their fused kernel.
 
 use crate::support::chain::{groups, quantizer};
 use crate::support::files::fixture;
@@ -49,7 +50,7 @@ impl<'a> Net<'a> {
         self.node(name, QOp::Quantizer(q), &[from], shape)
     }
 
-    /// The layer `name` with its quantizer behind; `fused`: with the recorded fused kernel.
+    /// The layer `name` with its quantizer after; `fused`: with the recorded fused kernel.
     fn layer(&mut self, name: &str, from: usize, window: Option<Window>, fused: bool) -> usize {
         let get = |net: &Net, what: &str| net.arrays.f32(&net.key(&format!("{name}|{what}")));
         let (weight, bias) = if fused { ("fused_kernel", "fused_bias") } else { ("w0|kernel", "w0|bias") };
@@ -87,7 +88,8 @@ impl<'a> Net<'a> {
         self.node("flatten", QOp::Move(Move::Reshape), &[from], vec![len])
     }
 
-    /// Compares everything after `trace_minmax`; `parallel`: EBOPs of this layer are counted for one of so many positions.
+    /// Compares everything after `trace_minmax`; `parallel`: EBOPs of this layer are counted for
+    /// one of so many positions.
     fn check(&self, parallel: f64) {
         let meta = json(&fixture("golden/v1_ebops.json"));
         let x = self.arrays.f32(&self.key("x"));
@@ -203,7 +205,7 @@ fn fused_normalisation() {
 
 #[test]
 fn a_sum_and_a_concatenation() {
-    // the tanh of HGQ is no table: its quantized values enter as an input of their own
+    // the tanh of HGQ is not a table: its quantized values enter as an input of their own
     let t = arrays();
     let mut n = Net::new(&t, "add_act_concat");
     let x = n.quantizer("inp_q", "inp_q", 0);

@@ -1,5 +1,6 @@
-//! EBOPs against HGQ v1 (fixtures/golden/v1_ebops): training-time values and their gradients, and the exact count after
-//! trace_minmax; element-wise, dead channels, per channel and per tensor widths, floor without bias.
+//! EBOPs against HGQ v1 (fixtures/golden/v1_ebops): training-time values and their gradients, and
+//! the exact count after trace_minmax; element-wise, dead channels, per channel and per tensor
+//! widths, floor without bias.
 
 use crate::support::chain::{Chain, close};
 use crate::support::files::fixture;
@@ -97,7 +98,7 @@ fn exact_counts_after_trace_minmax() {
         assert_eq!(Some(ebops::ebops(&fixed, exact.bounds()) as f64), meta[name]["trace_total"].as_f64(), "{name}");
         for &d in &layers {
             let dense = fixed.nodes.iter().find(|n| n.name == d).unwrap();
-            let FixedOp::Dense(dense) = &dense.op else { panic!("{d} is no dense layer") };
+            let FixedOp::Dense(dense) = &dense.op else { panic!("{d} is not a dense layer") };
             let bits: Vec<f64> = dense.weight.ints.iter().map(|&w| enclosed_bits(w) as f64).collect();
             assert_eq!(bits, t.get(&key(&format!("{d}|kernel_bw_exact"))), "{name} {d}");
         }

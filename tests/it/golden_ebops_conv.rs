@@ -1,5 +1,5 @@
-//! EBOPs of convolutions, pooling, merges and products at every position against HGQ v1 (fixtures/golden/v1_ebops): training-time
-//! outputs, values and gradients.
+//! EBOPs of convolutions, pooling, merges and products at every position against HGQ v1
+//! (fixtures/golden/v1_ebops): training-time outputs, values and gradients.
 
 use crate::support::chain::{Chain, close, pooling, window};
 use crate::support::files::fixture;
@@ -12,7 +12,8 @@ use hgq_onnx::train::{Engine, EngineOptions, LossKind, ParamKind, TaskLoss, Trai
 const BETA: f32 = 1e-3;
 const L1: f32 = 1e-6;
 
-/// Appends the layer's weights of the golden model to `c` with its quantizer; with a window a convolution.
+/// Appends the layer's weights of the golden model to `c` with its quantizer; with a window a
+/// convolution.
 fn layer(c: &mut Chain, t: &Arrays, model: &str, name: &str, window: Option<Window>, scale: f64, relu: bool) {
     let key = |what: &str| format!("{model}|{name}|{what}");
     let (weight, bias, f) = (t.f32(&key("w0|kernel")), t.f32(&key("w0|bias")), t.f32(&key("kernel_f")));
@@ -91,7 +92,8 @@ struct Noise {
 
 fn noise(model: &str) -> Noise {
     match model {
-        // a minimum of -9e-10 gives one input a sign: one bit more in its patches, on 23 bits of weights
+        // a minimum of -9e-10 gives one input a sign: one bit more in its patches, on 23 bits of
+        // weights
         "conv2d_pf1" => Noise { ebops: -23.0 / 16.0, weights: 0, tolerance: 1.0 / 16.0 },
         "conv2d_pf7_same_stride" => Noise { ebops: 35.0, weights: 1, tolerance: 7.0 / 9.0 },
         "add_act_concat" => Noise { ebops: 6.0, weights: 1, tolerance: 1.0 },
@@ -143,7 +145,8 @@ fn surrogate_values_and_gradients() {
                     let l1 = f64::from(L1);
                     for (want, &got) in want.iter_mut().zip(&got) {
                         if model == "dense_3d" {
-                            // HGQ divides by the root of the positions that share a weight for convolutions only, we always do
+                            // HGQ divides by the root of the positions that share a weight for
+                            // convolutions only, we always do
                             *want = (*want - l1) / 5f64.sqrt() + l1;
                         }
                         if *want <= 1.01 * l1 && f64::from(got) > 2.0 * l1 {

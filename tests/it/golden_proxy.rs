@@ -1,5 +1,6 @@
-//! trace_minmax, exact formats and the proxy's numbers against the real HGQ 0.2.6 (`fixtures/golden/v1_proxy`): models `mlp`
-//! (round half up) and `mlp_floor`, every cover factor, saturating and wrapping proxies.
+//! trace_minmax, exact formats and the proxy's numbers against the real HGQ 0.2.6
+//! (`fixtures/golden/v1_proxy`): models `mlp` (round half up) and `mlp_floor`, every cover factor,
+//! saturating and wrapping proxies.
 
 use crate::support::files::fixture;
 use crate::support::reference::{Arrays, json};
@@ -100,7 +101,7 @@ fn check(name: &str) {
             let (QOp::Quantizer(q), FixedOp::Quantize(fq), Some(r)) =
                 (&m.nodes[node].op, &fixed.nodes[node].op, &ranges.by_node[node])
             else {
-                panic!("{l} is no quantizer")
+                panic!("{l} is not a quantizer")
             };
             let f = q.rounded_f();
             let (min, max) = (got(l, "min"), got(l, "max"));
@@ -116,7 +117,7 @@ fn check(name: &str) {
         let bounds = interval::bounds(&fixed).unwrap();
         assert_eq!(ebops::ebops(&fixed, &bounds), run_meta["bops"].as_f64().unwrap() as u64, "{name} {cf} EBOPs");
         for (split, x, n) in [("cal", &x_cal, n_cal), ("test", &x_test, n_test)] {
-            // saturating proxy: our single quantizer behind (or before) the Relu equals HGQ's two
+            // saturating proxy: our single quantizer after (or before) the Relu equals HGQ's two
             assert_eq!(run(&fixed, x, n), z.get(&format!("{name}|{cf}|ag0|y_proxy_{split}")), "{name} {cf} sat {split}");
             let wrapping = wrapping(&m, &fixed, &z, &format!("{name}|{cf}"));
             assert_eq!(run(&wrapping, x, n), z.get(&format!("{name}|{cf}|ag1|y_proxy_{split}")), "{name} {cf} wrap {split}");
@@ -140,8 +141,8 @@ fn check(name: &str) {
     assert_eq!(run(&open, &x_test, n_test), z.get(&format!("{name}|cf1.0|y_hgq_test")), "{name} unlimited on test data");
 }
 
-/// HGQ's aggressive proxy: WRAP everywhere, and with a Relu a uniform signed quantizer before it and the per-element one behind; the
-/// half LSB in the bias, as deployed.
+/// HGQ's aggressive proxy: WRAP everywhere, and with a Relu a uniform signed quantizer before it
+/// and the per-element one after; the half LSB in the bias, as deployed.
 fn wrapping(m: &Model, fixed: &FixedModel, z: &Arrays, prefix: &str) -> FixedModel {
     let mut out = fixed.clone();
     let layer = |n: &str| z.get(&format!("{prefix}|ag1|plain|{n}|bias")).to_vec();

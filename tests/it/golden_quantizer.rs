@@ -1,5 +1,5 @@
-//! The quantizer operation against HGQ v1 (fixtures/golden/v1_quantizer) and, where the reference material is at hand, HGQ2's
-//! saturating quantizers (golden/v2_quantizer).
+//! The quantizer operation against HGQ v1 (fixtures/golden/v1_quantizer) and, where the reference
+//! material is at hand, HGQ2's saturating quantizers (golden/v2_quantizer).
 
 use crate::support::chain::{close, quantizer};
 use crate::support::files::fixture;
@@ -74,7 +74,8 @@ fn every_granularity_forward_and_backward() {
                 "none" => (48, Groups::elementwise(48)),
                 "all" => (48, Groups::new(Granularity::Tensor, &[48])),
                 "dim1" => (48, Groups::new(Granularity::Channel, &[8, 6])),
-                // (1, 8): either the batch axis is shared, or a sample of six positions has eight channels
+                // (1, 8): either the batch axis is shared, or a sample of six positions has eight
+                // channels
                 "batch" => (8, Groups::elementwise(8)),
                 _ => (48, Groups::new(Granularity::Channel, &[6, 8])),
             };

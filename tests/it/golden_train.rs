@@ -1,4 +1,5 @@
-//! A 4→5(relu)→3 network against gradients, losses and Adam trajectories of the real HGQ v1 (fixtures/golden/v1_train).
+//! A 4→5(relu)→3 network against gradients, losses and Adam trajectories of the real HGQ v1
+//! (fixtures/golden/v1_train).
 
 use crate::support::chain::{Chain, close};
 use crate::support::files::fixture;

@@ -1,5 +1,6 @@
-//! HGQ2 layers against the real HGQ2 (fixtures/golden/v2_layers, v2_quantizer): training forward, losses and their
-//! gradients, counted bits, traced formats, exact inference, one training step and twenty Adam steps.
+//! HGQ2 layers against the real HGQ2 (fixtures/golden/v2_layers, v2_quantizer): training forward,
+//! losses and their gradients, counted bits, traced formats, exact inference, one training step and
+//! twenty Adam steps.
 
 use crate::support::chain::{Chain, close, groups, quantizer, window};
 use crate::support::files::fixture;
@@ -25,7 +26,8 @@ fn options(isa: Isa) -> EngineOptions {
     EngineOptions { isa: Some(isa), group_norm: false, ..EngineOptions::default() }
 }
 
-/// The arrays under a prefix, by the parts of a name that do not depend on HGQ2's counters: quantizer and variable.
+/// The arrays under a prefix, by the parts of a name that do not depend on HGQ2's counters:
+/// quantizer and variable.
 struct Golden<'a> {
     t: &'a Arrays,
     model: &'a str,
@@ -366,7 +368,8 @@ fn twenty_adam_steps() {
             for (of, variable, node, kind) in parameters() {
                 let got = e.parameter(&node, kind).unwrap();
                 let want = g.var("traj", &of, variable);
-                // Adam divides by the root of tiny second moments: float32 noise of about 1e-7 in a gradient grows
+                // Adam divides by the root of tiny second moments: float32 noise of about 1e-7 in a
+                // gradient may_exceed
                 close(&format!("step {step} {of} {variable}"), &got, &want[step * got.len()..(step + 1) * got.len()], 2e-5);
             }
         }

@@ -1,4 +1,5 @@
-//! Data and models that are legal but unusual: outliers, tiny and huge numbers, regression, a single logit.
+//! Data and models that are legal but unusual: outliers, tiny and huge numbers, regression, a
+//! single logit.
 
 use crate::support::jobs::normal;
 use crate::support::jobs::{Samples, accuracy, config, convert, outputs};
@@ -6,7 +7,8 @@ use crate::support::onnx::Net;
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::{Tensor, codec};
 
-/// `inputs → 12 (Relu) → outputs` with random weights; the first layer divides by `input_scale`, the last multiplies by `output_scale`.
+/// `inputs → 12 (Relu) → outputs` with random weights; the first layer divides by `input_scale`,
+/// the last multiplies by `output_scale`.
 fn mlp(inputs: usize, outputs: usize, input_scale: f64, output_scale: f64) -> Vec<u8> {
     const HIDDEN: usize = 12;
     let mut net = Net::new(13, &[1, inputs as i64]);

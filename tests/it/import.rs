@@ -162,7 +162,7 @@ fn every_shared_model_is_imported_or_refused_by_name() {
 #[test]
 fn all_unsupported_nodes_are_listed() {
     let found = refused(&fixtures().join("jet_mlp_gelu_float.onnx"));
-    // the products of two tensors behind them are supported
+    // the products of two tensors after them are supported
     let expected = ["/1/Erf", "/3/Erf", "/5/Erf"];
     assert_eq!(found.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), expected);
 }
@@ -269,7 +269,7 @@ fn truncated_and_foreign_files_are_errors() {
         }
     }
     assert_eq!(onnx::decode(&[], &limits), Err(OnnxError::Empty));
-    for foreign in [&b"hello, this is no model\n"[..], b"PK\x03\x04rest", b"{\"a\": 1}", &[0xff; 40], &[0; 64]] {
+    for foreign in [&b"hello, this is not a model\n"[..], b"PK\x03\x04rest", b"{\"a\": 1}", &[0xff; 40], &[0; 64]] {
         let error = onnx::decode(foreign, &limits).unwrap_err();
         assert!(error.to_string().starts_with("not an ONNX file"), "{error}");
     }
@@ -322,7 +322,8 @@ fn prost_length(mut length: usize, into: &mut Vec<u8>) {
     into.push(length as u8);
 }
 
-/// The published nets, as QONNX with a width per element, against the outputs of the framework that trained them.
+/// The published nets, as QONNX with a width per element, against the outputs of the framework that
+/// trained them.
 #[test]
 #[ignore = "needs ../shared"]
 fn published_nets_give_their_published_outputs() {

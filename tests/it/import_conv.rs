@@ -1,4 +1,5 @@
-//! Convolutions, pooling, padding and normalisation of the import against straight loops in the layout of the file.
+//! Convolutions, pooling, padding and normalisation of the import against straight loops in the
+//! layout of the file.
 
 use crate::support::loops::{T, Win, check, check_model, kinds, refused, win};
 use crate::support::onnx::{Attr, Net};
@@ -49,7 +50,8 @@ fn conv_1d() {
 
 #[test]
 fn conv_auto_pad() {
-    // 5 rows, kernel 4, stride 2: 3 outputs need 8 rows, 3 more; 6 columns, kernel 3, stride 1: 2 more
+    // 5 rows, kernel 4, stride 2: 3 outputs need 8 rows, 3 more; 6 columns, kernel 3, stride 1: 2
+    // more
     let strides = || ("strides", is(&[2, 1]));
     for (mode, p) in [("SAME_UPPER", [1, 1, 2, 1]), ("SAME_LOWER", [2, 1, 1, 1]), ("VALID", [0; 4]), ("NOTSET", [0; 4])] {
         check_conv(&[2, 5, 6], &[2, 2, 4, 3], &[strides(), ("auto_pad", Attr::S(mode))], win([4, 3], [2, 1], p), 1);
@@ -82,7 +84,7 @@ fn conv_without_bias() {
         let w = T::of(&net, "w");
         check(&net, &[2, 4, 4], |x| x.conv(&w, &[], win([2, 2], [1, 1], [0; 4]), 1));
     }
-    // a constant per channel added behind becomes the bias
+    // a constant per channel added after becomes the bias
     let mut net = Net::new(13, &[1, 2, 4, 4]);
     net.random("w", &[3, 2, 2, 2]).random("c", &[3, 1, 1]).node("Conv", &["x", "w"], "h", &[]).node("Add", &["@", "c"], "y", &[]);
     let (w, c) = (T::of(&net, "w"), T::of(&net, "c"));
@@ -346,7 +348,7 @@ fn batch_normalization_before_behind_and_alone() {
         [(&[2, 4, 4][..], &[3, 2, 2, 2][..], win([2, 2], [1, 1], [0; 4])), (&[2, 6], &[3, 2, 3], win([1, 3], [1, 1], [0; 4]))]
     {
         let dims: Vec<i64> = std::iter::once(1).chain(shape.iter().map(|&d| d as i64)).collect();
-        // behind
+        // after
         let mut net = Net::new(13, &dims);
         parameters(&mut net, 3);
         net.random("w", weight).random("b", &[3]).node("Conv", &["x", "w", "b"], "c", &[]);

@@ -1,4 +1,5 @@
-//! Files that are wrong on purpose: no panic, no overflow, no absurd allocation; every fault names a node or tensor.
+//! Files that are wrong on purpose: no panic, no overflow, no absurd allocation; every fault names
+//! a node or tensor.
 
 use crate::support::loops::{refusals, refused};
 use crate::support::onnx::scalar;

@@ -1,4 +1,5 @@
-//! Where the elements of tensors are: the file has channels first (or moves axes itself), the graph channels last.
+//! Where the elements of tensors are: the file has channels first (or moves axes itself), the graph
+//! channels last.
 
 use crate::support::loops::{T, Win, check, check_model, concat, kinds, win};
 use crate::support::onnx::{Attr, Net};
@@ -76,7 +77,7 @@ fn flattened_in_every_spelling() {
     }
 }
 
-/// A flat quantizer with a scale per element, behind a convolution.
+/// A flat quantizer with a scale per element, after a convolution.
 #[test]
 fn flat_parameters_follow_their_elements() {
     let (mut net, conv) = image();
@@ -200,7 +201,8 @@ fn outputs_that_are_images() {
     assert_eq!(kinds(&graph), ["Relu", "Reshape"]);
 }
 
-/// A value in the layout of the file that is an output and is also read in that order keeps its name.
+/// A value in the layout of the file that is an output and is also read in that order keeps its
+/// name.
 #[test]
 fn outputs_keep_their_names() {
     for flat in [false, true] {

@@ -1,4 +1,5 @@
-//! Merges, concatenation, bounds and binary quantizers of the import against straight loops in the layout of the file.
+//! Merges, concatenation, bounds and binary quantizers of the import against straight loops in the
+//! layout of the file.
 
 use crate::support::loops::{T, check, check_model, concat, kinds, refused, win};
 use crate::support::onnx::scalar;
@@ -154,7 +155,7 @@ fn concatenation_of_flat_tensors_and_matrices() {
         net.node("Relu", &["x"], "r", &[]).node("Concat", &["r", "x"], "y", &[("axis", Attr::I(axis))]);
         check(&net, &[2, 3], |x| concat(&[&x.map(|v| v.max(0.0)), x], at));
     }
-    // two images flattened one behind the other
+    // two images flattened one after the other
     let (mut net, values) = branches(13);
     net.node("Flatten", &["a"], "fa", &[]).node("Flatten", &["x"], "fx", &[]);
     net.node("Concat", &["fa", "fx"], "c", &[("axis", Attr::I(1))]).dense("y", 64, 3);
@@ -215,11 +216,11 @@ fn clips() {
     for (lo, hi) in [(1.0, 0.5), (f32::NAN, 1.0), (f32::INFINITY, f32::INFINITY), (f32::NEG_INFINITY, f32::NEG_INFINITY)] {
         let mut net = Net::new(13, &[1, 2, 3]);
         net.constant("lo", scalar(lo)).constant("hi", scalar(hi)).node("Clip", &["x", "lo", "hi"], "y", &[]);
-        refused(&net, "y", if lo.is_nan() { "no single number" } else { "leave nothing" });
+        refused(&net, "y", if lo.is_nan() { "not a single number" } else { "leave nothing" });
     }
 }
 
-/// A bound outside of what the quantizer behind keeps is none.
+/// A bound outside of what the quantizer after keeps is none.
 #[test]
 fn clips_in_front_of_quantizers() {
     // signed 4 bits of 0.25, not narrow: −2 … 1.75
@@ -319,7 +320,8 @@ fn bipolar_quantizers() {
     refused(&net, "y", "scale 0");
 }
 
-/// A normalisation in front of a sign becomes a threshold, at the same place for all values on a grid.
+/// A normalisation in front of a sign becomes a threshold, at the same place for all values on a
+/// grid.
 #[test]
 fn thresholds_in_front_of_signs() {
     let mut net = Net::new(13, &[1, 3, 2]);
@@ -349,7 +351,8 @@ fn thresholds_in_front_of_signs() {
 
 #[test]
 fn two_inputs_with_different_layouts() {
-    // x with the channels first through a convolution, z with the channels last through one of qonnx
+    // x with the channels first through a convolution, z with the channels last through one of
+    // qonnx
     let mut net = Net::new(13, &[1, 2, 4, 3]);
     net.graph.input.push(info("z", &[1, 4, 3, 2]));
     net.random("w", &[2, 2, 1, 1]).random("v", &[2, 1, 1, 2]);

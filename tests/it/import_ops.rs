@@ -1,5 +1,6 @@
-//! One small model per operator and rewrite, built here: the imported graph computes what tract computes from the same
-//! bytes, faults name the node, and the passes leave no layout operation behind.
+//! One small model per operator and rewrite, built here: the imported graph computes what tract
+//! computes from the same bytes, faults name the node, and the passes leave no layout operation
+//! after.
 
 use crate::support::eval::evaluate;
 use crate::support::loops::{self, kinds};
@@ -305,7 +306,7 @@ fn expansion_is_bounded() {
 
 #[test]
 fn transposes_in_branches_and_of_large_inputs() {
-    // one reader absorbs, the other is an output behind an activation
+    // one reader absorbs, the other is an output after an activation
     let mut net = Net::new(13, &[1, 2, 3]);
     net.node("Transpose", &["x"], "t", &[("perm", Attr::Is(&[0, 2, 1]))]).node("Tanh", &["t"], "other", &[]);
     net.node("Flatten", &["t"], "f", &[]).dense("y", 6, 2);
@@ -329,7 +330,7 @@ fn transposes_in_branches_and_of_large_inputs() {
     net.node("Flatten", &["@"], "f", &[]).random("w", &[5000, 2]).node("MatMul", &["@", "w"], "m", &[]);
     net.constant("c", scalar(0.01)).node("Mul", &["@", "c"], "y", &[]);
     assert_eq!(kinds(&net.agrees()), ["Relu", "Reshape", "Gemm"]);
-    // two in a row behind a layer
+    // two in a row after a layer
     let mut net = Net::new(13, &[1, 4]);
     net.dense("h", 4, 6).constant("shape", Tensor::i64(vec![4], vec![1, 1, 2, 3])).node("Reshape", &["@", "shape"], "r", &[]);
     net.node("Transpose", &["@"], "t", &[("perm", Attr::Is(&[0, 2, 3, 1]))]).node(

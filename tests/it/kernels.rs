@@ -1,4 +1,5 @@
-//! Dense and quantizer kernels of every instruction set against loops in f64, and against their portable twin; ragged sizes.
+//! Dense and quantizer kernels of every instruction set against loops in f64, and against their
+//! portable twin; ragged sizes.
 
 use crate::support::training::{Lcg, isas};
 use hgq_onnx::train::engine::kernel::{

@@ -1,4 +1,5 @@
-//! Kernels of sliding windows and of moved runs, of every instruction set, against plain loops; all numbers are exact in f32.
+//! Kernels of sliding windows and of moved runs, of every instruction set, against plain loops; all
+//! numbers are exact in f32.
 
 use crate::support::training::{Lcg, isas};
 use hgq_onnx::train::engine::kernel::{

@@ -1,5 +1,5 @@
-//! The library and the command line, part by part, in one program: nothing here needs a network, Python
-//! or files that are not in the repository, but for tests that say so (`ignore`).
+//! The library and the command line, part by part, in one program: nothing here needs a network,
+//! Python or files that are not in the repository, but for tests that say so (`ignore`).
 
 #[path = "../support"]
 mod support {

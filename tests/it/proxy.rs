@@ -1,4 +1,5 @@
-//! The proxy computes what the exact model computes: every form, every rounding, every operation, on the executor.
+//! The proxy computes what the exact model computes: every form, every rounding, every operation,
+//! on the executor.
 
 use crate::support::nets::{Net, Rng, all_samples, reference_of, samples};
 use crate::support::published;
@@ -150,7 +151,8 @@ fn everything_dead_leaves_constants() {
 fn dead_channels_are_gone() {
     let mut r = Rng::new(3);
     let formats = vec![Kif::new(true, 1, 3), Kif::ZERO, Kif::new(true, 1, 3), Kif::new(true, 0, 2)];
-    // column 1 has no weights (its relu output is a constant), column 2 feeds nothing, input 3 feeds column 2 only
+    // column 1 has no weights (its relu output is a constant), column 2 feeds nothing, input 3
+    // feeds column 2 only
     let w = vec![3, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 5];
     let net = Net::new(&[4]).quantize(formats, Rounding::HalfUp).given_dense(4, 3, w, 2, vec![1, 9, 3], 3).relu();
     let net = net.one_format(false, 2, 2, Rounding::HalfUp).given_dense(3, 2, vec![1, -1, 2, 3, 0, 0], 1, vec![0, 1], 1);

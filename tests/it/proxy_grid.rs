@@ -1,5 +1,6 @@
-//! Proxies of convolutions, pooling, merges, joins and padding compute what the exact model computes, on the executor, in every form
-//! and rounding, against an evaluation that shares no code with the library.
+//! Proxies of convolutions, pooling, merges, joins and padding compute what the exact model
+//! computes, on the executor, in every form and rounding, against an evaluation that shares no code
+//! with the library.
 
 use crate::support::nets::{Net, Rng, all_samples, reference_of};
 use hgq_onnx::ops::Merge;

@@ -1,5 +1,5 @@
-//! Classes that are rare, rows that are few, rows that the source has seen: models are judged by what tells them apart, and what is said about
-//! the data is true.
+//! Classes that are rare, rows that are few, rows that the source has seen: models are judged by
+//! what tells them apart, and what is said about the data is true.
 
 use crate::support::files::{npz, read};
 use crate::support::made::{Made, plan, run};
@@ -21,7 +21,7 @@ fn score(row: &[f32]) -> f32 {
     row.iter().zip(TRUTH).map(|(x, w)| x * w).sum()
 }
 
-/// `z = ±(score − threshold)/2` behind two Relus: class 1 where the score is above the threshold.
+/// `z = ±(score − threshold)/2` after two Relus: class 1 where the score is above the threshold.
 fn source(threshold: f32) -> Vec<u8> {
     let mut net = Net::new(17, &[-1, INPUTS as i64]);
     let w1: Vec<f32> = TRUTH.iter().flat_map(|&w| [w, -w, 0.25, -0.25]).collect();
@@ -157,7 +157,8 @@ fn few_rows_do_not_choose_alone() {
     assert!(warning(&none, "few_validation_rows").is_none());
 }
 
-/// The digits model was trained on all of `train.npz`: .997 there, 1.000 on the rows of it that are held out, .958 on the test data.
+/// The digits model was trained on all of `train.npz`: .997 there, 1.000 on the rows of it that are
+/// held out, .958 on the test data.
 #[test]
 fn a_source_that_errs_nowhere_is_suspected_when_its_proxies_do() {
     let data = |name: &str| read(&format!("digits/{name}.npz"));

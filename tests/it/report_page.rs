@@ -1,4 +1,5 @@
-//! `report.html`: whatever a file calls its parts stays text, nothing is fetched from anywhere, and what the report says is there.
+//! `report.html`: whatever a file calls its parts stays text, nothing is fetched from anywhere, and
+//! what the report says is there.
 
 use crate::support::files::read;
 use crate::support::made::{Made, run};
@@ -93,8 +94,8 @@ fn renamed(model: &[u8]) -> Vec<u8> {
     codec::encode(&model)
 }
 
-/// Elements by name, after checking that they are known, nested and closed, and that attributes are quoted and neither scripts
-/// nor links.
+/// Elements by name, after checking that they are known, nested and closed, and that attributes are
+/// quoted and neither scripts nor links.
 fn elements(page: &str) -> Vec<String> {
     let body = page.strip_prefix("<!DOCTYPE html>").expect("a document type");
     let (mut open, mut seen) = (Vec::<String>::new(), Vec::new());

@@ -1,4 +1,5 @@
-//! Powers of two in the data and in hidden channels change nothing: the same EBOPs, metrics and fronts, the same outputs bit for bit.
+//! Powers of two in the data and in hidden channels change nothing: the same EBOPs, metrics and
+//! fronts, the same outputs bit for bit.
 
 use crate::support::files::npz_of;
 use crate::support::jobs::{Samples, config, convert, outputs};
@@ -50,7 +51,8 @@ fn gemm(net: &mut Net, rng: &mut Rng, name: &str, from: &[f32], to: &[f32]) {
     centred(net, rng, name, from, to, 0.0);
 }
 
-/// A `Gemm` whose bias takes `offset` away from every second input, so that what is behind it depends on the data.
+/// A `Gemm` whose bias takes `offset` away from every second input, so that what is after it
+/// depends on the data.
 fn centred(net: &mut Net, rng: &mut Rng, name: &str, from: &[f32], to: &[f32], offset: f32) {
     let (w, b) = (format!("{name}_w"), format!("{name}_b"));
     let values = weights(rng, from, to, 2.0);

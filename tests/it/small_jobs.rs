@@ -1,5 +1,6 @@
-//! Many small jobs of every kind and goal: all of them end, what is called reached is reached when it is computed again from the proxy's
-//! integers, and no model with one answer for everything is chosen while the front has another.
+//! Many small jobs of every kind and goal: all of them end, what is called reached is reached when
+//! it is computed again from the proxy's integers, and no model with one answer for everything is
+//! chosen while the front has another.
 
 use crate::support::files::npz_of;
 use crate::support::made::{Made, run};
@@ -15,7 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const JOBS: usize = 500;
-/// A job of these takes a fraction of a second; one that takes so long on a busy machine has no end.
+/// A job of these takes a fraction of a second; one that takes so long on a busy machine has no
+/// end.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Rows below which training rows decide, too.
 const FEW: usize = 100;
@@ -100,7 +102,8 @@ impl Layers {
     }
 }
 
-/// Samples whose targets are the answers of `truth`, some of them wrong; class 0 has about the share `bias` more than it would.
+/// Samples whose targets are the answers of `truth`, some of them wrong; class 0 has about the
+/// share `bias` more than it would.
 fn rows(samples: usize, task: Task, truth: &Layers, bias: f64, rng: &mut Rng) -> Rows {
     let x: Vec<f32> = (0..samples * truth.inputs).map(|_| ((2.0 * rng.unit() - 1.0) * 256.0).round() as f32 / 256.0).collect();
     let out = truth.run(&x);
@@ -237,7 +240,8 @@ impl Small {
         }
     }
 
-    /// Whether all samples get one answer where the source has several: one class, or the same values.
+    /// Whether all samples get one answer where the source has several: one class, or the same
+    /// values.
     fn is_constant(&self, name: &str, out: &[f64], source: &[f64]) -> bool {
         let width = self.task.width();
         let class = |row: &[f64]| vec![predicted(row) as f64];

@@ -1,8 +1,8 @@
-//! What the program prints, whole: help, plans, what is in a model, the report. A change is accepted with `INSTA_UPDATE=always` and
-//! read in the diff of `snapshots`.
+//! What the program prints, whole: help, plans, what is in a model, the report. A change is
+//! accepted with `INSTA_UPDATE=always` and read in the diff of `snapshots`.
 //!
-//! Keys are sorted and numbers have six digits, as neither an order nor the last digits of another machine's logarithm are a change. What a
-//! machine, a version or a build decides is left out.
+//! Keys are sorted and numbers have six digits, as neither an order nor the last digits of another
+//! machine's logarithm are a change. What a machine, a version or a build decides is left out.
 
 use crate::support::program::{hgq, text, workplace};
 use serde_json::{Map, Value};

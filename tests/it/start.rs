@@ -1,4 +1,5 @@
-//! A conversion without training: outputs within a hundredth of the source's spread, in no more EBOPs than eight bits everywhere.
+//! A conversion without training: outputs within a hundredth of the source's spread, in no more
+//! EBOPs than eight bits everywhere.
 
 use crate::support::jobs::{Samples, config, convert};
 use crate::support::made::Made;
@@ -50,7 +51,8 @@ fn sums_are_followed_in_less_than_eight_bits() {
 
 #[test]
 fn means_are_right_without_bits() {
-    // three bits everywhere move the outputs; what they move them by on average is in the biases of the start alone
+    // three bits everywhere move the outputs; what they move them by on average is in the biases of
+    // the start alone
     let made = made(&residual(), r#", "init_bits": {"weights": 3, "activations": 3}"#);
     assert!(error(&made) > 0.05 && has(&made, "start_differs"), "{}", error(&made));
 }

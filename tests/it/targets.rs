@@ -1,5 +1,5 @@
-//! What targets are taken for, by their numbers and by what the model ends in; and what a job without targets is judged by. Every metric is
-//! computed again from the proxy's integers.
+//! What targets are taken for, by their numbers and by what the model ends in; and what a job
+//! without targets is judged by. Every metric is computed again from the proxy's integers.
 
 use crate::support::files::{npz, npz_of};
 use crate::support::made::{Made, plan, run};

@@ -1,5 +1,6 @@
-//! What a job trains for and is judged by: several outputs with targets of their own, binary classifiers by AUC, class weights, settings
-//! of single layers. Every figure of a report is computed again from the proxy's integers.
+//! What a job trains for and is judged by: several outputs with targets of their own, binary
+//! classifiers by AUC, class weights, settings of single layers. Every figure of a report is
+//! computed again from the proxy's integers.
 
 use crate::support::files::{fixture, npz, npz_of};
 use crate::support::made::{Made, run};
@@ -229,7 +230,7 @@ fn layers_start_and_share_as_their_entries_say() {
         .report;
     let nonzero = |r: &Value, name: &str| layer(r, name)["weights"]["nonzero"].as_u64().unwrap();
     assert!(nonzero(&other, "/0/Gemm") < nonzero(&plain, "/0/Gemm") / 2);
-    // what is dead behind the coarse layer takes some of the next one's weights with it
+    // what is dead after the coarse layer takes some of the next one's weights with it
     let share = |r: &Value, name: &str| nonzero(r, name) as f64 / layer(r, name)["weights"]["count"].as_f64().unwrap();
     assert!(
         share(&other, "/2/Gemm") > 0.75 * share(&plain, "/2/Gemm") && share(&other, "/4/Gemm") < 0.3 * share(&plain, "/4/Gemm"),
@@ -246,7 +247,7 @@ fn layers_start_and_share_as_their_entries_say() {
         let found = fractional(&plain, name);
         assert!(found.iter().all(|f| (2..=6).contains(f)) && found.iter().any(|&f| f > 2), "{name}: {found:?}");
     }
-    // a `[` is no pattern: nothing has that name
+    // a `[` is not a pattern: nothing has that name
     let codes: Vec<&str> = other["warnings"].as_array().unwrap().iter().filter_map(|w| w["code"].as_str()).collect();
     assert_eq!(codes.iter().filter(|c| **c == "layers_unmatched").count(), 1, "{codes:?}");
 }
@@ -270,7 +271,8 @@ fn a_layer_is_frozen_by_its_entry_and_by_the_field_of_an_earlier_version() {
     assert!(same(&free, &job(r#""gamma": 0"#)), "a later `false` frees");
 }
 
-/// Entries of layers with HGQ2's quantizers: taken, and with the effect that they have with HGQ v1's.
+/// Entries of layers with HGQ2's quantizers: taken, and with the effect that they have with HGQ
+/// v1's.
 #[test]
 fn layers_are_weighed_and_frozen_with_every_quantizer() {
     let d = Digits::new();

@@ -1,4 +1,5 @@
-//! Ranges from data that do not show everything: what is constant, few or missing is named, and what data cannot show can be declared.
+//! Ranges from data that do not show everything: what is constant, few or missing is named, and
+//! what data cannot show can be declared.
 
 use crate::support::files::{npz, npz_of};
 use crate::support::made::{Made, plan, run};

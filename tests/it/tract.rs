@@ -1,5 +1,6 @@
-//! The independent executor: channels-last operators against straight loops, quantizers against their formula, blocks
-//! against single samples, and the shared files against the outputs their exporters recorded.
+//! The independent executor: channels-last operators against straight loops, quantizers against
+//! their formula, blocks against single samples, and the shared files against the outputs their
+//! exporters recorded.
 
 use crate::support::chain::close;
 use crate::support::onnx::{Attr, Net, info};
@@ -232,7 +233,8 @@ fn one_bit_is_bipolar_unless_given_per_element() {
 
 #[test]
 fn blocks_keep_samples_apart() {
-    // the target [1, 6] is opened for blocks; the transposition of the batch allows only single samples
+    // the target [1, 6] is opened for blocks; the transposition of the batch allows only single
+    // samples
     let mut net = Net::new(13, &[1, 2, 3]);
     net.constant("t", Tensor::i64(vec![2], vec![1, 6])).node("Reshape", &["@", "t"], "flat", &[]);
     net.constant("p", Tensor::i64(vec![4], vec![0, 1, 0, 0])).node("Pad", &["@", "p"], "y", &[]);

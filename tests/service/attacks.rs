@@ -1,5 +1,5 @@
-//! Clients that mean no good: slow, idle, endless, bombs. No answer is a failure of the service, memory stays bounded, and it is well
-//! afterwards.
+//! Clients that mean no good: slow, idle, endless, bombs. No answer is a failure of the service,
+//! memory stays bounded, and it is well afterwards.
 
 use super::client::part;
 use crate::support::server::{Server, curl};
@@ -56,7 +56,8 @@ fn idle_and_slow_connections() {
     let started = Instant::now();
     let mut open = slow.len();
     while open > 0 && started.elapsed() < Duration::from_secs(60) {
-        // a byte now and then keeps the connection busy, but not for longer than a head or a body may take
+        // a byte now and then keeps the connection busy, but not for longer than a head or a body
+        // may take
         open = slow.iter_mut().filter_map(|s| s.write_all(b"x").ok()).count();
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -70,7 +71,8 @@ fn endless_bodies_and_bombs() {
     let server = Server::start(&["--max-body", "64"]);
     let gigabyte = "POST /v1/jobs HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1073741824\r\n\r\n";
     assert!(answer_to(&server, gigabyte.as_bytes()).starts_with("HTTP/1.1 413 "));
-    // the same without saying so: chunks of a file that never ends, until the service has had enough
+    // the same without saying so: chunks of a file that never ends, until the service has had
+    // enough
     for path in ["/v1/jobs", "/v1/files"] {
         let mut stream = connect(&server).unwrap();
         let kind = "multipart/form-data; boundary=b";
@@ -83,7 +85,8 @@ fn endless_bodies_and_bombs() {
         let taken = (0..1024).take_while(|_| stream.write_all(&megabyte).is_ok()).count();
         assert!(taken < 200, "{path}: {taken} MiB");
     }
-    // 4 GiB of zeros in 4 MiB, as a member that says so and one that does not even pretend to be an array
+    // 4 GiB of zeros in 4 MiB, as a member that says so and one that does not even pretend to be an
+    // array
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().large_file(true);
     zip.start_file("x.npy", options).unwrap();

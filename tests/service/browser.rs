@@ -1,4 +1,5 @@
-//! The web page and the report in a real browser: from files to a verified proxy, with a token, without a mouse, at any width.
+//! The web page and the report in a real browser: from files to a verified proxy, with a token,
+//! without a mouse, at any width.
 
 use crate::support::browser::{Browser, downloaded};
 use crate::support::files::fixture;

@@ -1,4 +1,5 @@
-//! A client that does not give up: it sends a job under a key until it is taken, and asks until it is done.
+//! A client that does not give up: it sends a job under a key until it is taken, and asks until it
+//! is done.
 
 use crate::support::files::fixture;
 use crate::support::server::curl;

@@ -1,4 +1,5 @@
-//! Services and workers as processes that share NATS: what happens to jobs when any of them is killed.
+//! Services and workers as processes that share NATS: what happens to jobs when any of them is
+//! killed.
 #![cfg(feature = "farm")]
 
 use crate::support::files::fixture;
@@ -111,7 +112,8 @@ impl Service {
         (std::str::from_utf8(status).unwrap().parse().unwrap(), body.to_vec())
     }
 
-    /// The same of what is asked again as long as the answer is to come later: NATS is away, or a cluster elects leaders.
+    /// The same of what is asked again as long as the answer is to come later: NATS is away, or a
+    /// cluster elects leaders.
     fn get(&self, path: &str) -> (u16, Vec<u8>) {
         until(path, || Some(self.ask(path, &[])).filter(|(status, _)| *status != 503))
     }

@@ -1,4 +1,5 @@
-//! Many jobs of many clients: none lost, none done twice, all with the command line's bytes, also where the service is killed again and again.
+//! Many jobs of many clients: none lost, none done twice, all with the command line's bytes, also
+//! where the service is killed again and again.
 
 use super::client::{by_many, ended, expected, expected_of, get, submit, submit_as};
 use crate::support::server::Server;
@@ -49,7 +50,8 @@ fn jobs_survive_kills() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // xorshift: moments that differ from run to run are not needed, only ones that have no pattern
+            // xorshift: moments that differ from run to run are not needed, only ones that have no
+            // pattern
             let mut state = 0x2545_f491_4f6c_dd1du64;
             for _ in 0..KILLS {
                 state ^= state << 13;
@@ -92,7 +94,8 @@ fn jobs_survive_kills() {
     }
 }
 
-/// Killed or stopped in the middle of its training, a job goes on from its checkpoint and ends as if nothing had happened.
+/// Killed or stopped in the middle of its training, a job goes on from its checkpoint and ends as
+/// if nothing had happened.
 #[test]
 fn a_job_goes_on_from_its_checkpoint() {
     let config = "{\"epochs\": 600, \"polish\": false, \"threads\": 1, \"target_ebops\": 5000, \"checkpoint_epochs\": 20}";

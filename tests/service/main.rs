@@ -1,5 +1,5 @@
-//! The service under load, under attack and under the hammer: processes of the program with curl, bare
-//! sockets and a browser; its stores, the farm, and `convert --server`.
+//! The service under load, under attack and under the hammer: processes of the program with curl,
+//! bare sockets and a browser; its stores, the farm, and `convert --server`.
 #![cfg(feature = "serve")]
 
 // these tests use a part of what all share; what nobody uses is found in tests/it

@@ -1,4 +1,5 @@
-//! A disk that is full: jobs are refused or fail with a clear code, nothing is damaged, and it goes on when there is room again.
+//! A disk that is full: jobs are refused or fail with a clear code, nothing is damaged, and it goes
+//! on when there is room again.
 
 use super::client::{ended, part, submit};
 use crate::support::server::{Server, curl};

@@ -5,7 +5,7 @@ use crate::support::nats;
 use hgq_onnx::convert::JobConfig;
 use hgq_onnx::service::LocalStore;
 use hgq_onnx::service::jobs::{Input, JobId, Outcome, Record, Spec, State, SweepId};
-use hgq_onnx::service::store::{Claim, Depth, Digest, MOST_LOST, NewEvent, NewJob, Store, StoreError, Submitted};
+use hgq_onnx::service::store::{Claim, Depth, Digest, MAX_LOST, NewEvent, NewJob, Store, StoreError, Submitted};
 #[cfg(feature = "farm")]
 use hgq_onnx::service::{NatsOptions, NatsStore, store::Expired};
 use std::collections::BTreeMap;
@@ -120,7 +120,8 @@ async fn the_same_request_is_done_once(store: Opened) {
     other.owner = "b".into();
     upload(&store, "b", b"model").await;
     assert!(matches!(store.submit(other).await.unwrap(), Submitted::New(_)));
-    // the same files and configuration without the key: answered from the store once it is done, by the caller alone
+    // the same files and configuration without the key: answered from the store once it is done, by
+    // the caller alone
     let waiting = submit(&store, "a", 1).await;
     let taken = claim(&store).await;
     assert_eq!(taken.id, first.id);
@@ -361,7 +362,8 @@ async fn a_worker_that_is_gone_loses_its_job() {
     assert_eq!(second.expire(Duration::ZERO).await.unwrap(), Expired::default());
 }
 
-/// A folder whose process is gone: what ran is queued again, what nobody names is removed, what keeps losing its workers fails.
+/// A folder whose process is gone: what ran is queued again, what nobody names is removed, what
+/// keeps losing its workers fails.
 #[tokio::test]
 async fn a_folder_is_taken_up_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -401,7 +403,7 @@ async fn a_folder_is_taken_up_again() {
         claim(&store).await;
     }
     // one was lost above
-    assert_eq!((states.len() as u32, states.last()), (MOST_LOST - 1, Some(&State::Failed)));
+    assert_eq!((states.len() as u32, states.last()), (MAX_LOST - 1, Some(&State::Failed)));
     let store = open();
     assert_eq!(get(&store, &record.id).await.outcome.error.unwrap().code(), "worker_lost");
 }

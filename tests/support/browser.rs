@@ -1,4 +1,5 @@
-//! A headless Chromium that a test drives: the DevTools protocol over a pipe, so no port and no client library.
+//! A headless Chromium that a test drives: the DevTools protocol over a pipe, so no port and no
+//! client library.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -40,7 +41,8 @@ impl Browser {
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
-        // the browser reads requests from descriptor 3 and answers on 4; in a container there is no sandbox for its own user
+        // the browser reads requests from descriptor 3 and answers on 4; in a container there is no
+        // sandbox for its own user
         let script = r#"exec "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
         let mut child = Command::new("sh")
             .args(["-c", script, "sh", name, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"])
@@ -158,7 +160,8 @@ impl Browser {
         self.call("Browser.setDownloadBehavior", json!({"behavior": "allow", "downloadPath": folder}));
     }
 
-    /// What the page did wrong: exceptions, and what the browser refused to do (content security policy).
+    /// What the page did wrong: exceptions, and what the browser refused to do (content security
+    /// policy).
     pub fn faults(&mut self) -> Vec<String> {
         let fault = |e: &&Value| {
             e["method"] == "Runtime.exceptionThrown"

@@ -13,7 +13,8 @@ pub fn close(what: &str, got: &[f32], want: &[f64], tol: f64) {
     }
 }
 
-/// Groups of an f tensor of `f_shape` on a tensor of `shape` (both without a leading batch axis of size 1).
+/// Groups of an f tensor of `f_shape` on a tensor of `shape` (both without a leading batch axis of
+/// size 1).
 pub fn groups(f_count: usize, shape: &[usize]) -> Groups {
     let elements: usize = shape.iter().product();
     let channels = shape.last().copied().unwrap_or(1);
@@ -98,7 +99,8 @@ impl Chain {
         self.push(name, QOp::Dense(layer), outputs)
     }
 
-    /// A convolution; the chain's shape must be the window's input, with or without its height of 1.
+    /// A convolution; the chain's shape must be the window's input, with or without its height of
+    /// 1.
     pub fn conv(&mut self, name: &str, w: Window, weight: Vec<f32>, bias: Vec<f32>, weight_f: Vec<f32>) -> &mut Chain {
         let (shape, outputs) = (self.under(&w), bias.len());
         let layer = layer(w.patch(), Some(w), weight, bias, weight_f);
@@ -128,7 +130,8 @@ impl Chain {
     }
 }
 
-/// A layer whose bias follows the activation behind it; the granularity of `weight_f` follows from its length.
+/// A layer whose bias follows the activation after it; the granularity of `weight_f` follows from
+/// its length.
 pub fn layer(inputs: usize, window: Option<Window>, weight: Vec<f32>, bias: Vec<f32>, weight_f: Vec<f32>) -> QDense {
     let outputs = bias.len();
     let weight_groups = groups(weight_f.len(), &[inputs, outputs]);

@@ -1,8 +1,10 @@
-//! The imported graph as a function of the file's tensors: inputs and outputs in the layout of the file.
+//! The imported graph as a function of the file's tensors: inputs and outputs in the layout of the
+//! file.
 
 use hgq_onnx::graph::{Imported, eval};
 
-/// All outputs `[samples][elements]` for `inputs` `[samples][elements]`, both with the elements in the order of the file.
+/// All outputs `[samples][elements]` for `inputs` `[samples][elements]`, both with the elements in
+/// the order of the file.
 #[track_caller]
 pub fn evaluate(imported: &Imported, inputs: &[&[f32]], samples: usize) -> Vec<Vec<f64>> {
     let graph = &imported.graph;

@@ -18,8 +18,8 @@ pub fn npz(width: usize, x: &[f32], y: Option<&[i64]>) -> Vec<u8> {
     npz_of(&[("x", width, x)], &y)
 }
 
-/// An npz archive of float32 arrays (name, values per sample, values) and integer arrays of one value
-/// per sample.
+/// An npz archive of float32 arrays (name, values per sample, values) and integer arrays of one
+/// value per sample.
 pub fn npz_of(floats: &[(&str, usize, &[f32])], labels: &[(&str, &[i64])]) -> Vec<u8> {
     let shapes: Vec<[usize; 2]> = floats.iter().map(|(_, width, values)| [values.len() / width, *width]).collect();
     let floats: Vec<_> = floats.iter().zip(&shapes).map(|((name, _, values), shape)| (*name, &shape[..], *values)).collect();

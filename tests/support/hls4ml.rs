@@ -1,5 +1,5 @@
-//! Stock hls4ml as the judge: a Python environment of pinned versions under `target/hls4ml-env`, made on first use.
-//! `HGQ_HLS4ML_PYTHON` names a ready interpreter instead.
+//! Stock hls4ml as the judge: a Python environment of pinned versions under `target/hls4ml-env`,
+//! made on first use. `HGQ_HLS4ML_PYTHON` names a ready interpreter instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,9 @@ pub struct Verdict {
     pub note: String,
 }
 
-/// Converts, compiles and runs every job; `None` where there is no python3 or g++ (an error when `CI` is set). Where a proxy is of the
-/// element-wise form hls4ml loads the plug-in, by its environment variable; the calls are the same.
+/// Converts, compiles and runs every job; `None` where there is no python3 or g++ (an error when
+/// `CI` is set). Where a proxy is of the element-wise form hls4ml loads the plug-in, by its
+/// environment variable; the calls are the same.
 pub fn check(jobs: &[Job]) -> Option<Vec<Verdict>> {
     let python = python()?;
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -128,12 +129,14 @@ fn has(tools: &[&str], without: &str) -> bool {
     missing.is_none()
 }
 
-/// The interpreter of an environment with these packages in the folder of the build, made on first use; `None` as for [`check`].
+/// The interpreter of an environment with these packages in the folder of the build, made on first
+/// use; `None` as for [`check`].
 pub fn environment(name: &str, requirements: &Path) -> Option<PathBuf> {
     tools().then(|| made(name, requirements, &[]))
 }
 
-/// The same for packages that need no compiler. `requirements` lists all of them: what they depend on is not looked for.
+/// The same for packages that need no compiler. `requirements` lists all of them: what they depend
+/// on is not looked for.
 pub fn plain_environment(name: &str, requirements: &Path, without: &str) -> Option<PathBuf> {
     has(&["python3"], without).then(|| made(name, requirements, &["--no-deps"]))
 }

@@ -1,5 +1,5 @@
-//! Operators as straight loops over one sample in the layout of the file (channels first), and the comparison of an imported graph
-//! with them.
+//! Operators as straight loops over one sample in the layout of the file (channels first), and the
+//! comparison of an imported graph with them.
 
 use super::{eval::evaluate, onnx::Net};
 use hgq_onnx::data::Rng;
@@ -174,8 +174,8 @@ pub fn concat(parts: &[&T], axis: usize) -> T {
     T::new(&shape, v)
 }
 
-/// Imports a model and compares it with `reference` on random samples of the input shapes; values are multiples of 1/64, so that
-/// sums and ties are exact.
+/// Imports a model and compares it with `reference` on random samples of the input shapes; values
+/// are multiples of 1/64, so that sums and ties are exact.
 #[track_caller]
 pub fn check_model(model: &ModelProto, shapes: &[&[usize]], tolerance: f64, reference: impl Fn(&[T]) -> Vec<T>) -> Imported {
     const SAMPLES: usize = 5;

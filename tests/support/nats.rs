@@ -1,4 +1,5 @@
-//! `nats-server` processes of a test, on free ports of the loopback device, with folders of their own.
+//! `nats-server` processes of a test, on free ports of the loopback device, with folders of their
+//! own.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

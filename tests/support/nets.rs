@@ -1,5 +1,5 @@
-//! Exact models for the proxy tests, and an evaluation of them that shares no code with the library: 128-bit integers with a
-//! grid of their own per element.
+//! Exact models for the proxy tests, and an evaluation of them that shares no code with the
+//! library: 128-bit integers with a grid of their own per element.
 
 use hgq_onnx::graph::{Node, ValueId, Window};
 use hgq_onnx::ops::{Elementwise, Merge, Move, Table};
@@ -286,7 +286,8 @@ impl Net {
     }
 }
 
-/// Samples that lie on the input grids, between them, on their ties, just beside them, at 0 and far outside.
+/// Samples that lie on the input grids, between them, on their ties, just beside them, at 0 and far
+/// outside.
 pub fn samples(rng: &mut Rng, elements: usize, samples: usize) -> Vec<f32> {
     (0..samples * elements)
         .map(|_| match rng.range(0, 9) {
@@ -542,7 +543,8 @@ pub fn reference(model: &FixedModel, x: &[f32], samples: usize, port_frac: i32) 
     reference_of(model, &[x], samples, port_frac)
 }
 
-/// Every output of every sample, the inputs truncated to hls4ml's port of `port_frac` fractional bits first.
+/// Every output of every sample, the inputs truncated to hls4ml's port of `port_frac` fractional
+/// bits first.
 pub fn reference_of(model: &FixedModel, inputs: &[&[f32]], samples: usize, port_frac: i32) -> Vec<Vec<f64>> {
     let mut outputs = vec![Vec::new(); model.outputs.len()];
     for s in 0..samples {

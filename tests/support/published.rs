@@ -1,5 +1,5 @@
-//! Published HGQ2 jet taggers (`shared/models/hgq_reference`) as exact models. They wrap where they overflow; on the reference
-//! data nothing does, so saturation gives the same numbers.
+//! Published HGQ2 jet taggers (`shared/models/hgq_reference`) as exact models. They wrap where they
+//! overflow; on the reference data nothing does, so saturation gives the same numbers.
 
 use hgq_onnx::quant::{FixedDense, FixedModel, FixedTensor, Kif, Rounding};
 use npyz::npz::NpzArchive;

@@ -1,5 +1,6 @@
-//! Random small ONNX files over everything the import takes: flat, 1-D and 2-D networks, float, QONNX and QCDQ, branches that meet
-//! again, several inputs and outputs. The same seed gives the same file.
+//! Random small ONNX files over everything the import takes: flat, 1-D and 2-D networks, float,
+//! QONNX and QCDQ, branches that meet again, several inputs and outputs. The same seed gives the
+//! same file.
 
 use super::onnx::{Attr, Net, info};
 use hgq_onnx::data::Rng;
@@ -297,7 +298,8 @@ impl Maker {
             4 => {
                 const FUNCTIONS: [(&str, Option<f32>); 4] =
                     [("LeakyRelu", Some(0.125)), ("LeakyRelu", Some(0.1)), ("Elu", Some(0.75)), ("ThresholdedRelu", Some(0.5))];
-                // annotated files would need a quantizer in front, and tract's f32 product meets ties that the slope 0.1 misses
+                // annotated files would need a quantizer in front, and tract's f32 product meets
+                // ties that the slope 0.1 misses
                 let most = if self.dialect == Dialect::Float { FUNCTIONS.len() } else { 1 };
                 let (op, alpha) = FUNCTIONS[self.rng.below(most)];
                 self.recipe.push(op.into());

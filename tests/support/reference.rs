@@ -1,5 +1,5 @@
-//! Recorded arrays, in the repository and in the reference material beside it (`../shared`, or where
-//! `HGQ_SHARED` says).
+//! Recorded arrays, in the repository and in the reference material beside it (`../shared`, or
+//! where `HGQ_SHARED` says).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
-//! Which part of the slowest comparisons a run makes: the same for the same sources, another one when
-//! they change.
+//! Which part of the slowest comparisons a run makes: the same for the same sources, another one
+//! when they change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// `HGQ_SAMPLE`, else a number from the text of all sources: not from the date, so that a run can be
-/// repeated.
+/// `HGQ_SAMPLE`, else a number from the text of all sources: not from the date, so that a run can
+/// be repeated.
 pub fn sample() -> u64 {
     if let Some(asked) = std::env::var("HGQ_SAMPLE").ok().and_then(|v| v.parse().ok()) {
         return asked;
@@ -26,13 +26,15 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// One of every two of what takes long, which of them as the sample says; with `HGQ_ALL` (`.ci/long`)
-/// all. Each pair is drawn for itself: neighbours differ in one setting, and no value of it is left out.
-pub fn half<T>(all: Vec<T>) -> Vec<T> {
-    if std::env::var_os("HGQ_ALL").is_some() || all.len() < 2 {
+/// One of every four of what takes long, which of them as the sample says; with `HGQ_ALL`
+/// (`.ci/long`) all. Each four are drawn for themselves: neighbours differ in one setting, and no
+/// value of it is left out.
+pub fn quarter<T>(all: Vec<T>) -> Vec<T> {
+    const OF: usize = 4;
+    if std::env::var_os("HGQ_ALL").is_some() || all.len() < OF {
         return all;
     }
     let bits = sample().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    let drawn = |at: usize| (bits >> (at / 2 % 64) & 1) as usize == at % 2;
+    let drawn = |at: usize| (bits >> (2 * (at / OF) % 64) & 3) as usize == at % OF;
     all.into_iter().enumerate().filter(|(at, _)| drawn(*at)).map(|(_, one)| one).collect()
 }

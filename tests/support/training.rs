@@ -1,4 +1,5 @@
-//! Shared by the tests of the engine: random numbers, samples, and the comparison of a step with the oracle.
+//! Shared by the tests of the engine: random numbers, samples, and the comparison of a step with
+//! the oracle.
 
 use super::chain::{Chain, close, quantizer};
 use super::oracle::{Samples, kind_name, step};

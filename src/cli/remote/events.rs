@@ -16,10 +16,11 @@ const NOTICE: Duration = Duration::from_millis(100);
 /// Pause before a broken stream is asked for again, and how often without anything new.
 const PAUSE: Duration = Duration::from_millis(500);
 const TRIES: u32 = 20;
-/// Silence after which a stream is taken for broken: the service says every 15 seconds that it is there.
+/// Silence after which a stream is taken for broken: the service says every 15 seconds that it is
+/// there.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Longest line of a stream; events have some hundred bytes.
-const MOST_LINE: u64 = 1 << 20;
+const MAX_LINE: u64 = 1 << 20;
 
 /// What comes out of a stream.
 #[derive(Debug, PartialEq)]
@@ -76,7 +77,8 @@ fn ended(state: &Value) -> bool {
     matches!(state["state"].as_str(), Some("succeeded" | "failed" | "canceled"))
 }
 
-/// Reads one stream; whether the job has ended. Reading waits for the network, so a thread does it: a signal is noticed meanwhile.
+/// Reads one stream; whether the job has ended. Reading waits for the network, so a thread does it:
+/// a signal is noticed meanwhile.
 fn show(stream: impl Read + Send + 'static, after: &mut u64, progress: &mut Progress, cancel: &AtomicBool) -> bool {
     let (send, receive) = mpsc::channel();
     // ends with the stream, at the latest when the process does
@@ -118,7 +120,7 @@ fn show(stream: impl Read + Send + 'static, after: &mut u64, progress: &mut Prog
 fn next(stream: &mut impl BufRead, sent: &mut Sent) -> Option<Heard> {
     loop {
         let mut line = String::new();
-        if stream.by_ref().take(MOST_LINE).read_line(&mut line).ok()? == 0 {
+        if stream.by_ref().take(MAX_LINE).read_line(&mut line).ok()? == 0 {
             return None;
         }
         let line = line.trim_end_matches(['\r', '\n']);
@@ -137,7 +139,7 @@ fn next(stream: &mut impl BufRead, sent: &mut Sent) -> Option<Heard> {
 
 fn event(kind: &str, data: &Value) -> Option<Event> {
     let text = |key: &str| data[key].as_str().unwrap_or_default().to_string();
-    // what is no number in JSON is null
+    // what is not a number in JSON is null
     let number = |key: &str| data[key].as_f64().unwrap_or(f64::NAN);
     let count = |key: &str| data[key].as_u64().unwrap_or(0) as usize;
     Some(match kind {

@@ -1,6 +1,7 @@
-//! Requests to a service: the token, time limits, what is sent again after a broken connection, and refusals.
+//! Requests to a service: the token, time limits, what is sent again after a broken connection, and
+//! refusals.
 
-use super::refused::{MOST_DOCUMENT, Refused};
+use super::refused::{MAX_DOCUMENT, Refused};
 use crate::diagnostic::Code;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -19,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Silence in which an answer must begin: longer than a request waits for the end of a job.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Longest token file: one line.
-const MOST_TOKEN: u64 = 4096;
+const MAX_TOKEN: u64 = 4096;
 
 /// Who calls.
 pub struct Token(Option<String>);
@@ -34,10 +35,10 @@ impl Token {
         let fault = |what: &dyn std::fmt::Display| format!("--token-file {}: {what}", path.display());
         let mut text = String::new();
         let file = std::fs::File::open(path).map_err(|e| fault(&format!("cannot read the file: {e}")))?;
-        file.take(MOST_TOKEN).read_to_string(&mut text).map_err(|e| fault(&format!("cannot read the file: {e}")))?;
+        file.take(MAX_TOKEN).read_to_string(&mut text).map_err(|e| fault(&format!("cannot read the file: {e}")))?;
         match text.lines().next().map(str::trim).filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic())) {
             Some(token) => Ok(Token(Some(token.to_string()))),
-            None => Err(fault(&"its first line is no token: `hgq-onnx token NAME > FILE` makes one")),
+            None => Err(fault(&"its first line is not a token: `hgq-onnx token NAME > FILE` makes one")),
         }
     }
 }
@@ -54,13 +55,13 @@ pub struct Service {
 
 impl Service {
     /// # Errors
-    /// [`Refused`] for what is no address.
+    /// [`Refused`] for what is not an address.
     pub fn new(url: &str, token: &Token) -> Result<Service, Refused> {
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             return Err(Refused::new(
                 url,
                 Code::BadConfig,
-                "this is no address of a service: http://HOST:PORT or https://HOST is needed",
+                "this is not an address of a service: http://HOST:PORT or https://HOST is needed",
             ));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -82,7 +83,8 @@ impl Service {
         Refused::new(&self.url, code, detail)
     }
 
-    /// A JSON document. Requests without a body, and those with an Idempotency-Key, are sent again when the connection breaks.
+    /// A JSON document. Requests without a body, and those with an Idempotency-Key, are sent again
+    /// when the connection breaks.
     ///
     /// # Errors
     /// [`Refused`].
@@ -90,10 +92,10 @@ impl Service {
         let (headers, body) = sent.unwrap_or_default();
         let bytes = self.again(|| {
             let mut answer = self.request(method, path, headers, SendBody::from_reader(&mut &body[..]), body.len() as u64)?;
-            self.body(&mut answer, MOST_DOCUMENT)
+            self.body(&mut answer, MAX_DOCUMENT)
         })?;
         serde_json::from_slice(&bytes)
-            .map_err(|e| self.refused(Code::NotAService, format!("the answer to {method} {path} is no JSON: {e}")))
+            .map_err(|e| self.refused(Code::NotAService, format!("the answer to {method} {path} is not JSON: {e}")))
     }
 
     /// Whether a resource is there.
@@ -117,7 +119,7 @@ impl Service {
         self.again(|| {
             let mut content = content();
             let mut answer = self.request("PUT", path, &headers, SendBody::from_reader(&mut content), len)?;
-            self.body(&mut answer, MOST_DOCUMENT).map(drop)
+            self.body(&mut answer, MAX_DOCUMENT).map(drop)
         })
     }
 
@@ -176,7 +178,7 @@ impl Service {
         }
         let broken = |e: ureq::Error| Trouble::Broken(e.to_string());
         let bad = |e: ureq::http::Error| {
-            Trouble::Refused(self.refused(Code::BadConfig, format!("this is no address of a service: {e}")))
+            Trouble::Refused(self.refused(Code::BadConfig, format!("this is not an address of a service: {e}")))
         };
         let mut answer = match sends {
             true => self.agent.run(request.body(body).map_err(bad)?).map_err(broken)?,
@@ -186,7 +188,7 @@ impl Service {
             return Ok(answer);
         }
         let status = answer.status();
-        let text = answer.body_mut().with_config().limit(MOST_DOCUMENT).read_to_vec().unwrap_or_default();
+        let text = answer.body_mut().with_config().limit(MAX_DOCUMENT).read_to_vec().unwrap_or_default();
         let document = serde_json::from_slice(&text).ok().filter(|d: &Value| d.get("code").is_some());
         // something in between that is not the service
         let document =

@@ -1,7 +1,9 @@
-//! `convert --server URL`: the same conversion on a service, with the same progress, files and exit status.
+//! `convert --server URL`: the same conversion on a service, with the same progress, files and exit
+//! status.
 //!
-//! Files are named by their digests, and sent only if the service does not have them. The job is queued with an Idempotency-Key, so that it
-//! is not queued twice when an answer is lost; its events are read from where the last stream broke off.
+//! Files are named by their digests, and sent only if the service does not have them. The job is
+//! queued with an Idempotency-Key, so that it is not queued twice when an answer is lost; its
+//! events are read from where the last stream broke off.
 
 mod events;
 mod http;
@@ -24,7 +26,7 @@ use std::time::Duration;
 pub use http::Token;
 
 /// Largest artifact: reports and proxies have some megabytes.
-const MOST_ARTIFACT: u64 = 1 << 30;
+const MAX_ARTIFACT: u64 = 1 << 30;
 /// How long a request for the state of a job waits for its end.
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -137,7 +139,7 @@ fn fetch(service: &Service, id: &str, job: &Value) -> anyhow::Result<Done> {
         if !name.split('/').all(plain) {
             return Err(service.refused(Code::NotAService, format!("it names a file `{name}`")).into());
         }
-        let bytes = service.bytes(&format!("/v1/jobs/{id}/artifacts/{name}"), MOST_ARTIFACT)?;
+        let bytes = service.bytes(&format!("/v1/jobs/{id}/artifacts/{name}"), MAX_ARTIFACT)?;
         if sha256(&bytes) != expected {
             return Err(service.refused(Code::Internal, format!("`{name}` arrived with another content than was stored")).into());
         }

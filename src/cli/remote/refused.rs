@@ -4,7 +4,7 @@ use crate::convert::error::NodeFault;
 use crate::diagnostic::Code;
 use serde_json::Value;
 /// Longest answer that is read into memory where it is not a file of the job.
-pub const MOST_DOCUMENT: u64 = 64 << 20;
+pub const MAX_DOCUMENT: u64 = 64 << 20;
 
 /// What the service, or the way to it, has against a request.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,10 @@
-//! Fields of earlier versions, read as what says the same now. They are refused from version 0.2 on.
+//! Fields of earlier versions, read as what says the same now. They are refused from version 0.2
+//! on.
 
 use serde_json::{Map, Value, json};
 
-/// The configuration without such fields, and what was read for each; `None` where there are none, or where what they have is wrong: they
-/// are then as unknown as any other.
+/// The configuration without such fields, and what was read for each; `None` where there are none,
+/// or where what they have is wrong: they are then as unknown as any other.
 pub fn translated(text: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
     let Ok(Value::Object(mut config)) = serde_json::from_slice(text) else { return None };
     let mut notes = Vec::new();

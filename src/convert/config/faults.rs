@@ -1,13 +1,14 @@
-//! Every fault of a configuration at once. serde stops at the first and names a value, not its field: so each part is read by itself.
+//! Every fault of a configuration at once. serde stops at the first and names a value, not its
+//! field: so each part is read by itself.
 
 use super::suggest::{explained, suggestion};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// Known fields are listed up to this many: more are looked up in the documentation.
-const MOST_LISTED: usize = 8;
+const MAX_LISTED: usize = 8;
 
-/// What is wrong with `text`, which is no configuration for the reason `whole`; one line each.
+/// What is wrong with `text`, which is not a configuration for the reason `whole`; one line each.
 pub fn faults<T: DeserializeOwned>(text: &[u8], whole: &serde_json::Error) -> Vec<String> {
     let mut found = Vec::new();
     match serde_json::from_slice(text) {
@@ -82,7 +83,7 @@ fn said(path: &str, error: &str) -> String {
         let fields = match known.len() {
             _ if !hint.is_empty() => hint,
             0 => String::new(),
-            1..=MOST_LISTED => format!(": there are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
+            1..=MAX_LISTED => format!(": there are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
             _ => ": all fields are in docs/configuration.md".into(),
         };
         return format!("unknown field `{path}`{fields}");
@@ -129,7 +130,7 @@ mod tests {
         assert_eq!(found[1], "config: layers[1]: missing field `match`");
         assert_eq!(found[2], "config: unknown field `layers[2].rang`: did you mean `range`?");
         assert!(of(r#"{"class_weights": "even"}"#)[0].starts_with("config: class_weights: \"balanced\""));
-        assert!(of(r#"{"inputs": {"x": "int8"}}"#)[0].starts_with("config: inputs.x: `int8` is no type of an input"));
+        assert!(of(r#"{"inputs": {"x": "int8"}}"#)[0].starts_with("config: inputs.x: `int8` is not a type of an input"));
         assert_eq!(of("[1]"), ["config: a JSON object is needed, {\"field\": value, …}"]);
         assert!(of("{\"epochs\": 1, \"epochs\": 2}")[0].contains("duplicate field `epochs`"));
         assert!(of("{\"epochs\": ")[0].contains("line 1"));

@@ -5,8 +5,8 @@ use crate::quant::insert::Learns;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Settings of the nodes whose names match; a field that is left out says nothing. Of several entries that match, the last that has a
-/// field decides on it.
+/// Settings of the nodes whose names match; a field that is left out says nothing. Of several
+/// entries that match, the last that has a field decides on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerConfig {
@@ -16,13 +16,17 @@ pub struct LayerConfig {
     /// Factor of β for the EBOPs of the layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta_scale: Option<f32>,
+    /// What shares a bit width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granularity: Option<PartGranularity>,
+    /// Fractional bits that float tensors start with, at unit spread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_bits: Option<PartBits>,
+    /// What of it is not trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
-    /// Smallest and largest value of the activation: one number for all of them, or one per element or channel.
+    /// Smallest and largest value of the activation: one number for all of them, or one per element
+    /// or channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<[Reach; 2]>,
 }
@@ -31,7 +35,9 @@ pub struct LayerConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "range: two numbers, or two arrays of a number per element or channel")]
 pub enum Reach {
+    /// The same for all elements.
     All(f64),
+    /// One per element or channel.
     Each(Vec<f64>),
 }
 
@@ -48,8 +54,10 @@ impl Reach {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartGranularity {
+    /// Of weights and biases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<Granularity>,
+    /// Of the activation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activations: Option<Granularity>,
 }
@@ -58,8 +66,10 @@ pub struct PartGranularity {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartBits {
+    /// Of weights and biases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<f32>,
+    /// Of the activation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activations: Option<f32>,
 }
@@ -68,18 +78,24 @@ pub struct PartBits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "freeze: true, false, \"weights\" or \"bits\"")]
 pub enum Freeze {
+    /// Everything, or nothing.
     All(bool),
+    /// One of the two.
     Part(FreezePart),
 }
 
+/// What may stay by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FreezePart {
+    /// Weights and biases.
     Weights,
+    /// Bit widths.
     Bits,
 }
 
 impl Freeze {
+    /// What is trained.
     pub fn learns(self) -> Learns {
         match self {
             Freeze::All(frozen) => Learns { weights: !frozen, bits: !frozen },

@@ -29,10 +29,12 @@ use utoipa::ToSchema;
 pub struct JobConfig {
     /// How bit widths are found.
     pub mode: Mode,
-    /// Epochs in all (trunk and branches); 0: no training, the annotated model is taken over exactly.
+    /// Epochs in all (trunk and branches); 0: no training, the annotated model is taken over
+    /// exactly.
     pub epochs: usize,
     /// Samples per step; default: a fortieth of the training samples.
     pub batch_size: Option<usize>,
+    /// Adam's step sizes.
     pub learning_rate: LearningRate,
     /// A fixed schedule of β. Without it a controller follows an EBOPs target.
     pub beta: Option<Beta>,
@@ -40,30 +42,41 @@ pub struct JobConfig {
     pub gamma: f32,
     /// Largest exact EBOPs of the wanted model.
     pub target_ebops: Option<f64>,
-    /// EBOPs that training anneals at, one branch each; default: around `target_ebops`, or eight from the start down to 2 % of it.
+    /// EBOPs that training anneals at, one branch each; default: around `target_ebops`, or eight
+    /// from the start down to 2 % of it.
     pub budgets: Option<Vec<f64>>,
-    /// Return the smallest model whose validation metric is at most this much below the source model's.
+    /// Return the smallest model whose validation metric is at most this much below the source
+    /// model's.
     pub max_metric_drop: Option<f64>,
-    /// Epochs between two checkpoints of a job that keeps them; default: by time, every two seconds.
+    /// Epochs between two checkpoints of a job that keeps them; default: by time, every two
+    /// seconds.
     pub checkpoint_epochs: Option<usize>,
-    /// With `mode: calibrate`: return the smallest model whose output error is at most this. The output error is the mean squared
-    /// difference of the model's outputs (logits, before a Softmax) from the source's, over all validation samples and outputs, divided
-    /// by the variance of the source's outputs (the mean over the outputs of the variance over the samples): 0 is exact, 1 is no better than a
-    /// constant. With `target_ebops` or `max_metric_drop` as well, the candidates beyond it are left out.
+    /// With `mode: calibrate`: return the smallest model whose output error is at most this. The
+    /// output error is the mean squared difference of the model's outputs (logits, before a
+    /// Softmax) from the source's, over all validation samples and outputs, divided by the variance
+    /// of the source's outputs (the mean over the outputs of the variance over the samples): 0 is
+    /// exact, 1 is no better than a constant. With `target_ebops` or `max_metric_drop` as well, the
+    /// candidates beyond it are left out.
     pub max_output_error: Option<f64>,
-    /// Default: cross entropy for classes, mean squared error for float targets, distillation without targets.
+    /// Default: cross entropy for classes, mean squared error for float targets, distillation
+    /// without targets.
     pub loss: Option<LossName>,
-    /// What a sample weighs in the loss, by its class; scaled to a mean of 1 over the training samples.
+    /// What a sample weighs in the loss, by its class; scaled to a mean of 1 over the training
+    /// samples.
     pub class_weights: Option<ClassWeights>,
-    /// Default: accuracy for classes (balanced accuracy where one class makes up nearly all of them), mean squared error for float targets;
-    /// without targets agreement with the source where the file ends in Softmax or ArgMax, else the relative error.
+    /// Default: accuracy for classes (balanced accuracy where one class makes up nearly all of
+    /// them), mean squared error for float targets; without targets agreement with the source where
+    /// the file ends in Softmax or ArgMax, else the relative error.
     pub metric: Option<MetricName>,
     /// Weight of the source model's outputs as targets, 0…1; 1 when there are no labels.
     pub teacher_weight: f32,
-    /// Divides the EBOPs gradient of a shared width by the square root of how many share it (HGQ v1).
+    /// Divides the EBOPs gradient of a shared width by the square root of how many share it (HGQ
+    /// v1).
     pub group_norm: bool,
-    /// Search behind the training: single weights and biases move by a bit where that lowers the loss and costs no EBOPs.
+    /// Search after the training: single weights and biases move by a bit where that lowers the
+    /// loss and costs no EBOPs.
     pub polish: bool,
+    /// What shares a bit width.
     pub granularity: GranularityConfig,
     /// Which widths are trained (docs/quantizers.md).
     pub quantizers: QuantizersName,
@@ -71,6 +84,7 @@ pub struct JobConfig {
     pub overflow: Option<OverflowName>,
     /// Outside the range of hidden activations and inputs beside HGQ2's weights; default: `sat`.
     pub activation_overflow: Option<ActivationOverflowName>,
+    /// Fractional bits to start with.
     pub init_bits: InitBits,
     /// Rounding of quantizers that the file does not annotate.
     pub rounding: RoundingName,
@@ -78,16 +92,20 @@ pub struct JobConfig {
     pub cover_factor: f64,
     /// Share of the training samples kept for choosing the model when no validation data are given.
     pub validation_fraction: f64,
+    /// The same seed, data and threads give the same bytes.
     pub seed: u64,
     /// Worker threads; default: all cores, at most 8. Part of what makes a result reproducible.
     pub threads: Option<usize>,
-    /// Output positions that a convolution computes in parallel, for its EBOPs (HGQ's `parallel_factor`); default: all.
+    /// Output positions that a convolution computes in parallel, for its EBOPs (HGQ's
+    /// `parallel_factor`); default: all.
     pub parallel_factor: Option<usize>,
     /// Settings of single layers, by the names of nodes.
     pub layers: Vec<LayerConfig>,
     /// Types of model inputs by name (`fixed<16,6>`): what they may be, whatever the data show.
     pub inputs: BTreeMap<String, PortType>,
+    /// How the proxy is written.
     pub proxy: ProxyConfig,
+    /// The settings of hls4ml that it is written for.
     pub hls4ml: Hls4mlConfig,
     /// What was read for fields of earlier versions.
     #[serde(skip)]
@@ -159,7 +177,7 @@ impl JobConfig {
     /// Reads a configuration without checking ranges.
     ///
     /// # Errors
-    /// All unknown fields and values that do not fit, one line each; what is no JSON.
+    /// All unknown fields and values that do not fit, one line each; what is not JSON.
     pub fn parse(text: &[u8]) -> Result<JobConfig, Vec<String>> {
         if let Some((text, deprecated)) = deprecated::translated(text) {
             return JobConfig::parse(&text).map(|config| JobConfig { deprecated, ..config });

@@ -1,4 +1,5 @@
-//! The type of an input as hls4ml and Vitis spell it: `fixed<16,6>`, `ufixed<8,0>`, with or without `ap_`.
+//! The type of an input as hls4ml and Vitis spell it: `fixed<16,6>`, `ufixed<8,0>`, with or without
+//! `ap_`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,8 +16,11 @@ const MAX_SHIFT: i32 = 62;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PortType {
+    /// With a sign.
     pub signed: bool,
+    /// Bits in all.
     pub width: i32,
+    /// Bits in front of the binary point, the sign among them.
     pub integer: i32,
 }
 
@@ -27,6 +31,7 @@ impl PortType {
         (if self.signed { -top } else { 0.0 }, top - f64::from(-self.fractional()).exp2())
     }
 
+    /// Bits after the binary point.
     pub fn fractional(self) -> i32 {
         self.width - self.integer
     }
@@ -59,7 +64,7 @@ impl TryFrom<String> for PortType {
     fn try_from(text: String) -> Result<PortType, String> {
         let fault = || {
             format!(
-                "`{text}` is no type of an input: `fixed<W,I>` or `ufixed<W,I>` with W bits (1 to {MAX_WIDTH}), I of them in front of the binary point"
+                "`{text}` is not a type of an input: `fixed<W,I>` or `ufixed<W,I>` with W bits (1 to {MAX_WIDTH}), I of them in front of the binary point"
             )
         };
         let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect();

@@ -8,13 +8,17 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProxyConfig {
+    /// Of `proxy.onnx`.
     pub form: FormName,
-    /// Take inputs in the layout of the model file (channels first) through a Transpose, instead of channels last.
+    /// Take inputs in the layout of the model file (channels first) through a Transpose, instead of
+    /// channels last.
     pub keep_input_layout: bool,
-    /// Write `proxy_elementwise.onnx` as well, for the hls4ml plug-in, and say what its activations do beyond their range.
+    /// Write `proxy_elementwise.onnx` as well, for the hls4ml plug-in, and say what its activations
+    /// do beyond their range.
     pub elementwise: Option<ElementwiseName>,
 }
 
+/// What activations of the element-wise form do beyond their range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ElementwiseName {
@@ -24,6 +28,7 @@ pub enum ElementwiseName {
     Wrap,
 }
 
+/// How a layer whose elements have several formats is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FormName {
@@ -40,13 +45,17 @@ pub enum FormName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hls4mlConfig {
+    /// `Vitis`, `Vivado`, `Quartus` or `Catapult`.
     pub backend: String,
+    /// `io_parallel` or `io_stream`.
     pub io_type: String,
+    /// How multipliers are laid out.
     pub strategy: StrategyName,
     /// How often one multiplier is used per sample, with strategy `resource`.
     pub reuse_factor: u32,
 }
 
+/// hls4ml's strategies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StrategyName {
@@ -74,7 +83,8 @@ impl Default for Hls4mlConfig {
 }
 
 impl Hls4mlConfig {
-    /// The settings as the proxy's writer takes them; names that there are not are faults of the configuration.
+    /// The settings as the proxy's writer takes them; names that there are not are faults of the
+    /// configuration.
     pub fn target(&self) -> Target {
         Target {
             backend: Backend::ALL.into_iter().find(|b| b.name() == self.backend).unwrap_or_default(),

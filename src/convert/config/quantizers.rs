@@ -4,29 +4,38 @@ use crate::quant::Granularity;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// What shares a bit width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GranularityConfig {
+    /// Of weights and biases.
     pub weights: Granularity,
+    /// Of activations.
     pub activations: Granularity,
 }
 
-/// Fractional bits that float weights and activations start with, at unit spread. Default: the fewest with which the outputs follow the
-/// source's.
+/// Fractional bits that float weights and activations start with, at unit spread. Default: the
+/// fewest with which the outputs follow the source's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InitBits {
+    /// Of weights and biases.
     pub weights: Option<f32>,
+    /// Of activations.
     pub activations: Option<f32>,
 }
 
+/// Rounding of quantizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoundingName {
+    /// `⌊x + ½⌋`
     HalfUp,
+    /// `⌊x⌋`
     Floor,
 }
 
+/// Which widths are trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QuantizersName {
@@ -39,6 +48,7 @@ pub enum QuantizersName {
     Hgq2Kbi,
 }
 
+/// What weights and biases do beyond their range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverflowName {
@@ -48,6 +58,7 @@ pub enum OverflowName {
     SatSym,
 }
 
+/// What activations do beyond their range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActivationOverflowName {

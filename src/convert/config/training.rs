@@ -7,9 +7,11 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearningRate {
+    /// For weights and biases.
     pub weights: f32,
     /// For fractional and integer bits.
     pub bits: f32,
+    /// How they change over the run.
     pub schedule: RateSchedule,
     /// `constant` and `cosine`: share of each stage over which the rates rise from a hundredth.
     pub warm_up: f64,
@@ -25,12 +27,15 @@ impl Default for LearningRate {
     }
 }
 
+/// How rates change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RateSchedule {
-    /// Trunk: weights down to a fifth, bits constant. Branches: half, held and annealed by a cosine.
+    /// Trunk: weights down to a fifth, bits constant. Branches: half, held and annealed by a
+    /// cosine.
     #[default]
     Recipe,
+    /// They do not.
     Constant,
     /// Half cosines down to `end`.
     Cosine,
@@ -40,17 +45,20 @@ pub enum RateSchedule {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Beta {
+    /// At the first epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<f32>,
     /// Not used by `constant`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<f32>,
+    /// Between the ends.
     pub schedule: BetaSchedule,
     /// `piecewise`: `[u, β]`, u ascending from 0 (first epoch) to 1 (last).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<(f64, f64)>,
 }
 
+/// How β changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
@@ -65,12 +73,17 @@ pub enum BetaSchedule {
     Piecewise,
 }
 
+/// What is minimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LossName {
+    /// Of classes or probabilities.
     CrossEntropy,
+    /// Mean squared error.
     Mse,
+    /// Mean absolute error.
     Mae,
+    /// Binary cross entropy of each output.
     Bce,
 }
 
@@ -96,9 +109,11 @@ pub enum ClassWeights {
     Given(Vec<f32>),
 }
 
+/// The only word there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Balanced {
+    /// `samples / (classes · samples of the class)`
     Balanced,
 }
 
@@ -106,12 +121,15 @@ pub enum Balanced {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricName {
+    /// Share of right answers.
     Accuracy,
     /// Every class counts alike, however rare.
     BalancedAccuracy,
     /// Of a binary classifier.
     Auc,
+    /// Mean squared error.
     Mse,
+    /// Mean absolute error.
     Mae,
     /// With the source model.
     Agreement,

@@ -77,7 +77,8 @@ pub struct Tensor {
     pub shape: Vec<usize>,
 }
 
-/// A node after reading; the fields from `inputs` on are those of a node with weights, the first three of them only of a convolution.
+/// A node after reading; the fields from `inputs` on are those of a node with weights, the first
+/// three of them only of a convolution.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InspectedLayer {
     /// The node's name.

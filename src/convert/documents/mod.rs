@@ -1,17 +1,22 @@
-//! What the program says of a job, a plan, a model and a trace: types, whose JSON and schemas (docs/schema) follow from them.
+//! What the program says of a job, a plan, a model and a trace: types, whose JSON and schemas
+//! (docs/schema) follow from them.
 
+mod checks;
 mod inspection;
 mod layer;
 mod plan;
+mod purpose;
 mod report;
 mod schema;
 mod trace;
 
+pub use checks::{ImportCheck, Verification};
 pub use inspection::{InspectedLayer, Inspection, Opset, Tensor};
 pub use layer::{Activation, FormatCount, Layer, Weights};
 pub use plan::{
     BetaControl, Plan, PlannedData, PlannedInput, PlannedModel, PlannedOutput, PlannedStart, PlannedTraining, Training,
 };
+pub use purpose::{Purpose, Purposed};
 pub use report::{
     Alone, ChoiceMade, DataUsed, ElementwiseFile, Figures, Hls4mlCall, ModelFile, OneAnswer, OutputMetric, ParetoPoint,
     ProxyFile, Report, Target, Tool, TrainingPoint, Verified,

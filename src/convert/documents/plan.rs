@@ -1,7 +1,7 @@
 //! What `convert --dry-run` answers.
 
+use super::purpose::Purpose;
 use super::report::Figures;
-use crate::convert::purpose::Purpose;
 use crate::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,7 +103,8 @@ pub struct PlannedStart {
     /// Its metric, its standard error and its loss.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Root of the mean squared difference of its outputs from the source's, by that of their variance.
+    /// Root of the mean squared difference of its outputs from the source's, by that of their
+    /// variance.
     pub relative_error: Option<f64>,
 }
 

@@ -1,10 +1,9 @@
 //! `report.json` (docs/report.md).
 
+use super::checks::{ImportCheck, Verification};
 use super::layer::Layer;
+use super::purpose::Purpose;
 use crate::convert::config::JobConfig;
-use crate::convert::emit::verified::Verification;
-use crate::convert::purpose::Purpose;
-use crate::convert::source::check::ImportCheck;
 use crate::diagnostic::Diagnostic;
 use crate::proxy::Removed;
 use crate::proxy::ports::Ports;
@@ -13,7 +12,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// What was done, and what came of it. `schema` changes when a field changes its meaning; fields are only added within a version.
+/// What was done, and what came of it. `schema` changes when a field changes its meaning; fields
+/// are only added within a version.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// `hgq-onnx/report/1`
@@ -125,7 +125,8 @@ pub struct ProxyFile {
     /// On the rows judged on.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Root of the mean squared difference of its outputs from the source's on the calibration data, by that of their variance.
+    /// Root of the mean squared difference of its outputs from the source's on the calibration
+    /// data, by that of their variance.
     pub relative_error: Option<f64>,
     /// Largest difference of an output from the source's on the calibration data.
     pub max_abs_diff_vs_source: Option<f64>,
@@ -187,9 +188,9 @@ pub struct ParetoPoint {
     #[serde(flatten)]
     pub figures: Figures,
     /// Loss on training and validation data together, of an annealed model.
-    pub loss_of_all: Option<f64>,
+    pub train_val_loss: Option<f64>,
     /// Whether it is annealed (docs/training.md).
-    pub settled: bool,
+    pub annealed: bool,
     /// Whether no other model is better in one of EBOPs and metric and as good in the other.
     pub on_front: bool,
     /// Whether it is the proxy.

@@ -1,4 +1,5 @@
-//! JSON Schemas (draft 2020-12) of the documents and of the configuration: published in docs/schema.
+//! JSON Schemas (draft 2020-12) of the documents and of the configuration: published in
+//! docs/schema.
 
 use super::{Inspection, Plan, Report, Trace};
 use crate::convert::config::JobConfig;

@@ -1,4 +1,5 @@
-//! `proxy_elementwise.onnx`: the chosen model for the hls4ml plug-in, verified like every other form.
+//! `proxy_elementwise.onnx`: the chosen model for the hls4ml plug-in, verified like every other
+//! form.
 
 use super::interface::Interface;
 use super::verified::{Emitted, emit_verified, run_in_file_order, slice};
@@ -17,8 +18,8 @@ pub struct Elementwise {
     pub entry: ElementwiseFile,
 }
 
-/// Writes and verifies `model` on `samples` rows of `inputs`. A model that the form cannot hold is no failure of the job: the warning
-/// says which nodes are in the way.
+/// Writes and verifies `model` on `samples` rows of `inputs`. A model that the form cannot hold is
+/// not a failure of the job: the warning says which nodes are in the way.
 ///
 /// # Errors
 /// [`Error::Verification`] for any element that differs from the exact model.
@@ -66,7 +67,8 @@ pub fn elementwise(
     Ok(Some(Elementwise { bytes: emitted.proxy.bytes, entry }))
 }
 
-/// Elements that each quantizer of `model` clips on the data: the form has one data `Quant` for each, in the same order.
+/// Elements that each quantizer of `model` clips on the data: the form has one data `Quant` for
+/// each, in the same order.
 fn clipped(
     model: &FixedModel,
     emitted: &Emitted,

@@ -1,4 +1,5 @@
-//! `hls4ml_config.json`: the settings of hls4ml that belong to a proxy, in hls4ml's own words, for whoever makes the call by program.
+//! `hls4ml_config.json`: the settings of hls4ml that belong to a proxy, in hls4ml's own words, for
+//! whoever makes the call by program.
 
 use crate::convert::config::JobConfig;
 use crate::convert::error::Error;
@@ -12,7 +13,8 @@ use serde_json::{Map, Value, json};
 /// Version of the file's schema; raised when a field changes its meaning.
 const SCHEMA: &str = "hgq-onnx/hls4ml/1";
 
-/// The file's bytes. `hls_config` is laid over what `config_from_onnx_model` gives; everything else are arguments of hls4ml's calls.
+/// The file's bytes. `hls_config` is laid over what `config_from_onnx_model` gives; everything else
+/// are arguments of hls4ml's calls.
 ///
 /// # Errors
 /// [`Error::Internal`] if it cannot be written as JSON.

@@ -1,4 +1,5 @@
-//! How a proxy meets the outside: its ports' names and layouts in the source, and the settings of hls4ml that it is written for.
+//! How a proxy meets the outside: its ports' names and layouts in the source, and the settings of
+//! hls4ml that it is written for.
 
 use crate::convert::config::JobConfig;
 use crate::convert::source::Source;

@@ -9,11 +9,11 @@ use super::config::proxy::FormName;
 use super::documents::ElementwiseFile;
 use super::error::Error;
 use super::evaluation::difference::relative_error;
-use super::evaluation::score::{Exactly, Judge};
+use super::evaluation::score::{ExactCandidate, Judge};
 use super::evaluation::seen::ByHeart;
 use super::job::ParetoProxy;
 use super::prepared::PreparedJob;
-use super::progress::Clock;
+use super::progress::Reporter;
 use super::search::{Chosen, Found};
 use crate::diagnostic::Diagnostic;
 use crate::proxy::form::Form;
@@ -30,13 +30,13 @@ const MAX_PARETO_PROXIES: usize = 64;
 pub struct Files {
     pub proxy: Emitted,
     /// The chosen model, in the domain of training and in the user's units.
-    pub in_domain: Exactly,
-    pub exactly: Exactly,
+    pub in_domain: ExactCandidate,
+    pub exactly: ExactCandidate,
     /// See [`relative_error`].
     pub relative_error: f64,
     pub pareto: Vec<ParetoProxy>,
     /// Further files by name.
-    pub beside: Vec<(&'static str, Vec<u8>)>,
+    pub extra_files: Vec<(&'static str, Vec<u8>)>,
     /// What the report says about `proxy_elementwise.onnx`.
     pub elementwise: Option<ElementwiseFile>,
     pub warnings: Vec<Diagnostic>,
@@ -47,16 +47,17 @@ pub struct Files {
 /// Writes the chosen model and the front.
 ///
 /// # Errors
-/// [`Error::Verification`] for any element that differs, [`Error::Canceled`], those of exact evaluation.
+/// [`Error::Verification`] for any element that differs, [`Error::Canceled`], those of exact
+/// evaluation.
 pub fn emit(
     p: &PreparedJob,
     judge: &Judge,
     found: &Found,
     chosen: &Chosen,
-    clock: &mut Clock,
+    reporter: &mut Reporter,
     cancel: &AtomicBool,
 ) -> Result<Files, Error> {
-    clock.enter("proxy");
+    reporter.enter("proxy");
     let config = &p.job.config;
     let interface = Interface::new(&p.source, config);
     let (calibration, samples) = (p.data.calibration.rows(), p.data.calibration.samples);
@@ -72,21 +73,31 @@ pub fn emit(
     let exactly = in_domain.restored(&p.scales)?;
     let proxy = emit_verified(&exactly.pruned, form(config.proxy.form), &interface, &calibration, samples, true)?;
     let mut warnings = proxy.warnings.clone();
-    let mut beside = vec![("hls4ml_config.json", hls4ml::settings(config, &proxy.proxy)?)];
+    let mut extra_files = vec![("hls4ml_config.json", hls4ml::settings(config, &proxy.proxy)?)];
     let mut entry = None;
     if let Some(overflow) = config.proxy.elementwise
         && let Some(made) = elementwise(&exactly.pruned, overflow, &interface, &calibration, samples, &mut warnings)?
     {
-        beside.push(("proxy_elementwise.onnx", made.bytes));
+        extra_files.push(("proxy_elementwise.onnx", made.bytes));
         entry = Some(made.entry);
     }
-    let mut files =
-        Files { proxy, in_domain, exactly, relative_error, pareto: Vec::new(), beside, elementwise: entry, warnings, seen: None };
+    let mut files = Files {
+        proxy,
+        in_domain,
+        exactly,
+        relative_error,
+        pareto: Vec::new(),
+        extra_files,
+        elementwise: entry,
+        warnings,
+        seen: None,
+    };
     pareto(&mut files, p, judge, (found, chosen), &interface, cancel)?;
     Ok(files)
 }
 
-/// The proxies of the front; on the way its models show whether the source has seen the validation rows.
+/// The proxies of the front; on the way its models show whether the source has seen the validation
+/// rows.
 fn pareto(
     files: &mut Files,
     p: &PreparedJob,

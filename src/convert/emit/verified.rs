@@ -1,6 +1,7 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
 use super::interface::Interface;
+use crate::convert::documents::Verification;
 use crate::convert::error::{Error, unsupported};
 use crate::convert::memory::CHUNK;
 use crate::data::order::in_file_order;
@@ -14,27 +15,12 @@ use crate::quant::{FixedModel, FixedOp, interval};
 use crate::verify::fixed::FixedError;
 use crate::verify::fixed::program::{Outputs, Program};
 use crate::verify::tract;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// Significant bits of an f32: the second opinion is exact while every value fits.
 const F32_BITS: u32 = 24;
 
 /// Samples that tract executes: a second opinion on the file, not on the data.
 const TRACT_SAMPLES: usize = 2048;
-
-/// What verification found; `mismatches` is 0, or there would be an error instead.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct Verification {
-    pub samples: usize,
-    pub elements: u64,
-    pub mismatches: u64,
-    /// Elements where f32 arithmetic (tract) gives another value than exact arithmetic because sums need more than 24 bits,
-    /// or because hls4ml has a table where ONNX has a function (Elu, Selu).
-    pub float_limited: u64,
-    /// Samples that tract executed; 0 when it refused the file (see the warnings).
-    pub second_opinion_samples: usize,
-}
 
 /// An emitted, verified proxy.
 pub struct Emitted {
@@ -45,11 +31,13 @@ pub struct Emitted {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Writes `model` and proves that the bytes written give its outputs on `samples` rows of every input.
-/// `twice` asks tract as well. Inputs with an order in `interface` are taken in that order, through a Transpose.
+/// Writes `model` and proves that the bytes written give its outputs on `samples` rows of every
+/// input. `twice` asks tract as well. Inputs with an order in `interface` are taken in that order,
+/// through a Transpose.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for what hls4ml cannot express, [`Error::Verification`] for any differing element.
+/// [`Error::Unsupported`] for what hls4ml cannot express, [`Error::Verification`] for any differing
+/// element.
 pub fn emit_verified(
     model: &FixedModel,
     form: Form,
@@ -109,7 +97,8 @@ pub fn emit_verified(
     Ok(Emitted { proxy, ports, program, verification, warnings })
 }
 
-/// Ports whose names hls4ml cannot take. An output called as the source's last quantizer is nobody's surprise.
+/// Ports whose names hls4ml cannot take. An output called as the source's last quantizer is
+/// nobody's surprise.
 fn renamed(model: &FixedModel, proxy: &Proxy, ports: &Ports) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let mut tell = |what: &str, port: &Port| {
@@ -187,7 +176,8 @@ fn second_opinion(
     Ok(())
 }
 
-/// An input plus half an LSB is exact in f32 only for inputs on a coarse grid; others may round onto a tie.
+/// An input plus half an LSB is exact in f32 only for inputs on a coarse grid; others may round
+/// onto a tie.
 fn inputs_fit(inputs: &[&[f32]]) -> bool {
     inputs.iter().all(|x| x.iter().all(|&v| (v * 65536.0).fract() == 0.0 && v.abs() < 128.0))
 }

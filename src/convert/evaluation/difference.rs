@@ -1,11 +1,12 @@
-//! How far a model's outputs are from the source's, in units that mean something: by their spread, over all calibration samples.
+//! How far a model's outputs are from the source's, in units that mean something: by their spread,
+//! over all calibration samples.
 
-use super::score::Exactly;
+use super::score::ExactCandidate;
 use crate::convert::layout::outputs;
 use crate::convert::memory::CHUNK;
 use crate::convert::source::Source;
 use crate::convert::source::data::Data;
-use crate::convert::start::MOST_ERROR;
+use crate::convert::start::MAX_ERROR;
 use crate::convert::task::objective::{spread, squared_error};
 use crate::data::Dataset;
 use crate::diagnostic::{Code, Diagnostic};
@@ -14,13 +15,13 @@ use crate::quant::interval::IntervalError;
 use crate::quant::scale::Scales;
 use crate::train::LossKind;
 
-/// Root of the mean squared difference of the outputs from the source's, divided by the root of their mean variance; `teacher`: the
-/// source's outputs on the calibration samples.
+/// Root of the mean squared difference of the outputs from the source's, divided by the root of
+/// their mean variance; `teacher`: the source's outputs on the calibration samples.
 ///
 /// # Errors
 /// See [`Exact::new`].
 pub fn relative_error(
-    exactly: &Exactly,
+    exactly: &ExactCandidate,
     scales: &Scales,
     source: &Source,
     domain: &Data,
@@ -45,8 +46,8 @@ pub fn start_differs(error: f64) -> Option<Diagnostic> {
     let message = format!(
         "before any training the outputs differ from the source's by {:.1} % of their spread (RMS on the calibration data), more than the {:.0} % that a start is looked for with",
         100.0 * error,
-        100.0 * MOST_ERROR
+        100.0 * MAX_ERROR
     );
     // what was found on a share of the samples may be a little more on all of them
-    (error > 1.1 * MOST_ERROR).then(|| Diagnostic::new(Code::StartDiffers, message))
+    (error > 1.1 * MAX_ERROR).then(|| Diagnostic::new(Code::StartDiffers, message))
 }

@@ -1,5 +1,5 @@
-//! What candidates are judged on and by: the validation rows, with training rows where those are few; and a metric that tells a model
-//! from one answer for everything.
+//! What candidates are judged on and by: the validation rows, with training rows where those are
+//! few; and a metric that tells a model from one answer for everything.
 
 use super::measured::Measured;
 use super::score::training_share;
@@ -12,8 +12,8 @@ use crate::convert::task::metric::{self, MetricKind, metric_error};
 use crate::data::{Dataset, join};
 use crate::diagnostic::{Code, Diagnostic};
 
-/// Validation rows that choose by themselves. With fewer, a single row is more than the point of accuracy that a model may lose, and
-/// chance moves a share of 90 % by more than three points.
+/// Validation rows that choose by themselves. With fewer, a single row is more than the point of
+/// accuracy that a model may lose, and chance moves a share of 90 % by more than three points.
 pub const FEW_ROWS: usize = 100;
 /// A share is counted exactly; its comparison with a bound is not.
 const ROUNDING: f64 = 1e-9;
@@ -22,7 +22,7 @@ const ROUNDING: f64 = 1e-9;
 pub struct Judged {
     /// Validation and training rows with the source's logits, where both are used.
     pooled: Option<(Dataset, Vec<f32>)>,
-    /// Further rows that what is settled is scored on; none where they are judged on already.
+    /// Further rows that what is annealed is scored on; none where they are judged on already.
     pub training: (Dataset, Vec<f32>),
     pub kind: MetricKind,
     /// What one answer for everything would score, where there are classes.
@@ -87,7 +87,8 @@ impl Judged {
         }
     }
 
-    /// Balanced accuracy in place of accuracy where that would not tell one answer for everything from the source.
+    /// Balanced accuracy in place of accuracy where that would not tell one answer for everything
+    /// from the source.
     fn balance(&mut self, majority: &Majority, source: &Source, data: &Data, on: &OnData, temperature: f64) {
         let (rows, logits) = self.rows(data, on);
         let best = score(self.kind, rows, logits, &source.widths, temperature);

@@ -1,4 +1,5 @@
-//! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is never used here.
+//! The exact side of a candidate: trace, freeze, prune, count, measure. Training's f32 path is
+//! never used here.
 
 use super::measured::Measured;
 use crate::convert::layout::outputs;
@@ -14,25 +15,28 @@ use crate::trace::{FormatOptions, Ranges, fix, trace_minmax};
 use crate::train::pareto::Score;
 use std::sync::Arc;
 
-/// Training samples that settled candidates are also scored on, at most: their loss is then known to a percent or so.
-const MOST_TRAINING_SAMPLES: usize = 8192;
+/// Training samples that annealed candidates are also scored on, at most: their loss is then known
+/// to a percent or so.
+const MAX_TRAINING_SAMPLES: usize = 8192;
 
 /// An even share of the training samples with their `logits`, for [`Judge::training`].
 pub fn training_share(train: &Dataset, logits: &[f32]) -> (Dataset, Vec<f32>) {
-    let samples = train.samples.min(MOST_TRAINING_SAMPLES);
+    let samples = train.samples.min(MAX_TRAINING_SAMPLES);
     let rows: Vec<usize> = (0..samples).map(|n| n * train.samples / samples).collect();
     let width = logits.len() / train.samples.max(1);
     (train.select(&rows), rows.iter().flat_map(|&r| &logits[r * width..][..width]).copied().collect())
 }
 
-/// What candidates are scored on. Models and inputs are in the domain of training, outputs are compared in the user's units.
+/// What candidates are scored on. Models and inputs are in the domain of training, outputs are
+/// compared in the user's units.
 pub struct Judge<'a> {
     /// The way back from the domain.
     pub scales: &'a Scales,
     /// Inputs that ranges are traced on.
     pub trace_inputs: &'a [Arc<Vec<f32>>],
     pub trace_samples: usize,
-    /// The rows that decide: validation samples, and training samples where those are few ([`super::judged`]).
+    /// The rows that decide: validation samples, and training samples where those are few
+    /// ([`super::judged`]).
     pub validation: &'a Dataset,
     /// The source's outputs on the validation samples …
     pub source_outputs: &'a [f32],
@@ -44,7 +48,8 @@ pub struct Judge<'a> {
     pub outputs: &'a [usize],
     /// Whether a single output is scores of classes, of which one is the answer.
     pub classes: bool,
-    /// Some of the training samples with the source's logits, for what is settled; none where they are among the rows that decide.
+    /// Some of the training samples with the source's logits, for what is annealed; none where they
+    /// are among the rows that decide.
     pub training: &'a (Dataset, Vec<f32>),
     /// Values per sample of each output.
     pub widths: &'a [usize],
@@ -58,7 +63,7 @@ pub struct Judge<'a> {
 
 /// A candidate made exact.
 #[derive(Clone, Debug)]
-pub struct Exactly {
+pub struct ExactCandidate {
     /// As traced, nothing removed.
     pub full: FixedModel,
     /// Dead channels removed: what is emitted and counted.
@@ -67,14 +72,14 @@ pub struct Exactly {
     pub score: Score,
 }
 
-impl Exactly {
+impl ExactCandidate {
     /// The same on the user's values.
     ///
     /// # Errors
     /// See [`TooFarApart`].
-    pub fn restored(&self, scales: &Scales) -> Result<Exactly, TooFarApart> {
+    pub fn restored(&self, scales: &Scales) -> Result<ExactCandidate, TooFarApart> {
         let by_node = scales.restore_ranges(&self.full, &self.ranges.by_node);
-        Ok(Exactly {
+        Ok(ExactCandidate {
             full: scales.restore(&self.full)?,
             pruned: scales.restore(&self.pruned)?,
             ranges: Ranges { by_node, samples: self.ranges.samples },
@@ -88,15 +93,15 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// See [`TraceError`].
-    pub fn judge(&self, model: &Model) -> Result<Exactly, TraceError> {
+    pub fn judge(&self, model: &Model) -> Result<ExactCandidate, TraceError> {
         self.judged(model, false)
     }
 
-    /// The same for a model that may be settled.
+    /// The same for a model that may be annealed.
     ///
     /// # Errors
     /// See [`TraceError`].
-    pub fn judged(&self, model: &Model, settled: bool) -> Result<Exactly, TraceError> {
+    pub fn judged(&self, model: &Model, annealed: bool) -> Result<ExactCandidate, TraceError> {
         let judged;
         let model = if model.outputs == self.outputs {
             model
@@ -115,9 +120,9 @@ impl Judge<'_> {
         let (joined, found) = self.measured(&exact, self.validation, self.source_logits);
         let collapsed = self.is_collapsed(&joined);
         let Measured { metric, error, loss } = found;
-        let loss_of_all = if settled { self.loss_of_all(&exact, loss) } else { f64::INFINITY };
-        let score = Score { ebops, ebops_hgq2, metric, metric_error: error, loss, collapsed, settled, loss_of_all };
-        Ok(Exactly { full, pruned, ranges, score })
+        let train_val_loss = if annealed { self.train_val_loss(&exact, loss) } else { f64::INFINITY };
+        let score = Score { ebops, ebops_hgq2, metric, metric_error: error, loss, collapsed, annealed, train_val_loss };
+        Ok(ExactCandidate { full, pruned, ranges, score })
     }
 
     /// Outputs on `data`, in the user's units, joined.
@@ -125,7 +130,8 @@ impl Judge<'_> {
         outputs(exact, &data.rows(), data.samples, self.widths, self.scales)
     }
 
-    /// Whether `outputs` are one answer for everything where the source has several: one class, or the same values.
+    /// Whether `outputs` are one answer for everything where the source has several: one class, or
+    /// the same values.
     fn is_collapsed(&self, outputs: &[f64]) -> bool {
         let width = self.widths.iter().sum();
         let by_class = match self.kind {
@@ -143,7 +149,7 @@ impl Judge<'_> {
     }
 
     /// Loss on the rows that decide, where it is `loss`, and on those of the training together.
-    fn loss_of_all(&self, exact: &Exact, loss: f64) -> f64 {
+    fn train_val_loss(&self, exact: &Exact, loss: f64) -> f64 {
         let (rows, logits) = self.training;
         if rows.samples == 0 {
             return loss;
@@ -167,7 +173,8 @@ impl Judge<'_> {
         Measured { metric, loss, error: metric_error(kind, metric, outputs, width, targets, logits) }
     }
 
-    /// How good a candidate is on other rows of the domain, by `kind`, with the source's `logits` there.
+    /// How good a candidate is on other rows of the domain, by `kind`, with the source's `logits`
+    /// there.
     ///
     /// # Errors
     /// Sums beyond what is computed exactly.
@@ -179,7 +186,8 @@ impl Judge<'_> {
     }
 }
 
-/// True when all samples get the same answer: the same class where classes are what counts, else the same outputs.
+/// True when all samples get the same answer: the same class where classes are what counts, else
+/// the same outputs.
 fn is_one_answer<T: Copy + Into<f64>>(outputs: &[T], width: usize, classes: bool) -> bool {
     let mut rows = outputs.chunks_exact(width.max(1)).map(|row| row.iter().map(|&v| v.into()).collect::<Vec<f64>>());
     let Some(first) = rows.next() else { return false };

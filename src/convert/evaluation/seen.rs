@@ -1,5 +1,6 @@
-//! Whether the model sent has seen the validation rows: then its metric there says little about new data, and what a proxy seems to lose
-//! against it may be no loss. Said only where the data at hand show it.
+//! Whether the model sent has seen the validation rows: then its metric there says little about new
+//! data, and what a proxy seems to lose against it may be no loss. Said only where the data at hand
+//! show it.
 
 use super::judged::{Judged, score};
 use super::measured::Measured;
@@ -21,11 +22,12 @@ const UNLIKELY: f64 = 2.33;
 /// … and less than once in a thousand times, where several models are looked at.
 const NO_CHANCE: f64 = 3.1;
 /// Labelled calibration rows that are worth a comparison, at least.
-const LEAST_ROWS: usize = 20;
-/// A source with no more errors than this on training and validation rows alike may have learned both by heart: on data that it has not
-/// seen hardly any model is that good.
+const MIN_ROWS: usize = 20;
+/// A source with no more errors than this on training and validation rows alike may have learned
+/// both by heart: on data that it has not seen hardly any model is that good.
 const BY_HEART: f64 = 0.005;
-/// Share of the validation rows that may be training rows, too: few values per input give equal rows by chance.
+/// Share of the validation rows that may be training rows, too: few values per input give equal
+/// rows by chance.
 const EQUAL_ROWS: f64 = 0.1;
 
 const CURE: &str = "give rows that it has not seen with --validation";
@@ -45,7 +47,8 @@ pub fn before(job: &Job, source: &Source, data: &Data, on: &OnData, judged: &Jud
     found
 }
 
-/// The source's metric on the validation rows against that on labelled calibration rows which are in no other file.
+/// The source's metric on the validation rows against that on labelled calibration rows which are
+/// in no other file.
 fn better_than_on_calibration(
     job: &Job,
     source: &Source,
@@ -64,7 +67,7 @@ fn better_than_on_calibration(
     let trained = job.train.as_ref().map(|_| hashes(&data.train));
     let known: HashSet<u64> = trained.into_iter().flatten().chain(hashes(&data.validation)).collect();
     let rows: Vec<usize> = hashes(&labelled).enumerate().filter(|(_, h)| !known.contains(h)).map(|(n, _)| n).collect();
-    if rows.len() < LEAST_ROWS {
+    if rows.len() < MIN_ROWS {
         return None;
     }
     let logits: Vec<f32> =
@@ -89,8 +92,9 @@ fn better_than_on_calibration(
     })
 }
 
-/// By how many standard errors of the difference `a` is better than `b`, each a metric on a number of rows. For accuracies that of one and the same
-/// share on both, which few errors do not make exact.
+/// By how many standard errors of the difference `a` is better than `b`, each a metric on a number
+/// of rows. For accuracies that of one and the same share on both, which few errors do not make
+/// exact.
 fn errors_apart(kind: MetricKind, (a, rows_a): (&Measured, usize), (b, rows_b): (&Measured, usize)) -> f64 {
     let (n, m) = (rows_a as f64, rows_b as f64);
     let error = match kind {
@@ -137,8 +141,8 @@ fn hashes(data: &Dataset) -> impl Iterator<Item = u64> {
     })
 }
 
-/// What trained models show: a source that errs nowhere, while one of them is clearly worse on the validation rows than on those it was
-/// trained on.
+/// What trained models show: a source that errs nowhere, while one of them is clearly worse on the
+/// validation rows than on those it was trained on.
 pub struct ByHeart<'a> {
     judge: &'a Judge<'a>,
     judged: &'a Judged,
@@ -148,8 +152,8 @@ pub struct ByHeart<'a> {
 }
 
 impl<'a> ByHeart<'a> {
-    /// `held`: the source on the rows that candidates are judged on. `None` where nothing can show: without labels or training, where
-    /// training rows are judged on, or the source errs.
+    /// `held`: the source on the rows that candidates are judged on. `None` where nothing can show:
+    /// without labels or training, where training rows are judged on, or the source errs.
     pub fn new(
         config: &JobConfig,
         judge: &'a Judge<'a>,

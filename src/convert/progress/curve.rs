@@ -1,9 +1,11 @@
-//! The course of a training as reports keep it: `training` in `report.json`, thinned to a bounded number of epochs.
+//! The course of a training as reports keep it: `training` in `report.json`, thinned to a bounded
+//! number of epochs.
 
 use prost::Message;
 use serde::Serialize;
 
-/// Epochs that are kept at most: more than a curve on a screen can show, and a report of readable size.
+/// Epochs that are kept at most: more than a curve on a screen can show, and a report of readable
+/// size.
 pub const MAX_POINTS: usize = 200;
 
 /// One epoch, or one candidate of `mode: calibrate`.
@@ -18,6 +20,7 @@ pub struct CurvePoint {
     /// Validation metric as it is shown, of the last snapshot that was scored.
     #[prost(double, tag = "3")]
     pub metric: f64,
+    /// As training counts them.
     #[prost(double, tag = "4")]
     pub ebops: f64,
     /// Factor of EBOPs in the loss; of a candidate the price per EBOP.
@@ -25,8 +28,9 @@ pub struct CurvePoint {
     pub beta: f64,
 }
 
-/// Every `stride`-th epoch, where `stride` doubles whenever there are more than [`MAX_POINTS`]; and the last one. What is kept
-/// depends on the epochs alone, not on where a run was stopped and went on. A message, as checkpoints hold it.
+/// Every `stride`-th epoch, where `stride` doubles whenever there are more than [`MAX_POINTS`]; and
+/// the last one. What is kept depends on the epochs alone, not on where a run was stopped and went
+/// on. A message, as checkpoints hold it.
 #[derive(Clone, PartialEq, Message)]
 pub struct Curve {
     #[prost(message, repeated, tag = "1")]

@@ -11,7 +11,9 @@ use std::time::Instant;
 /// The step of a stage that begins, from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Step {
+    /// This one.
     pub step: usize,
+    /// At most so many.
     pub steps: usize,
 }
 
@@ -21,26 +23,39 @@ pub struct Step {
 pub enum Event {
     /// A stage begins, or a step of one that knows how many it has at most.
     Stage {
+        /// Its name.
         stage: Cow<'static, str>,
+        /// Its step.
         #[serde(flatten)]
         step: Option<Step>,
     },
+    /// An epoch has ended, or a candidate was scored.
     Epoch {
+        /// From 1.
         epoch: usize,
+        /// In all.
         epochs: usize,
+        /// Training loss.
         loss: f64,
+        /// Metric of the last snapshot that was scored.
         metric: f64,
+        /// As training counts them.
         ebops: f64,
+        /// Factor of EBOPs in the loss.
         beta: f64,
     },
+    /// Something that should be known now.
     Note {
+        /// What programs read.
         code: Cow<'static, str>,
+        /// What people read.
         message: String,
     },
 }
 
-/// Where the checkpoints of a job go. Those of another job (model, data, configuration, version) are not taken up.
-pub trait Keeper {
+/// Where the checkpoints of a job go. Those of another job (model, data, configuration, version)
+/// are not taken up.
+pub trait CheckpointStore {
     /// The last checkpoint, if there is one.
     fn load(&mut self) -> Option<Vec<u8>>;
     /// Takes the place of the last one.
@@ -48,9 +63,9 @@ pub trait Keeper {
 }
 
 /// Keeps nothing.
-pub struct Forget;
+pub struct NoCheckpoints;
 
-impl Keeper for Forget {
+impl CheckpointStore for NoCheckpoints {
     fn load(&mut self) -> Option<Vec<u8>> {
         None
     }
@@ -59,8 +74,10 @@ impl Keeper for Forget {
 }
 
 /// Announces stages and epochs, and collects seconds per stage and the course of the training.
-pub struct Clock<'a> {
+pub struct Reporter<'a> {
+    /// Who is told.
     pub progress: &'a mut (dyn FnMut(Event) + Send),
+    /// The course of the training so far.
     pub curve: Curve,
     stage: &'static str,
     since: Instant,
@@ -68,11 +85,13 @@ pub struct Clock<'a> {
     pub seconds: BTreeMap<String, f64>,
 }
 
-impl<'a> Clock<'a> {
-    pub fn new(progress: &'a mut (dyn FnMut(Event) + Send)) -> Clock<'a> {
-        Clock { progress, curve: Curve::default(), stage: "", since: Instant::now(), seconds: BTreeMap::new() }
+impl<'a> Reporter<'a> {
+    /// No stage has begun yet.
+    pub fn new(progress: &'a mut (dyn FnMut(Event) + Send)) -> Reporter<'a> {
+        Reporter { progress, curve: Curve::default(), stage: "", since: Instant::now(), seconds: BTreeMap::new() }
     }
 
+    /// A stage begins.
     pub fn enter(&mut self, stage: &'static str) {
         self.leave();
         self.stage = stage;

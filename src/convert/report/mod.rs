@@ -1,4 +1,5 @@
-//! `report.json`: versioned, self-contained, the same for the command line and the service; and its page for people.
+//! `report.json`: versioned, self-contained, the same for the command line and the service; and its
+//! page for people.
 
 pub mod html;
 pub mod layers;
@@ -18,7 +19,7 @@ use super::job::Artifacts;
 use super::layout::join;
 use super::memory::{CHUNK, Peak};
 use super::prepared::PreparedJob;
-use super::progress::Clock;
+use super::progress::Reporter;
 use super::progress::curve::CurvePoint;
 use super::search::{Chosen, Found};
 use crate::data::sha256::sha256;
@@ -56,19 +57,19 @@ pub fn report(
     chosen: &Chosen,
     files: Files,
     warnings: &[Diagnostic],
-    mut clock: Clock,
+    mut reporter: Reporter,
     memory: &Peak,
 ) -> Result<Artifacts, Error> {
-    clock.enter("report");
+    reporter.enter("report");
     let mut report = compose(&Stages { p, judge, found, chosen, files: &files, warnings })?;
-    clock.leave();
-    report.training = clock.curve.points().into_iter().map(training_point).collect();
-    report.timing = clock.seconds;
+    reporter.leave();
+    report.training = reporter.curve.points().into_iter().map(training_point).collect();
+    report.timing = reporter.seconds;
     report.peak_memory_bytes = memory.bytes();
     let page = html::page(&report, &files.exactly.pruned)?;
-    let Files { proxy, exactly, pareto, beside, .. } = files;
+    let Files { proxy, exactly, pareto, extra_files, .. } = files;
     let unmet = chosen.choice.unmet.clone();
-    Ok(Artifacts { proxy: proxy.proxy.bytes, report, page, ebops: exactly.score.ebops, pareto, beside, unmet })
+    Ok(Artifacts { proxy: proxy.proxy.bytes, report, page, ebops: exactly.score.ebops, pareto, extra_files, unmet })
 }
 
 fn training_point(p: CurvePoint) -> TrainingPoint {
@@ -140,7 +141,8 @@ fn proxy(s: &Stages, exact: &Exact) -> ProxyFile {
     }
 }
 
-/// Largest difference of the proxy's outputs from the source's on the calibration data, and how many elements differ.
+/// Largest difference of the proxy's outputs from the source's on the calibration data, and how
+/// many elements differ.
 fn max_abs_diff(s: &Stages, exact: &Exact) -> (f32, usize) {
     let pruned = &s.files.exactly.pruned;
     let calibration: Vec<&[f32]> = s.p.data.calibration.rows();
@@ -177,8 +179,8 @@ fn pareto(s: &Stages) -> Vec<ParetoPoint> {
             ebops: score.ebops,
             ebops_hgq2: score.ebops_hgq2,
             figures: figures(s, &Measured { metric: score.metric, error: score.metric_error, loss: score.loss }),
-            loss_of_all: finite(score.loss_of_all),
-            settled: score.settled,
+            train_val_loss: finite(score.train_val_loss),
+            annealed: score.annealed,
             on_front: steps.contains(&n),
             chosen: n == chosen.choice.point,
             chosen_within: chosen.within.iter().filter(|w| w.1 == Some(n)).map(|w| w.0).collect(),

@@ -5,8 +5,8 @@ use crate::convert::source::Source;
 use crate::convert::task::metric::{MetricKind, measure};
 use crate::data::Targets;
 
-/// Per output with targets its name, metric, and what source and proxy have of it; `proxy` and `logits`: all outputs of the validation
-/// samples, joined.
+/// Per output with targets its name, metric, and what source and proxy have of it; `proxy` and
+/// `logits`: all outputs of the validation samples, joined.
 pub fn per_output(kind: MetricKind, source: &Source, targets: &Targets, proxy: &[f64], logits: &[f32]) -> Vec<OutputMetric> {
     let logits: Vec<f64> = logits.iter().map(|&v| v as f64).collect();
     let error = if kind == MetricKind::Mae { MetricKind::Mae } else { MetricKind::Mse };

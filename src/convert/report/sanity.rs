@@ -2,7 +2,7 @@
 
 use crate::convert::config::proxy::FormName;
 use crate::convert::emit::Files;
-use crate::convert::evaluation::score::Exactly;
+use crate::convert::evaluation::score::ExactCandidate;
 use crate::convert::prepared::PreparedJob;
 use crate::convert::search::{Chosen, Found};
 use crate::diagnostic::{Code, Diagnostic};
@@ -17,12 +17,13 @@ pub fn found_to_say(p: &PreparedJob, found: &Found, chosen: &Chosen, files: &Fil
         warnings.push(seen.clone());
     }
     let uniform = p.job.config.proxy.form == FormName::Uniform;
-    warnings.extend(doubts(&files.exactly, uniform, p.built.annotated));
+    warnings.extend(sanity_warnings(&files.exactly, uniform, p.built.annotated));
     warnings
 }
 
-/// What a user should not find out later: a proxy that ignores its input, formats that are not the file's.
-fn doubts(exactly: &Exactly, uniform: bool, annotated: bool) -> Vec<Diagnostic> {
+/// What a user should not find out later: a proxy that ignores its input, formats that are not the
+/// file's.
+fn sanity_warnings(exactly: &ExactCandidate, uniform: bool, annotated: bool) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     if exactly.score.collapsed || exactly.score.ebops == 0 {
         let message = match (exactly.score.collapsed, exactly.score.ebops) {

@@ -1,12 +1,14 @@
-//! `mode: calibrate`: candidates for a range of prices per EBOP from the sensitivities on the calibration data, scored exactly.
+//! `mode: calibrate`: candidates for a range of prices per EBOP from the sensitivities on the
+//! calibration data, scored exactly.
 //!
-//! The prices are spread over everything from nearly exact to nearly empty; where the job has a target, more of them close in on it.
+//! The prices are spread over everything from nearly exact to nearly empty; where the job has a
+//! target, more of them close in on it.
 
 use crate::convert::config::JobConfig;
 use crate::convert::error::{Error, training_error};
-use crate::convert::evaluation::score::{Exactly, Judge};
+use crate::convert::evaluation::score::{ExactCandidate, Judge};
 use crate::convert::layout::join;
-use crate::convert::progress::Clock;
+use crate::convert::progress::Reporter;
 use crate::convert::progress::curve::CurvePoint;
 use crate::convert::source::Source;
 use crate::convert::source::data::Data;
@@ -18,9 +20,11 @@ use crate::train::pareto::{Front, Point, Score};
 use crate::train::sensitivity::{CalibrationSet, Measure, Sensitivity};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Prices of activation widths as shares of those of weights: which one is better differs along the front (digits, jets).
+/// Prices of activation widths as shares of those of weights: which one is better differs along the
+/// front (digits, jets).
 const WIDTH_SHARES: [f64; 2] = [0.3, 1.0];
-/// Products for one exact evaluation from which on one share must do: a candidate then takes longer to score than to make.
+/// Products for one exact evaluation from which on one share must do: a candidate then takes longer
+/// to score than to make.
 const HEAVY: usize = 100_000_000;
 /// Prices tried first: from this error per EBOP of the start …
 const CHEAPEST: f64 = 1e-3;
@@ -30,7 +34,8 @@ const DEAREST: f64 = 10.0;
 const PRICES: usize = 14;
 /// Halvings of the interval of prices around a target.
 const HALVINGS: usize = 6;
-/// EBOPs of the start are taken as at least this, so that prices mean something for a nearly empty model.
+/// EBOPs of the start are taken as at least this, so that prices mean something for a nearly empty
+/// model.
 const SMALLEST_START: f64 = 100.0;
 
 /// What a calibration needs.
@@ -42,7 +47,7 @@ pub struct Calibration<'a> {
     pub teacher: &'a [f32],
     pub model: &'a Model,
     pub judge: &'a Judge<'a>,
-    pub start: &'a Exactly,
+    pub start: &'a ExactCandidate,
     /// The source's validation metric, larger is better.
     pub source_metric: f64,
 }
@@ -50,7 +55,7 @@ pub struct Calibration<'a> {
 struct Search<'a, 'b, 'c> {
     job: &'a Calibration<'a>,
     sensitivity: Sensitivity<'a>,
-    clock: &'b mut Clock<'c>,
+    reporter: &'b mut Reporter<'c>,
     front: Front<Model>,
     tried: usize,
     total: usize,
@@ -70,7 +75,7 @@ pub struct Calibrated {
 ///
 /// # Errors
 /// [`Error::Canceled`], [`Error::Internal`].
-pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> Result<Calibrated, Error> {
+pub fn calibrate(job: &Calibration, reporter: &mut Reporter, cancel: &AtomicBool) -> Result<Calibrated, Error> {
     let Calibration { config, source, domain, teacher, model, judge, start, .. } = *job;
     let (widths, exponents) = (source.input_widths(), judge.scales.of_outputs());
     let x = join(&domain.calibration.rows(), &widths, domain.calibration.samples);
@@ -92,7 +97,7 @@ pub fn calibrate(job: &Calibration, clock: &mut Clock, cancel: &AtomicBool) -> R
     let mut search = Search {
         job,
         sensitivity,
-        clock,
+        reporter,
         front: Front::default(),
         tried: 0,
         total: shares.len() * (PRICES + HALVINGS),
@@ -139,7 +144,8 @@ impl Search<'_, '_, '_> {
         Ok(())
     }
 
-    /// Makes and scores the candidate for `price` and this share of it for widths. True where a larger price is the way to what the job asks for.
+    /// Makes and scores the candidate for `price` and this share of it for widths. True where a
+    /// larger price is the way to what the job asks for.
     fn candidate(&mut self, price: f64, share: f64, cancel: &AtomicBool) -> Result<bool, Error> {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
@@ -152,9 +158,9 @@ impl Search<'_, '_, '_> {
         let Score { ebops, metric, loss, collapsed, .. } = exactly.score;
         let metric_shown = self.job.judge.kind.shown(metric);
         let point = CurvePoint { epoch: self.tried as u64, loss, metric: metric_shown, ebops: ebops as f64, beta: price };
-        self.clock.epoch(point, self.total);
+        self.reporter.epoch(point, self.total);
         let config = self.job.config;
-        // one answer for everything is no candidate, however good its metric
+        // one answer for everything is not a candidate, however good its metric
         Ok(match (config.target_ebops, config.max_output_error, config.max_metric_drop) {
             (Some(target), _, _) => ebops as f64 > target,
             (None, Some(bound), _) => !collapsed && error <= bound,
@@ -166,7 +172,7 @@ impl Search<'_, '_, '_> {
     }
 
     /// Offers a candidate to the front and returns its output error.
-    fn enter(&mut self, number: usize, exactly: &Exactly, model: Model) -> Result<f64, Error> {
+    fn enter(&mut self, number: usize, exactly: &ExactCandidate, model: Model) -> Result<f64, Error> {
         let error = output_error(self.job, exactly)?;
         let point = Point { epoch: number, score: exactly.score, payload: model };
         if self.job.config.max_output_error.is_none_or(|bound| error <= bound) {
@@ -178,9 +184,9 @@ impl Search<'_, '_, '_> {
     }
 }
 
-/// Mean squared difference of the candidate's outputs from the source's on the validation data, divided by the mean variance of the
-/// source's outputs.
-fn output_error(job: &Calibration, exactly: &Exactly) -> Result<f64, Error> {
+/// Mean squared difference of the candidate's outputs from the source's on the validation data,
+/// divided by the mean variance of the source's outputs.
+fn output_error(job: &Calibration, exactly: &ExactCandidate) -> Result<f64, Error> {
     let Judge { validation, source_outputs, .. } = job.judge;
     let joined = job.judge.restored(&Exact::new(&exactly.pruned)?, validation);
     Ok(squared_error(&joined, source_outputs) / spread(LossKind::Mse, source_outputs, job.source.width, 0..job.source.width))

@@ -1,16 +1,18 @@
-//! Checkpoints of a job: the state of its training, and its course so far, under the job's identity.
+//! Checkpoints of a job: the state of its training, and its course so far, under the job's
+//! identity.
 
 use crate::convert::error::Error;
 use crate::convert::job::Job;
 use crate::convert::progress::curve::Curve;
-use crate::convert::progress::{Clock, Event, Keeper};
+use crate::convert::progress::{CheckpointStore, Event, Reporter};
 use crate::diagnostic::Code;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-/// Least time between two checkpoints: a checkpoint holds the whole front, some epochs take a millisecond.
+/// Least time between two checkpoints: a checkpoint holds the whole front, some epochs take a
+/// millisecond.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Clone, PartialEq, Message)]
@@ -25,7 +27,7 @@ struct Checkpoint {
 
 /// Takes and hands out the checkpoints of one job.
 pub struct Checkpoints<'a> {
-    keeper: &'a mut dyn Keeper,
+    keeper: &'a mut dyn CheckpointStore,
     identity: Vec<u8>,
     every: Option<usize>,
     last: Instant,
@@ -34,23 +36,23 @@ pub struct Checkpoints<'a> {
 impl<'a> Checkpoints<'a> {
     /// # Errors
     /// [`Error::Internal`] if the configuration cannot be written as JSON.
-    pub fn new(job: &Job, keeper: &'a mut dyn Keeper) -> Result<Checkpoints<'a>, Error> {
+    pub fn new(job: &Job, keeper: &'a mut dyn CheckpointStore) -> Result<Checkpoints<'a>, Error> {
         let every = job.config.checkpoint_epochs;
         Ok(Checkpoints { keeper, identity: identity(job)?, every, last: Instant::now() })
     }
 
-    /// The state to go on from; its course goes to `clock`.
-    pub fn load(&mut self, clock: &mut Clock) -> Option<Vec<u8>> {
+    /// The state to go on from; its course goes to `reporter`.
+    pub fn load(&mut self, reporter: &mut Reporter) -> Option<Vec<u8>> {
         let checkpoint = Checkpoint::decode(&self.keeper.load()?[..]).ok();
         let state = checkpoint.filter(|c| c.identity == self.identity).map(|c| {
-            clock.curve = c.curve.unwrap_or_default();
+            reporter.curve = c.curve.unwrap_or_default();
             c.state
         });
         let (code, message) = match state {
             Some(_) => (Code::Resumed, "goes on from the checkpoint of a stopped run"),
             None => (Code::CheckpointIgnored, "the checkpoint found is of another job or version: this run starts anew"),
         };
-        (clock.progress)(Event::Note { code: code.name().into(), message: message.into() });
+        (reporter.progress)(Event::Note { code: code.name().into(), message: message.into() });
         state
     }
 

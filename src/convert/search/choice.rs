@@ -1,5 +1,5 @@
-//! Which point of the front a job asked for: the best within a budget, the smallest within a loss, or a sensible one; and why, in a
-//! sentence whose figures are those of the front.
+//! Which point of the front a job asked for: the best within a budget, the smallest within a loss,
+//! or a sensible one; and why, in a sentence whose figures are those of the front.
 
 use crate::convert::config::JobConfig;
 use crate::convert::error::Error;
@@ -8,7 +8,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::Model;
 use crate::train::pareto::{Front, Score};
 
-/// The figures of [`Chooser::reaches`] were added and subtracted: what is equal but for that is equal.
+/// The figures of [`Chooser::reaches`] were added and subtracted: what is equal but for that is
+/// equal.
 const ROUNDING: f64 = 1e-12;
 
 /// A point of the front.
@@ -33,8 +34,8 @@ pub struct Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    /// The point of the front that the job asked for. A model with one answer for everything is no answer to any goal, and is chosen only
-    /// where there is nothing else.
+    /// The point of the front that the job asked for. A model with one answer for everything is no
+    /// answer to any goal, and is chosen only where there is nothing else.
     ///
     /// # Errors
     /// [`Error::Internal`] for an empty front.
@@ -61,18 +62,19 @@ impl Chooser<'_> {
         choice.map(|choice| self.untrained(choice)).ok_or_else(|| Error::Internal("the front has no model to choose".into()))
     }
 
-    /// The choice within a budget: what `best_of` says, in words. `None` if nothing with more than one answer is within it.
+    /// The choice within a budget: what `best_of` says, in words. `None` if nothing with more than
+    /// one answer is within it.
     fn best(&self, fits: impl Fn(&Score) -> bool, of: &str) -> Option<(usize, String)> {
         let chosen = self.front.best_of(&fits, |m| self.error(m))?;
         let best = self.front.most_accurate(&fits)?;
         let mut why = format!("of the models {of} the best {} is {}", self.kind.name(), self.told(best));
         if chosen != best {
-            let (settled, loss) = if self.score(chosen).settled {
-                ("two standard errors of it and had settled", "on all rows")
+            let (annealed, loss) = if self.score(chosen).annealed {
+                ("two standard errors of it and had annealed", "on all rows")
             } else {
-                ("one standard error of it, where none had settled that is within two", "on the rows that models are judged on")
+                ("one standard error of it, where none had annealed that is within two", "on the rows that models are judged on")
             };
-            why += &format!("; this one, {}, is within {settled}, and has the lowest loss of those {loss}", self.told(chosen));
+            why += &format!("; this one, {}, is within {annealed}, and has the lowest loss of those {loss}", self.told(chosen));
         }
         Some((chosen, why))
     }
@@ -127,7 +129,8 @@ impl Chooser<'_> {
         Some(Choice { point, why: format!("the best {name} found"), unmet: Some(unmet) })
     }
 
-    /// Nothing was asked: the smallest that is as good as the source, or as the best candidate, up to what the data can tell.
+    /// Nothing was asked: the smallest that is as good as the source, or as the best candidate, up
+    /// to what the data can tell.
     fn sensible(&self, warnings: &mut Vec<Diagnostic>) -> Option<Choice> {
         let (best, _) = self.best(|_| true, "found")?;
         let reference = self.source.min(self.score(best).metric);

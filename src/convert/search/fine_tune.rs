@@ -7,11 +7,11 @@ use crate::convert::config::JobConfig;
 use crate::convert::config::training::RateSchedule;
 use crate::convert::engine::engine_options;
 use crate::convert::error::{Error, training_error};
-use crate::convert::evaluation::score::{Exactly, Judge};
+use crate::convert::evaluation::score::{ExactCandidate, Judge};
 use crate::convert::job::Job;
 use crate::convert::layout::join;
 use crate::convert::progress::curve::CurvePoint;
-use crate::convert::progress::{Clock, Keeper};
+use crate::convert::progress::{CheckpointStore, Reporter};
 use crate::convert::source::Source;
 use crate::convert::source::data::Data;
 use crate::convert::task::metric::MetricKind;
@@ -32,16 +32,16 @@ use std::sync::atomic::AtomicBool;
 struct Watch<'a, 'b, 'c> {
     judge: &'a Judge<'a>,
     checkpoints: Checkpoints<'b>,
-    clock: &'b mut Clock<'c>,
+    reporter: &'b mut Reporter<'c>,
     kind: MetricKind,
     last_metric: f64,
 }
 
 impl Observer for Watch<'_, '_, '_> {
-    fn score(&mut self, model: &Model, settled: bool) -> Result<Score, String> {
-        // a snapshot whose sums leave 62 bits is no candidate; the run may come back
+    fn score(&mut self, model: &Model, annealed: bool) -> Result<Score, String> {
+        // a snapshot whose sums leave 62 bits is not a candidate; the run may come back
         let lost = Score { metric: f64::NAN, loss: f64::NAN, ..Score::WORST };
-        Ok(self.judge.judged(model, settled).map_or(lost, |e| e.score))
+        Ok(self.judge.judged(model, annealed).map_or(lost, |e| e.score))
     }
 
     fn epoch(&mut self, e: &Epoch) {
@@ -50,7 +50,7 @@ impl Observer for Watch<'_, '_, '_> {
         }
         let ebops = e.score.map_or(e.ebops, |s| s.ebops as f64);
         let point = CurvePoint { epoch: e.epoch as u64, loss: e.loss, metric: self.last_metric, ebops, beta: e.beta };
-        self.clock.epoch(point, e.epochs);
+        self.reporter.epoch(point, e.epochs);
     }
 
     fn wants_checkpoint(&mut self, epoch: usize) -> bool {
@@ -58,7 +58,7 @@ impl Observer for Watch<'_, '_, '_> {
     }
 
     fn checkpoint(&mut self, bytes: &[u8]) {
-        self.checkpoints.save(bytes, &self.clock.curve);
+        self.checkpoints.save(bytes, &self.reporter.curve);
     }
 }
 
@@ -72,7 +72,7 @@ pub struct Training<'a> {
     pub objective: Objective<'a>,
     pub built: &'a Built,
     pub judge: &'a Judge<'a>,
-    pub start: &'a Exactly,
+    pub start: &'a ExactCandidate,
     /// Metric of the source, larger is better.
     pub source_metric: f64,
 }
@@ -80,8 +80,14 @@ pub struct Training<'a> {
 /// Trains and returns the front.
 ///
 /// # Errors
-/// [`Error::Data`], [`Error::Config`] for what does not fit, [`Error::Canceled`], [`Error::Internal`].
-pub fn train(mut t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel: &AtomicBool) -> Result<Fitted, Error> {
+/// [`Error::Data`], [`Error::Config`] for what does not fit, [`Error::Canceled`],
+/// [`Error::Internal`].
+pub fn train(
+    mut t: Training,
+    reporter: &mut Reporter,
+    keeper: &mut dyn CheckpointStore,
+    cancel: &AtomicBool,
+) -> Result<Fitted, Error> {
     let logits = t.objective.logits.clone();
     let teacher = &logits.turned(t.teacher)[..];
     let model = logits.trained(&t.built.model);
@@ -98,9 +104,9 @@ pub fn train(mut t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel
     let set = objective.set((widths.iter().sum(), &x), (source.width, teacher)).map_err(training_error)?;
     let order: Vec<u32> = (0..rows as u32).collect();
     let mut checkpoints = Checkpoints::new(job, keeper)?;
-    let resume = checkpoints.load(clock);
-    let last_metric = clock.curve.last_metric().unwrap_or_else(|| judge.kind.shown(start.score.metric));
-    let mut watch = Watch { judge, checkpoints, kind: judge.kind, clock, last_metric };
+    let resume = checkpoints.load(reporter);
+    let last_metric = reporter.curve.last_metric().unwrap_or_else(|| judge.kind.shown(start.score.metric));
+    let mut watch = Watch { judge, checkpoints, kind: judge.kind, reporter, last_metric };
     let mut fitted = fit(&model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
         FitError::Canceled => Error::Canceled,
         FitError::Diverged => Error::Data(vec![e.to_string()]),
@@ -109,7 +115,7 @@ pub fn train(mut t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel
     })?;
     if config.polish {
         // it can take longer than the epochs
-        watch.clock.enter("polish");
+        watch.reporter.enter("polish");
         let how = Polishing {
             set: &set,
             rows: &order,
@@ -120,7 +126,7 @@ pub fn train(mut t: Training, clock: &mut Clock, keeper: &mut dyn Keeper, cancel
             output_exponents: &options.engine.output_exponents,
             trained: &|full| logits.trained_exactly(full),
         };
-        let mut begins = |step| watch.clock.step(step);
+        let mut begins = |step| watch.reporter.step(step);
         polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, &mut begins, cancel)?;
     }
     Ok(fitted)

@@ -6,7 +6,8 @@ use crate::convert::evaluation::score::Judge;
 use crate::train::fit::options::Goal;
 use crate::train::fit::schedule::{Beta, Ramp};
 
-/// Budgets around a wanted one, as its multiples: a front around the target, and a larger model to polish down to it.
+/// Budgets around a wanted one, as its multiples: a front around the target, and a larger model to
+/// polish down to it.
 const TARGET_BUDGETS: [f64; 4] = [1.6, 1.0, 0.63, 0.4];
 
 /// Ratio of neighbouring budgets in the search for the smallest model of a metric …
@@ -15,12 +16,14 @@ const METRIC_RATIO: f64 = 0.85;
 /// … and how many there are: down to about a hundredth of the start.
 const METRIC_BUDGETS: usize = 30;
 
-/// A metric this many allowed drops, and this many standard errors, below the one wanted is out of reach.
+/// A metric this many allowed drops, and this many standard errors, below the one wanted is out of
+/// reach.
 const HOPELESS_DROPS: f64 = 6.0;
 
 const HOPELESS_ERRORS: f64 = 10.0;
 
-/// Optimizer steps below which a job with a target trains for that target alone: widths move about a bit in 100 steps.
+/// Optimizer steps below which a job with a target trains for that target alone: widths move about
+/// a bit in 100 steps.
 const STEPS_FOR_A_FRONT: usize = 2500;
 
 /// Without a target: budgets from this share of the starting EBOPs …
@@ -52,9 +55,11 @@ pub fn steps(config: &JobConfig, rows: usize) -> usize {
     config.epochs * (rows / batch_size(config, rows)).max(1)
 }
 
-/// What the run steers to, from the job's wishes, its optimizer steps, the EBOPs it starts from and the source's metric.
+/// What the run steers to, from the job's wishes, its optimizer steps, the EBOPs it starts from and
+/// the source's metric.
 pub fn goal(config: &JobConfig, judge: &Judge, steps: usize, start: f64, source_metric: f64) -> Goal {
-    // how far a metric may be below the one wanted by a drop until annealing does not make up for it
+    // how far a metric may be below the one wanted by a drop until annealing does not make up for
+    // it
     let hopeless = |drop: f64| {
         let error = judge.kind.standard_error(source_metric - drop, judge.validation.samples);
         (HOPELESS_DROPS * drop.max(judge.kind.default_drop(source_metric))).max(HOPELESS_ERRORS * error)

@@ -1,4 +1,5 @@
-//! How candidates come: from training, from sensitivities, or the model as it is; and which of them is chosen.
+//! How candidates come: from training, from sensitivities, or the model as it is; and which of them
+//! is chosen.
 
 pub mod calibrate;
 mod checkpoint;
@@ -10,9 +11,9 @@ mod polish;
 use super::config::Mode;
 use super::error::Error;
 use super::evaluation::difference::{relative_error, start_differs};
-use super::evaluation::score::{Exactly, Judge};
+use super::evaluation::score::{ExactCandidate, Judge};
 use super::prepared::PreparedJob;
-use super::progress::{Clock, Keeper};
+use super::progress::{CheckpointStore, Reporter};
 use super::settings;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::Model;
@@ -26,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 /// What a search found.
 pub struct Found {
     /// The model before any training, and how far its outputs are from the source's.
-    pub start: Exactly,
+    pub start: ExactCandidate,
     pub start_error: f64,
     pub front: Front<Model>,
     /// Why no candidate is what `mode: calibrate` was asked for; the front holds the nearest one.
@@ -41,12 +42,12 @@ pub struct Found {
 pub fn search(
     p: &PreparedJob,
     judge: &Judge,
-    clock: &mut Clock,
-    keeper: &mut dyn Keeper,
+    reporter: &mut Reporter,
+    keeper: &mut dyn CheckpointStore,
     cancel: &AtomicBool,
 ) -> Result<Found, Error> {
     let (job, config) = (p.job, &p.job.config);
-    clock.enter("train");
+    reporter.enter("train");
     let start = judge.judge(&p.built.model)?;
     settings::check(&start.restored(&p.scales)?.pruned, config)?;
     let teacher = &p.on.calibration.logits;
@@ -60,12 +61,12 @@ pub fn search(
     if config.mode == Mode::Calibrate {
         let model = &p.built.model;
         let calibration = Calibration { config, source, domain, teacher, model, judge, start: &start, source_metric };
-        Calibrated { front, unmet } = calibrate(&calibration, clock, cancel)?;
+        Calibrated { front, unmet } = calibrate(&calibration, reporter, cancel)?;
     } else if config.epochs > 0 {
         let (teacher, objective) = (&p.on.train, p.objective(config)?);
         let training = Training { job, source, domain, teacher, objective, built: &p.built, judge, start: &start, source_metric };
-        let fitted = train(training, clock, keeper, cancel)?;
-        warnings.extend(troubles(&fitted));
+        let fitted = train(training, reporter, keeper, cancel)?;
+        warnings.extend(training_warnings(&fitted));
         front = fitted.front;
     } else {
         front.insert(Point { epoch: 0, score: start.score, payload: p.built.model.clone() });
@@ -78,7 +79,8 @@ pub struct Chosen {
     pub choice: Choice,
     /// The job's budgets, and the point chosen within each.
     pub within: Vec<(f64, Option<usize>)>,
-    /// Points that are reported and written: the front as users read it, EBOPs against metric, and what was chosen.
+    /// Points that are reported and written: the front as users read it, EBOPs against metric, and
+    /// what was chosen.
     pub shown: Vec<usize>,
     pub warnings: Vec<Diagnostic>,
 }
@@ -105,7 +107,7 @@ pub fn choose(p: &PreparedJob, judge: &Judge, found: &Found) -> Result<Chosen, E
 }
 
 /// What went wrong in training and was mended.
-fn troubles(fitted: &Fitted) -> Vec<Diagnostic> {
+fn training_warnings(fitted: &Fitted) -> Vec<Diagnostic> {
     let Fitted { rollbacks, collapses, .. } = fitted;
     let mut warnings = Vec::new();
     let mut warn = |code, message: String| warnings.push(Diagnostic::new(code, message));

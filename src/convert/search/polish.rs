@@ -1,4 +1,5 @@
-//! Which members of a front are polished, and how far down: small models, for which the search finds more than gradients do.
+//! Which members of a front are polished, and how far down: small models, for which the search
+//! finds more than gradients do.
 
 use crate::convert::error::Error;
 use crate::convert::evaluation::score::Judge;
@@ -6,27 +7,32 @@ use crate::convert::progress::Step;
 use crate::quant::{Model, interval};
 use crate::train::fit::options::Goal;
 use crate::train::pareto::{Front, Point};
-use crate::train::polish::{Polishing, Room, polish};
+use crate::train::polish::{EbopsBudget, Polishing, polish};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// For a budget, a model of the next larger one is polished down to it, too, if that is at most this multiple.
+/// For a budget, a model of the next larger one is polished down to it, too, if that is at most
+/// this multiple.
 const DESCENT: f64 = 4.0;
-/// Passes over a model until it is within its budget again, at most; behind them the budget is given up.
+/// Passes over a model until it is within its budget again, at most; after them the budget is given
+/// up.
 const PASSES: usize = 4;
-/// What a pass aims at, at least, as a share of what the last one aimed at: below nothing there is nothing to aim at.
-const LEAST_AIM: f64 = 0.5;
+/// What a pass aims at, at least, as a share of what the last one aimed at: below nothing there is
+/// nothing to aim at.
+const MIN_AIM: f64 = 0.5;
 /// Members of the front that are polished where no budgets say which, at most.
-const MOST: usize = 12;
-/// Budgets in a row at which it did not help, behind which no larger one is tried.
+const MAX_POLISHED: usize = 12;
+/// Budgets in a row at which it did not help, after which no larger one is tried.
 const IDLE: usize = 2;
-/// What polishing may gain in the metric: members that are not good enough by as much are tried, too.
+/// What polishing may gain in the metric: members that are not good enough by as much are tried,
+/// too.
 const GAIN: f64 = 0.02;
 
 /// EBOPs, and members of the front that are polished down to them.
 type Starts = (f64, Vec<Point<Model>>);
 
-/// Polishes what a job may want and offers the results to the front. From the smallest budget up, until it no longer helps: larger models
-/// fit their training data anyway. `only`: the budget that the job is about; `begins` hears of every budget that is tried.
+/// Polishes what a job may want and offers the results to the front. From the smallest budget up,
+/// until it no longer helps: larger models fit their training data anyway. `only`: the budget that
+/// the job is about; `begins` hears of every budget that is tried.
 pub fn polish_front(
     front: &mut Front<Model>,
     goal: &Goal,
@@ -43,12 +49,12 @@ pub fn polish_front(
             wanted.map(|n| at_budget(front, budgets, n, error)).collect()
         }
         Goal::Metric { floor, .. } => {
-            let near = front.steps().into_iter().filter(|&n| front.points()[n].score.metric >= floor - GAIN).take(MOST);
+            let near = front.steps().into_iter().filter(|&n| front.points()[n].score.metric >= floor - GAIN).take(MAX_POLISHED);
             near.map(|n| as_it_is(front, n)).collect()
         }
         Goal::Schedule(_) => {
             let steps = front.steps();
-            let every = steps.len().div_ceil(MOST).max(1);
+            let every = steps.len().div_ceil(MAX_POLISHED).max(1);
             steps.into_iter().step_by(every).map(|n| as_it_is(front, n)).collect()
         }
     };
@@ -69,8 +75,8 @@ pub fn polish_front(
     Ok(())
 }
 
-/// What would be chosen within the next larger budget, if it is near, and within budget `n`, and the most accurate one there, which need
-/// not be settled; `error`: of a metric.
+/// What would be chosen within the next larger budget, if it is near, and within budget `n`, and
+/// the most accurate one there, which need not be annealed; `error`: of a metric.
 fn at_budget(front: &Front<Model>, budgets: &[f64], n: usize, error: impl Fn(f64) -> f64) -> Starts {
     let larger = n.checked_sub(1).map(|l| budgets[l]).filter(|&l| l <= DESCENT * budgets[n]);
     let most_accurate = front.best_within(budgets[n], |_| 0.0);
@@ -98,8 +104,8 @@ fn down_to(
     let mut aim = budget;
     for pass in 0..PASSES {
         let Ok(bounds) = interval::bounds(&exactly.full) else { break };
-        // new weights may widen what is behind them; the way back must not do so again
-        let room = Room { ebops: exactly.score.ebops as f64, budget: aim, grows: pass == 0 };
+        // new weights may widen what is after them; the way back must not do so again
+        let room = EbopsBudget { ebops: exactly.score.ebops as f64, budget: aim, may_exceed: pass == 0 };
         let polished = polish(&model, &(how.trained)(&exactly.full), &bounds, how, room, cancel);
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
@@ -107,15 +113,15 @@ fn down_to(
         let Some(polished) = polished else { break };
         model = polished;
         // new values may have sums beyond what can be computed exactly
-        let Ok(found) = judge.judged(&model, score.settled) else { break };
+        let Ok(found) = judge.judged(&model, score.annealed) else { break };
         exactly = found;
         front.insert(Point { epoch, score: exactly.score, payload: model.clone() });
         let beyond = exactly.score.ebops as f64 - budget;
         if beyond <= 0.0 {
             break;
         }
-        // formats that follow the new ranges may cost as much again behind the next pass
-        aim = (aim - beyond).max(LEAST_AIM * aim);
+        // formats that follow the new ranges may cost as much again after the next pass
+        aim = (aim - beyond).max(MIN_AIM * aim);
     }
     Ok(())
 }
@@ -129,9 +135,9 @@ mod tests {
     fn what_would_be_chosen_is_polished_and_the_most_accurate() {
         let model = Model { name: String::new(), values: vec![], nodes: vec![], inputs: vec![], outputs: vec![] };
         let mut front = Front::default();
-        let mut add = |ebops: u64, metric: f64, loss_of_all: f64| {
-            let settled = loss_of_all.is_finite();
-            let score = Score { ebops, metric, loss: 1.0 - metric, settled, loss_of_all, ..Score::WORST };
+        let mut add = |ebops: u64, metric: f64, train_val_loss: f64| {
+            let annealed = train_val_loss.is_finite();
+            let score = Score { ebops, metric, loss: 1.0 - metric, annealed, train_val_loss, ..Score::WORST };
             assert!(front.insert(Point { epoch: 1, score, payload: model.clone() }));
         };
         add(90, 0.90, 0.3);

@@ -1,32 +1,18 @@
 //! The imported graph against the file sent: tract executes the file on the user's own samples.
 
 use super::Source;
+use crate::convert::documents::ImportCheck;
 use crate::data::Dataset;
 use crate::data::order::{in_file_order, to_graph};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::eval;
 use crate::verify::tract;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// Samples compared; tract runs files of fixed batch size one sample at a time.
 const SAMPLES: usize = 1024;
-/// Largest relative difference between f32 execution of a float file and f64 execution of the graph.
+/// Largest relative difference between f32 execution of a float file and f64 execution of the
+/// graph.
 const TOLERANCE: f64 = 1e-3;
-
-/// Outcome of the check.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ImportCheck {
-    /// Largest absolute difference of any output (after a Softmax, if the file has one); `None` if tract cannot execute the file.
-    pub max_abs_diff_vs_source: Option<f64>,
-    pub samples: usize,
-    /// Elements that differ by more than the tolerance: in annotated files, f32 sums that fall on the other side of a tie.
-    pub outliers: usize,
-    #[serde(skip)]
-    pub refused: Option<String>,
-    #[serde(skip)]
-    pub elements: usize,
-}
 
 /// Runs both on the first samples of `data`.
 pub fn check(bytes: &[u8], source: &Source, data: &Dataset) -> ImportCheck {

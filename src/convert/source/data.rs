@@ -9,11 +9,13 @@ use crate::data::order::to_graph;
 use crate::data::{Arrays, DataError, DataFile, DataLimits, Dataset, InputShape, OutputShape, Samples, Targets, split};
 use std::sync::Arc;
 
-/// Largest input: beyond it the products of a layer leave 64 bits, and no port of practical width holds it.
+/// Largest input: beyond it the products of a layer leave 64 bits, and no port of practical width
+/// holds it.
 const MAX_INPUT: f32 = 1e9;
 
-/// Samples kept to train on where nothing is trained: the loss in the report needs an idea of how far the source's outputs spread.
-const MOST_UNTRAINED: usize = 1 << 16;
+/// Samples kept to train on where nothing is trained: the loss in the report needs an idea of how
+/// far the source's outputs spread.
+const MAX_UNTRAINED: usize = 1 << 16;
 
 /// Values read at a time of a file that is not held in memory: 16 MiB of float32.
 const BLOCK_ELEMENTS: usize = 1 << 22;
@@ -29,10 +31,12 @@ pub struct Data {
     pub validation_origin: &'static str,
     /// Whether the validation samples are others than those trained on.
     pub held_out: bool,
-    /// Inputs that ranges are traced on: the calibration data, and the training data if they are others.
+    /// Inputs that ranges are traced on: the calibration data, and the training data if they are
+    /// others.
     pub trace: Vec<Arc<Vec<f32>>>,
     pub trace_samples: usize,
-    /// Where they all are calibration samples: which of them are trained on and which validated with.
+    /// Where they all are calibration samples: which of them are trained on and which validated
+    /// with.
     pub parts: Option<(Vec<usize>, Vec<usize>)>,
 }
 
@@ -42,7 +46,8 @@ pub struct Data {
 /// [`Error::Data`] with every fault of every file.
 pub fn load(source: &Source, job: &Job) -> Result<Data, Error> {
     let config = &job.config;
-    // mode calibrate holds nothing back from the calibration samples: they are few, and nothing is trained on them
+    // mode calibrate holds nothing back from the calibration samples: they are few, and nothing is
+    // trained on them
     let (fraction, all) = match config.mode {
         Mode::Calibrate => (0.0, "calibration samples"),
         Mode::FineTune => (config.validation_fraction, "training samples"),
@@ -69,7 +74,7 @@ pub fn load(source: &Source, job: &Job) -> Result<Data, Error> {
         None => {
             let (mut fit, held) = split(train.samples, train.targets.as_ref(), fraction, config.seed);
             if config.epochs == 0 {
-                let step = fit.len().div_ceil(MOST_UNTRAINED).max(1);
+                let step = fit.len().div_ceil(MAX_UNTRAINED).max(1);
                 fit = fit.into_iter().step_by(step).collect();
             }
             let split = (train.select(&fit), train.select(&held), "split from training samples");

@@ -1,7 +1,9 @@
-//! Ranges that data cannot show: types of inputs (`inputs`) and ranges of activations (`layers[].range`) of the configuration.
+//! Ranges that data cannot show: types of inputs (`inputs`) and ranges of activations
+//! (`layers[].range`) of the configuration.
 //!
-//! A declared quantizer clips where it was declared, in training and in the proxy; its integer bits are neither trained nor lowered to what
-//! the data reach. Fractional bits are trained as elsewhere, those of an input up to its type's.
+//! A declared quantizer clips where it was declared, in training and in the proxy; its integer bits
+//! are neither trained nor lowered to what the data reach. Fractional bits are trained as
+//! elsewhere, those of an input up to its type's.
 
 use super::Source;
 use crate::convert::config::JobConfig;
@@ -28,7 +30,8 @@ struct Declared {
     fractional: Option<i32>,
 }
 
-/// Puts what the configuration declares into the quantizers. `ranges`: of the source's values on the data.
+/// Puts what the configuration declares into the quantizers. `ranges`: of the source's values on
+/// the data.
 ///
 /// # Errors
 /// [`Error::Config`]: inputs that the model has not, arrays of another length, each with its field.
@@ -134,7 +137,8 @@ pub fn of_graph_input(config: &JobConfig, source: &Source, input: ValueId) -> Op
     of_layer(config, &value.name, value.len(), value.shape.last().copied().unwrap_or(1), &mut Vec::new())
 }
 
-/// The range of the last entry of `layers` that has one for what is called `name`, or stands behind a node that is.
+/// The range of the last entry of `layers` that has one for what is called `name`, or stands after
+/// a node that is.
 fn of_layer(
     config: &JobConfig,
     name: &str,

@@ -1,4 +1,5 @@
-//! The data of a job in the domain of training ([`crate::quant::scale`]), and how far the source's values spread on them.
+//! The data of a job in the domain of training ([`crate::quant::scale`]), and how far the source's
+//! values spread on them.
 
 use super::Source;
 use super::data::Data;
@@ -13,7 +14,8 @@ use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Samples that spreads are measured on: known to 2 % then, and a factor of two is all that is asked of them …
+/// Samples that spreads are measured on: known to 2 % then, and a factor of two is all that is
+/// asked of them …
 const SAMPLES: (usize, usize) = (128, 4096);
 /// … as far as these multiplications allow: about a second.
 const WORK: usize = 2_000_000_000;
@@ -98,7 +100,8 @@ pub fn sharing(source: &Source, config: &JobConfig, targets: Option<&Targets>) -
         alike: source.logits.iter().copied().filter(|_| classes).collect(),
         uniform: (0..graph.values.len()).filter(tensor).collect(),
         fixed: typed_inputs(config, source),
-        // the plug-in's form has no place for a constant in front of a quantizer; declared ranges are those of the input as it is
+        // the plug-in's form has no place for a constant in front of a quantizer; declared ranges
+        // are those of the input as it is
         offsets: config.proxy.elementwise.is_none()
             && config.inputs.is_empty()
             && config.layers.iter().all(|l| l.range.is_none()),

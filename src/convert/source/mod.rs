@@ -1,4 +1,5 @@
-//! From uploaded bytes to a checked graph and checked data. Every fault of model, data and configuration is found here.
+//! From uploaded bytes to a checked graph and checked data. Every fault of model, data and
+//! configuration is found here.
 
 pub mod check;
 pub mod data;
@@ -23,7 +24,8 @@ use crate::onnx::limits::Limits;
 pub struct Source {
     pub graph: Graph,
     pub notes: Vec<Diagnostic>,
-    /// The values that the proxy's outputs stand for: the graph's outputs, or what their Softmax reads.
+    /// The values that the proxy's outputs stand for: the graph's outputs, or what their Softmax
+    /// reads.
     pub logits: Vec<ValueId>,
     pub has_softmax: bool,
     /// Values per sample of each output.

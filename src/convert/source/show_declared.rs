@@ -1,7 +1,8 @@
-//! What inputs do where the data do not show it and the configuration declares it: hidden values get ranges for that, too.
+//! What inputs do where the data do not show it and the configuration declares it: hidden values
+//! get ranges for that, too.
 //!
-//! Samples of the data are traced once more with the inputs that never change in them at the ends of their declared ranges, each end by chance,
-//! and once with the other ends.
+//! Samples of the data are traced once more with the inputs that never change in them at the ends
+//! of their declared ranges, each end by chance, and once with the other ends.
 
 use super::Source;
 use super::data::Data;
@@ -14,9 +15,10 @@ use crate::quant::exact::MinMax;
 use std::sync::Arc;
 
 /// Samples that are changed, at most: ranges of a few thousand differ little from those of all.
-const MOST: usize = 2048;
+const MAX_LISTED: usize = 2048;
 
-/// Adds such samples to those that ranges are traced on, and what the source's values are on them to `ranges`.
+/// Adds such samples to those that ranges are traced on, and what the source's values are on them
+/// to `ranges`.
 ///
 /// # Errors
 /// A value of the source that is not finite.
@@ -32,7 +34,7 @@ pub fn show_declared(config: &JobConfig, source: &Source, data: &mut Data, range
         return Ok(());
     }
     let (widths, all) = (source.input_widths(), data.trace_samples);
-    let count = all.min(MOST);
+    let count = all.min(MAX_LISTED);
     let row = |n: usize| n * all / count.max(1);
     let mut rows: Vec<Vec<f32>> = (data.trace.iter().zip(&widths))
         .map(|(x, &width)| (0..2 * count).flat_map(|n| x[row(n / 2) * width..][..width].iter().copied()).collect())

@@ -1,5 +1,6 @@
-//! What the data do not show: inputs and channels that never change, few samples, classes without one. Ranges follow the data, so what they
-//! do not show gets no bits; that is right for them, and wrong for others, without a trace in any figure.
+//! What the data do not show: inputs and channels that never change, few samples, classes without
+//! one. Ranges follow the data, so what they do not show gets no bits; that is right for them, and
+//! wrong for others, without a trace in any figure.
 
 use super::Source;
 use super::data::Data;
@@ -14,11 +15,13 @@ use crate::ops::Move;
 use crate::quant::exact::MinMax;
 use crate::quant::model::{Model, QOp, Quantizer};
 
-/// Samples below which ranges are accidents: of 20, one in twenty of others is beyond the largest that was seen.
+/// Samples below which ranges are accidents: of 20, one in twenty of others is beyond the largest
+/// that was seen.
 const FEW: usize = 20;
 /// Things that are listed by name.
-const MOST: usize = 8;
-/// Share of right answers from which on the source's own tell the classes of samples without labels.
+const MAX_LISTED: usize = 8;
+/// Share of right answers from which on the source's own tell the classes of samples without
+/// labels.
 const RELIABLE: f64 = 0.8;
 
 /// Everything that ranges, and what was verified, leave out. `samples` were traced.
@@ -112,8 +115,8 @@ fn still(q: &Quantizer, range: &MinMax, channels: usize) -> Option<String> {
 }
 
 fn listed(names: &[String], between: &str) -> String {
-    let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(between);
-    if names.len() > MOST { format!("{shown} and {} more", names.len() - MOST) } else { shown }
+    let shown = names.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(between);
+    if names.len() > MAX_LISTED { format!("{shown} and {} more", names.len() - MAX_LISTED) } else { shown }
 }
 
 /// Classes that the labelled data have and the calibration data have not.

@@ -1,4 +1,5 @@
-//! Arrays of data files that nobody reads: a label array of another name is a job for another task than the user thinks of.
+//! Arrays of data files that nobody reads: a label array of another name is a job for another task
+//! than the user thinks of.
 
 use super::data::Data;
 use crate::convert::config::Mode;
@@ -11,7 +12,7 @@ const TARGETS: [&str; 14] = [
     "answers",
 ];
 /// Names that are listed.
-const MOST: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// A warning for each file with such arrays.
 pub fn unread(job: &Job, data: &Data) -> Vec<Diagnostic> {
@@ -51,8 +52,8 @@ fn is_target(name: &str) -> bool {
 
 /// `complete`: the file's targets are known, or none are read from it.
 fn message(what: &str, file: &str, names: &[&String], complete: bool) -> String {
-    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
-    let rest = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+    let shown: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    let rest = if names.len() > MAX_LISTED { format!(" and {} more", names.len() - MAX_LISTED) } else { String::new() };
     let are = if names.len() == 1 { "is" } else { "are" };
     let said = format!("{what} (`{file}`): {}{rest} {are} not read", shown.join(", "));
     if complete {

@@ -30,7 +30,8 @@ impl SourceValues {
         source.graph.inputs.iter().map(|&i| self.ranges[i].clone()).collect()
     }
 
-    /// Widens the ranges by `samples` rows of every input and, where they are wanted, appends their logits.
+    /// Widens the ranges by `samples` rows of every input and, where they are wanted, appends their
+    /// logits.
     ///
     /// # Errors
     /// A value that is not finite (its name).
@@ -87,7 +88,7 @@ impl OnBlocks {
         }
     }
 
-    /// With that of the samples behind these.
+    /// With that of the samples after these.
     fn then(mut self, next: OnBlocks) -> OnBlocks {
         self.logits.extend(next.logits);
         self.widen(next.ranges);

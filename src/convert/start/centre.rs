@@ -1,12 +1,13 @@
-//! What rounding moves all outputs by, taken out of the biases of the layers that give them (bias correction, arXiv 1906.04721): the
-//! mean of an output's error costs no bits to remove.
+//! What rounding moves all outputs by, taken out of the biases of the layers that give them (bias
+//! correction, arXiv 1906.04721): the mean of an output's error costs no bits to remove.
 
 use crate::ops::Move;
 use crate::quant::kif::exp2i;
 use crate::quant::{Model, QOp};
 
-/// Subtracts from the biases in front of the outputs the mean error of their channels, where `free` lets a node move. `mean`: by element
-/// of all outputs, in units of 2^`exponents` of the model's; no exponents: the same units. Returns the mean square that is gone.
+/// Subtracts from the biases in front of the outputs the mean error of their channels, where `free`
+/// lets a node move. `mean`: by element of all outputs, in units of 2^`exponents` of the model's;
+/// no exponents: the same units. Returns the mean square that is gone.
 pub fn centre(model: &mut Model, mean: &[f64], exponents: &[i32], free: impl Fn(&str) -> bool) -> f64 {
     let (mut first, mut removed) = (0, 0.0);
     for output in model.outputs.clone() {

@@ -1,4 +1,5 @@
-//! Where float tensors start: the fewest bits with which the outputs follow the source's (docs/training.md, "Start").
+//! Where float tensors start: the fewest bits with which the outputs follow the source's
+//! (docs/training.md, "Start").
 
 mod centre;
 mod price;
@@ -24,27 +25,32 @@ use crate::train::sensitivity::{CalibrationSet, Faithful, Given, Measure};
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
-/// Largest output error of the start: root of the mean squared difference from the source's outputs, by the root of their variance.
-pub const MOST_ERROR: f64 = 0.01;
+/// Largest output error of the start: root of the mean squared difference from the source's
+/// outputs, by the root of their variance.
+pub const MAX_ERROR: f64 = 0.01;
 /// The same of what is trained: four bits at unit spread (docs/recipe.md#start) had as much (jets
 /// 38 %, digits 28 %, a MNIST CNN 71 %) and trained better than a start within 1 %; deeper networks
 /// begin with a bit or two more.
 const TRAINED_ERROR: f64 = 0.75;
 /// Bits more than those, at most.
-const MOST_MORE: usize = 8;
+const MAX_MORE: usize = 8;
 /// Samples on which prices are tried; what was found is measured on all of them for the report.
 const SAMPLES: usize = 512;
-/// Values of activations on these samples that the search holds at most: large images are tried on fewer.
+/// Values of activations on these samples that the search holds at most: large images are tried on
+/// fewer.
 const VALUES: usize = 1 << 25;
 /// Fewest samples all the same.
-const LEAST_SAMPLES: usize = 16;
-/// Samples from which the mean error of an output is known to a fifth of its spread; that of fewer would be these samples' own.
-const LEAST_TO_CENTRE: usize = 25;
-/// What is aimed at: between these shares of [`MOST_ERROR`]² all is well.
+const MIN_SAMPLES: usize = 16;
+/// Samples from which the mean error of an output is known to a fifth of its spread; that of fewer
+/// would be these samples' own.
+const MIN_TO_CENTRE: usize = 25;
+/// What is aimed at: between these shares of [`MAX_ERROR`]² all is well.
 const AIM: (f64, f64) = (0.82, 0.92);
-/// An error of this many times [`MOST_ERROR`]² is not that of rounding biases: more bits do not mend it.
-const MOST_OVER: f64 = 1.5;
-/// Shares less where prices are tried on `n` of the samples only: this by `√n`, as their error differs from that of all.
+/// An error of this many times [`MAX_ERROR`]² is not that of rounding biases: more bits do not mend
+/// it.
+const MAX_OVER: f64 = 1.5;
+/// Shares less where prices are tried on `n` of the samples only: this by `√n`, as their error
+/// differs from that of all.
 const DOUBT: f64 = 1.5;
 /// Bits that the rest of the samples may add to the ranges.
 const MARGIN: u32 = 4;
@@ -60,7 +66,8 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Gives the float tensors of `built` their widths. Where activations are annotated the model keeps its own.
+    /// Gives the float tensors of `built` their widths. Where activations are annotated the model
+    /// keeps its own.
     ///
     /// # Errors
     /// [`Error::Internal`] for what training cannot compute either.
@@ -84,7 +91,7 @@ impl Start<'_> {
     /// The fewest bits, the same for all, from which training finds its way.
     fn to_train(&self, model: &Model, given: &[Given], on: (&Dataset, &[f32])) -> Model {
         let (mut start, mut error) = (model.clone(), self.error(model, on));
-        for more in 1..=MOST_MORE {
+        for more in 1..=MAX_MORE {
             if error <= TRAINED_ERROR * TRAINED_ERROR {
                 break;
             }
@@ -99,7 +106,8 @@ impl Start<'_> {
         start
     }
 
-    /// The fewest bits with which the outputs follow the source's; `None` where none can be computed exactly.
+    /// The fewest bits with which the outputs follow the source's; `None` where none can be
+    /// computed exactly.
     fn faithful(&self, model: &Model, given: &[Given], on: (&Dataset, &[f32])) -> Result<Option<Model>, Error> {
         let (rows, teacher) = on;
         let widths = self.source.input_widths();
@@ -118,7 +126,7 @@ impl Start<'_> {
         let Some(mut sensitivity) = sensitivity else { return Err(Error::Canceled) };
         let all = rows.samples == self.domain.calibration.samples;
         let doubt = if all { 0.0 } else { DOUBT / (rows.samples as f64).sqrt() };
-        let bound = MOST_ERROR * MOST_ERROR;
+        let bound = MAX_ERROR * MAX_ERROR;
         let mut within = |share: f64| {
             search(((AIM.0 - doubt) * share * bound, (AIM.1 - doubt) * share * bound), &mut |price| {
                 let mut model = sensitivity.model(price);
@@ -129,7 +137,7 @@ impl Start<'_> {
         let Some(found) = within(1.0) else { return Ok(None) };
         // biases that take a mean error up are rounded themselves, which the search does not see
         let over = self.error(&found, on) / bound;
-        if over > 1.0 && over <= MOST_OVER { Ok(within(1.0 / over)) } else { Ok(Some(found)) }
+        if over > 1.0 && over <= MAX_OVER { Ok(within(1.0 / over)) } else { Ok(Some(found)) }
     }
 
     fn variance(&self, teacher: &[f32]) -> f64 {
@@ -160,14 +168,15 @@ impl Start<'_> {
     fn some(&self) -> (Dataset, Vec<f32>) {
         let elements: usize = self.source.graph.values.iter().map(|v| v.len()).sum();
         let all = self.domain.calibration.samples;
-        let most = (VALUES / elements.max(1)).clamp(LEAST_SAMPLES, SAMPLES);
+        let most = (VALUES / elements.max(1)).clamp(MIN_SAMPLES, SAMPLES);
         let rows: Vec<usize> = (0..all.min(most)).map(|n| n * all / all.min(most)).collect();
         let width = self.source.width;
         let teacher = rows.iter().flat_map(|&r| &self.teacher[r * width..][..width]).copied().collect();
         (self.domain.calibration.select(&rows), teacher)
     }
 
-    /// Mean squared difference of the outputs from the source's, by their variance; infinite for what cannot be computed exactly.
+    /// Mean squared difference of the outputs from the source's, by their variance; infinite for
+    /// what cannot be computed exactly.
     fn error(&self, model: &Model, on: (&Dataset, &[f32])) -> f64 {
         let teacher = on.1;
         self.outputs(model, on).map_or(f64::INFINITY, |found| squared_error(&found, teacher) / self.variance(teacher))
@@ -176,7 +185,7 @@ impl Start<'_> {
     /// The same with the mean error of the outputs taken into the biases of `model`.
     fn centred(&self, model: &mut Model, on: (&Dataset, &[f32])) -> f64 {
         let (teacher, width) = (on.1, self.source.width.max(1));
-        if on.0.samples < LEAST_TO_CENTRE {
+        if on.0.samples < MIN_TO_CENTRE {
             return self.error(model, on);
         }
         let Some(found) = self.outputs(model, on) else { return f64::INFINITY };

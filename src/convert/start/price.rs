@@ -4,13 +4,15 @@
 const TRIES: usize = 8;
 /// The price tried first.
 const FIRST_PRICE: f64 = 1e-7;
-/// A price at which nothing is rounded that matters: what error is left is that of tables, slopes and reciprocals.
+/// A price at which nothing is rounded that matters: what error is left is that of tables, slopes
+/// and reciprocals.
 const CHEAPEST: f64 = 1e-12;
 /// A price this much lower that does not halve the error shows that such an error is left.
 const FALL: f64 = 8.0;
 
-/// The model of the highest price whose error is between `least` and `target`, else of one below, else the nearest; `None` where no error is
-/// finite. What no price takes away (see [`FALL`]) is allowed on top. `tried`: the model of a price and its error.
+/// The model of the highest price whose error is between `least` and `target`, else of one below,
+/// else the nearest; `None` where no error is finite. What no price takes away (see [`FALL`]) is
+/// allowed on top. `tried`: the model of a price and its error.
 pub fn search<M: Clone>((least, target): (f64, f64), tried: &mut dyn FnMut(f64) -> (M, f64)) -> Option<M> {
     let mut floor = None;
     let (mut price, mut low, mut high) = (FIRST_PRICE, 0f64, f64::INFINITY);

@@ -1,4 +1,5 @@
-//! What the source's outputs end in: it decides what their targets mean and, without targets, whether they are scores of classes or values.
+//! What the source's outputs end in: it decides what their targets mean and, without targets,
+//! whether they are scores of classes or values.
 
 use crate::convert::config::JobConfig;
 use crate::convert::config::training::{LossName, MetricName};

@@ -1,8 +1,10 @@
-//! Outputs that end in a Sigmoid and answer yes or no: trained on the logit in front of it, judged by what the proxy gives.
+//! Outputs that end in a Sigmoid and answer yes or no: trained on the logit in front of it, judged
+//! by what the proxy gives.
 //!
-//! The gradient of a cross-entropy with respect to a probability vanishes where the Sigmoid is flat, however wrong the answer is; that with
-//! respect to the logit is the difference of the probabilities. The proxy keeps its Sigmoid. What it gives is judged exactly: its
-//! probabilities become logits again, in an order that stays.
+//! The gradient of a cross-entropy with respect to a probability vanishes where the Sigmoid is
+//! flat, however wrong the answer is; that with respect to the logit is the difference of the
+//! probabilities. The proxy keeps its Sigmoid. What it gives is judged exactly: its probabilities
+//! become logits again, in an order that stays.
 
 use crate::data::{Ends, OutputShape, Targets};
 use crate::graph::Dag;
@@ -11,7 +13,8 @@ use crate::quant::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
 use std::borrow::Cow;
 use std::ops::Range as Columns;
 
-/// Probabilities of 0 and 1 count as half a step of the table of 10 bits: a bounded loss, and nothing finer was known.
+/// Probabilities of 0 and 1 count as half a step of the table of 10 bits: a bounded loss, and
+/// nothing finer was known.
 const HALF_STEP: f64 = 1.0 / 2048.0;
 
 const SIGMOID: Elementwise = Elementwise::Table(Table::Sigmoid);
@@ -25,7 +28,7 @@ pub struct Logits {
 }
 
 impl Logits {
-    /// Outputs behind a Sigmoid whose `targets` are classes or sides.
+    /// Outputs after a Sigmoid whose `targets` are classes or sides.
     pub fn of_targets(outputs: &[OutputShape], targets: Option<&Targets>) -> Logits {
         let classes = |at: usize| match targets {
             Some(Targets::Outputs(parts)) => parts.get(at).is_some_and(|p| p.targets.are_classes()),
@@ -35,7 +38,7 @@ impl Logits {
         Logits::where_(outputs, classes)
     }
 
-    /// Outputs behind a Sigmoid of which `wanted` is true.
+    /// Outputs after a Sigmoid of which `wanted` is true.
     pub fn where_(outputs: &[OutputShape], wanted: impl Fn(usize) -> bool) -> Logits {
         let mut first = 0;
         let column = |(at, output): (usize, &OutputShape)| {
@@ -82,7 +85,7 @@ impl Logits {
         self.in_front(model, |op| matches!(op, FixedOp::Elementwise(SIGMOID)), through)
     }
 
-    /// `model` with what `sigmoid`s read as outputs, behind what is only looked `through`.
+    /// `model` with what `sigmoid`s read as outputs, after what is only looked `through`.
     fn in_front<'a, O: Clone>(
         &self,
         model: &'a Dag<O>,
@@ -108,7 +111,8 @@ impl Logits {
         Cow::Owned(Dag { outputs, ..model.clone() })
     }
 
-    /// Gives the quantizers behind the Sigmoids all the bits that the table has: nothing trains them, and no product reads them.
+    /// Gives the quantizers after the Sigmoids all the bits that the table has: nothing trains
+    /// them, and no product reads them.
     pub fn widen(&self, model: &mut Model) {
         for (at, columns) in self.columns.iter().enumerate() {
             let (Some(_), Some(&value)) = (columns, model.outputs.get(at)) else { continue };

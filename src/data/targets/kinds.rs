@@ -7,8 +7,9 @@ pub enum Targets {
     Labels(Vec<u32>),
     /// Probabilities of the classes, `[samples][width]`; each row adds up to 1.
     Shares { width: usize, values: Vec<f32> },
-    /// Yes or no for each output value, `[samples][width]`, as two numbers: 0 and 1, or −1 and 1. `one_hot`: one yes in each row, the
-    /// class. `logit`: the answer is the sign of a logit; else the side of the middle of the two on which the output is.
+    /// Yes or no for each output value, `[samples][width]`, as two numbers: 0 and 1, or −1 and 1.
+    /// `one_hot`: one yes in each row, the class. `logit`: the answer is the sign of a logit; else
+    /// the side of the middle of the two on which the output is.
     Sides { width: usize, values: Vec<f32>, one_hot: bool, logit: bool },
     /// `[samples][width]`.
     Values { width: usize, values: Vec<f32> },
@@ -50,7 +51,8 @@ impl Targets {
         }
     }
 
-    /// The class of a sample, where there is one: the most likely of several, 1 for a yes of a single output.
+    /// The class of a sample, where there is one: the most likely of several, 1 for a yes of a
+    /// single output.
     pub fn class(&self, sample: usize) -> Option<u32> {
         let row = |values: &'_ [f32], width: usize| values.get(sample * width..(sample + 1) * width).map(<[f32]>::to_vec);
         let largest = |row: Vec<f32>| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best }) as u32;

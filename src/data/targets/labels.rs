@@ -27,7 +27,8 @@ pub fn labels(name: &str, integers: &[i64], outputs: usize, faults: &mut Vec<Str
     None
 }
 
-/// Whole numbers for an output of one value that are neither 0 and 1 nor −1 and 1, but can only be meant as classes.
+/// Whole numbers for an output of one value that are neither 0 and 1 nor −1 and 1, but can only be
+/// meant as classes.
 pub fn no_two_classes(name: &str, values: &[f32], output: &OutputShape) -> Option<String> {
     let (least, most) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
     let two = values.len() >= ENOUGH && least < most && values.iter().all(|&v| v == least || v == most);
@@ -46,7 +47,7 @@ pub fn no_two_classes(name: &str, values: &[f32], output: &OutputShape) -> Optio
     Some(format!("array `{name}` has {what} for an output of one value: {cure}{floats}"))
 }
 
-/// Adds what to do about an array that is no numbers.
+/// Adds what to do about an array that is not numbers.
 pub fn add_cure(fault: &mut String) {
     if fault.contains("is text") || fault.contains("not a plain number") {
         *fault += "; targets are numbers: number the classes from 0 on (`np.unique(y, return_inverse=True)[1]`)";

@@ -1,9 +1,12 @@
-//! What the model should answer: class labels, probabilities of classes, yes or no for each output value, or values.
+//! What the model should answer: class labels, probabilities of classes, yes or no for each output
+//! value, or values.
 //!
-//! The file says it by the type and content of the array, the model by what its output ends in ([`shape::Ends`]); [`mod@read`] has the rules. Every
-//! data set remembers what its targets were [`Taken`] for.
+//! The file says it by the type and content of the array, the model by what its output ends in
+//! ([`shape::Ends`]); [`mod@read`] has the rules. Every data set remembers what its targets were
+//! [`Taken`] for.
 //!
-//! A model of several outputs takes floats of all of them in one array, or one array per output, each in any of these forms.
+//! A model of several outputs takes floats of all of them in one array, or one array per output,
+//! each in any of these forms.
 
 pub mod kinds;
 mod labels;
@@ -30,7 +33,8 @@ pub(super) struct Found {
     pub taken: Vec<Taken>,
 }
 
-/// Takes the targets of `outputs` out of a file: the usual names, or the outputs' own. Numbers of samples go to `counts`.
+/// Takes the targets of `outputs` out of a file: the usual names, or the outputs' own. Numbers of
+/// samples go to `counts`.
 pub(super) fn find_targets(
     arrays: &Arrays,
     outputs: &[OutputShape],

@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | integers `[N]` or `[N, 1]` | several values | class labels |
 //! | rows with a single 1 among zeros, or among −1 | several values | class labels |
-//! | rows that add up to 1, none negative | behind a Softmax, or the loss is a cross-entropy | probabilities of the classes |
+//! | rows that add up to 1, none negative | after a Softmax, or the loss is a cross-entropy | probabilities of the classes |
 //! | 0 and 1, or −1 and 1 | one value | two classes |
-//! | the same | several values behind a Sigmoid, or the loss is binary | yes or no for each value |
+//! | the same | several values after a Sigmoid, or the loss is binary | yes or no for each value |
 //! | other numbers | as many values | values |
 
 use super::kinds::Targets;
@@ -16,10 +16,12 @@ use crate::data::arrays::Array;
 use crate::data::locate::first_bad;
 use crate::data::npy::Values;
 
-/// How far a row of probabilities may be from 1: what rounding to two digits leaves, and Softmax in half precision.
+/// How far a row of probabilities may be from 1: what rounding to two digits leaves, and Softmax in
+/// half precision.
 const SUM_TOLERANCE: f32 = 0.02;
 
-/// Reads the targets of one output, and says by what it is what it was taken for; faults go to the list.
+/// Reads the targets of one output, and says by what it is what it was taken for; faults go to the
+/// list.
 pub fn read(array: Array, output: &OutputShape, faults: &mut Vec<String>) -> Option<(Targets, String)> {
     let (name, outputs) = (array.name.clone(), output.len);
     let Some((_, rest)) = array.shape.split_first() else {
@@ -107,7 +109,7 @@ fn plain(values: Vec<f32>, width: usize, because: &str) -> (Targets, String) {
     (Targets::Values { width, values }, because.into())
 }
 
-/// Classes of an output of several values: behind a Sigmoid each of them is a yes or no.
+/// Classes of an output of several values: after a Sigmoid each of them is a yes or no.
 fn classes(labels: Vec<u32>, output: &OutputShape) -> Targets {
     if output.ends != Ends::Sigmoid {
         return Targets::Labels(labels);
@@ -126,7 +128,8 @@ fn two_sides(values: &[f32]) -> Option<&'static str> {
     only(-1.0, 1.0).then_some("−1 and 1 only")
 }
 
-/// The position of the one in each row, if every row has a single one among numbers that are all `low`.
+/// The position of the one in each row, if every row has a single one among numbers that are all
+/// `low`.
 fn one_hot(values: &[f32], width: usize, low: f32) -> Option<Vec<u32>> {
     let row = |row: &[f32]| {
         let hot = row.iter().position(|&v| v == 1.0)?;

@@ -1,4 +1,5 @@
-//! Whether inputs and the parameters of every node fit the shapes of a graph, so that the loops of the interpreter need no checks.
+//! Whether inputs and the parameters of every node fit the shapes of a graph, so that the loops of
+//! the interpreter need no checks.
 
 use super::error::EvalError;
 use crate::graph::annotation::QuantSpec;

@@ -55,7 +55,8 @@ fn pixels(w: &Window) -> Vec<Option<usize>> {
     (0..w.positions() * taps).map(|at| w.pixel(at / taps, at % taps)).collect()
 }
 
-/// `y = x·W + b` of `[samples][elements]`; with a window at every position, each group on its own channels.
+/// `y = x·W + b` of `[samples][elements]`; with a window at every position, each group on its own
+/// channels.
 struct Products<'a> {
     x: &'a [f64],
     weights: &'a Weights,

@@ -1,7 +1,8 @@
-//! Reference interpreter of the imported graph in f64: what the file computes, with QONNX semantics for annotations.
+//! Reference interpreter of the imported graph in f64: what the file computes, with QONNX semantics
+//! for annotations.
 //!
-//! Samples are split into blocks that run in parallel; within a block every value is a matrix `[samples][elements]`. The
-//! result of a sample does not depend on the block it is in.
+//! Samples are split into blocks that run in parallel; within a block every value is a matrix
+//! `[samples][elements]`. The result of a sample does not depend on the block it is in.
 
 use super::Graph;
 use super::dag::ValueId;
@@ -17,13 +18,15 @@ mod layer;
 
 pub use error::EvalError;
 
-/// Most samples per block: the activations of a layer of a few hundred features stay in the L2 cache.
+/// Most samples per block: the activations of a layer of a few hundred features stay in the L2
+/// cache.
 const BLOCK: usize = 64;
-/// Elements of the largest value of a block: larger samples come in smaller blocks (4 MiB of f64 each).
+/// Elements of the largest value of a block: larger samples come in smaller blocks (4 MiB of f64
+/// each).
 const BLOCK_ELEMENTS: usize = 1 << 19;
 
-/// Computes the values `wanted` for `samples` samples. `inputs` has one slice per graph input, `[samples][elements]`; so
-/// has each result.
+/// Computes the values `wanted` for `samples` samples. `inputs` has one slice per graph input,
+/// `[samples][elements]`; so has each result.
 ///
 /// # Errors
 /// [`EvalError`] where the inputs or the graph's parameters have the wrong size.
@@ -37,8 +40,8 @@ pub fn run(graph: &Graph, inputs: &[&[f32]], samples: usize, wanted: &[ValueId])
     fold(graph, inputs, samples, wanted, none, append, merge)
 }
 
-/// Shows the values `wanted` of all samples to `see`, block by block, as [`run`] would return them, and puts what it made of them
-/// together in the order of the samples.
+/// Shows the values `wanted` of all samples to `see`, block by block, as [`run`] would return them,
+/// and puts what it made of them together in the order of the samples.
 ///
 /// # Errors
 /// As [`run`].

@@ -2,8 +2,8 @@
 
 use super::fault::Fault;
 
-/// Row-major index into a tensor of shape `from` for each element of shape `to`; dimensions are aligned at the end.
-/// `None` where `from` does not broadcast to `to`.
+/// Row-major index into a tensor of shape `from` for each element of shape `to`; dimensions are
+/// aligned at the end. `None` where `from` does not broadcast to `to`.
 pub fn indices(from: &[usize], to: &[usize]) -> Option<Vec<usize>> {
     let extra = from.len().saturating_sub(to.len());
     if from[..extra].iter().any(|&d| d != 1) {

@@ -11,10 +11,12 @@ use crate::onnx::Attributes;
 use crate::onnx::proto::NodeProto;
 use std::collections::{HashMap, HashSet};
 
-/// Most numbers that expanding constants (broadcast scales, per-element annotations, folded tensors) may create in one
-/// import: 1 GiB of f64. A small file could otherwise ask for any amount.
+/// Most numbers that expanding constants (broadcast scales, per-element annotations, folded
+/// tensors) may create in one import: 1 GiB of f64. A small file could otherwise ask for any
+/// amount.
 pub const MAX_EXPANDED: usize = 1 << 27;
-/// Most numbers of constants that the nodes of a model may read, shared constants counted for each node: 16 times the largest file.
+/// Most numbers of constants that the nodes of a model may read, shared constants counted for each
+/// node: 16 times the largest file.
 pub const MAX_READ: usize = 1 << 30;
 /// Largest sample: a 2048×2048 image with four channels.
 pub const MAX_SAMPLE: usize = 1 << 24;

@@ -1,4 +1,5 @@
-//! Outputs of the file that are class labels: the scores that they were decoded from are the outputs in their place.
+//! Outputs of the file that are class labels: the scores that they were decoded from are the
+//! outputs in their place.
 
 use super::context::Context;
 use crate::diagnostic::{Code, Diagnostic};
@@ -12,7 +13,8 @@ pub struct Decoded<'m> {
     pub scores: ValueId,
 }
 
-/// Leaves the label outputs out. Scores that are no output yet become one, and Softmax that only labels were behind goes.
+/// Leaves the label outputs out. Scores that are no output yet become one, and Softmax that only
+/// labels were behind goes.
 pub fn leave_out(context: &mut Context<'_>, labels: &[Decoded<'_>]) -> Vec<ValueId> {
     let mut scores_of_labels = Vec::new();
     let mut added = 0;

@@ -7,9 +7,11 @@ use crate::{graph::dag::Invariant, onnx::OnnxError};
 /// A node (or tensor) that is not supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Name of the node; that of its first output where the node has none; that of the tensor for tensors.
+    /// Name of the node; that of its first output where the node has none; that of the tensor for
+    /// tensors.
     pub name: String,
-    /// ONNX operator, with its domain where that is not the standard one; `initializer`, `input` or `output` for tensors.
+    /// ONNX operator, with its domain where that is not the standard one; `initializer`, `input` or
+    /// `output` for tensors.
     pub op: String,
     /// What is wrong and what to do instead.
     pub reason: String,

@@ -1,9 +1,11 @@
-//! Local functions of a model (`ModelProto.functions`): each call is replaced by the nodes of the function, its parameters by the
-//! arguments, references to its attributes (`ref_attr_name`) by the attributes of the call or their defaults. Other tensors of the
-//! body take the name of the call in front.
+//! Local functions of a model (`ModelProto.functions`): each call is replaced by the nodes of the
+//! function, its parameters by the arguments, references to its attributes (`ref_attr_name`) by the
+//! attributes of the call or their defaults. Other tensors of the body take the name of the call in
+//! front.
 //!
-//! Operators that the import knows are never looked up among the functions: exporters write the definition of a standard or QONNX
-//! operator beside its use, and the operator says more than its decomposition.
+//! Operators that the import knows are never looked up among the functions: exporters write the
+//! definition of a standard or QONNX operator beside its use, and the operator says more than its
+//! decomposition.
 
 use super::context::NodeView;
 use super::error::Refusal;
@@ -16,7 +18,8 @@ use crate::onnx::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, 
 use prost::Message;
 use std::collections::HashMap;
 
-/// Functions that call each other, one inside the other; exporters nest a handful. Recursion ends here.
+/// Functions that call each other, one inside the other; exporters nest a handful. Recursion ends
+/// here.
 const MAX_NESTING: usize = 32;
 
 /// What became of the calls.
@@ -82,7 +85,8 @@ struct Functions<'m>(HashMap<(&'m str, &'m str, &'m str), &'m FunctionProto>);
 
 impl<'m> Functions<'m> {
     fn of(model: &'m ModelProto) -> Functions<'m> {
-        // of two with the same key the first counts, as for nodes that compute the same tensor the second is at fault
+        // of two with the same key the first counts, as for nodes that compute the same tensor the
+        // second is at fault
         Functions(model.functions.iter().rev().map(|f| ((spelled(f.domain()), f.name(), f.overload()), f)).collect())
     }
 
@@ -99,7 +103,8 @@ struct Expansion<'m> {
     /// See [`names`].
     taken: HashMap<String, usize>,
     nodes: Vec<NodeProto>,
-    /// Nodes and calls so far, and the bytes of their names and attributes: a few nested functions could ask for any number.
+    /// Nodes and calls so far, and the bytes of their names and attributes: a few nested functions
+    /// could ask for any number.
     visited: usize,
     bytes: usize,
 }
@@ -216,7 +221,8 @@ fn identity(from: String, to: String) -> NodeProto {
     NodeProto { op_type, name: Some(to.clone()), input: vec![from], output: vec![to], ..Default::default() }
 }
 
-/// The attribute of a node of the body: itself, or what it refers to. `None` where neither the call nor the function gives it.
+/// The attribute of a node of the body: itself, or what it refers to. `None` where neither the call
+/// nor the function gives it.
 fn bound(attribute: &AttributeProto, call: &NodeProto, function: &FunctionProto) -> Option<AttributeProto> {
     let wanted = attribute.ref_attr_name();
     if wanted.is_empty() {

@@ -6,8 +6,8 @@ use crate::graph::dag::ValueId;
 use crate::onnx::{Tensor, Values};
 use std::sync::Arc;
 
-/// A constant, with the annotation of a `Quant` node that was applied to it. The values are those of the file, before
-/// the annotation; the annotation is expanded to the tensor.
+/// A constant, with the annotation of a `Quant` node that was applied to it. The values are those
+/// of the file, before the annotation; the annotation is expanded to the tensor.
 #[derive(Clone, Debug)]
 pub struct Constant {
     /// Name in the file, for messages.

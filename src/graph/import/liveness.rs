@@ -11,8 +11,8 @@ pub const ALIASES: [&str; 3] = ["Identity", "Dropout", "Cast"];
 pub struct Liveness<'m> {
     /// One flag per node of the file.
     pub nodes: Vec<bool>,
-    /// Reads of each tensor by live nodes and graph outputs. Reads of an alias count for the tensor it stands for, and
-    /// the alias itself is not a read.
+    /// Reads of each tensor by live nodes and graph outputs. Reads of an alias count for the tensor
+    /// it stands for, and the alias itself is not a read.
     pub uses: HashMap<&'m str, usize>,
 }
 

@@ -1,10 +1,12 @@
-//! `ModelProto → Graph`: every node of the file is translated by the handler that [`table`] names, constants are folded
-//! on the way, identities become aliases, and the passes of [`crate::graph::pass`] tidy up. Calls of the model's own functions are
-//! replaced by their bodies before.
+//! `ModelProto → Graph`: every node of the file is translated by the handler that [`table`] names,
+//! constants are folded on the way, identities become aliases, and the passes of
+//! [`crate::graph::pass`] tidy up. Calls of the model's own functions are replaced by their bodies
+//! before.
 //!
-//! Tensors keep the names of the file. The first axis of every data tensor is the batch, whatever the file declares for
-//! it; shapes are those of one sample, with the axes in the order of the file. Shapes are inferred here; `value_info` is ignored. Dead
-//! nodes are ignored. A model that is not supported is refused with all of its faults at once.
+//! Tensors keep the names of the file. The first axis of every data tensor is the batch, whatever
+//! the file declares for it; shapes are those of one sample, with the axes in the order of the
+//! file. Shapes are inferred here; `value_info` is ignored. Dead nodes are ignored. A model that is
+//! not supported is refused with all of its faults at once.
 
 mod broadcast;
 mod context;
@@ -38,8 +40,8 @@ pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 #[derive(Clone, Debug)]
 pub struct Imported {
     pub graph: Graph,
-    /// Per graph input: element `j` of the graph's sample is element `order[j]` of the file's sample (channels last instead of
-    /// channels first); `None` where they are alike.
+    /// Per graph input: element `j` of the graph's sample is element `order[j]` of the file's
+    /// sample (channels last instead of channels first); `None` where they are alike.
     pub input_orders: Vec<Option<Vec<usize>>>,
     /// The same per graph output.
     pub output_orders: Vec<Option<Vec<usize>>>,

@@ -99,14 +99,15 @@ fn channels_last(op: &str) -> Option<Handler> {
     })
 }
 
-/// Operators that take the channels as first axis of a sample: a file with one of them holds images or sequences in that layout.
+/// Operators that take the channels as first axis of a sample: a file with one of them holds images
+/// or sequences in that layout.
 pub fn channels_first(node: &NodeProto) -> bool {
     let operators = ["Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ConvTranspose"];
     matches!(node.domain(), "" | "ai.onnx") && operators.contains(&node.op_type())
 }
 
-/// Why a node is refused whose operands are tensors, `constants` of them constant, whatever they are: said even where an operand comes
-/// from a node that is refused itself.
+/// Why a node is refused whose operands are tensors, `constants` of them constant, whatever they
+/// are: said even where an operand comes from a node that is refused itself.
 pub fn never_on_tensors(node: &NodeView<'_>, constants: &[bool]) -> Option<&'static str> {
     let constant = |index: usize| constants.get(index).copied().unwrap_or(true);
     match node.proto.op_type() {

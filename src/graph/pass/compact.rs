@@ -1,4 +1,5 @@
-//! Forgets the values that no node computes any more and numbers the others in the order in which they are computed.
+//! Forgets the values that no node computes any more and numbers the others in the order in which
+//! they are computed.
 
 use crate::graph::{Graph, ValueId};
 

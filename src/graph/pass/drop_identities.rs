@@ -1,5 +1,5 @@
-//! Removes operations that do nothing: an affine of scale 1 and shift 0, a permutation in order, a reshape to the same
-//! shape.
+//! Removes operations that do nothing: an affine of scale 1 and shift 0, a permutation in order, a
+//! reshape to the same shape.
 
 use super::{Links, bypass};
 use crate::graph::{Graph, Op};

@@ -1,6 +1,7 @@
-//! Removes reshapes that change nothing for what follows. Where no operation looks at axes (a multi-layer perceptron with a flat
-//! input), all of them: only a graph output and the last axis of a Softmax then depend on a shape, and what follows a removed
-//! reshape takes the shape of what precedes it. Otherwise a reshape of a reshape is one.
+//! Removes reshapes that change nothing for what follows. Where no operation looks at axes (a
+//! multi-layer perceptron with a flat input), all of them: only a graph output and the last axis of
+//! a Softmax then depend on a shape, and what follows a removed reshape takes the shape of what
+//! precedes it. Otherwise a reshape of a reshape is one.
 
 use super::{Links, bypass, is_elementwise, is_spatial};
 use crate::graph::{Graph, Op};
@@ -56,7 +57,8 @@ fn drop_all(graph: &mut Graph) -> bool {
         if links.consumers[output].iter().any(softmax) && last(input) != last(output) {
             continue;
         }
-        // a graph output keeps its shape: its producer computes it directly, if nobody else reads the old shape
+        // a graph output keeps its shape: its producer computes it directly, if nobody else reads
+        // the old shape
         if links.is_output[output] {
             let sole = links.only_consumer(input) == Some(index);
             let producer_is_softmax = links.producer[input].is_some_and(|p| matches!(graph.nodes[p].op, Op::Softmax));

@@ -1,5 +1,6 @@
-//! An affine behind a dense layer without annotations scales its columns: `(x·W + b)·s + t = x·(W·s) + (b·s + t)`, in f64
-//! and rounded once. An annotated layer keeps its weights, and the affine stays.
+//! An affine after a dense layer without annotations scales its columns:
+//! `(x·W + b)·s + t = x·(W·s) + (b·s + t)`, in f64 and rounded once. An annotated layer keeps its
+//! weights, and the affine stays.
 
 use super::{Links, bypass};
 use crate::graph::{Affine, Dense, Graph, Op, channels::per_channel};
@@ -21,7 +22,8 @@ pub fn run(graph: &mut Graph) -> bool {
     links.sweep(graph)
 }
 
-/// `None` where the layer is annotated, positions of a channel differ, or the result leaves the range of f32.
+/// `None` where the layer is annotated, positions of a channel differ, or the result leaves the
+/// range of f32.
 fn fold(dense: &Dense, affine: &Affine) -> Option<Dense> {
     if dense.weight_quant.is_some() || dense.bias_quant.is_some() {
         return None;

@@ -1,5 +1,5 @@
-//! An affine before a dense layer without annotations scales its rows: `(x·s + t)·W + b = x·(s·W) + (t·W + b)`, in f64 and
-//! rounded once.
+//! An affine before a dense layer without annotations scales its rows:
+//! `(x·s + t)·W + b = x·(s·W) + (t·W + b)`, in f64 and rounded once.
 
 use super::{Links, bypass};
 use crate::graph::{Affine, Dense, Graph, Op, channels::per_channel};
@@ -18,8 +18,8 @@ pub fn run(graph: &mut Graph) -> bool {
     links.sweep(graph)
 }
 
-/// `None` where the layer is annotated, positions of a channel differ, the shift would have to reach the padding, or the result leaves the
-/// range of f32.
+/// `None` where the layer is annotated, positions of a channel differ, the shift would have to
+/// reach the padding, or the result leaves the range of f32.
 fn fold(affine: &Affine, dense: &Dense) -> Option<Dense> {
     if dense.weight_quant.is_some() || dense.bias_quant.is_some() {
         return None;

@@ -1,5 +1,5 @@
-//! Clips become what hls4ml has: `clip(x, lo, hi) = lo + relu(x − lo) − relu(x − hi)`, which is exact on every grid. A bound that the
-//! quantizer right behind has anyway is left out first.
+//! Clips become what hls4ml has: `clip(x, lo, hi) = lo + relu(x − lo) − relu(x − hi)`, which is
+//! exact on every grid. A bound that the quantizer right after has anyway is left out first.
 
 use super::{Links, bypass};
 use crate::graph::{Affine, Graph, Node, Op, ValueId};
@@ -22,7 +22,7 @@ pub fn run(graph: &mut Graph) -> bool {
     true
 }
 
-/// Drops bounds that a quantizer behind makes superfluous.
+/// Drops bounds that a quantizer after makes superfluous.
 fn relax(graph: &mut Graph) {
     let mut links = Links::of(graph);
     for index in 0..graph.nodes.len() {

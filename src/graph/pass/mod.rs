@@ -1,6 +1,6 @@
-//! Rewrites of the imported graph, one per file, applied by one list. After them the graph holds no identities, no permutations and
-//! no clips, has the channels last, reshapes only where axes matter, and affines only behind annotated layers or where no layer
-//! is adjacent.
+//! Rewrites of the imported graph, one per file, applied by one list. After them the graph holds no
+//! identities, no permutations and no clips, has the channels last, reshapes only where axes
+//! matter, and affines only after annotated layers or where no layer is adjacent.
 
 mod compact;
 mod compose_affines;
@@ -25,7 +25,8 @@ pub use move_permutes::Orders;
 
 type Pass = fn(&mut Graph) -> bool;
 
-/// The passes in their order, in front of the layout and behind it. Each is repeated until it changes nothing and says whether it did.
+/// The passes in their order, in front of the layout and after it. Each is repeated until it
+/// changes nothing and says whether it did.
 const BEFORE: [(&str, Pass); 2] = [("drop_identities", drop_identities::run), ("drop_reshapes", drop_reshapes::run)];
 const BEHIND: [(&str, Pass); 9] = [
     ("drop_reshapes", drop_reshapes::run),
@@ -80,8 +81,9 @@ fn is_spatial(op: &Op) -> bool {
     window || matches!(op, Op::MaxPool(_) | Op::AveragePool { .. } | Op::Move(Move::Pad { .. }))
 }
 
-/// Lets everything that reads the output of node `index` read its input, and marks the node dead. An output takes its name
-/// along. Returns `false` where a graph output depends on the node in a way that needs it.
+/// Lets everything that reads the output of node `index` read its input, and marks the node dead.
+/// An output takes its name along. Returns `false` where a graph output depends on the node in a
+/// way that needs it.
 fn bypass(graph: &mut Graph, links: &mut Links, index: usize) -> bool {
     let (from, to) = (graph.nodes[index].output, graph.nodes[index].inputs[0]);
     if links.is_output[from] {

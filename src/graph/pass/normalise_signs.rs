@@ -1,12 +1,14 @@
-//! A scale and shift that only a sign reads: `sign(x·s + t) = sign(±x + t/|s|)`, with the shift floored to a grid, which moves no
-//! threshold while `x` is on that grid. Without it the fine constants of a BatchNormalization would stay in front of the sign.
+//! A scale and shift that only a sign reads: `sign(x·s + t) = sign(±x + t/|s|)`, with the shift
+//! floored to a grid, which moves no threshold while `x` is on that grid. Without it the fine
+//! constants of a BatchNormalization would stay in front of the sign.
 
 use super::Links;
 use crate::graph::{Affine, Graph, Op};
 
 /// Fractional bits of the shift: finer than the sums of any binary network.
 const SHIFT_F: i32 = 12;
-/// Most fractional bits of the shift: where all thresholds are small, so is what is compared with them.
+/// Most fractional bits of the shift: where all thresholds are small, so is what is compared with
+/// them.
 const MAX_SHIFT_F: i32 = 30;
 
 pub fn run(graph: &mut Graph) -> bool {
@@ -34,7 +36,8 @@ pub fn run(graph: &mut Graph) -> bool {
     changed
 }
 
-/// Fractional bits of the shift: [`SHIFT_F`] more than the largest threshold has in front, at least [`SHIFT_F`].
+/// Fractional bits of the shift: [`SHIFT_F`] more than the largest threshold has in front, at least
+/// [`SHIFT_F`].
 fn fraction(affine: &Affine) -> i32 {
     let thresholds = affine.scale.iter().zip(&affine.shift).filter(|(s, _)| **s != 0.0).map(|(s, t)| (t / s).abs());
     let largest = thresholds.fold(0.0, f64::max);

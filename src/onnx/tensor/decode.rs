@@ -1,4 +1,5 @@
-//! The values of a `TensorProto`: little-endian `raw_data`, or the typed field that `onnx.proto` assigns to the type.
+//! The values of a `TensorProto`: little-endian `raw_data`, or the typed field that `onnx.proto`
+//! assigns to the type.
 
 use half::{bf16, f16};
 

@@ -1,7 +1,7 @@
 //! Constant tensors: `TensorProto` ↔ shape and values, with every size checked.
 //!
-//! Stored types are widened to five: `float16`, `bfloat16` and `float` to f32 (exact), integers to i64, `uint64` to
-//! u64. [`Tensor::data_type`] remembers what the file said.
+//! Stored types are widened to five: `float16`, `bfloat16` and `float` to f32 (exact), integers to
+//! i64, `uint64` to u64. [`Tensor::data_type`] remembers what the file said.
 
 use super::error::OnnxError;
 use super::limits::{MAX_ELEMENTS, MAX_RANK};
@@ -57,8 +57,8 @@ impl Tensor {
     /// Reads a message.
     ///
     /// # Errors
-    /// [`OnnxError::Tensor`] for external data, unsupported element types, negative or absurd dimensions and for a
-    /// number of values that is not the product of the dimensions.
+    /// [`OnnxError::Tensor`] for external data, unsupported element types, negative or absurd
+    /// dimensions and for a number of values that is not the product of the dimensions.
     pub fn from_proto(proto: &TensorProto) -> Result<Self, OnnxError> {
         let name = proto.name();
         if proto.data_location() == DataLocation::External || !proto.external_data.is_empty() {

@@ -1,7 +1,8 @@
 //! Which values keep their positions in the proxy.
 //!
-//! A value near a window (convolution, pooling) is a *grid*: its tensors are `[1, positions.., channels]` and what the lowering
-//! calls its units are the channels of the last axis. Everything else is flat, its units are its elements.
+//! A value near a window (convolution, pooling) is a *grid*: its tensors are
+//! `[1, positions.., channels]` and what the lowering calls its units are the channels of the last
+//! axis. Everything else is flat, its units are its elements.
 
 use crate::graph::ValueId;
 use crate::ops::Move;
@@ -60,7 +61,8 @@ pub fn units(len: usize, lead: &[usize]) -> usize {
     len / lead.iter().product::<usize>().max(1)
 }
 
-/// One span per unit: what it holds at any position. `None` where a common grid needs more than 127 bits.
+/// One span per unit: what it holds at any position. `None` where a common grid needs more than 127
+/// bits.
 pub fn unit_spans(spans: &[Span], units: usize) -> Option<Vec<Span>> {
     let mut pixels = spans.chunks(units.max(1));
     let mut all = pixels.next().unwrap_or(&[]).to_vec();

@@ -1,4 +1,5 @@
-//! The exact model without its dead channels: what the proxy computes, as a model that can be counted and evaluated.
+//! The exact model without its dead channels: what the proxy computes, as a model that can be
+//! counted and evaluated.
 
 use super::layout;
 use super::pass::{constant, live};
@@ -6,8 +7,9 @@ use super::spans::spans;
 use crate::proxy::port;
 use crate::quant::{FixedModel, FixedOp, Kif};
 
-/// The same function with constants folded into biases, weights of unread elements set to 0 and their formats to 0 bits. A model
-/// that interval analysis refuses comes back as it is: emitting it gives the error.
+/// The same function with constants folded into biases, weights of unread elements set to 0 and
+/// their formats to 0 bits. A model that interval analysis refuses comes back as it is: emitting it
+/// gives the error.
 pub fn prune(model: &FixedModel) -> FixedModel {
     let mut out = model.clone();
     let (port, _) = port::needed(&out, 0.0);

@@ -2,8 +2,9 @@
 
 use crate::quant::{FixedModel, FixedOp, Kif};
 
-/// The model with every quantizer's formats replaced by their union. Elements of 0 bits stay constant 0. The results change:
-/// elements get bits they did not have, so metrics must be evaluated again.
+/// The model with every quantizer's formats replaced by their union. Elements of 0 bits stay
+/// constant 0. The results change: elements get bits they did not have, so metrics must be
+/// evaluated again.
 pub fn envelope(model: &FixedModel) -> FixedModel {
     let mut model = model.clone();
     for node in &mut model.nodes {

@@ -65,7 +65,8 @@ impl Builder {
         self.value_info.push(value_info(name, kind, shape));
     }
 
-    /// A node whose one output is called `out` (from [`Builder::name`]) and has `shape`, batch included.
+    /// A node whose one output is called `out` (from [`Builder::name`]) and has `shape`, batch
+    /// included.
     pub fn node(
         &mut self,
         op: &str,

@@ -11,10 +11,11 @@ use crate::quant::rounding::shl;
 /// Significant bits of a float32.
 const FLOAT_BITS: u32 = 24;
 
-/// Writes an initializer and its `Quant`; returns the name of the quantised tensor. `values` are constant spans.
+/// Writes an initializer and its `Quant`; returns the name of the quantised tensor. `values` are
+/// constant spans.
 ///
 /// # Errors
-/// A value that is no float32, an envelope that is too wide or whose scale is no float32.
+/// A value that is not a float32, an envelope that is too wide or whose scale is not a float32.
 pub fn quantised(b: &mut Builder, stem: &str, what: &'static str, values: &[Span], shape: &[usize]) -> Result<String, Reason> {
     let q = envelope(what, values)?;
     for v in values {
@@ -37,7 +38,8 @@ fn significant(v: i128) -> u32 {
     if v == 0 { 0 } else { 128 - v.leading_zeros() - v.trailing_zeros() }
 }
 
-/// The narrowest scalar type of all values; signed types have at least 2 bits, since stock tools disagree about one.
+/// The narrowest scalar type of all values; signed types have at least 2 bits, since stock tools
+/// disagree about one.
 fn envelope(what: &'static str, values: &[Span]) -> Result<QuantType, Reason> {
     let wide = || Reason::TooWide { what, bits: 127 };
     // trailing zeros of each value must not refine the grid
@@ -68,7 +70,8 @@ pub fn quant_type(what: &'static str, kif: Kif, round: bool) -> Result<QuantType
     Ok(QuantType { signed: kif.keep_negative, narrow: false, bits: kif.bits(), frac: kif.fractional, round })
 }
 
-/// The exact format of some spans for a `Quant` that changes nothing: at least one bit, two if signed.
+/// The exact format of some spans for a `Quant` that changes nothing: at least one bit, two if
+/// signed.
 pub fn covering<'s>(spans: impl Iterator<Item = &'s Span>) -> Kif {
     let kif = spans.fold(Kif::ZERO, |a, s| a.union(s.kif()));
     match (kif.is_zero(), kif.keep_negative && kif.bits() == 1) {

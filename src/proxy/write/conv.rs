@@ -13,8 +13,8 @@ pub use crate::proxy::write::part::lead_of;
 use crate::quant::interval::Span;
 
 impl Lower<'_> {
-    /// `x·W + b`, at every position under `window`, or (without one) of the tensor. `weights` is row-major
-    /// `[tap, unit of the tensor][output]`; with `depthwise` `[tap][unit]`.
+    /// `x·W + b`, at every position under `window`, or (without one) of the tensor. `weights` is
+    /// row-major `[tap, unit of the tensor][output]`; with `depthwise` `[tap][unit]`.
     pub(super) fn product(
         &mut self,
         stem: &str,
@@ -56,7 +56,8 @@ impl Lower<'_> {
         let b = quantised(&mut self.b, &format!("{stem}_constant"), "bias", bias, &[n])?;
         let mut pads: Vec<usize> = if line { vec![window.pads[1], window.pads[3]] } else { window.pads.to_vec() };
         if line && window.is_padded() && self.target.io == Io::Stream {
-            // hls4ml puts the padding in front of another reader of the same tensor, or leaves it out
+            // hls4ml puts the padding in front of another reader of the same tensor, or leaves it
+            // out
             tensor = self.zeros_around(stem, tensor, &window.input[1..2], rows, &pads[..1], &pads[1..]);
             pads.fill(0);
         }

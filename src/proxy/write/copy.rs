@@ -8,8 +8,8 @@ use crate::proxy::error::Reason;
 use crate::quant::interval::Span;
 
 impl<'a> Lower<'a> {
-    /// Writes a stage of [`Base::Copy`]. `groups` has one entry per part with the part's elements; without it every part gets an
-    /// exact wide `Quant`.
+    /// Writes a stage of [`Base::Copy`]. `groups` has one entry per part with the part's elements;
+    /// without it every part gets an exact wide `Quant`.
     pub(super) fn copy(&mut self, stage: &Stage<'a>, groups: Option<&[Group]>) -> Result<Vec<Part>, Reason> {
         let stem = self.model.values[stage.value].name.clone();
         let stage = self.unflipped(stage)?;
@@ -25,7 +25,7 @@ impl<'a> Lower<'a> {
             let add = part.elements.iter().map(|&e| sum(stage.shift(e), half)).collect::<Result<Vec<_>, _>>()?;
             let adds = !add.iter().all(Span::is_zero);
             if part.bare && (stage.affine.is_some() || adds) {
-                // hls4ml crashes on a constant directly behind a merge
+                // hls4ml crashes on a constant directly after a merge
                 let kif = covering(part.elements.iter().map(|&e| &self.spans[stage.source][e]));
                 let out = self.b.name(&format!("{stem}_exact"));
                 tensor = self.b.quant(tensor, out, &part.shape(), quant_type("the merge", kif, false)?);

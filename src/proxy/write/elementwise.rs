@@ -1,10 +1,13 @@
-//! The element-wise form, for the plug-in of `python/`: one tensor per value of the exact model, one `Quant` per quantizer whose scale
-//! and bit width are tensors. Stock hls4ml refuses such a `Quant`; the plug-in makes it hls4ml's own `FixedPointQuantizer`, one
-//! `ap_fixed` cast per element.
+//! The element-wise form, for the plug-in of `python/`: one tensor per value of the exact model,
+//! one `Quant` per quantizer whose scale and bit width are tensors. Stock hls4ml refuses such a
+//! `Quant`; the plug-in makes it hls4ml's own `FixedPointQuantizer`, one `ap_fixed` cast per
+//! element.
 //!
-//! What a scalar QONNX `Quant` cannot say is in its attributes: `overflow_mode` (`SAT`, `SAT_SYM`, `WRAP`; its presence marks the form),
-//! `keep_negative` (per entry of the bit widths, where signed and unsigned elements meet; the bit width then counts the sign of
-//! signed ones only) and as `rounding_mode`, besides `FLOOR` and `ROUND`, ap_fixed's `RND` (half up) and `RND_MIN_INF` (half down).
+//! What a scalar QONNX `Quant` cannot say is in its attributes: `overflow_mode` (`SAT`, `SAT_SYM`,
+//! `WRAP`; its presence marks the form), `keep_negative` (per entry of the bit widths, where signed
+//! and unsigned elements meet; the bit width then counts the sign of signed ones only) and as
+//! `rounding_mode`, besides `FLOOR` and `ROUND`, ap_fixed's `RND` (half up) and `RND_MIN_INF` (half
+//! down).
 
 use super::build::{Builder, float, int, ints, text};
 use super::constant::{quant_type, quantised};
@@ -63,7 +66,7 @@ pub fn write(model: &FixedModel) -> Result<Lowered, Vec<Fault>> {
     Ok(lowered)
 }
 
-/// What hls4ml's passes behind the plug-in take for granted.
+/// What hls4ml's passes after the plug-in take for granted.
 fn structure(model: &FixedModel) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |node: &str, what: &str| faults.push(Fault { node: node.into(), reason: Reason::Structure(what.into()) });
@@ -81,7 +84,7 @@ fn structure(model: &FixedModel) -> Vec<Fault> {
             Some(_) => {}
         }
     }
-    // hls4ml types the port from the quantizers behind it
+    // hls4ml types the port from the quantizers after it
     let mut raw = model.inputs.clone();
     for node in &model.nodes {
         if !node.inputs.iter().any(|v| raw.contains(v)) {
@@ -207,7 +210,8 @@ impl<'a> Walk<'a> {
         };
         let shape = self.shape(node.output);
         let units = shape.last().copied().unwrap_or(1);
-        // ap_fixed lets a signed type of one bit have its −1 although that range is symmetric: 0 only
+        // ap_fixed lets a signed type of one bit have its −1 although that range is symmetric: 0
+        // only
         let nothing = |k: &Kif| k.is_zero() || (q.overflow == Overflow::SatSym && k.keep_negative && k.bits() == 1);
         let formats: Vec<Kif> = q.formats.iter().map(|k| if nothing(k) { Kif::ZERO } else { *k }).collect();
         let (formats, entries): (&[Kif], Vec<usize>) = match per_channel(&formats, units) {

@@ -1,5 +1,5 @@
-//! Inputs with the channels first, as PyTorch has them: a `Transpose` in front of everything else. Without it a proxy takes its
-//! inputs with the channels last.
+//! Inputs with the channels first, as PyTorch has them: a `Transpose` in front of everything else.
+//! Without it a proxy takes its inputs with the channels last.
 
 use super::build::{ints, value_info};
 use crate::onnx::info;

@@ -1,4 +1,5 @@
-//! Concatenation of values: along the units only their numbers change; along positions each operand becomes one tensor.
+//! Concatenation of values: along the units only their numbers change; along positions each operand
+//! becomes one tensor.
 
 use super::build::int;
 use super::lower::Lower;

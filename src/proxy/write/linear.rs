@@ -2,9 +2,10 @@
 //! format (docs/hls4ml-contract.md#d-1 and #d-1b); on a grid the same with a `Conv`, whose kernel
 //! is 1 where only units are selected.
 //!
-//! With several input parts each has its own `MatMul` with an exact wide `Quant` behind, a balanced tree of Adds joins them, and
-//! 0/1 selections hand the sum to the output formats. The output's bias goes into the selection, or into the first term where
-//! there is nothing to select (a constant Add directly behind a merge crashes hls4ml 1.3.0).
+//! With several input parts each has its own `MatMul` with an exact wide `Quant` after, a balanced
+//! tree of Adds joins them, and 0/1 selections hand the sum to the output formats. The output's
+//! bias goes into the selection, or into the first term where there is nothing to select (a
+//! constant Add directly after a merge crashes hls4ml 1.3.0).
 
 use super::build::{QuantType, float};
 use super::constant::{covering, quant_type, quantised};
@@ -27,8 +28,8 @@ pub(super) fn sum(a: Span, b: Span) -> Result<Span, Reason> {
 }
 
 impl<'a> Lower<'a> {
-    /// Writes a stage whose base is a matrix; one part per group, or more where nothing has to be added up (see
-    /// [`super::pieces`]).
+    /// Writes a stage whose base is a matrix; one part per group, or more where nothing has to be
+    /// added up (see [`super::pieces`]).
     pub(super) fn linear(&mut self, stage: &Stage<'a>, groups: &[Group]) -> Result<Vec<Part>, Reason> {
         if let Some(written) = self.separate(stage, groups)? {
             return Ok(written);
@@ -86,7 +87,8 @@ impl<'a> Lower<'a> {
         Ok(written)
     }
 
-    /// One matrix per part, each exact and quantised, added pairwise. `first` is the bias of the first term.
+    /// One matrix per part, each exact and quantised, added pairwise. `first` is the bias of the
+    /// first term.
     fn sum_of_terms(
         &mut self,
         stem: &str,
@@ -131,12 +133,13 @@ impl<'a> Lower<'a> {
         Ok(Part::new(terms.concat(), &stage.lead, columns.to_vec(), false, true))
     }
 
-    /// True when the matrix (and not the affine behind it) must change the sign.
+    /// True when the matrix (and not the affine after it) must change the sign.
     pub(super) fn flips(&self, stage: &Stage, group: &Group) -> bool {
         group.negate && stage.affine.is_none()
     }
 
-    /// Entries of the matrix for the rows of `part`, row-major `[tap, unit][column]`, as they multiply the part's tensor.
+    /// Entries of the matrix for the rows of `part`, row-major `[tap, unit][column]`, as they
+    /// multiply the part's tensor.
     pub(super) fn weights(&self, stage: &Stage, part: &Part, columns: &[usize], negate: bool) -> Vec<Span> {
         let plain = self.plain_weights(stage, part, columns);
         let signs = part.negated.iter().cycle().flat_map(|&n| std::iter::repeat_n(n != negate, columns.len()));
@@ -193,7 +196,7 @@ impl<'a> Lower<'a> {
         plain
             .map(|b| {
                 let b = sum(signed(b?, group.negate), add)?;
-                // finer than the products and the output: the floor behind does not see it
+                // finer than the products and the output: the floor after does not see it
                 let fine = floors && b.frac > grid;
                 Ok(if fine {
                     let v = Rounding::Floor.shift(b.lo, b.frac - grid);
@@ -283,7 +286,7 @@ impl<'a> Lower<'a> {
         self.shift(&format!("{stem}_shift"), scaled, &stage.lead, &shift)
     }
 
-    /// Activation, quantizer and what is pooled behind it.
+    /// Activation, quantizer and what is pooled after it.
     pub(super) fn close(&mut self, stem: &str, stage: &Stage, group: &Group, mut tensor: String) -> Result<Part, Reason> {
         let shape = shape(&stage.lead, group.elements.len());
         if let Some(activation) = stage.activation {
@@ -311,7 +314,8 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// hls4ml fuses `Mul` and `Add` and types the fused bias with the default precision `fixed<32,16>`, whatever its own `Quant` says.
+/// hls4ml fuses `Mul` and `Add` and types the fused bias with the default precision `fixed<32,16>`,
+/// whatever its own `Quant` says.
 fn fits_fused_bias(s: &Span) -> bool {
     let (integer, fractional) = (DEFAULT_PORT.integer, DEFAULT_PORT.fractional);
     let kif = s.kif();

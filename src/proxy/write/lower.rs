@@ -1,6 +1,7 @@
-//! Walks the exact model and decides what is written when: a dense layer, a convolution or an activation waits until the quantizer
-//! behind it is known (one hls4ml layer); whatever has another reader gets an exact wide `Quant` first, since stock hls4ml merges a
-//! `Quant` into an un-quantised producer without looking at its other readers.
+//! Walks the exact model and decides what is written when: a dense layer, a convolution or an
+//! activation waits until the quantizer after it is known (one hls4ml layer); whatever has another
+//! reader gets an exact wide `Quant` first, since stock hls4ml merges a `Quant` into an
+//! un-quantised producer without looking at its other readers.
 
 use super::build::Builder;
 use super::constant::covering;
@@ -45,7 +46,8 @@ pub struct Lower<'a> {
     named_outputs: Vec<(ValueId, String)>,
 }
 
-/// Writes the graph. `units` are the spans per unit of `model`'s values, `live` flags per element, `port` is that of the inputs.
+/// Writes the graph. `units` are the spans per unit of `model`'s values, `live` flags per element,
+/// `port` is that of the inputs.
 ///
 /// # Errors
 /// All faults.
@@ -101,8 +103,8 @@ pub fn lower(
     Ok(finish(b, model, input_names, names))
 }
 
-/// The file of the nodes written, with the names of the model's inputs and outputs. hls4ml numbers outputs by the node that writes
-/// them: they are listed in that order.
+/// The file of the nodes written, with the names of the model's inputs and outputs. hls4ml numbers
+/// outputs by the node that writes them: they are listed in that order.
 pub fn finish(b: Builder, model: &FixedModel, input_names: Vec<String>, output_names: Vec<String>) -> Lowered {
     let batched = |v: ValueId| [&[1], &model.values[v].shape[..]].concat();
     let mut outputs: Vec<(usize, usize, String, Vec<usize>)> = Vec::new();
@@ -268,7 +270,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The tensors of `value`; a layer that waits is written with an exact wide `Quant` behind it.
+    /// The tensors of `value`; a layer that waits is written with an exact wide `Quant` after it.
     pub(super) fn parts(&mut self, value: ValueId) -> Vec<Part> {
         if let Some(stage) = self.pending(value) {
             let parts = self.materialise(&Stage { value, ..stage });

@@ -1,5 +1,6 @@
-//! Element-wise operations on two values, part by part: each pair of parts that share units becomes one merge of two narrow tensors.
-//! Units that are constant in one operand are written as constants; a zero that is added is left out.
+//! Element-wise operations on two values, part by part: each pair of parts that share units becomes
+//! one merge of two narrow tensors. Units that are constant in one operand are written as
+//! constants; a zero that is added is left out.
 
 use super::lower::Lower;
 use super::part::{NOWHERE, Part};
@@ -53,7 +54,7 @@ impl<'a> Lower<'a> {
         self.joined(node.output, written)
     }
 
-    /// Exactly `elements` of a part.
+    /// ExactCandidate `elements` of a part.
     pub(super) fn operand(
         &mut self,
         node: &Node<FixedOp>,
@@ -67,7 +68,8 @@ impl<'a> Lower<'a> {
         self.selected(&node.name, value, vec![part.clone()], elements.to_vec())
     }
 
-    /// The constants of `value` for the units of `like`, on the same positions: a product of it with 0 and a bias.
+    /// The constants of `value` for the units of `like`, on the same positions: a product of it
+    /// with 0 and a bias.
     fn constants(&mut self, node: &Node<FixedOp>, value: ValueId, like: &Part) -> Result<Part, Reason> {
         let zero = Part { elements: vec![NOWHERE; like.elements.len()], ..like.clone() };
         self.selected(&node.name, value, vec![zero], like.elements.clone())

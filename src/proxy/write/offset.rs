@@ -1,14 +1,14 @@
 //! Every rounding as a constant plus `FLOOR` (or `ROUND`), docs/hgq-spec.md#a5 and
 //! docs/hls4ml-contract.md#e-rounding.
 //!
-//! With `u = v·2^f` on the producer's grid `2^-(drop)`: half-up `⌊u+½⌋`; half-down `⌈u−½⌉ = ⌊u+½−2^-drop⌋`; ceil
-//! `⌈u⌉ = ⌊u+1−2^-drop⌋`. Half-even is QONNX `ROUND`.
+//! With `u = v·2^f` on the producer's grid `2^-(drop)`: half-up `⌊u+½⌋`; half-down
+//! `⌈u−½⌉ = ⌊u+½−2^-drop⌋`; ceil `⌈u⌉ = ⌊u+1−2^-drop⌋`. Half-even is QONNX `ROUND`.
 
 use crate::quant::Rounding;
 use crate::quant::interval::Span;
 
-/// The constant to add, in front of a floor to `2^-fractional`, when the producer's grid is `2^-grid`. Zero where nothing is
-/// rounded.
+/// The constant to add, in front of a floor to `2^-fractional`, when the producer's grid is
+/// `2^-grid`. Zero where nothing is rounded.
 pub fn offset(rounding: Rounding, grid: i32, fractional: i32) -> Span {
     let drop = grid - fractional;
     if drop <= 0 {

@@ -1,7 +1,9 @@
-//! Values of one bit for backends without them: hls4ml 1.3.0 writes an `ac_fixed` of one bit (Quartus, Catapult) two bits wide, with a
-//! step of half the size, and half a step is then a value.
+//! Values of one bit for backends without them: hls4ml 1.3.0 writes an `ac_fixed` of one bit
+//! (Quartus, Catapult) two bits wide, with a step of half the size, and half a step is then a
+//! value.
 //!
-//! Two bits hold 0 to 3 steps. What would saturate at 1 does so after 2 is added, and has it taken away again.
+//! Two bits hold 0 to 3 steps. What would saturate at 1 does so after 2 is added, and has it taken
+//! away again.
 
 use super::build::QuantType;
 use super::lower::Lower;
@@ -12,7 +14,7 @@ use crate::quant::interval::Span;
 use crate::quant::rounding::shl;
 
 impl Lower<'_> {
-    /// The quantizer of `group`, of type `q`, behind a stage; the result is called `out`.
+    /// The quantizer of `group`, of type `q`, after a stage; the result is called `out`.
     pub(super) fn cast(
         &mut self,
         stem: &str,

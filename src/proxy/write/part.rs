@@ -9,11 +9,11 @@ use crate::quant::rounding::Rounding;
 use crate::quant::{FixedAffine, FixedDense, FixedTensor};
 use std::rc::Rc;
 
-/// Stands for an element of a tensor that is no unit of the value.
+/// Stands for an element of a tensor that is not a unit of the value.
 pub const NOWHERE: usize = usize::MAX;
 
-/// A tensor `[1, lead.., units]` that holds some units of a value: elements of a flat one, channels of a grid (see
-/// [`crate::proxy::analysis::layout`]).
+/// A tensor `[1, lead.., units]` that holds some units of a value: elements of a flat one, channels
+/// of a grid (see [`crate::proxy::analysis::layout`]).
 #[derive(Clone, Debug)]
 pub struct Part {
     pub tensor: String,
@@ -21,18 +21,18 @@ pub struct Part {
     pub lead: Vec<usize>,
     /// Which units of the value, in the order of the last axis.
     pub elements: Vec<usize>,
-    /// True where the tensor holds `−x`: how the format {−1, 0}·LSB is stored, since stock tools disagree about a signed `Quant`
-    /// of one bit.
+    /// True where the tensor holds `−x`: how the format {−1, 0}·LSB is stored, since stock tools
+    /// disagree about a signed `Quant` of one bit.
     pub negated: Vec<bool>,
     /// Has a sign bit.
     pub signed: bool,
-    /// Written by a merge without a `Quant` behind: no constant may be added directly
+    /// Written by a merge without a `Quant` after: no constant may be added directly
     /// (docs/hls4ml-contract.md#d-activations).
     pub bare: bool,
 }
 
 impl Part {
-    /// A tensor behind a `Quant` (or the model input).
+    /// A tensor after a `Quant` (or the model input).
     pub fn new(tensor: String, lead: &[usize], elements: Vec<usize>, negated: bool, signed: bool) -> Part {
         let negated = vec![negated; elements.len()];
         Part { tensor, lead: lead.to_vec(), elements, negated, signed, bare: false }
@@ -74,7 +74,7 @@ pub enum State<'a> {
     Pending(Stage<'a>),
 }
 
-/// A layer `activation(affine(base))` that is written together with the quantizer behind it.
+/// A layer `activation(affine(base))` that is written together with the quantizer after it.
 #[derive(Clone, Debug)]
 pub struct Stage<'a> {
     /// Name of the node of the exact model, for messages and names.
@@ -83,7 +83,7 @@ pub struct Stage<'a> {
     /// The value that `parts` hold.
     pub source: ValueId,
     pub base: Base<'a>,
-    /// The value behind `base`: its spans are the widths before the affine.
+    /// The value after `base`: its spans are the widths before the affine.
     pub base_value: ValueId,
     /// One scale and shift per unit.
     pub affine: Option<Rc<FixedAffine>>,
@@ -92,9 +92,10 @@ pub struct Stage<'a> {
     pub activation: Option<Elementwise>,
     /// Positions of the tensors between the base and the pools.
     pub lead: Vec<usize>,
-    /// Largest-value pooling behind the activation and the quantizer, which are monotone: on narrower types.
+    /// Largest-value pooling after the activation and the quantizer, which are monotone: on
+    /// narrower types.
     pub pools: Vec<&'a Window>,
-    /// The value behind the whole stage.
+    /// The value after the whole stage.
     pub value: ValueId,
 }
 
@@ -158,7 +159,7 @@ pub fn lead_of(lead: &[usize]) -> Vec<usize> {
     }
 }
 
-/// Positions behind a convolution of a value with positions `lead`.
+/// Positions after a convolution of a value with positions `lead`.
 pub fn lead_behind(w: &Window, lead: &[usize]) -> Vec<usize> {
     if is_line(w, lead) { vec![w.output()[1]] } else { w.output().to_vec() }
 }

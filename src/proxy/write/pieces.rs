@@ -1,4 +1,5 @@
-//! Layers each of whose outputs depends on one part only: written part by part, nothing is added up and no type is widened.
+//! Layers each of whose outputs depends on one part only: written part by part, nothing is added up
+//! and no type is widened.
 
 use super::lower::Lower;
 use super::part::{Base, Group, Part, Stage};
@@ -6,8 +7,8 @@ use super::pool::restricted;
 use crate::proxy::error::Reason;
 
 impl<'a> Lower<'a> {
-    /// A convolution whose outputs read one part each: depthwise ones as such, others where several parts would have to be added.
-    /// `None` where that does not apply.
+    /// A convolution whose outputs read one part each: depthwise ones as such, others where several
+    /// parts would have to be added. `None` where that does not apply.
     pub(super) fn separate(&mut self, stage: &Stage<'a>, groups: &[Group]) -> Result<Option<Vec<Part>>, Reason> {
         let Base::Dense(d) = stage.base else { return Ok(None) };
         let Some(window) = &d.window else { return Ok(None) };
@@ -60,7 +61,8 @@ impl<'a> Lower<'a> {
         Ok(Some(written))
     }
 
-    /// An element-wise stage whose groups cut across its parts: each intersection of a part and a group is a part of the result.
+    /// An element-wise stage whose groups cut across its parts: each intersection of a part and a
+    /// group is a part of the result.
     pub(super) fn pieces(&mut self, stage: &Stage<'a>, groups: &[Group]) -> Result<Vec<Part>, Reason> {
         let mut written = Vec::new();
         for group in groups {

@@ -4,7 +4,7 @@
 //! `100…0`: the least value of a signed type, a large one of an unsigned type, which is padded with
 //! zeros in front instead. Its reader refuses one-dimensional pooling, which is written as
 //! two-dimensional (docs/hls4ml-contract.md#f-layers). In io_stream it pads nothing: signed values
-//! are lifted to 0 and more, padded with zeros and let down behind the pool; and its windows stand
+//! are lifted to 0 and more, padded with zeros and let down after the pool; and its windows stand
 //! side by side: others are in [`super::taps`].
 
 use super::build::ints;
@@ -20,7 +20,8 @@ use crate::quant::{FixedOp, Kif};
 
 impl<'a> Lower<'a> {
     pub(super) fn max_pool(&mut self, node: &'a Node<FixedOp>, source: ValueId, window: &'a Window) -> Result<State<'a>, Reason> {
-        // everything a stage does is monotone, so the pool may come last: it sees the quantised values
+        // everything a stage does is monotone, so the pool may come last: it sees the quantised
+        // values
         if let Some(mut stage) = self.pending(source) {
             stage.pools.push(window);
             return Ok(State::Pending(Stage { value: node.output, ..stage }));
@@ -114,7 +115,7 @@ impl<'a> Lower<'a> {
         Ok(Part { tensor, lead, ..part })
     }
 
-    /// The part holding `x`, not `−x`, behind a `Quant`.
+    /// The part holding `x`, not `−x`, after a `Quant`.
     pub(super) fn plain(&mut self, node: &str, value: ValueId, part: Part) -> Result<Part, Reason> {
         if !part.bare && !part.is_flipped() {
             return Ok(part);

@@ -80,7 +80,8 @@ impl<'a> Lower<'a> {
         by_format
             .into_iter()
             .map(|(kif, elements)| {
-                // a signed Quant of one bit is {−1, +1} to qonnx and {−1, 0} to hls4ml: its negative is unsigned
+                // a signed Quant of one bit is {−1, +1} to qonnx and {−1, 0} to hls4ml: its
+                // negative is unsigned
                 let negate = kif.keep_negative && kif.bits() == 1;
                 let rounding = if negate { mirrored(q.rounding) } else { q.rounding };
                 let name = (whole && !negate).then(|| self.name_of_whole(value, &elements)).flatten();
@@ -111,7 +112,8 @@ impl<'a> Lower<'a> {
             .collect()
     }
 
-    /// True when the rounding constant may be added in front of the stage's activation (or there is none).
+    /// True when the rounding constant may be added in front of the stage's activation (or there is
+    /// none).
     fn carries_offset(&self, stage: &Stage, groups: &[Group]) -> bool {
         // the largest of −x is not minus the largest of x
         let negates = groups.iter().any(|g| g.negate);

@@ -1,7 +1,8 @@
-//! Few readers for every tensor: in io_stream hls4ml hands a tensor on to at most [`MOST`] layers.
+//! Few readers for every tensor: in io_stream hls4ml hands a tensor on to at most [`MAX_READERS`]
+//! layers.
 //!
-//! A tensor with more is copied first. A copy is two `Quant`s that change nothing, the first a bit wider: hls4ml drops a `Quant` whose
-//! type is that of its input, and with it the copy.
+//! A tensor with more is copied first. A copy is two `Quant`s that change nothing, the first a bit
+//! wider: hls4ml drops a `Quant` whose type is that of its input, and with it the copy.
 
 use super::build::{Builder, QuantType};
 use crate::onnx::proto::NodeProto;
@@ -10,7 +11,7 @@ use crate::quant::Kif;
 use std::collections::HashMap;
 
 /// Readers of one tensor, a model output among them (hls4ml's `CloneOutput`).
-pub const MOST: usize = 7;
+pub const MAX_READERS: usize = 7;
 
 /// Copies tensors until none has more readers than hls4ml takes. `inputs` have the type `port`.
 ///
@@ -51,12 +52,13 @@ fn derived(node: &NodeProto, formats: &HashMap<String, Kif>) -> Option<Kif> {
             let keep_negative = a.keep_negative || b.keep_negative;
             Some(Kif::new(keep_negative, a.integer + b.integer + 1, a.fractional + b.fractional))
         }
-        // has its own Quant right behind it, and no other reader
+        // has its own Quant right after it, and no other reader
         _ => None,
     }
 }
 
-/// Lets the readers of `tensor` in `nodes` read copies of it where they are too many. `shape`, batch included: of a model input.
+/// Lets the readers of `tensor` in `nodes` read copies of it where they are too many. `shape`,
+/// batch included: of a model input.
 fn spread(
     b: &mut Builder,
     tensor: &str,
@@ -67,7 +69,7 @@ fn spread(
 ) -> Result<(), Reason> {
     let inputs = nodes.iter_mut().flat_map(|n| &mut n.input);
     let readers: Vec<&mut String> = inputs.filter(|i| *i == tensor).collect();
-    let free = MOST - usize::from(outputs.iter().any(|o| o == tensor));
+    let free = MAX_READERS - usize::from(outputs.iter().any(|o| o == tensor));
     let Some(format) = format.filter(|_| readers.len() > free) else { return Ok(()) };
     if format.bits() >= MAX_BITS {
         return Err(Reason::TooWide { what: "a copy of a tensor", bits: format.bits() + 1 });
@@ -94,7 +96,7 @@ fn hand_out(b: &mut Builder, tensor: String, shape: &[usize], format: Kif, mut r
         let between = b.quant(tensor.clone(), out, shape, exact(wide));
         let out = b.name(&format!("{tensor}_copy"));
         let copy = b.quant(between, out, shape, exact(format));
-        hand_out(b, copy, shape, format, own, MOST);
+        hand_out(b, copy, shape, format, own, MAX_READERS);
     }
 }
 
@@ -126,7 +128,7 @@ mod tests {
         let nodes = b.take_nodes();
         let written: Vec<&String> = nodes.iter().flat_map(|n| &n.output).collect();
         let most = written.iter().map(|t| count(&nodes, t)).max();
-        assert!(most <= Some(MOST) && count(&nodes, &q) < MOST, "{most:?}");
+        assert!(most <= Some(MAX_READERS) && count(&nodes, &q) < MAX_READERS, "{most:?}");
         // each is written before it is read, and leads to what the readers had
         for (at, node) in nodes.iter().enumerate() {
             assert!(node.input[0] == "x" || nodes[..at].iter().any(|n| n.output[0] == node.input[0]), "{node:?}");

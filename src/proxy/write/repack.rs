@@ -1,7 +1,9 @@
-//! Whole vectors for layers that read one: in io_stream hls4ml 1.3.0 hands a flattened tensor on position by position.
+//! Whole vectors for layers that read one: in io_stream hls4ml 1.3.0 hands a flattened tensor on
+//! position by position.
 //!
-//! Only its dense layers collect the positions; everything else takes the first of them for the whole vector. A `Reshape` to one
-//! position of all elements in between is a layer of hls4ml's, `repack_stream`, which puts the vector together.
+//! Only its dense layers collect the positions; everything else takes the first of them for the
+//! whole vector. A `Reshape` to one position of all elements in between is a layer of hls4ml's,
+//! `repack_stream`, which puts the vector together.
 
 use super::build::Builder;
 use crate::onnx::proto::NodeProto;

@@ -41,8 +41,8 @@ impl<'a> Lower<'a> {
         Part { tensor, lead: Vec::new(), elements, negated, ..part }
     }
 
-    /// Flat parts on the positions of the node's output: as they are where each holds whole channels in order, else sorted by a 0/1
-    /// matrix first.
+    /// Flat parts on the positions of the node's output: as they are where each holds whole
+    /// channels in order, else sorted by a 0/1 matrix first.
     fn on_grid(&mut self, node: &'a Node<FixedOp>, source: ValueId, flat: Vec<Part>) -> Result<Vec<Part>, Reason> {
         let lead = self.leads[node.output].clone();
         let (units, positions) = (self.spans[node.output].len(), lead.iter().product::<usize>());

@@ -1,5 +1,6 @@
-//! Largest values under windows that overlap or leave gaps, for io_stream, whose pools have the stride of their kernel: axis by axis one
-//! strided convolution per tap, which moves values and computes nothing, and the largest of them.
+//! Largest values under windows that overlap or leave gaps, for io_stream, whose pools have the
+//! stride of their kernel: axis by axis one strided convolution per tap, which moves values and
+//! computes nothing, and the largest of them.
 
 use super::constant::quant_type;
 use super::lower::Lower;
@@ -10,7 +11,8 @@ use crate::quant::Kif;
 use crate::quant::interval::Span;
 
 impl Lower<'_> {
-    /// The largest values of `part`, which has two axes of positions and needs no padding; `kif` holds every value.
+    /// The largest values of `part`, which has two axes of positions and needs no padding; `kif`
+    /// holds every value.
     pub(super) fn largest_by_taps(&mut self, stem: &str, mut part: Part, window: &Window, kif: Kif) -> Result<Part, Reason> {
         for (axis, name) in [(1, "column"), (0, "row")] {
             if (window.kernel[axis], window.stride[axis]) != (1, 1) {

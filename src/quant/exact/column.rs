@@ -1,5 +1,6 @@
-//! One element of a node over any number of samples: what [`super::real`] does block by block and [`super::variants`] only where
-//! something changed. Exact while every sum fits the mantissa of the numbers. All is inlined into what [`crate::simd::dispatch`] runs.
+//! One element of a node over any number of samples: what [`super::real`] does block by block and
+//! [`super::variants`] only where something changed. Exact while every sum fits the mantissa of the
+//! numbers. All is inlined into what [`crate::simd::dispatch`] runs.
 
 use crate::ops::Elementwise;
 use crate::quant::kif::{Kif, exp2i};
@@ -70,8 +71,9 @@ pub(super) fn quantize<T: Number>(q: &FixedQuantizer, format: Kif, x: &[T], to: 
     }
     let (up, down, lo, hi) = (T::of(up), T::of(down), T::of(lo), T::of(hi));
     let (half, one) = (T::of(0.5), T::of(1.0));
-    // bounds are integers and rounding is monotonic, so it may come behind the clamp; without calls and panics the loops are vectorised
-    // comparisons as the processor has them: those of the standard library treat what is no number, too
+    // bounds are integers and rounding is monotonic, so it may come after the clamp; without calls
+    // and panics the loops are vectorised comparisons as the processor has them: those of the
+    // standard library treat what is not a number, too
     let within = move |v: T| {
         let v = if v > lo { v } else { lo };
         if v < hi { v } else { hi }
@@ -88,8 +90,8 @@ pub(super) fn quantize<T: Number>(q: &FixedQuantizer, format: Kif, x: &[T], to: 
     }
 }
 
-/// A cast of `x − ints·2^-frac`. Half up and down are the same for `x` rounded down to a grid that is finer than half a step, and there
-/// all are integers.
+/// A cast of `x − ints·2^-frac`. Half up and down are the same for `x` rounded down to a grid that
+/// is finer than half a step, and there all are integers.
 #[inline(always)]
 fn shifted<T: Number>(q: &FixedQuantizer, format: Kif, (ints, frac): (i64, i32), x: &[T], to: &mut [T]) {
     if format.is_zero() {
@@ -127,7 +129,7 @@ mod tests {
         for rounding in [Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceil, Rounding::HalfDown] {
             for overflow in [Overflow::Sat, Overflow::SatSym, Overflow::Wrap] {
                 for &format in formats {
-                    // those behind it are too large to be wrapped
+                    // those after it are too large to be wrapped
                     let x = if overflow == Overflow::Wrap { &values[..140] } else { values };
                     let q = FixedQuantizer::new(vec![format], rounding, overflow);
                     let mut found = vec![T::ZERO; x.len()];

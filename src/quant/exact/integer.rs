@@ -1,4 +1,5 @@
-//! One node on a block of samples in 128-bit integers, for models whose sums leave f64. Values are integers on the grids of the bounds.
+//! One node on a block of samples in 128-bit integers, for models whose sums leave f64. Values are
+//! integers on the grids of the bounds.
 
 use super::block::BLOCK;
 use super::program::{Layer, Program};

@@ -32,7 +32,8 @@ impl MinMax {
     }
 }
 
-/// A range under way: several per element, so that samples side by side need not be compared with each other.
+/// A range under way: several per element, so that samples side by side need not be compared with
+/// each other.
 pub(super) struct Widening<T> {
     least: Vec<[T; LANES]>,
     most: Vec<[T; LANES]>,

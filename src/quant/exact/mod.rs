@@ -1,7 +1,8 @@
 //! Exact evaluation of a [`FixedModel`]: what the trained model computes, without rounding errors.
 //!
-//! In f32 or f64 while their mantissa holds every accumulator (known from interval arithmetic), in 128-bit integers beyond. Samples are
-//! blocked and spread over rayon's threads; the result depends neither on their number nor on what it is computed in.
+//! In f32 or f64 while their mantissa holds every accumulator (known from interval arithmetic), in
+//! 128-bit integers beyond. Samples are blocked and spread over rayon's threads; the result depends
+//! neither on their number nor on what it is computed in.
 
 pub mod block;
 mod column;
@@ -26,7 +27,8 @@ use std::borrow::Cow;
 pub use minmax::MinMax;
 pub use precision::Precision;
 
-/// Parts per thread that a pass over many samples is dealt out in: each begins with buffers of its own.
+/// Parts per thread that a pass over many samples is dealt out in: each begins with buffers of its
+/// own.
 const PARTS: usize = 4;
 
 /// A model prepared for exact evaluation.
@@ -86,8 +88,8 @@ impl<'a> Exact<'a> {
         &self.bounds
     }
 
-    /// Evaluates `samples` rows of every graph input and returns the wanted values, sample after sample.
-    /// Results of more than 53 bits are rounded to f64 (nearest even) on return.
+    /// Evaluates `samples` rows of every graph input and returns the wanted values, sample after
+    /// sample. Results of more than 53 bits are rounded to f64 (nearest even) on return.
     pub fn run(&self, inputs: &[&[f32]], samples: usize, wanted: &[ValueId]) -> Vec<Vec<f64>> {
         match self.precision {
             Precision::Single => self.run_in::<f32>(inputs, samples, wanted),
@@ -149,8 +151,9 @@ impl<'a> Exact<'a> {
             })
     }
 
-    /// Computes one block and shows every value to `seen`, `[element][BLOCK samples]`. Values are dropped as soon as their last reader is
-    /// done: their buffers go to `free`, and new ones come from there.
+    /// Computes one block and shows every value to `seen`, `[element][BLOCK samples]`. Values are
+    /// dropped as soon as their last reader is done: their buffers go to `free`, and new ones come
+    /// from there.
     fn block<T: Number>(
         &self,
         free: &mut Free<T>,

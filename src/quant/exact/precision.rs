@@ -17,10 +17,12 @@ pub enum Precision {
     Integer,
 }
 
-/// Largest accumulators, sign included, in f32 and f64; one bit is kept for the half LSB of rounding.
+/// Largest accumulators, sign included, in f32 and f64; one bit is kept for the half LSB of
+/// rounding.
 const F32_BITS: u32 = 23;
 const F64_BITS: u32 = 52;
-/// Grids whose numbers of [`F32_BITS`] are ordinary floats in f32: exponents reach from −126 to 127.
+/// Grids whose numbers of [`F32_BITS`] are ordinary floats in f32: exponents reach from −126 to
+/// 127.
 const F32_GRIDS: std::ops::RangeInclusive<i32> = -100..=100;
 
 /// The fastest precision that is exact for `model`.
@@ -36,7 +38,8 @@ pub(super) fn needed(model: &FixedModel, bounds: &AllBounds) -> Precision {
     }
 }
 
-/// Whether constants and grids are ordinary numbers in f32, and nothing but casts computes with inputs that have no grid yet.
+/// Whether constants and grids are ordinary numbers in f32, and nothing but casts computes with
+/// inputs that have no grid yet.
 fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
     let constant = |t: &FixedTensor| F32_GRIDS.contains(&t.frac) && t.ints.iter().all(|v| v.unsigned_abs() >> F32_BITS == 0);
     let grids = bounds.iter().flatten().all(|b| b.iter().all(|s| F32_GRIDS.contains(&s.frac)));
@@ -62,7 +65,8 @@ fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
 /// Room for the rounding of [`partial_sums`] itself.
 const SLACK: f64 = 1.0 + 1e-9;
 
-/// Bits of the magnitude of the largest intermediate sum: terms of both signs may exceed the final bound.
+/// Bits of the magnitude of the largest intermediate sum: terms of both signs may exceed the final
+/// bound.
 fn partial_sums(model: &FixedModel, bounds: &AllBounds) -> u32 {
     let of_layer = |node: &crate::graph::Node<FixedOp>| {
         let (FixedOp::Dense(d), Some(b), Some(out)) = (&node.op, &bounds[node.inputs[0]], &bounds[node.output]) else {

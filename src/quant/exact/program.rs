@@ -1,4 +1,5 @@
-//! What evaluation knows of a node beforehand: non-zero products, elements under windows, where moved elements come from.
+//! What evaluation knows of a node beforehand: non-zero products, elements under windows, where
+//! moved elements come from.
 
 use crate::ops::movement::Source;
 use crate::quant::model::{FixedModel, FixedOp};

@@ -1,4 +1,5 @@
-//! One node on a block of samples in f32 or f64, `[element][BLOCK]`; exact while every sum fits the mantissa.
+//! One node on a block of samples in f32 or f64, `[element][BLOCK]`; exact while every sum fits the
+//! mantissa.
 
 use super::block::BLOCK;
 use super::column;
@@ -16,7 +17,7 @@ pub(super) fn node<T: Number>(isa: Isa, op: &FixedOp, program: &Program, x: &[&[
     }
 }
 
-/// What is no layer, column by column.
+/// What is not a layer, column by column.
 struct Columns<'a, T> {
     op: &'a FixedOp,
     program: &'a Program,

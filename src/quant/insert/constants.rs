@@ -8,11 +8,12 @@ use crate::quant::kif::{Kif, floor_log2};
 use crate::quant::model::{BiasBits, Declared, FixedAffine, FixedTensor, QDense, QOp, fractional_bits, round_half_up};
 use crate::quant::{Groups, qonnx};
 
-/// Fractional bits kept of a float bias or shift: far below the step of any accumulator that fits the executor.
+/// Fractional bits kept of a float bias or shift: far below the step of any accumulator that fits
+/// the executor.
 const MAX_CONSTANT_F: i32 = 32;
 /// The same where training moves the constant anyway.
 const TRAINED_CONSTANT_F: i32 = 12;
-/// Fractional bits kept of a float scale (BatchNormalization behind annotated weights).
+/// Fractional bits kept of a float scale (BatchNormalization after annotated weights).
 const MAX_SCALE_F: i32 = 26;
 
 /// Weights and biases of a layer, with the fractional bits of each where the file says them.
@@ -25,7 +26,7 @@ struct Constants {
 }
 
 impl Constants {
-    /// Takes in the scale and shift behind the layer; `outputs` of each.
+    /// Takes in the scale and shift after the layer; `outputs` of each.
     fn fold(&mut self, a: &Affine, outputs: usize) {
         for (e, w) in self.weight.iter_mut().enumerate() {
             let s = a.scale[e % outputs];
@@ -79,7 +80,7 @@ impl Builder<'_> {
             match qonnx::constant(spec, &d.weight) {
                 Ok(c) => {
                     if !c.exact {
-                        self.note(Code::ScaleRegridded, node, "the scale of its weights is no power of two: each weight gets a grid three bits finer than the annotated step".into());
+                        self.note(Code::ScaleRegridded, node, "the scale of its weights is not a power of two: each weight gets a grid three bits finer than the annotated step".into());
                     }
                     (weight, weight_f) = (c.values, Some(c.f));
                     declared = Some(Declared { weight: c.declared, bias: vec![Kif::ZERO; d.outputs] });
@@ -118,7 +119,7 @@ impl Builder<'_> {
         self.options.parallel_factor.map_or(1.0, |n| n.min(positions) as f64 / positions as f64)
     }
 
-    /// True when the bias can follow the fractional bits of a quantizer behind the layer
+    /// True when the bias can follow the fractional bits of a quantizer after the layer
     /// (docs/hgq-spec.md#a1-4).
     pub(super) fn trained_quantizer_follows(&self, node: &Node<Op>) -> bool {
         // an annotated network rounds its biases far finer than its activations, if at all

@@ -26,7 +26,8 @@ pub struct Hgq2 {
 const MAX_F: f32 = 23.0;
 /// The same where `b` and `i` are trained: `b ≤ 24`, `i ≥ −23`.
 const MAX_F_KBI: f32 = 47.0;
-/// Integer bits above the largest bias of a layer: biases move freely at first, and no multiplier is as wide as they are.
+/// Integer bits above the largest bias of a layer: biases move freely at first, and no multiplier
+/// is as wide as they are.
 const BIAS_HEADROOM: i32 = 1;
 
 /// Replaces the quantizers of all layers and activations that are trained.
@@ -36,7 +37,7 @@ pub(super) fn replace(model: &mut Model, how: Hgq2) {
         if let QOp::Dense(d) = &model.nodes[n].op {
             let grid = match &d.bias_bits {
                 BiasBits::Own(f) => Some(f.clone()),
-                // without a quantizer behind, the checks before training name the layer
+                // without a quantizer after, the checks before training name the layer
                 BiasBits::Activation => bias::quantizer(model, n).map(|q| bias::grid(q, d.outputs)),
             };
             op = grid.filter(|_| d.trainable).map(|grid| QOp::SaturatingDense(Box::new(saturating(d, &grid, how))));
@@ -123,7 +124,8 @@ mod tests {
         for kbi in [false, true] {
             let start = |symmetric| saturating(&d, &[3, 3], Hgq2 { kbi, symmetric, tracked: false });
             let formats = |s: &SaturatingDense| s.weight.trained_formats();
-            // 0.49 rounds to 0.5, which needs i = 0; −0.5 needs it under SAT_SYM only; 1.3 rounds to 1.25
+            // 0.49 rounds to 0.5, which needs i = 0; −0.5 needs it under SAT_SYM only; 1.3 rounds
+            // to 1.25
             let k = |i, f| Kif::new(true, i, f);
             assert_eq!(formats(&start(true)), [k(0, 4), k(0, 4), k(-3, 4), k(1, 2)]);
             assert_eq!(formats(&start(false)), [k(0, 4), k(-1, 4), k(-3, 4), k(1, 2)]);

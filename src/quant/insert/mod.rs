@@ -1,4 +1,5 @@
-//! `Graph → Model`: a quantizer on every weight, bias and activation, from the file's annotations or with HGQ's start.
+//! `Graph → Model`: a quantizer on every weight, bias and activation, from the file's annotations
+//! or with HGQ's start.
 //!
 //! * An annotation is taken over; with `training` off nothing is added that would change a value.
 //! * A float tensor starts at absolute fractional bits (`f_w = f_a = 4`, docs/recipe.md#start);
@@ -54,11 +55,12 @@ pub struct BuildFault {
 }
 
 const SCALE_MOVED: &str =
-    "its scale is no power of two: the factor to one went into the weights around it, the thresholds are the same";
+    "its scale is not a power of two: the factor to one went into the weights around it, the thresholds are the same";
 const ACTIVATIONS_NOT_ANNOTATED: &str =
     "weights are quantized in the file, activations are not: these get quantizers as in a float file";
 
-/// Builds the trainable model. `ranges[value]`: smallest and largest value of each element of each graph value on the data.
+/// Builds the trainable model. `ranges[value]`: smallest and largest value of each element of each
+/// graph value on the data.
 ///
 /// # Errors
 /// Every node that cannot be quantized.
@@ -78,8 +80,8 @@ pub fn is_annotated(graph: &Graph) -> bool {
     has_activations(graph) || graph.nodes.iter().any(|n| of(&n.op))
 }
 
-/// Whether the file says how activations are quantized. Files whose weights alone are annotated say nothing of them: they get
-/// quantizers as those of a float file.
+/// Whether the file says how activations are quantized. Files whose weights alone are annotated say
+/// nothing of them: they get quantizers as those of a float file.
 pub fn has_activations(graph: &Graph) -> bool {
     graph.nodes.iter().any(|n| matches!(n.op, Op::Quant(_) | Op::Sign))
 }
@@ -111,7 +113,7 @@ fn build_rescaled(graph: &Graph, ranges: &[MinMax], options: &BuildOptions) -> R
         b.notes.push(Diagnostic::at(Code::ActivationsNotAnnotated, "(graph)", ACTIVATIONS_NOT_ANNOTATED));
     }
     for &input in &graph.inputs {
-        // behind a reshape the input may have a width per element
+        // after a reshape the input may have a width per element
         if !b.is_quantized_next(input) && !b.only_reshaped(input) {
             b.input_quantizer(input, input);
         }
@@ -196,7 +198,7 @@ impl Builder<'_> {
     /// A dense layer or convolution, and how many nodes it took.
     fn layer(&mut self, index: usize, node: &Node<Op>, d: &Dense) -> usize {
         let graph = self.graph;
-        // while training, a scale behind annotated weights is folded into them and trained with
+        // while training, a scale after annotated weights is folded into them and trained with
         // them
         let fold = if self.options.training { following_affine(graph, index) } else { None };
         if let Some((next, affine)) = fold {
@@ -282,7 +284,7 @@ impl Builder<'_> {
         sole && !self.graph.outputs.contains(&value)
     }
 
-    /// True when `value` is never negative: behind a Relu or a Sigmoid.
+    /// True when `value` is never negative: after a Relu or a Sigmoid.
     fn nonnegative(&self, value: ValueId) -> bool {
         let Some(node) = self.graph.producer(value).map(|p| &self.graph.nodes[p]) else { return false };
         let all = || node.inputs.iter().all(|&v| self.nonnegative(v));
@@ -296,12 +298,12 @@ impl Builder<'_> {
     }
 }
 
-/// Name of the quantizer that is put behind node `after`.
+/// Name of the quantizer that is put after node `after`.
 fn quantizer_name(after: &str) -> String {
     format!("{after}_q")
 }
 
-/// A scale behind dense layer `index` that only it reads.
+/// A scale after dense layer `index` that only it reads.
 fn following_affine(graph: &Graph, index: usize) -> Option<(usize, &Affine)> {
     let output = graph.nodes[index].output;
     if graph.outputs.contains(&output) {
@@ -312,7 +314,7 @@ fn following_affine(graph: &Graph, index: usize) -> Option<(usize, &Affine)> {
         return None;
     }
     let (Op::Affine(a), Op::Dense(d)) = (&graph.nodes[next].op, &graph.nodes[index].op) else { return None };
-    // a scale that differs between the positions of a channel is no scale of the weights
+    // a scale that differs between the positions of a channel is not a scale of the weights
     let alike = |v: &[f64]| per_channel(v, d.outputs).is_some();
     (alike(&a.scale) && alike(&a.shift)).then_some((next, a))
 }

@@ -12,14 +12,15 @@ use crate::quant::{Granularity, Groups, Rounding, qonnx};
 
 /// Finest grid in general (docs/hgq-spec.md#a1-1).
 const MAX_F: f32 = 23.0;
-/// Widest start of a float activation: more bits than any accumulator of the starting weights can tell apart, fewer than an outlier
-/// of the data would ask for.
+/// Widest start of a float activation: more bits than any accumulator of the starting weights can
+/// tell apart, fewer than an outlier of the data would ask for.
 const MAX_START_BITS: i32 = 18;
 /// Integer bits of a unit that the data never drive (docs/recipe.md#start).
 const DEAD_UNIT_I: f32 = -2.0;
 
 impl Builder<'_> {
-    /// Adds the quantizer that a float graph needs behind `value`: where an activation function ends, or in front of a product.
+    /// Adds the quantizer that a float graph needs after `value`: where an activation function
+    /// ends, or in front of a product.
     pub(super) fn quantize_if_needed(&mut self, value: ValueId, node: &Node<Op>) {
         let consumers = self.graph.consumers(value);
         let is_output =
@@ -44,7 +45,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Adds the quantizer of a graph output to `value`, whose elements were moved or selected only: elsewhere they have theirs already.
+    /// Adds the quantizer of a graph output to `value`, whose elements were moved or selected only:
+    /// elsewhere they have theirs already.
     pub(super) fn quantize_output(&mut self, value: ValueId, node: &Node<Op>) {
         let softmax = |&c: &usize| matches!(self.graph.nodes[c].op, Op::Softmax);
         if self.graph.outputs.contains(&value) || self.graph.consumers(value).iter().any(softmax) {
@@ -69,7 +71,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Puts a quantizer behind graph value `value`; later readers see its output.
+    /// Puts a quantizer after graph value `value`; later readers see its output.
     pub(super) fn insert(&mut self, value: ValueId, q: Quantizer, after: &str) {
         let name = format!("{}_q", self.graph.values[value].name);
         let output = self.model.add_value(name, self.graph.values[value].shape.clone());
@@ -180,7 +182,8 @@ impl Builder<'_> {
         }
     }
 
-    /// A table takes inputs of 6 (sigmoid) or 7 (tanh) fractional bits: caps the quantizer before it, or adds one.
+    /// A table takes inputs of 6 (sigmoid) or 7 (tanh) fractional bits: caps the quantizer before
+    /// it, or adds one.
     pub(super) fn table_input(&mut self, node: &Node<Op>, function: Elementwise) {
         let limit = function.max_input_frac().map_or(MAX_F, |limit| limit as f32);
         let value = node.inputs[0];
@@ -218,7 +221,7 @@ impl Builder<'_> {
             self.note(
                 Code::ScaleRegridded,
                 node,
-                "its scale is no power of two: a finer power-of-two grid takes its place".into(),
+                "its scale is not a power of two: a finer power-of-two grid takes its place".into(),
             );
         }
         if a.ties_differ {
@@ -235,7 +238,8 @@ impl Builder<'_> {
         Quantizer { rounding: a.rounding, max_f, trainable, ..q }
     }
 
-    /// The quantizer of `value` with these formats per element, by the usual groups where they allow it; not trained, rounds down.
+    /// The quantizer of `value` with these formats per element, by the usual groups where they
+    /// allow it; not trained, rounds down.
     pub(super) fn with_formats(&self, value: ValueId, formats: &[Kif], symmetric: bool, after: &str) -> Quantizer {
         let wanted = self.groups(value, after);
         let groups = if uniform(&wanted, formats) { wanted } else { Groups::elementwise(formats.len()) };

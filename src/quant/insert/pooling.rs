@@ -6,7 +6,8 @@ use crate::graph::{Node, Op, ValueId, Window};
 use crate::quant::kif::{Kif, exp2i, floor_log2};
 use crate::quant::model::{AveragePool, FixedAffine, FixedTensor, Quantizer};
 
-/// Significant bits of a reciprocal that is no power of two: an error of 1/2048, far below the step behind a mean.
+/// Significant bits of a reciprocal that is not a power of two: an error of 1/2048, far below the
+/// step after a mean.
 const RECIPROCAL_BITS: i32 = 10;
 
 impl Builder<'_> {
@@ -24,8 +25,8 @@ impl Builder<'_> {
         AveragePool { window: window.clone(), reciprocal }
     }
 
-    /// The format of what an affine makes of −1 and 0, as a quantizer that changes nothing and is not trained. `None` where the two
-    /// values need more bits than such a format should have.
+    /// The format of what an affine makes of −1 and 0, as a quantizer that changes nothing and is
+    /// not trained. `None` where the two values need more bits than such a format should have.
     pub(super) fn two_valued(&self, value: ValueId, affine: &FixedAffine, after: &str) -> Option<Quantizer> {
         let len = self.graph.len_of(value);
         let mut formats = Vec::with_capacity(len);

@@ -10,10 +10,12 @@ pub struct Learns {
     pub bits: bool,
 }
 
-/// Settings of the nodes whose names match `pattern`; `None` says nothing. The last rule that matches and has a setting decides on it.
+/// Settings of the nodes whose names match `pattern`; `None` says nothing. The last rule that
+/// matches and has a setting decides on it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rule {
-    /// See [`matches()`]. The quantizer behind a node has its name, and one of its own (the node's and `_q`).
+    /// See [`matches()`]. The quantizer after a node has its name, and one of its own (the node's
+    /// and `_q`).
     pub pattern: String,
     pub weights: Option<Granularity>,
     pub activations: Option<Granularity>,
@@ -63,7 +65,8 @@ pub fn settings(rules: &[Rule], names: &[&str]) -> Settings {
     }
 }
 
-/// Whether `name` is `pattern`, in which every `*` stands for any characters or none. In time `pattern × name` at most.
+/// Whether `name` is `pattern`, in which every `*` stands for any characters or none. In time
+/// `pattern × name` at most.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };

@@ -50,7 +50,8 @@ pub(super) fn range(range: &MinMax, exponents: &[i32]) -> MinMax {
     MinMax { min: scaled(&range.min), max: scaled(&range.max) }
 }
 
-/// Lets every layer that reads `input`, in whatever shape, make up for `offsets`, which are subtracted from its elements.
+/// Lets every layer that reads `input`, in whatever shape, make up for `offsets`, which are
+/// subtracted from its elements.
 pub(super) fn offset(graph: &mut Graph, input: ValueId, offsets: &[f64]) {
     for reader in graph.consumers(input) {
         let output = graph.nodes[reader].output;

@@ -15,8 +15,9 @@ impl Scales {
         MinMax { min: at(&range.min), max: at(&range.max) }
     }
 
-    /// Rows of graph input `n`, which is value `input`, in the domain. Elements with an offset are rounded down to a grid that is finer than
-    /// any quantizer of an input: it does not see the difference.
+    /// Rows of graph input `n`, which is value `input`, in the domain. Elements with an offset are
+    /// rounded down to a grid that is finer than any quantizer of an input: it does not see the
+    /// difference.
     pub fn rows<'a>(&self, n: usize, input: ValueId, rows: &'a [f32]) -> Cow<'a, [f32]> {
         let Some(exponents) = self.of(input) else { return Cow::Borrowed(rows) };
         let offsets = self.offsets.get(n).filter(|c| !c.is_empty());

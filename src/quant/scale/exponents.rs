@@ -9,12 +9,12 @@ use std::f64::consts::SQRT_2;
 /// Exponents beyond this are left at it: formats and weights stay what f32 can hold.
 const LIMIT: i32 = 60;
 
-/// Smallest spread of an input beside its magnitude: f32 data tell no finer steps apart, so less is the rounding of a constant, which has
-/// the exponent of its magnitude.
-const LEAST_OF_INPUTS: f64 = 1.0 / (1 << 24) as f64;
-/// The same for everything else, of which no constant is taken away: the weights that read it must still hold their share of the constant
-/// in the bits that training has for weights.
-const LEAST_SPREAD: f64 = 1.0 / (1 << 10) as f64;
+/// Smallest spread of an input beside its magnitude: f32 data tell no finer steps apart, so less is
+/// the rounding of a constant, which has the exponent of its magnitude.
+const MIN_OF_INPUTS: f64 = 1.0 / (1 << 24) as f64;
+/// The same for everything else, of which no constant is taken away: the weights that read it must
+/// still hold their share of the constant in the bits that training has for weights.
+const MIN_SPREAD: f64 = 1.0 / (1 << 10) as f64;
 
 /// By value: the exponent of each element.
 pub(super) fn find(graph: &Graph, c: &Classes, spreads: &[Spread], ranges: &[MinMax]) -> Vec<Vec<i32>> {
@@ -25,20 +25,22 @@ pub(super) fn find(graph: &Graph, c: &Classes, spreads: &[Spread], ranges: &[Min
     (0..graph.values.len()).map(|v| (0..graph.len_of(v)).map(|e| element(v, e)).collect()).collect()
 }
 
-/// The exponent of a positive number: `round(log2 x)`, the same for a multiple by a power of two but for that power.
+/// The exponent of a positive number: `round(log2 x)`, the same for a multiple by a power of two
+/// but for that power.
 fn exponent(x: f64) -> i32 {
     (floor_log2(x * SQRT_2)).clamp(-LIMIT, LIMIT)
 }
 
-/// By class: from the largest spread of its units, else from their largest magnitude; none where all values are 0.
+/// By class: from the largest spread of its units, else from their largest magnitude; none where
+/// all values are 0.
 fn measured(graph: &Graph, c: &Classes, spreads: &[Spread], ranges: &[MinMax]) -> Vec<Option<i32>> {
-    let (mut spread, mut top, mut least) = (vec![0f64; c.count()], vec![0f64; c.count()], vec![LEAST_SPREAD; c.count()]);
+    let (mut spread, mut top, mut least) = (vec![0f64; c.count()], vec![0f64; c.count()], vec![MIN_SPREAD; c.count()]);
     let usable = |x: f64| x.is_finite() && x >= f64::MIN_POSITIVE;
     for v in 0..graph.values.len() {
         for n in 0..c.units[v] {
             let class = c.class(c.unit(v, n));
             if graph.inputs.contains(&v) {
-                least[class] = LEAST_OF_INPUTS;
+                least[class] = MIN_OF_INPUTS;
             }
             let deviation = if spreads[v].is_empty() { 0.0 } else { spreads[v].of_channel(n, c.units[v]) };
             spread[class] = spread[class].max(if usable(deviation) { deviation } else { 0.0 });
@@ -57,7 +59,8 @@ fn measured(graph: &Graph, c: &Classes, spreads: &[Spread], ranges: &[MinMax]) -
     spread.iter().zip(&top).enumerate().map(known).collect()
 }
 
-/// What the data never drive is scaled as its weights ask, so that it does not depend on the units of the file either.
+/// What the data never drive is scaled as its weights ask, so that it does not depend on the units
+/// of the file either.
 fn by_weights(graph: &Graph, c: &Classes, known: &mut [Option<i32>]) {
     for node in &graph.nodes {
         let Op::Dense(d) = &node.op else { continue };
@@ -80,8 +83,8 @@ fn by_weights(graph: &Graph, c: &Classes, known: &mut [Option<i32>]) {
     }
 }
 
-/// Exponents of products are the sums of those of their factors. Where something else says what a product must have, neither it nor
-/// its factors are scaled.
+/// Exponents of products are the sums of those of their factors. Where something else says what a
+/// product must have, neither it nor its factors are scaled.
 fn with_products(c: &Classes, known: Vec<Option<i32>>) -> Vec<i32> {
     let plain: Vec<i32> = known.iter().map(|k| k.unwrap_or(0)).collect();
     if c.products.is_empty() {

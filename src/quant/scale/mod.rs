@@ -1,12 +1,14 @@
-//! The domain of training: every channel at unit spread, by exact powers of two, and inputs about 0 (docs/training.md, "Scale").
+//! The domain of training: every channel at unit spread, by exact powers of two, and inputs about 0
+//! (docs/training.md, "Scale").
 //!
-//! A value `x` of the user's is `x' = x·2^-e − c` in it, with an exponent `e` for each element (the same for all positions of a
-//! channel) and, at inputs alone, an offset `c`. Weights and biases take the factors up: `w' = w·2^(e_in − e_out)`. Multiplying by a
-//! power of two is exact and changes neither bits nor EBOPs, so start, learning rates and formats mean the same for data of any scale.
-//! [`Scales::restore`] puts the factors back into the exact model.
+//! A value `x` of the user's is `x' = x·2^-e − c` in it, with an exponent `e` for each element (the
+//! same for all positions of a channel) and, at inputs alone, an offset `c`. Weights and biases
+//! take the factors up: `w' = w·2^(e_in − e_out)`. Multiplying by a power of two is exact and
+//! changes neither bits nor EBOPs, so start, learning rates and formats mean the same for data of
+//! any scale. [`Scales::restore`] puts the factors back into the exact model.
 //!
-//! [`spread`] measures, [`ties`] finds what must share a factor, [`apply`] brings a graph into the domain, [`data`] its inputs,
-//! [`restore`] leads back.
+//! [`spread`] measures, [`ties`] finds what must share a factor, [`apply`] brings a graph into the
+//! domain, [`data`] its inputs, [`restore`] leads back.
 
 mod apply;
 mod data;
@@ -54,7 +56,8 @@ pub struct Sharing {
     pub offsets: bool,
 }
 
-/// Brings `graph` into the domain. `outputs`: the values that its outputs stand for; `spreads` and `ranges`: of each value, on the data.
+/// Brings `graph` into the domain. `outputs`: the values that its outputs stand for; `spreads` and
+/// `ranges`: of each value, on the data.
 pub fn scale(graph: &Graph, outputs: &[ValueId], spreads: &[Spread], ranges: &[MinMax], sharing: &Sharing) -> Scaled {
     let classes = ties::classes(graph, sharing);
     let exponents = exponents::find(graph, &classes, spreads, ranges);
@@ -78,7 +81,7 @@ pub fn scale(graph: &Graph, outputs: &[ValueId], spreads: &[Spread], ranges: &[M
 }
 
 impl Scales {
-    /// The exponents of all outputs, one behind the other; `z = z'·2^e`.
+    /// The exponents of all outputs, one after the other; `z = z'·2^e`.
     pub fn of_outputs(&self) -> Vec<i32> {
         self.outputs.concat()
     }

@@ -1,19 +1,24 @@
-//! Constants that are subtracted from inputs in front of their quantizers, where the data are far from 0: 1013 ± 5 needs bits for 5.
-//! In the proxy they are part of a bias that is there anyway; the layers behind take them up.
+//! Constants that are subtracted from inputs in front of their quantizers, where the data are far
+//! from 0: 1013 ± 5 needs bits for 5. In the proxy they are part of a bias that is there anyway;
+//! the layers after take them up.
 
 use super::{MinMax, Spread};
 use crate::graph::{Graph, Op, ValueId};
 use crate::ops::Move;
 use crate::quant::kif::floor_log2;
 
-/// Offsets are multiples of this: fewer bits in the constant, and a quarter of the spread makes no difference.
+/// Offsets are multiples of this: fewer bits in the constant, and a quarter of the spread makes no
+/// difference.
 const STEP: f64 = 0.5;
-/// Values that are farther from the offset than this many spreads get none: on the grid of [`GRID`] they would not fit an f32.
+/// Values that are farther from the offset than this many spreads get none: on the grid of [`GRID`]
+/// they would not fit an f32.
 const FARTHEST: f64 = 100.0;
-/// Fractional bits that inputs with an offset keep in training: one more than half up needs of the finest quantizer of an input.
+/// Fractional bits that inputs with an offset keep in training: one more than half up needs of the
+/// finest quantizer of an input.
 pub(super) const GRID: i32 = 17;
 
-/// The offset of each element of graph input `input`, in the domain; `None` where none saves a bit, or something but layers reads it.
+/// The offset of each element of graph input `input`, in the domain; `None` where none saves a bit,
+/// or something but layers reads it.
 pub(super) fn find(graph: &Graph, input: ValueId, spread: &Spread, exponents: &[i32], range: &MinMax) -> Option<Vec<f64>> {
     if spread.is_empty() || !only_layers_read(graph, input) {
         return None;

@@ -1,4 +1,5 @@
-//! The exact model on the user's values, from one in the domain: the same integers under other points.
+//! The exact model on the user's values, from one in the domain: the same integers under other
+//! points.
 
 use super::Scales;
 use crate::graph::ValueId;
@@ -61,7 +62,8 @@ impl Scales {
         by_node.iter().enumerate().map(of).collect()
     }
 
-    /// The exponents of every value of a model: a graph's are known, what was added has those of what it was made from.
+    /// The exponents of every value of a model: a graph's are known, what was added has those of
+    /// what it was made from.
     fn of_model<O>(&self, model: &crate::graph::Dag<O>) -> Vec<Vec<i32>> {
         let known = |v: ValueId| self.of(v).map_or_else(|| vec![0; model.len_of(v)], <[i32]>::to_vec);
         let mut all: Vec<Vec<i32>> = (0..model.values.len()).map(known).collect();

@@ -1,4 +1,5 @@
-//! How far the elements of a value spread about their means: Welford's sums, which scale exactly with powers of two.
+//! How far the elements of a value spread about their means: Welford's sums, which scale exactly
+//! with powers of two.
 
 /// Mean and sum of squared deviations of each element.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +28,7 @@ impl Spread {
         }
     }
 
-    /// With the samples of `other` behind these (Chan, Golub and LeVeque 1979).
+    /// With the samples of `other` after these (Chan, Golub and LeVeque 1979).
     pub fn merge(&mut self, other: &Spread) {
         let all = self.samples + other.samples;
         if other.samples == 0.0 {
@@ -61,7 +62,8 @@ impl Spread {
         if self.samples > 0.0 { (self.squares[e] / self.samples).max(0.0).sqrt() } else { 0.0 }
     }
 
-    /// Standard deviation over samples and positions of channel `c` of `channels`, about the mean of the channel.
+    /// Standard deviation over samples and positions of channel `c` of `channels`, about the mean
+    /// of the channel.
     pub fn of_channel(&self, c: usize, channels: usize) -> f64 {
         let at = || (c..self.mean.len()).step_by(channels.max(1));
         let positions = at().count().max(1) as f64;

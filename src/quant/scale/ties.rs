@@ -6,7 +6,8 @@ use crate::ops::{Merge, Move};
 
 /// Classes of elements that share an exponent.
 pub(super) struct Classes {
-    /// By value: where its units begin among all units, and how many it has. A unit is an element, or a channel at all positions.
+    /// By value: where its units begin among all units, and how many it has. A unit is an element,
+    /// or a channel at all positions.
     first: Vec<usize>,
     pub units: Vec<usize>,
     /// By unit: another one of its class; the class's own name for itself.
@@ -97,7 +98,8 @@ pub(super) fn classes(graph: &Graph, sharing: &Sharing) -> Classes {
     c
 }
 
-/// Elements of a flat value, channels of one with positions. An input that is only flattened may differ from element to element.
+/// Elements of a flat value, channels of one with positions. An input that is only flattened may
+/// differ from element to element.
 fn units(graph: &Graph, value: ValueId) -> usize {
     let shape = &graph.values[value].shape;
     let readers = graph.consumers(value);

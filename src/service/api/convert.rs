@@ -26,7 +26,8 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Convert a model while you wait
 ///
-/// A job like those of `/v1/jobs`: `Location` tells where its other artifacts are. A client that leaves cancels it.
+/// A job like those of `/v1/jobs`: `Location` says where its other artifacts are. A client that
+/// leaves cancels it.
 #[utoipa::path(
     post, path = "/v1/convert", operation_id = "convert", tag = "jobs",
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job", min_length = 1, max_length = 255)),
@@ -64,7 +65,8 @@ async fn answer(app: &App, done: &Record, headers: &HeaderMap) -> Result<Respons
     if done.state != JobState::Succeeded {
         return Err(Error::Canceled.into());
     }
-    // a caller that waits for the proxy's bytes must not take one that misses its target for a success
+    // a caller that waits for the proxy's bytes must not take one that misses its target for a
+    // success
     if let Some(why) = &done.outcome.unmet {
         return Err(Error::TargetNotMet(why.clone()).into());
     }
@@ -95,7 +97,8 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Whether the client wants JSON rather than bytes: a higher quality for `application/json` (RFC 9110, 12.5.1).
+/// Whether the client wants JSON rather than bytes: a higher quality for `application/json` (RFC
+/// 9110, 12.5.1).
 fn prefers_json(headers: &HeaderMap) -> bool {
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
     let accept = accept.join(",");

@@ -1,4 +1,5 @@
-//! `/v1/jobs/{id}/events`: what happens to a job, as server-sent events. Stored, so that whoever reconnects misses nothing.
+//! `/v1/jobs/{id}/events`: what happens to a job, as server-sent events. Stored, so that whoever
+//! reconnects misses nothing.
 
 use super::{App, Owner, own_job};
 use crate::diagnostic::Code;
@@ -19,8 +20,8 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Follow a job
 ///
-/// Server-sent events `state`, `stage`, `epoch` and `note`, each with its number as `id`, from behind `Last-Event-ID` on; the stream ends behind
-/// the last state.
+/// Server-sent events `state`, `stage`, `epoch` and `note`, each with its number as `id`, from
+/// after `Last-Event-ID` on; the stream ends after the last state.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/events", operation_id = "followJob", tag = "jobs",
     params(
@@ -50,7 +51,7 @@ fn last_seen(headers: &HeaderMap) -> Result<u64, Problem> {
     number.ok_or_else(|| Problem::new(Code::BadRequest, text))
 }
 
-/// Events behind number `after` until the job ends or the process does.
+/// Events after number `after` until the job ends or the process does.
 fn stream_of(app: App, id: JobId, after: u64) -> impl Stream<Item = Result<Event, Infallible>> {
     let batches = stream::unfold(Some(after), move |after| {
         let (app, id) = (app.clone(), id.clone());

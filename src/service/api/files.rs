@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Response};
 
 /// Send a file
 ///
-/// The body is an ONNX model or a .npy or .npz file; the answer has its digest, for the parts `model_digest`, `calibration_digest`, … of jobs.
+/// The body is an ONNX model or a .npy or .npz file; the answer has its digest, for the parts
+/// `model_digest`, `calibration_digest`, … of jobs.
 #[utoipa::path(
     post, path = "/v1/files", operation_id = "sendFile", tag = "files",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),

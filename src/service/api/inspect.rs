@@ -29,9 +29,9 @@ pub struct Model {
 )]
 pub async fn post(State(app): State<App>, request: Request) -> Result<Json<Inspection>, Problem> {
     let app = app.0;
-    let place = app.checks.enter()?;
+    let permit = app.checks.try_admit()?;
     let mut parts = read(request, &PARTS, &app.limits, &*app.store).await?;
     let engine = app.engine.clone();
     let work = move |_: &_| engine.inspect(&parts.take("model").map_err(|e| Error::Internal(e.to_string()))?);
-    place.run(&app.running, app.limits.job_time, work).await.map(Json)
+    permit.run(&app.running, app.limits.job_time, work).await.map(Json)
 }

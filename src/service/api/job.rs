@@ -21,7 +21,8 @@ use tokio::time::Instant;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Wait {
-    /// Answer when the job has ended, or after this time: seconds, at most 300, with or without an `s`.
+    /// Answer when the job has ended, or after this time: seconds, at most 300, with or without an
+    /// `s`.
     #[param(example = "30s", pattern = "^[0-9]{1,3}s?$")]
     wait: Option<String>,
 }
@@ -30,12 +31,12 @@ impl Wait {
     /// The time that a query asks for.
     ///
     /// # Errors
-    /// 400 for another query, or what is no time.
+    /// 400 for another query, or what is not a time.
     pub fn time_of(query: Result<Query<Wait>, QueryRejection>) -> Result<Duration, Problem> {
         let Query(wait) = query.map_err(|e| Problem::new(Code::BadRequest, e.body_text()))?;
         let Some(text) = &wait.wait else { return Ok(Duration::ZERO) };
         let seconds = text.strip_suffix('s').unwrap_or(text).parse::<u16>().ok();
-        let fault = || Problem::new(Code::BadRequest, format!("wait: `{text}` is no time such as `30s`"));
+        let fault = || Problem::new(Code::BadRequest, format!("wait: `{text}` is not a time such as `30s`"));
         seconds.map(|s| Duration::from_secs(s.into()).min(LONGEST_WAIT)).ok_or_else(fault)
     }
 }

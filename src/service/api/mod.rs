@@ -29,7 +29,7 @@ struct Owner(String);
 /// The caller's own job of this name.
 ///
 /// # Errors
-/// 404 for what is no job, or another caller's.
+/// 404 for what is not a job, or another caller's.
 async fn own_job(app: &App, owner: &Owner, id: &str) -> Result<Record, Problem> {
     let missing = || Problem::not_found(format!("there is no job `{id}`"));
     let id = JobId::parse(id).ok_or_else(missing)?;

@@ -31,8 +31,8 @@ const PARTS: [Part; 6] = {
 pub struct Parts {
     #[serde(flatten)]
     job: jobs::Parts,
-    /// Fields of the configuration with lists of values, as JSON: `{"seed": [0, 1, 2], "target_ebops": [1000, 2000]}`. Every combination is a
-    /// job.
+    /// Fields of the configuration with lists of values, as JSON:
+    /// `{"seed": [0, 1, 2], "target_ebops": [1000, 2000]}`. Every combination is a job.
     #[schema(value_type = Object)]
     sweep: String,
 }
@@ -45,8 +45,8 @@ pub struct Sweep {
     state: JobState,
     /// In the order of their combinations.
     jobs: Vec<Job>,
-    /// Members of all fronts that no other equals or beats in EBOPs and metric. Metrics compare where `validation` was sent: else jobs of
-    /// different seeds hold different samples back.
+    /// Members of all fronts that no other equals or beats in EBOPs and metric. Metrics compare
+    /// where `validation` was sent: else jobs of different seeds hold different samples back.
     pareto: Vec<Member>,
 }
 

@@ -36,7 +36,8 @@ pub struct Files {
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct How {
-    /// Layout of arrays whose shape fits both: that of the model that was converted, or the proxy's.
+    /// Layout of arrays whose shape fits both: that of the model that was converted, or the
+    /// proxy's.
     #[param(inline)]
     layout: DataLayout,
 }
@@ -60,7 +61,7 @@ pub async fn post(
 ) -> Result<Json<Verified>, Problem> {
     let app = app.0;
     let Query(How { layout }) = how.map_err(|e| Problem::new(Code::BadRequest, e.body_text()))?;
-    let place = app.checks.enter()?;
+    let permit = app.checks.try_admit()?;
     let mut parts = read(request, &PARTS, &app.limits, &*app.store).await?;
     let engine = app.engine.clone();
     let work = move |_: &_| {
@@ -69,5 +70,5 @@ pub async fn post(
         let inputs = DataFile::new("inputs", parts.take("inputs").map_err(internal)?);
         engine.verify(&model, &inputs, parts.data("expected").map_err(internal)?.as_ref(), layout)
     };
-    place.run(&app.running, app.limits.job_time, work).await.map(Json)
+    permit.run(&app.running, app.limits.job_time, work).await.map(Json)
 }

@@ -19,7 +19,8 @@ pub struct File {
 /// A file that a job made.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Artifact {
-    /// As the command line names it: `proxy.onnx`, `report.json`, `report.html`, `pareto/pareto.json`, `pareto/0/proxy.onnx`.
+    /// As the command line names it: `proxy.onnx`, `report.json`, `report.html`,
+    /// `pareto/pareto.json`, `pareto/0/proxy.onnx`.
     pub name: String,
     pub digest: String,
     pub bytes: u64,
@@ -58,13 +59,15 @@ pub struct Job {
     /// Exact EBOPs of the proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ebops: Option<u64>,
-    /// Whether the proxy is what the job asked for (`target_ebops`, `max_metric_drop`, …); the artifacts are there either way.
+    /// Whether the proxy is what the job asked for (`target_ebops`, `max_metric_drop`, …); the
+    /// artifacts are there either way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_met: Option<bool>,
     /// Why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unmet: Option<String>,
-    /// Answered with the artifacts of an earlier job with the same files, configuration and version.
+    /// Answered with the artifacts of an earlier job with the same files, configuration and
+    /// version.
     pub cached: bool,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]

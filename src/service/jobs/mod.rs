@@ -1,4 +1,5 @@
-//! Jobs: what they are ([`super::record`]), how one is asked for ([`submit`]), several at once ([`sweep`]), and who does them ([`worker`]).
+//! Jobs: what they are ([`super::record`]), how one is asked for ([`submit`]), several at once
+//! ([`sweep`]), and who does them ([`worker`]).
 
 pub mod progress;
 pub mod submit;

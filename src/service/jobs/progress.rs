@@ -1,4 +1,5 @@
-//! Events of a running job on their way into the store: in batches, as an epoch may take a millisecond.
+//! Events of a running job on their way into the store: in batches, as an epoch may take a
+//! millisecond.
 
 use crate::convert::progress::Event;
 use crate::service::store::{Claim, NewEvent, Store};
@@ -34,7 +35,7 @@ pub fn store_events(store: Arc<dyn Store>, claim: Claim) -> (mpsc::UnboundedSend
     (send, task)
 }
 
-/// The event in its stored form; what is no number in JSON (an infinite loss) is null.
+/// The event in its stored form; what is not a number in JSON (an infinite loss) is null.
 pub fn event(event: &Event) -> NewEvent {
     let kind = match event {
         Event::Stage { .. } => "stage",

@@ -44,8 +44,8 @@ pub fn config(given: Option<&[u8]>, limits: &Limits) -> Result<JobConfig, Error>
 /// Queues a job; also tells whether it is that of an earlier request.
 ///
 /// # Errors
-/// 400 for a faulty configuration or key, 413 for a job that needs too much memory, 422 for a key of another request, 429 when the queue is
-/// full, 503 when the store cannot be used.
+/// 400 for a faulty configuration or key, 413 for a job that needs too much memory, 422 for a key
+/// of another request, 429 when the queue is full, 503 when the store cannot be used.
 pub async fn submit(
     store: &dyn Store,
     limits: &Limits,

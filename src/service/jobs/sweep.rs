@@ -1,4 +1,5 @@
-//! Sweeps: one request, several values of some fields of the configuration, a job for every combination, one Pareto front of all.
+//! Sweeps: one request, several values of some fields of the configuration, a job for every
+//! combination, one Pareto front of all.
 
 use crate::convert::task::metric::less_is_better;
 use crate::service::record::{JobId, Record, State};
@@ -6,9 +7,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Jobs of one sweep: their combinations multiply quickly.
-pub const MOST_JOBS: usize = 256;
+pub const MAX_JOBS: usize = 256;
 
-/// The configurations of a sweep: `base` with every combination of the values in `fields`, the last field's changing fastest.
+/// The configurations of a sweep: `base` with every combination of the values in `fields`, the last
+/// field's changing fastest.
 ///
 /// # Errors
 /// Every fault of the two texts.
@@ -28,8 +30,8 @@ pub fn combinations(base: Option<&[u8]>, fields: &[u8]) -> Result<Vec<Vec<u8>>, 
             faults.push(format!("sweep: {field}: a list of values is expected"));
             continue;
         };
-        if all.len().saturating_mul(values.len()) > MOST_JOBS {
-            faults.push(format!("sweep: more than {MOST_JOBS} combinations"));
+        if all.len().saturating_mul(values.len()) > MAX_JOBS {
+            faults.push(format!("sweep: more than {MAX_JOBS} combinations"));
             break;
         }
         let with = |config: &Map<String, Value>, value: &Value| {
@@ -77,7 +79,8 @@ pub fn members(job: &JobId, report: &Value) -> (Vec<Member>, bool) {
     (found, report["metric"].as_str().is_some_and(less_is_better))
 }
 
-/// Members that no other equals or beats in EBOPs and metric, in order of EBOPs; of equals, the one of the first job.
+/// Members that no other equals or beats in EBOPs and metric, in order of EBOPs; of equals, the one
+/// of the first job.
 pub fn front(mut all: Vec<Member>, less_is_better: bool) -> Vec<Member> {
     let goodness = |m: &Member| if less_is_better { -m.metric } else { m.metric };
     all.sort_by(|a, b| a.ebops.cmp(&b.ebops).then(goodness(b).total_cmp(&goodness(a))));

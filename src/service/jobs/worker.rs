@@ -3,7 +3,7 @@
 use super::progress;
 use crate::convert::error::Error;
 use crate::convert::job::{Artifacts, Job};
-use crate::convert::progress::{Event, Keeper};
+use crate::convert::progress::{CheckpointStore, Event};
 use crate::data::DataFile;
 use crate::diagnostic::Code;
 use crate::service::document::Document;
@@ -125,7 +125,8 @@ impl Worker {
         self.finish(claim, state, outcome, made).await;
     }
 
-    /// A store without room, or that refuses, gets the failure, which needs none; one that cannot be used gets the job back as soon as it can.
+    /// A store without room, or that refuses, gets the failure, which needs none; one that cannot
+    /// be used gets the job back as soon as it can.
     async fn finish(&self, claim: &Claim, state: State, outcome: Outcome, made: Vec<(String, Staged)>) {
         let mut result = self.store.finish(claim, state, outcome, made).await;
         let refused = match &result {
@@ -238,12 +239,13 @@ impl Run {
     }
 }
 
-/// Checkpoints in the store. One that cannot be kept is no reason to end a job that can go on without.
+/// Checkpoints in the store. One that cannot be kept is no reason to end a job that can go on
+/// without.
 struct StoreKeeper<'a> {
     run: &'a Run,
 }
 
-impl Keeper for StoreKeeper<'_> {
+impl CheckpointStore for StoreKeeper<'_> {
     fn load(&mut self) -> Option<Vec<u8>> {
         let found = self.run.runtime.block_on(self.run.worker.store.checkpoint(&self.run.claim));
         found.unwrap_or_else(|error| {

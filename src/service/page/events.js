@@ -1,4 +1,4 @@
-// Server-sent events by fetch, since EventSource sends no token; a connection that is lost is taken up behind the last event.
+// Server-sent events by fetch, since EventSource sends no token; a connection that is lost is taken up after the last event.
 
 import { json, request } from "./api.js";
 

@@ -1,9 +1,10 @@
 //! The web page at `/`: static files within the program, for people without a client of their own.
 //!
-//! The page is a client like any other: it has no rights but those of the token that its user gives it, and everything it does
-//! goes through the resources of [`super::api`]. So its files are open, as `/healthz` is. They are plain JavaScript modules,
-//! without a build step. The policy lets the browser load these files and talk to this service, and nothing else: no inline
-//! script, no other origin.
+//! The page is a client like any other: it has no rights but those of the token that its user gives
+//! it, and everything it does goes through the resources of [`super::api`]. So its files are open,
+//! as `/healthz` is. They are plain JavaScript modules, without a build step. The policy lets the
+//! browser load these files and talk to this service, and nothing else: no inline script, no other
+//! origin.
 
 use super::document::Document;
 use super::problem::Problem;

@@ -1,4 +1,5 @@
-//! Folders of a process: taken by one at a time, and cleared of what an earlier one left unfinished.
+//! Folders of a process: taken by one at a time, and cleared of what an earlier one left
+//! unfinished.
 
 use crate::service::store_error::StoreError;
 use std::fs::{self, File, TryLockError};

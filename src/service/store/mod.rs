@@ -1,5 +1,6 @@
-//! Where jobs, their events and all files live. One narrow trait, so that the service and its workers do not know whether it is a folder
-//! of this machine ([`local`]) or a cluster (`nats`, with the feature `farm`).
+//! Where jobs, their events and all files live. One narrow trait, so that the service and its
+//! workers do not know whether it is a folder of this machine ([`local`]) or a cluster (`nats`,
+//! with the feature `farm`).
 
 mod folder;
 pub mod local;
@@ -15,9 +16,9 @@ pub use staged::Staged;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Workers that a job may lose without a checkpoint in between: then it is the job that ends them. Not few, as a service may also be killed
-/// many times for other reasons.
-pub const MOST_LOST: u32 = 20;
+/// Workers that a job may lose without a checkpoint in between: then it is the job that ends them.
+/// Not few, as a service may also be killed many times for other reasons.
+pub const MAX_LOST: u32 = 20;
 
 /// A job that is asked for.
 #[derive(Clone, Debug)]
@@ -97,7 +98,8 @@ pub trait Store: Send + Sync + 'static {
 
     async fn job(&self, id: &JobId) -> Result<Option<Record>, StoreError>;
 
-    /// Jobs of `owner`, the newest first, those behind `before` (or all), at most `most`; artifacts are left out.
+    /// Jobs of `owner`, the newest first, those after `before` (or all), at most `most`; artifacts
+    /// are left out.
     async fn jobs(&self, owner: &str, before: Option<&JobId>, most: usize) -> Result<Vec<Record>, StoreError>;
 
     /// All jobs of a sweep of `owner`, in the order of their submission, with artifacts.
@@ -106,7 +108,7 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a queued job, asks a running one to end, leaves others as they are.
     async fn cancel(&self, id: &JobId) -> Result<(), StoreError>;
 
-    /// Events behind number `after`; if there are none, waits for some, up to `wait`.
+    /// Events after number `after`; if there are none, waits for some, up to `wait`.
     async fn events(&self, id: &JobId, after: u64, wait: Duration) -> Result<Vec<StoredEvent>, StoreError>;
 
     async fn depth(&self) -> Result<Depth, StoreError>;
@@ -114,8 +116,9 @@ pub trait Store: Send + Sync + 'static {
     /// Whether it can be written to.
     async fn ready(&self) -> Result<(), StoreError>;
 
-    /// Waits for a job and takes it; callers get their turns one after another. A job of the same caller and identity as one that has
-    /// succeeded meanwhile is ended with what that one made, then or here, and not handed out.
+    /// Waits for a job and takes it; callers get their turns one after another. A job of the same
+    /// caller and identity as one that has succeeded meanwhile is ended with what that one made,
+    /// then or here, and not handed out.
     async fn claim(&self) -> Result<Claim, StoreError>;
 
     async fn append(&self, claim: &Claim, events: Vec<NewEvent>) -> Result<(), StoreError>;

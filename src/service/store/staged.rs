@@ -1,4 +1,5 @@
-//! Contents on their way into the store: small ones in memory, so that those the store already has never touch the disk.
+//! Contents on their way into the store: small ones in memory, so that those the store already has
+//! never touch the disk.
 
 use super::Digest;
 use crate::data::DataFile;
@@ -8,8 +9,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Bytes up to which a content stays in memory: most uploads and artifacts of small models, and of a thousand slow clients together no
-/// more than a job may take.
+/// Bytes up to which a content stays in memory: most uploads and artifacts of small models, and of
+/// a thousand slow clients together no more than a job may take.
 const IN_MEMORY: usize = 256 << 10;
 
 /// A content that is being written; hashed as it grows, and gone when dropped.
@@ -27,7 +28,8 @@ enum Content {
 }
 
 impl Staged {
-    /// Nothing yet; `folder` is where it goes if it becomes large, and from where it is moved into its place.
+    /// Nothing yet; `folder` is where it goes if it becomes large, and from where it is moved into
+    /// its place.
     pub fn new(folder: &Path) -> Staged {
         Staged { content: Content::Memory(Vec::new()), folder: folder.to_path_buf(), hash: Sha256::new(), bytes: 0 }
     }
@@ -57,7 +59,8 @@ impl Staged {
         Digest::from_hash(self.hash.clone())
     }
 
-    /// The content, to be read as often as need be, also after `self` has gone; `name` is for messages.
+    /// The content, to be read as often as need be, also after `self` has gone; `name` is for
+    /// messages.
     ///
     /// # Errors
     /// When its file cannot be opened.

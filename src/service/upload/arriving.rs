@@ -1,4 +1,5 @@
-//! What arrives of a request: in time, no more than is allowed, and not further than its first bytes if these are wrong.
+//! What arrives of a request: in time, no more than is allowed, and not further than its first
+//! bytes if these are wrong.
 
 use super::kind::START;
 use crate::diagnostic::Code;
@@ -57,7 +58,8 @@ impl Arriving<'_> {
         Ok(text)
     }
 
-    /// A file: to the store as it comes. `check` sees its first [`START`] bytes, or all where there are fewer.
+    /// A file: to the store as it comes. `check` sees its first [`START`] bytes, or all where there
+    /// are fewer.
     ///
     /// # Errors
     /// 408, 413, 503, and those of `chunks` and `check`.

@@ -6,10 +6,11 @@ use crate::data::{DataFile, DataLimits, Declared, declared, signature};
 use crate::service::problem::Problem;
 use crate::service::store_error::StoreError;
 
-/// Tags of the fields of an ONNX ModelProto that have one byte: ir_version, producer_name, producer_version, domain, model_version,
-/// doc_string, graph, opset_import, metadata_props …
+/// Tags of the fields of an ONNX ModelProto that have one byte: ir_version, producer_name,
+/// producer_version, domain, model_version, doc_string, graph, opset_import, metadata_props …
 const MODEL_TAGS: [u8; 9] = [0x08, 0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72];
-/// … and the first bytes of those that have two, of which the second is 1: training_info, functions, configuration.
+/// … and the first bytes of those that have two, of which the second is 1: training_info,
+/// functions, configuration.
 const LONG_MODEL_TAGS: [u8; 3] = [0xa2, 0xca, 0xd2];
 
 /// Checks the first bytes of a part.
@@ -31,7 +32,8 @@ pub fn may_be_file(bytes: &[u8]) -> bool {
     may_be_model(bytes) || signature("", bytes).is_ok()
 }
 
-/// Every ModelProto begins with the tag of one of its fields. An empty file is left to the reader of models, which says more of it.
+/// Every ModelProto begins with the tag of one of its fields. An empty file is left to the reader
+/// of models, which says more of it.
 fn may_be_model(bytes: &[u8]) -> bool {
     match bytes {
         [] => true,
@@ -40,7 +42,8 @@ fn may_be_model(bytes: &[u8]) -> bool {
     }
 }
 
-/// What a data file declares; nothing for a model. Reads headers: not to be called on threads that answer requests.
+/// What a data file declares; nothing for a model. Reads headers: not to be called on threads that
+/// answer requests.
 ///
 /// # Errors
 /// `bad_data`, as a job that read the file would say.

@@ -1,4 +1,5 @@
-//! Files on their way in: hashed and checked as they come; only small ones are ever held whole in memory.
+//! Files on their way in: hashed and checked as they come; only small ones are ever held whole in
+//! memory.
 
 mod arriving;
 pub mod check;

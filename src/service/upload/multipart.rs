@@ -1,4 +1,5 @@
-//! Reads the parts of a `multipart/form-data` request: known, once, of the right type, within limits and in time.
+//! Reads the parts of a `multipart/form-data` request: known, once, of the right type, within
+//! limits and in time.
 
 use super::arriving::{Arriving, slow, too_large};
 use super::kind::Kind;
@@ -15,7 +16,7 @@ use axum::http::{StatusCode, header};
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
 
-/// Behind the name of a file's part, the name of the part that names a file sent before.
+/// After the name of a file's part, the name of the part that names a file sent before.
 const DIGEST: &str = "_digest";
 /// Bytes of a part that is a digest.
 const DIGEST_BYTES: usize = 256;
@@ -51,7 +52,8 @@ impl Part {
         }
     }
 
-    /// `curl -F name=@file` sends `application/octet-stream` for most files, and no type for text given directly.
+    /// `curl -F name=@file` sends `application/octet-stream` for most files, and no type for text
+    /// given directly.
     fn takes(&self, content_type: &str) -> bool {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match self.kind {
@@ -73,7 +75,8 @@ enum Content {
 pub struct Parts(BTreeMap<&'static str, (Kind, Content)>);
 
 impl Parts {
-    /// The bytes of a required part; [`read`] has checked that it is there. Reads a file: for threads that compute.
+    /// The bytes of a required part; [`read`] has checked that it is there. Reads a file: for
+    /// threads that compute.
     ///
     /// # Errors
     /// When the staged file cannot be read.
@@ -93,7 +96,8 @@ impl Parts {
     /// Stores all files for `owner`.
     ///
     /// # Errors
-    /// 400 for digests of files that `owner` has not sent, and data that declare what they do not hold; 503 when the store cannot be used.
+    /// 400 for digests of files that `owner` has not sent, and data that declare what they do not
+    /// hold; 503 when the store cannot be used.
     pub async fn keep(self, store: &dyn Store, owner: &str) -> Result<Received, Problem> {
         let mut received = Received { files: BTreeMap::new(), texts: BTreeMap::new() };
         let mut unknown = Vec::new();

@@ -6,7 +6,7 @@ use super::ebops::RunningRange;
 use super::params::Params;
 use super::quantizer_plan::QuantizerPlan;
 
-/// The width of one group of a quantizer, with or without a Relu behind it.
+/// The width of one group of a quantizer, with or without a Relu after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BitVar {
     /// Index into the plan's quantizers.
@@ -33,8 +33,8 @@ pub struct BitState {
 /// The widths under each entry of a layer's patch.
 #[derive(Clone, Debug, Default)]
 pub struct LayerBits {
-    /// Where the terms of each entry end; the entry of input `k` and part `p` of `parts` ([`super::op::dense::DenseOp::parts`]) is
-    /// `k·parts + p`.
+    /// Where the terms of each entry end; the entry of input `k` and part `p` of `parts`
+    /// ([`super::op::dense::DenseOp::parts`]) is `k·parts + p`.
     pub ends: Vec<u32>,
     /// Set and number of positions that read it.
     pub terms: Vec<(u32, u32)>,
@@ -77,7 +77,8 @@ impl LayerBits {
         self.entries().map(|terms| terms.iter().map(|&(set, count)| count as f32 * state.sets[set as usize]).sum()).collect()
     }
 
-    /// Adds the gradient of `strength·Σ bits·weights` to f and i of the quantizers: `weights` per entry, `strengths` per quantizer.
+    /// Adds the gradient of `strength·Σ bits·weights` to f and i of the quantizers: `weights` per
+    /// entry, `strengths` per quantizer.
     pub fn gradient(
         &self,
         (table, state): (&BitTable, &BitState),

@@ -1,4 +1,5 @@
-//! Layers whose weights and biases have HGQ2's quantizers, in a step of the engine: their EBOPs and the gradients of their constants.
+//! Layers whose weights and biases have HGQ2's quantizers, in a step of the engine: their EBOPs and
+//! the gradients of their constants.
 
 use super::ebops::{self, Ebops};
 use super::op::saturating::{ConstantOp, ConstantState};

@@ -1,4 +1,5 @@
-//! Training data as the engine sees it: row-major samples with labels, target values and teacher outputs.
+//! Training data as the engine sees it: row-major samples with labels, target values and teacher
+//! outputs.
 
 use super::head::{self, Head};
 use crate::train::error::TrainError;
@@ -18,11 +19,12 @@ pub struct TrainSet<'a> {
 }
 
 impl<'a> TrainSet<'a> {
-    /// `x`: samples × `inputs`; `labels`: one class per sample, `< outputs` (0 or 1 with one output); `values` and `teacher`: samples ×
-    /// `outputs`.
+    /// `x`: samples × `inputs`; `labels`: one class per sample, `< outputs` (0 or 1 with one
+    /// output); `values` and `teacher`: samples × `outputs`.
     ///
     /// # Errors
-    /// [`TrainError::Data`] for lengths that do not fit, a label out of range or a number that is not finite.
+    /// [`TrainError::Data`] for lengths that do not fit, a label out of range or a number that is
+    /// not finite.
     pub fn new(
         inputs: usize,
         outputs: usize,
@@ -61,7 +63,8 @@ impl<'a> TrainSet<'a> {
         Ok(TrainSet { x, labels, values, teacher, heads: &[], inputs, outputs, samples })
     }
 
-    /// Gives every output its own loss. `labels`: samples × labelled heads; the columns of labelled heads in the values are not read.
+    /// Gives every output its own loss. `labels`: samples × labelled heads; the columns of labelled
+    /// heads in the values are not read.
     ///
     /// # Errors
     /// [`TrainError::Data`] for heads or labels that do not fit.

@@ -4,11 +4,13 @@ use crate::train::error::TrainError;
 /// Kind of task loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossKind {
-    /// Softmax cross-entropy on logits; integer labels, or `values`: probabilities of the classes, which add up to 1.
+    /// Softmax cross-entropy on logits; integer labels, or `values`: probabilities of the classes,
+    /// which add up to 1.
     CrossEntropy,
     /// Mean squared error to `values`.
     Mse,
-    /// Mean absolute error to `values`; the gradient is a sign, 0 where output and target are equal.
+    /// Mean absolute error to `values`; the gradient is a sign, 0 where output and target are
+    /// equal.
     Mae,
     /// Binary cross-entropy on logits; `values` in [0, 1], or labels 0/1 with one output.
     Bce,
@@ -26,8 +28,8 @@ pub struct Head {
     pub temperature: f32,
     /// Whether its targets are labels: one per sample, in the order of the labelled heads.
     pub labelled: bool,
-    /// Weight of a sample by the class of its label (0 and 1 of a single column), for labels and teacher alike: the head's loss is
-    /// `Σ w·l / batch`, as Keras weights samples. Empty: all 1.
+    /// Weight of a sample by the class of its label (0 and 1 of a single column), for labels and
+    /// teacher alike: the head's loss is `Σ w·l / batch`, as Keras weights samples. Empty: all 1.
     pub class_weights: Vec<f32>,
 }
 
@@ -62,7 +64,8 @@ impl Head {
     }
 }
 
-/// Checks heads of a model with `outputs` columns in all, and their labels, `samples` rows of one per labelled head.
+/// Checks heads of a model with `outputs` columns in all, and their labels, `samples` rows of one
+/// per labelled head.
 ///
 /// # Errors
 /// [`TrainError::Data`] naming head or sample.

@@ -42,7 +42,8 @@ use std::sync::Arc;
 
 /// More threads than this are refused: a typing error, not a machine.
 pub const MAX_THREADS: usize = 256;
-/// Fewer rows than this are not worth another thread's wake-up; a sample of several positions counts as that many rows.
+/// Fewer rows than this are not worth another thread's wake-up; a sample of several positions
+/// counts as that many rows.
 const MIN_SHARD_ROWS: usize = 64;
 
 /// What one step computed.
@@ -77,7 +78,8 @@ impl Engine {
     /// Compiles `model`.
     ///
     /// # Errors
-    /// [`TrainError::Model`] naming every node that cannot be trained, [`TrainError::Option`] for bad options.
+    /// [`TrainError::Model`] naming every node that cannot be trained, [`TrainError::Option`] for
+    /// bad options.
     pub fn new(model: &Model, options: &EngineOptions) -> Result<Engine, TrainError> {
         let threads = options.threads;
         let (plan, params) = compiled(model, options)?;
@@ -101,7 +103,8 @@ impl Engine {
         })
     }
 
-    /// Whether [`Engine::new`] takes the model and the options; no thread is started and nothing is kept.
+    /// Whether [`Engine::new`] takes the model and the options; no thread is started and nothing is
+    /// kept.
     ///
     /// # Errors
     /// Those of [`Engine::new`].
@@ -118,11 +121,12 @@ impl Engine {
         &self.prepared.plan
     }
 
-    /// Gradients of the mean loss over the samples `rows` of `set`. Running ranges widen by this batch before EBOPs are counted;
-    /// `beta` is asked once, with the EBOPs of this step.
+    /// Gradients of the mean loss over the samples `rows` of `set`. Running ranges widen by this
+    /// batch before EBOPs are counted; `beta` is asked once, with the EBOPs of this step.
     ///
     /// # Errors
-    /// [`TrainError::Data`] or [`TrainError::Option`] when set, rows and loss do not fit; [`TrainError::Worker`].
+    /// [`TrainError::Data`] or [`TrainError::Option`] when set, rows and loss do not fit;
+    /// [`TrainError::Worker`].
     pub fn gradients(
         &mut self,
         set: &TrainSet,
@@ -323,7 +327,8 @@ impl Engine {
         f_sum
     }
 
-    /// One Adam step with the gradients of the last call of [`Engine::gradients`]; widths are clipped to their bounds.
+    /// One Adam step with the gradients of the last call of [`Engine::gradients`]; widths are
+    /// clipped to their bounds.
     pub fn adam(&mut self, lr_weights: f32, lr_bits: f32) {
         let isa = self.isa();
         self.params.adam(isa, lr_weights, lr_bits);

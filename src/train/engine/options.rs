@@ -14,10 +14,11 @@ pub struct EngineOptions {
     pub train_bits: bool,
     /// Layers that are trained in another way than the rest.
     pub layers: Vec<LayerOptions>,
-    /// By output column: the loss sees it times this power of two ([`crate::quant::scale`]). Empty: all as they are.
+    /// By output column: the loss sees it times this power of two ([`crate::quant::scale`]). Empty:
+    /// all as they are.
     pub output_exponents: Vec<i32>,
-    /// Gradients are divided by this power of two, β and `l1` with them: the size of the loss, so that Adam's ε means the same whatever
-    /// the units of the targets.
+    /// Gradients are divided by this power of two, β and `l1` with them: the size of the loss, so
+    /// that Adam's ε means the same whatever the units of the targets.
     pub loss_exponent: i32,
 }
 
@@ -45,6 +46,7 @@ pub struct LayerOptions {
     pub weights: bool,
     /// Whether the widths of its weights are trained, if widths are at all.
     pub bits: bool,
-    /// Factor of β for its EBOPs: of the gradient of its weights' widths and, through its products, of its inputs' widths.
+    /// Factor of β for its EBOPs: of the gradient of its weights' widths and, through its products,
+    /// of its inputs' widths.
     pub beta_scale: f32,
 }

@@ -71,7 +71,8 @@ pub struct Params {
     pub step: u64,
 }
 
-/// Widths that are not trained may exceed the training bounds, but `2^±f` must stay an ordinary f32.
+/// Widths that are not trained may exceed the training bounds, but `2^±f` must stay an ordinary
+/// f32.
 const FROZEN_BITS: (f32, f32) = (-100.0, 100.0);
 
 /// The bounds of what is not trained.
@@ -111,7 +112,8 @@ impl Params {
         }
     }
 
-    /// Whether all of these may be the values: as many, and none outside of what [`Params::write`] and steps keep them in.
+    /// Whether all of these may be the values: as many, and none outside of what [`Params::write`]
+    /// and steps keep them in.
     pub fn may_be(&self, values: &[f32]) -> bool {
         let inside = |s: &Segment| {
             let (low, high) = if s.trainable { s.bounds } else { frozen(s.kind) };
@@ -137,7 +139,8 @@ impl Params {
         (&mut self.grads[self.segments[s].range()], &self.values)
     }
 
-    /// Gradients of a quantizer's f and, where it has one, of its i; the segment of i follows that of f.
+    /// Gradients of a quantizer's f and, where it has one, of its i; the segment of i follows that
+    /// of f.
     pub fn grads_of_quantizer(&mut self, f: usize, i: Option<usize>) -> (&mut [f32], Option<&mut [f32]>) {
         let (f, i) = (self.segments[f].range(), i.map(|i| self.segments[i].range()));
         let (low, high) = self.grads.split_at_mut(f.end);
@@ -149,7 +152,8 @@ impl Params {
         self.segments.iter().position(|s| s.node == node && s.kind == kind)
     }
 
-    /// One Adam step with the current gradients. Segments that are not trainable keep their moments, too.
+    /// One Adam step with the current gradients. Segments that are not trainable keep their
+    /// moments, too.
     pub fn adam(&mut self, isa: Isa, rate_weights: f32, rate_bits: f32) {
         self.step += 1;
         let (beta1, beta2, epsilon) = ADAM;

@@ -1,7 +1,8 @@
-//! The compiled plan: stages in execution order over numbered buffers. Built once by [`mod@super::compile`], run by [`super::shard`].
+//! The compiled plan: stages in execution order over numbered buffers. Built once by
+//! [`mod@super::compile`], run by [`super::shard`].
 //!
-//! A value of several positions lies in its buffer as `[sample][position][channel]`, channels padded to whole lanes; kernels see
-//! `samples·positions` rows. A flat value has one position.
+//! A value of several positions lies in its buffer as `[sample][position][channel]`, channels
+//! padded to whole lanes; kernels see `samples·positions` rows. A flat value has one position.
 
 use super::bits::{BitTable, LayerBits};
 use super::kernel::{Isa, Taps};
@@ -39,7 +40,8 @@ pub struct Fused {
     pub post_relu: bool,
 }
 
-/// One step of the forward pass; the backward pass runs them in reverse. Numbers index the lists of [`Plan`].
+/// One step of the forward pass; the backward pass runs them in reverse. Numbers index the lists of
+/// [`Plan`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A product at every row; of a convolution, `x` holds the patches.
@@ -49,8 +51,8 @@ pub enum Step {
         z: Slot,
         fused: Option<Fused>,
     },
-    /// A convolution whose output channels see single input channels: `x` holds one row of output channels for each pixel and channel of
-    /// a group.
+    /// A convolution whose output channels see single input channels: `x` holds one row of output
+    /// channels for each pixel and channel of a group.
     Grouped {
         dense: usize,
         taps: usize,
@@ -145,7 +147,7 @@ pub enum BiasSource {
 pub enum LayerWidths {
     /// HGQ v1: segment of the weights' fractional bits, and where the bias gets its.
     F { f: usize, bias: BiasSource },
-    /// HGQ2: segments of the first width (`f` or `b`); that of `i` lies directly behind.
+    /// HGQ2: segments of the first width (`f` or `b`); that of `i` lies directly after.
     Saturating { op: Box<SaturatingOp>, weight: usize, bias: usize },
 }
 

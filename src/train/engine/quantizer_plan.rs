@@ -7,7 +7,7 @@ pub struct QuantizerPlan {
     pub node: usize,
     pub op: QuantizerOp,
     pub f: usize,
-    /// Directly behind `f`.
+    /// Directly after `f`.
     pub i: Option<usize>,
     /// Whether its widths are trained.
     pub trainable: bool,

@@ -101,7 +101,8 @@ impl Sources {
         out
     }
 
-    /// The widths under each entry of the patch of layer `d` that reads `value`, with the numbers of this table.
+    /// The widths under each entry of the patch of layer `d` that reads `value`, with the numbers
+    /// of this table.
     pub fn layer(&self, value: usize, d: &QDense) -> LayerBits {
         let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
         let parts = d.window.as_ref().map_or(1, |w| w.groups.max(1));

@@ -1,4 +1,5 @@
-//! What goes in and out of an engine between steps: the trained model, snapshots, checkpoints, and views for tests and reports.
+//! What goes in and out of an engine between steps: the trained model, snapshots, checkpoints, and
+//! views for tests and reports.
 
 use super::Engine;
 use super::ebops::{Ebops, RunningRange};
@@ -125,7 +126,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Current values of a node's parameters, compact: weights `[inputs][outputs]`, widths per group.
+    /// Current values of a node's parameters, compact: weights `[inputs][outputs]`, widths per
+    /// group.
     pub fn parameter(&self, node: &str, kind: ParamKind) -> Option<Vec<f32>> {
         let s = self.find(node, kind)?;
         Some(self.params.read(s, &self.params.values))

@@ -1,4 +1,5 @@
-//! Who reads each tensor of a model, with reshapes looked through; which quantizers lie behind a layer.
+//! Who reads each tensor of a model, with reshapes looked through; which quantizers lie after a
+//! layer.
 
 use crate::graph::Node;
 use crate::ops::Move;
@@ -46,7 +47,8 @@ impl<'m> Topology<'m> {
         }
     }
 
-    /// All quantizers reached from `value` down through Relu, LeakyRelu and MaxPool, which leave each channel on its own.
+    /// All quantizers reached from `value` down through Relu, LeakyRelu and MaxPool, which leave
+    /// each channel on its own.
     pub fn quantizers_below(&self, value: usize) -> Vec<usize> {
         let (mut found, mut open) = (Vec::new(), vec![self.root[value]]);
         while let Some(root) = open.pop() {

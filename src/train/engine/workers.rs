@@ -1,4 +1,5 @@
-//! The threads of the data-parallel step. A job carries its shard there and back, so nothing is shared but the read-only plan.
+//! The threads of the data-parallel step. A job carries its shard there and back, so nothing is
+//! shared but the read-only plan.
 
 use super::plan::Prepared;
 use super::shard::Shard;
@@ -8,8 +9,9 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a waiting thread polls before it goes to sleep: the serial part between two batches is shorter than this, so that within
-/// an epoch nobody has to be woken (which costs as much as a small batch); between epochs the thread sleeps.
+/// How long a waiting thread polls before it goes to sleep: the serial part between two batches is
+/// shorter than this, so that within an epoch nobody has to be woken (which costs as much as a
+/// small batch); between epochs the thread sleeps.
 const SPIN: Duration = Duration::from_micros(150);
 /// Polls between two looks at the clock.
 const POLLS: usize = 32;

@@ -1,10 +1,13 @@
-//! All of a run's state between two epochs as bytes (a protobuf message), so that a stopped run can go on.
+//! All of a run's state between two epochs as bytes (a protobuf message), so that a stopped run can
+//! go on.
 //!
-//! Shuffling needs no state (every epoch has its own generator), running ranges start anew with each epoch.
+//! Shuffling needs no state (every epoch has its own generator), running ranges start anew with
+//! each epoch.
 
 use prost::Message;
 
-/// Raised when the meaning of a field or the way of training changes: older checkpoints are then ignored.
+/// Raised when the meaning of a field or the way of training changes: older checkpoints are then
+/// ignored.
 const VERSION: u32 = 2;
 /// More than any run counts to, and far from where a count overflows.
 const MAX_COUNT: u64 = 1 << 48;
@@ -38,9 +41,9 @@ pub struct Candidate {
     #[prost(float, repeated, tag = "6")]
     pub parameters: Vec<f32>,
     #[prost(bool, tag = "7")]
-    pub settled: bool,
+    pub annealed: bool,
     #[prost(double, tag = "8")]
-    pub loss_of_all: f64,
+    pub train_val_loss: f64,
     #[prost(bool, tag = "9")]
     pub collapsed: bool,
     #[prost(double, tag = "10")]
@@ -108,7 +111,7 @@ impl State {
         State { version: VERSION, ..State::default() }
     }
 
-    /// `None` for what is no checkpoint of this version.
+    /// `None` for what is not a checkpoint of this version.
     pub fn decoded(bytes: &[u8]) -> Option<State> {
         State::decode(bytes).ok().filter(|s| s.version == VERSION && s.is_sound())
     }

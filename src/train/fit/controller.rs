@@ -1,11 +1,11 @@
 //! The β controller: instead of a β ramp, a schedule of EBOPs targets that β is steered to
 //! (docs/recipe.md#controller).
 //!
-//! Per step, with `V` the EBOPs of exact weight bits and `T` the target: `err = ln(V/T)`, `β = exp(clip(L + p·err, −18, −3))`, then
-//! `L = clip(L + i·err, −16, −4)`.
+//! Per step, with `V` the EBOPs of exact weight bits and `T` the target: `err = ln(V/T)`,
+//! `β = exp(clip(L + p·err, −18, −3))`, then `L = clip(L + i·err, −16, −4)`.
 
-/// How firmly β is steered: a target that falls is followed softly, as jumps of β wreck a model that is still large; a constant one is
-/// held.
+/// How firmly β is steered: a target that falls is followed softly, as jumps of β wreck a model
+/// that is still large; a constant one is held.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gains {
     proportional: f64,
@@ -17,7 +17,19 @@ pub struct Gains {
 impl Gains {
     pub const FOLLOW: Gains = Gains { proportional: 5.0, integral: 0.02, most: f64::INFINITY };
     pub const HOLD: Gains = Gains { proportional: 20.0, integral: 0.05, most: 1.5 };
+
+    /// [`Self::HOLD`] for a branch of `steps`: a short one has to find its β in as large a share of
+    /// it.
+    pub fn hold(steps: usize) -> Gains {
+        let faster = (HOLD_STEPS / steps.max(1) as f64).max(1.0);
+        Gains { integral: Gains::HOLD.integral * faster, ..Gains::HOLD }
+    }
 }
+
+/// Steps of a branch in which the integral part of [`Gains::HOLD`] has found β well before its
+/// rates anneal. With a fifth of them a branch ended just above its budget, and its annealed model
+/// was lost.
+const HOLD_STEPS: f64 = 1000.0;
 
 const LOG_BETA: (f64, f64) = (-18.0, -3.0);
 const STATE: (f64, f64) = (-16.0, -4.0);
@@ -54,6 +66,13 @@ mod tests {
         assert!((ratio(0.05, Gains::FOLLOW).ln() - 0.25).abs() < 1e-9);
         assert!((ratio(0.05, Gains::HOLD).ln() - 1.0).abs() < 1e-9);
         assert!((ratio(0.3, Gains::HOLD).ln() - 1.5).abs() < 1e-9 && (ratio(-0.3, Gains::HOLD).ln() + 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_short_branch_finds_its_beta_in_as_large_a_share_of_it() {
+        let integral = |steps| Gains::hold(steps).integral;
+        assert_eq!((integral(1000), integral(100_000)), (Gains::HOLD.integral, Gains::HOLD.integral));
+        assert!((integral(200) / integral(1000) - 5.0).abs() < 1e-9 && integral(0).is_finite());
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! The training run: one descending trunk with branches that anneal at the wanted budgets, or one β schedule.
+//! The training run: one descending trunk with branches that anneal at the wanted budgets, or one β
+//! schedule.
 //!
-//! Trunk: the EBOPs target falls from the start to 0.65 × the smallest budget, the learning rate from `lr` to `lr/5`. Branch for
-//! budget `b`: from the last trunk snapshot of at least `1.15·b`, target just below `b`, fresh moments, rates held then annealed by a
-//! cosine. Every snapshot is scored exactly and competes for the front.
+//! Trunk: the EBOPs target falls from the start to 0.65 × the smallest budget, the learning rate
+//! from `lr` to `lr/5`. Branch for budget `b`: from the last trunk snapshot of at least `1.15·b`,
+//! target just below `b`, fresh moments, rates held then annealed by a cosine. Every snapshot is
+//! scored exactly and competes for the front.
 //!
-//! [`stages`] says what follows what, [`run`] trains, [`checkpoint`] writes all of a run's state down: a run that goes on from a
-//! checkpoint ends as the unstopped one.
+//! [`stages`] says what follows what, [`run`] trains, [`checkpoint`] writes all of a run's state
+//! down: a run that goes on from a checkpoint ends as the unstopped one.
 
 mod checkpoint;
 pub mod controller;
@@ -21,7 +23,8 @@ use crate::quant::Model;
 use run::Run;
 use std::sync::atomic::AtomicBool;
 
-/// Trains `model` on the given rows of `set`; `resume`: a checkpoint of the same run to go on from. One that does not fit is ignored.
+/// Trains `model` on the given rows of `set`; `resume`: a checkpoint of the same run to go on from.
+/// One that does not fit is ignored.
 ///
 /// # Errors
 /// See [`FitError`].

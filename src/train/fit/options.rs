@@ -14,8 +14,8 @@ pub enum Goal {
     Schedule(Beta),
     /// Budgets in EBOPs, largest first.
     Budgets(Vec<f64>),
-    /// The smallest model whose metric is at least `floor`, looked for among `budgets` (largest first). The trunk ends where the metric is
-    /// below `hopeless`.
+    /// The smallest model whose metric is at least `floor`, looked for among `budgets` (largest
+    /// first). The trunk ends where the metric is below `hopeless`.
     Metric { floor: f64, hopeless: f64, budgets: Vec<f64> },
 }
 
@@ -58,7 +58,8 @@ pub struct Fitted {
     pub front: Front<Model>,
     /// Times the run diverged (a loss or parameter that is not finite) and was taken back.
     pub rollbacks: usize,
-    /// Times the model fell to one answer for all samples, or to no bits, and was taken back or its stage ended.
+    /// Times the model fell to one answer for all samples, or to no bits, and was taken back or its
+    /// stage ended.
     pub collapses: usize,
 }
 
@@ -78,11 +79,11 @@ pub enum FitError {
 
 /// Whoever scores snapshots and watches epochs.
 pub trait Observer {
-    /// Exact score of a model, which is `settled` or not.
+    /// Exact score of a model, which is `annealed` or not.
     ///
     /// # Errors
     /// Why it cannot be scored.
-    fn score(&mut self, model: &Model, settled: bool) -> Result<Score, String>;
+    fn score(&mut self, model: &Model, annealed: bool) -> Result<Score, String>;
     fn epoch(&mut self, epoch: &Epoch);
     /// Whether the state after `epoch` should be kept.
     fn wants_checkpoint(&mut self, _epoch: usize) -> bool {

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Times that a diverged stage is taken back to its last good state, at half the rate each time.
 const MAX_ROLLBACKS: usize = 6;
-/// The same for a collapsed one: a budget may be too small for more than one answer, then the stage ends.
+/// The same for a collapsed one: a budget may be too small for more than one answer, then the stage
+/// ends.
 const MAX_COLLAPSES: usize = 2;
 /// Bounds of [`Run::gap`]: beyond them a count is no hint for the other.
 const GAP: (f64, f64) = (0.5, 1.5);
@@ -35,14 +36,14 @@ pub struct Run<'a> {
     /// Budgets of the branches begun.
     branches: Vec<usize>,
     controller: Controller,
-    /// Exact EBOPs ÷ those that training saw, of the last snapshot of a branch: its target is in exact EBOPs.
+    /// Exact EBOPs ÷ those that training saw, of the last snapshot of a branch: its target is in
+    /// exact EBOPs.
     gap: f64,
     /// Factor on the learning rates of the stage; halved by every rollback.
     rate: f64,
     stage_rollbacks: usize,
     rollbacks: usize,
     collapses: usize,
-    kept: usize,
     start: f64,
     /// Most EBOPs of the trunk so far.
     most: f64,
@@ -89,7 +90,6 @@ impl<'a> Run<'a> {
             stage_rollbacks: 0,
             rollbacks: 0,
             collapses: 0,
-            kept: 0,
             start: 1.0,
             most: 1.0,
             good: Snapshot::default(),
@@ -168,7 +168,7 @@ impl<'a> Run<'a> {
     }
 
     fn enter(&mut self, stage: Stage) -> Result<(), FitError> {
-        (self.kept, self.gap, self.rate) = (self.done, 1.0, 1.0);
+        (self.gap, self.rate) = (1.0, 1.0);
         if let Kind::Branch(n) = stage.kind {
             self.branches.push(n);
             if let Some(start) = self.starts.get(n) {
@@ -191,6 +191,7 @@ impl<'a> Run<'a> {
         self.engine.reset_ranges();
         let size = self.options.batch.clamp(1, order.len().max(1));
         let steps = (order.len() / size).max(1);
+        let gains = stage.gains(steps);
         let (mut loss, mut last) = (0.0, (0.0, 0.0));
         for step in 0..steps {
             if self.cancel.load(Ordering::Relaxed) {
@@ -203,7 +204,7 @@ impl<'a> Run<'a> {
                     Goal::Schedule(beta) => beta.at(u),
                     goal => {
                         let target = stages::target(goal, stage.kind, *start, u) / *gap;
-                        options.loss_scale * controller.beta(e.enclosed + options.overhead, target, stage.gains())
+                        options.loss_scale * controller.beta(e.enclosed + options.overhead, target, gains)
                     }
                 };
                 last = (e.enclosed + options.overhead, beta);
@@ -217,12 +218,12 @@ impl<'a> Run<'a> {
         if !loss.is_finite() || !self.engine.is_finite() {
             return Ok(Outcome::Diverged);
         }
-        let scored = stage.is_settled(u) || (self.epoch + 1).is_multiple_of(stage.every) || self.epoch + 1 == stage.epochs;
+        let scored = stage.is_annealed(u) || (self.epoch + 1).is_multiple_of(stage.every) || self.epoch + 1 == stage.epochs;
         let mut outcome = Outcome::Fine;
         let mut score = None;
         if scored {
-            let (found, kept) = self.candidate(stage.is_settled(u))?;
-            outcome = self.after_snapshot(stage, &found, kept, last.0)?;
+            let found = self.candidate(stage.is_annealed(u))?;
+            outcome = self.after_snapshot(stage, &found, last.0)?;
             score = Some(found);
         }
         let epochs = self.options.epochs;
@@ -230,20 +231,19 @@ impl<'a> Run<'a> {
         Ok(outcome)
     }
 
-    /// Scores the engine's present parameters and offers them to the front; whether it took them.
-    fn candidate(&mut self, settled: bool) -> Result<(Score, bool), FitError> {
+    /// Scores the engine's present parameters and offers them to the front.
+    fn candidate(&mut self, annealed: bool) -> Result<Score, FitError> {
         let mut model = self.model.clone();
         self.engine.export(&mut model)?;
-        let score = self.observer.score(&model, settled).map_err(FitError::Score)?;
-        let kept = self.front.accepts(&score);
-        if kept {
+        let score = self.observer.score(&model, annealed).map_err(FitError::Score)?;
+        if self.front.accepts(&score) {
             self.front.insert(Point { epoch: self.done, score, payload: self.engine.snapshot() });
         }
-        Ok((score, kept))
+        Ok(score)
     }
 
     /// What a snapshot means for the rest of the stage; `seen`: EBOPs that its last step counted.
-    fn after_snapshot(&mut self, stage: Stage, score: &Score, kept: bool, seen: f64) -> Result<Outcome, FitError> {
+    fn after_snapshot(&mut self, stage: Stage, score: &Score, seen: f64) -> Result<Outcome, FitError> {
         if score.collapsed || !score.metric.is_finite() {
             self.collapses += usize::from(score.collapsed);
             if self.stage_rollbacks >= MAX_COLLAPSES {
@@ -268,11 +268,7 @@ impl<'a> Run<'a> {
         }
         let out_of_reach = matches!(self.options.goal, Goal::Metric { hopeless, .. } if score.metric < hopeless);
         self.good = snapshot;
-        if kept {
-            self.kept = self.done;
-        }
-        let idle = self.options.patience.is_some_and(|p| self.done - self.kept >= p);
-        Ok(if idle || (out_of_reach && stage.kind == Kind::Trunk) { Outcome::Over } else { Outcome::Fine })
+        Ok(if out_of_reach && stage.kind == Kind::Trunk { Outcome::Over } else { Outcome::Fine })
     }
 
     /// Back to the last good state at half the rate.
@@ -300,8 +296,8 @@ impl<'a> Run<'a> {
             ebops_hgq2: p.score.ebops_hgq2,
             metric: p.score.metric,
             loss: p.score.loss,
-            settled: p.score.settled,
-            loss_of_all: p.score.loss_of_all,
+            annealed: p.score.annealed,
+            train_val_loss: p.score.train_val_loss,
             collapsed: p.score.collapsed,
             metric_error: p.score.metric_error,
             parameters: p.payload.clone(),
@@ -317,7 +313,6 @@ impl<'a> Run<'a> {
             stage_rollbacks: self.stage_rollbacks as u64,
             rollbacks: self.rollbacks as u64,
             collapses: self.collapses as u64,
-            kept: self.kept as u64,
             start: self.start,
             most: self.most,
             parameters,
@@ -355,8 +350,8 @@ impl<'a> Run<'a> {
             ranges: self.engine.state().ranges,
         })?;
         for c in &state.front {
-            let Candidate { ebops, ebops_hgq2, metric, metric_error, loss, settled, loss_of_all, collapsed, .. } = *c;
-            let score = Score { ebops, ebops_hgq2, metric, metric_error, loss, settled, loss_of_all, collapsed };
+            let Candidate { ebops, ebops_hgq2, metric, metric_error, loss, annealed, train_val_loss, collapsed, .. } = *c;
+            let score = Score { ebops, ebops_hgq2, metric, metric_error, loss, annealed, train_val_loss, collapsed };
             self.front.insert(Point { epoch: c.epoch as usize, score, payload: c.parameters.clone() });
         }
         (self.stage, self.epoch, self.done) = (state.stage as usize, state.epoch as usize, state.done as usize);
@@ -365,7 +360,6 @@ impl<'a> Run<'a> {
         (self.gap, self.rate, self.start, self.most) = (state.gap, state.rate, state.start, state.most);
         self.stage_rollbacks = state.stage_rollbacks as usize;
         (self.rollbacks, self.collapses) = (state.rollbacks as usize, state.collapses as usize);
-        self.kept = state.kept as usize;
         (self.good, self.starts) = (good, state.starts.clone());
         Ok(())
     }

@@ -49,9 +49,9 @@ pub enum Rate {
     /// annealed in the branches.
     #[default]
     Recipe,
-    /// 1 behind the warm-up.
+    /// 1 after the warm-up.
     Constant { warm_up: f64 },
-    /// Half cosines from 1 to `end`, `cycles` of them one behind the other (warm restarts).
+    /// Half cosines from 1 to `end`, `cycles` of them one after the other (warm restarts).
     Cosine { warm_up: f64, cycles: usize, end: f64 },
 }
 

@@ -8,10 +8,12 @@ use super::schedule::{Rate, hold_cosine, log_line, log_piecewise};
 
 /// Share of the epochs that the trunk takes.
 const TRUNK_SHARE: f64 = 0.6;
-/// Where in the trunk this multiple of the largest budget is reached, so that its branch starts from a model that has learned, …
+/// Where in the trunk this multiple of the largest budget is reached, so that its branch starts
+/// from a model that has learned, …
 const TRUNK_KNEE: f64 = 0.1;
 const KNEE_OF_LARGEST: f64 = 1.25;
-/// … or this share of the start, if that is more: a faster fall costs accuracy that does not come back.
+/// … or this share of the start, if that is more: a faster fall costs accuracy that does not come
+/// back.
 const KNEE: f64 = 0.35;
 /// The trunk ends at this multiple of the smallest budget.
 const TRUNK_END: f64 = 0.65;
@@ -24,7 +26,7 @@ const BRANCH_TARGET: f64 = 0.985;
 /// Share of a branch before its rates anneal.
 const BRANCH_HOLD: f64 = 0.4;
 /// From here on a branch is annealed: the rates are below a sixth of what was held.
-const SETTLED_FROM: f64 = 0.85;
+const ANNEALED_FROM: f64 = 0.85;
 /// Snapshots scored per branch.
 const BRANCH_SNAPSHOTS: usize = 40;
 /// Snapshots scored in the trunk, at most: scoring costs about as much as a few epochs.
@@ -54,20 +56,21 @@ impl Stage {
     fn new(kind: Kind, epochs: usize) -> Stage {
         let every = match kind {
             Kind::Branch(_) => epochs / BRANCH_SNAPSHOTS,
-            _ => epochs.div_ceil(TRUNK_SNAPSHOTS),
+            Kind::Schedule | Kind::Trunk => epochs.div_ceil(TRUNK_SNAPSHOTS),
         };
         Stage { kind, epochs, every: every.max(1) }
     }
 
     /// Whether a snapshot at `u` counts as annealed.
-    pub fn is_settled(&self, u: f64) -> bool {
-        matches!(self.kind, Kind::Branch(_)) && u >= SETTLED_FROM
+    pub fn is_annealed(&self, u: f64) -> bool {
+        matches!(self.kind, Kind::Branch(_)) && u >= ANNEALED_FROM
     }
 
-    pub fn gains(&self) -> Gains {
+    /// With `steps` an epoch.
+    pub fn gains(&self, steps: usize) -> Gains {
         match self.kind {
-            Kind::Branch(_) => Gains::HOLD,
-            _ => Gains::FOLLOW,
+            Kind::Branch(_) => Gains::hold(self.epochs * steps),
+            Kind::Schedule | Kind::Trunk => Gains::FOLLOW,
         }
     }
 
@@ -92,8 +95,9 @@ pub fn budgets(goal: &Goal) -> &[f64] {
     }
 }
 
-/// Stage `number` of a run that begins it behind `spent` epochs, the trunk and the branches `done`; `under_way`: the budget of the branch if
-/// it has begun. `reached(b)`: some snapshot of at most `b` EBOPs has the metric that is looked for. `None` after the last.
+/// Stage `number` of a run that begins it after `spent` epochs, the trunk and the branches `done`;
+/// `under_way`: the budget of the branch if it has begun. `reached(b)`: some snapshot of at most
+/// `b` EBOPs has the metric that is looked for. `None` after the last.
 pub fn stage(
     o: &FitOptions,
     number: usize,
@@ -116,8 +120,10 @@ pub fn stage(
     if branch >= branches {
         return None;
     }
-    // an even share of what is left: a stage may have ended early
-    let length = epochs.saturating_sub(spent).div_ceil(branches - branch);
+    // an even share of what is left: a stage may have ended early; what does not divide goes to the
+    // later branches, whose budgets are smaller
+    let left = epochs.saturating_sub(spent);
+    let length = (left / (branches - branch)).max(usize::from(left > 0));
     let budget = match (&o.goal, under_way) {
         (_, Some(budget)) => budget,
         (Goal::Metric { budgets, .. }, None) => next_to_try(budgets, done, reached)?,
@@ -126,7 +132,8 @@ pub fn stage(
     Some(Stage::new(Kind::Branch(budget), length))
 }
 
-/// The budget to try next: between the smallest that was reached and the largest below it that was tried in vain.
+/// The budget to try next: between the smallest that was reached and the largest below it that was
+/// tried without success.
 fn next_to_try(budgets: &[f64], done: &[usize], reached: impl Fn(f64) -> bool) -> Option<usize> {
     let good = budgets.iter().rposition(|&b| reached(b));
     let from = good.map_or(0, |g| g + 1);
@@ -171,7 +178,6 @@ mod tests {
             l1: 0.0,
             loss: crate::train::TaskLoss::new(crate::train::LossKind::Mse),
             goal,
-            patience: None,
             loss_scale: 1.0,
             overhead: 0.0,
             engine: Default::default(),
@@ -179,7 +185,7 @@ mod tests {
         let at = |number, spent, done: &[usize], under_way| stage(&options, number, spent, done, under_way, |b| b >= 300.0);
         assert_eq!(at(0, 0, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Trunk, 60)));
         assert_eq!(at(1, 60, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Branch(3), 8)));
-        // the trunk ended behind 20 epochs
+        // the trunk ended after 20 epochs
         assert_eq!(at(1, 20, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Branch(3), 16)));
         assert_eq!(at(2, 36, &[3], None).map(|s| (s.kind, s.epochs)), Some((Kind::Branch(2), 16)));
         // a branch that has begun keeps its budget though the front has changed

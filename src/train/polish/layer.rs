@@ -11,13 +11,14 @@ use crate::train::engine::topology::Topology;
 
 /// Finest grid of a weight (docs/hgq-spec.md#a1-1).
 const MAX_F: i32 = 23;
-/// Numbers computed per round, at most: as many as products in the training, so that a short job stays one, and seconds on a small machine;
-/// twice as many behind a long training. Larger models are polished on fewer samples …
+/// Numbers computed per round, at most: as many as products in the training, so that a short job
+/// stays one, and seconds on a small machine; twice as many after a long training. Larger models
+/// are polished on fewer samples …
 const WORK: (f64, f64) = (1e9, 2e9);
 /// Share of the training's products that a round may compute between these.
 const SHARE: f64 = 1.0 / 16.0;
 /// … but not on less than this: what a few samples like is chance.
-const LEAST_SAMPLES: usize = 1000;
+const MIN_SAMPLES: usize = 1000;
 /// Numbers held at a time (values of all samples): 512 MiB.
 const MAX_VALUES: usize = 1 << 26;
 /// Products of one sample, which the tables of readers hold one by one.
@@ -74,7 +75,8 @@ pub fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds, opti
     found
 }
 
-/// Fractional bits of each bias of layer `node`: its own, or those of the quantizer behind the layer.
+/// Fractional bits of each bias of layer `node`: its own, or those of the quantizer after the
+/// layer.
 fn bias_f(model: &Model, topology: &Topology, node: usize, layer: &QDense) -> Vec<i32> {
     match &layer.bias_bits {
         BiasBits::Own(f) => f.clone(),
@@ -95,12 +97,13 @@ pub fn affordable(fixed: &FixedModel, layers: &[Layer], samples: usize, trained:
     if products > MAX_PRODUCTS || values == 0 {
         return None;
     }
-    // a change of a layer touches its positions and, behind it, about as many values as the next layers have
+    // a change of a layer touches its positions and, after it, about as many values as the next
+    // layers have
     let behind = |node: usize| fixed.nodes[node..].iter().map(|n| fixed.len_of(n.output)).sum::<usize>();
     let moves = |l: &Layer| 5.0 * l.dense.weight.ints.iter().filter(|&&w| w != 0).count() as f64;
     let work: f64 = layers.iter().map(|l| moves(l) * (positions(l.dense) + behind(l.node)) as f64).sum();
     let training = trained * products as f64;
     let most = (SHARE * training).clamp(WORK.0.min(training), WORK.1);
     let affordable = ((most / work.max(1.0)) as usize).min(MAX_VALUES / values).min(samples);
-    (affordable >= LEAST_SAMPLES.min(samples) && affordable > 0).then_some(affordable)
+    (affordable >= MIN_SAMPLES.min(samples) && affordable > 0).then_some(affordable)
 }

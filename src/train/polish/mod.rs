@@ -1,11 +1,13 @@
-//! Polishing (docs/recipe.md#polish): a discrete search on the exact model behind the training.
+//! Polishing (docs/recipe.md#polish): a discrete search on the exact model after the training.
 //! Formats stay; single weights and biases move by a bit where that lowers the task loss on the
 //! training data within a budget of EBOPs. What is tried is evaluated exactly and only where it
 //! changes something ([`crate::quant::exact::variants`]).
 //!
-//! Per round all [`moves`] are tried on a few samples and the promising ones on all; the best eighth of those that help is taken together;
-//! if the loss did not fall, a quarter of it, down to one. A model above its budget comes down to it in small steps with rounds in
-//! between. When nothing helps any more, it grows a little beyond its budget and shrinks back into it, as long as it comes back better.
+//! Per round all [`moves`] are tried on a few samples and the promising ones on all; the best
+//! eighth of those that help is taken together; if the loss did not fall, a quarter of it, down to
+//! one. A model above its budget comes down to it in small steps with rounds in between. When
+//! nothing helps any more, it may_exceed a little beyond its budget and shrinks back into it, as
+//! long as it comes back better.
 
 mod layer;
 mod moves;
@@ -29,20 +31,21 @@ const ROUNDS: usize = 12;
 const CYCLE_ROUNDS: usize = 4;
 /// Such cycles at most.
 const CYCLES: usize = 30;
-/// How far a model grows beyond its budget.
+/// How far a model may_exceed beyond its budget.
 const GROWTH: f64 = 1.08;
 /// Share of the EBOPs that goes at once where a model comes down to its budget …
 const STEP_DOWN: f64 = 0.04;
-/// … but at least so many: a bit of one product. Shares of what is left alone would take ever smaller steps without an end …
-const LEAST_STEP: f64 = 1.0;
-/// … and rounds behind each such step.
+/// … but at least so many: a bit of one product. Shares of what is left alone would take ever
+/// smaller steps without an end …
+const MIN_STEP: f64 = 1.0;
+/// … and rounds after each such step.
 const STEP_ROUNDS: usize = 3;
-/// Cycles without a gain behind which it ends.
+/// Cycles without a gain after which it ends.
 const IDLE_CYCLES: usize = 3;
 /// Moves are first tried on a share of the samples …
 const FEW: usize = 8;
 /// … of at least so many.
-const LEAST_FEW: usize = 128;
+const MIN_FEW: usize = 128;
 /// A cycle must lower the loss by this share of it to be worth another.
 const CYCLE_GAIN: f64 = 1e-3;
 
@@ -56,7 +59,8 @@ pub struct Polishing<'a> {
     /// Values per sample of each input.
     pub input_widths: &'a [usize],
     pub loss: &'a TaskLoss,
-    /// Layers that keep their weights or their widths: a move may change both, so they stay as they are.
+    /// Layers that keep their weights or their widths: a move may change both, so they stay as they
+    /// are.
     pub layers: &'a [LayerOptions],
     /// See [`super::EngineOptions::output_exponents`].
     pub output_exponents: &'a [i32],
@@ -66,22 +70,22 @@ pub struct Polishing<'a> {
 
 /// How large one model is and may be.
 #[derive(Clone, Copy)]
-pub struct Room {
+pub struct EbopsBudget {
     /// Exact EBOPs of the model, and the most that it may have.
     pub ebops: f64,
     pub budget: f64,
     /// Whether the model may grow beyond its budget on the way.
-    pub grows: bool,
+    pub may_exceed: bool,
 }
 
-/// The model after polishing; `fixed`: the model made exact, `bounds`: its. `None` where there is nothing to gain, or the model is too
-/// large for it.
+/// The model after polishing; `fixed`: the model made exact, `bounds`: its. `None` where there is
+/// nothing to gain, or the model is too large for it.
 pub fn polish(
     model: &Model,
     fixed: &FixedModel,
     bounds: &AllBounds,
     how: &Polishing,
-    room: Room,
+    room: EbopsBudget,
     cancel: &AtomicBool,
 ) -> Option<Model> {
     let layers = layer::layers(model, fixed, bounds, how.layers);
@@ -91,15 +95,15 @@ pub fn polish(
         let rows: Vec<usize> = (0..samples).map(|n| how.rows[n * how.rows.len() / samples] as usize).collect();
         View::new(fixed, &columns_of_inputs(how, &rows), samples, Objective::new(how.loss, how.set, &rows, how.output_exponents))
     };
-    let few = (samples / FEW).max(LEAST_FEW).min(samples);
+    let few = (samples / FEW).max(MIN_FEW).min(samples);
     let mut search = Search::new(&layers, on(samples), on(few));
     let goes_on = || !cancel.load(Ordering::Relaxed);
     // EBOPs against those of the start, as the search counts; there is no model of less than none
     let budget = room.budget.max(0.0) - room.ebops;
     descend(&mut search, budget, room.ebops, &goes_on);
-    let limit = if room.grows { budget } else { search.ebops().min(budget) };
+    let limit = if room.may_exceed { budget } else { search.ebops().min(budget) };
     rounds(&mut search, ROUNDS, limit, &goes_on);
-    if room.grows {
+    if room.may_exceed {
         cycles(&mut search, budget, room.budget, &goes_on);
     }
     let changes = search.changes();
@@ -115,8 +119,9 @@ fn rounds(search: &mut Search, most: usize, budget: f64, goes_on: &dyn Fn() -> b
     }
 }
 
-/// Down to `budget` in steps: what is left makes up for what went before more goes. `start`: EBOPs at the start of the search. It ends
-/// behind the first step that leaves the model as large as it was, or larger than the step asked for.
+/// Down to `budget` in steps: what is left makes up for what went before more goes. `start`: EBOPs
+/// at the start of the search. It ends after the first step that leaves the model as large as it
+/// was, or larger than the step asked for.
 fn descend(search: &mut Search, budget: f64, start: f64, goes_on: &dyn Fn() -> bool) {
     while search.ebops() > budget && goes_on() {
         let before = search.ebops();
@@ -130,7 +135,7 @@ fn descend(search: &mut Search, budget: f64, start: f64, goes_on: &dyn Fn() -> b
 
 /// EBOPs that a model of `whole` comes down to in one step.
 fn next_step(whole: f64) -> f64 {
-    (whole - (STEP_DOWN * whole).max(LEAST_STEP)).max(0.0)
+    (whole - (STEP_DOWN * whole).max(MIN_STEP)).max(0.0)
 }
 
 /// Grows beyond `budget`, which is `whole` in all, and shrinks back, to the best state found.

@@ -11,8 +11,9 @@ pub struct Move {
     pub ebops: f64,
 }
 
-/// Changes of a weight `w` of `node` under which inputs of `bits` bits lie, summed over the positions: without it, its lowest set bit off
-/// or carried on, twice and half of it; and, where `finer`, a bit more on either side. None finer than `2^-max_f`.
+/// Changes of a weight `w` of `node` under which inputs of `bits` bits lie, summed over the
+/// positions: without it, its lowest set bit off or carried on, twice and half of it; and, where
+/// `finer`, a bit more on either side. None finer than `2^-max_f`.
 pub fn weight(node: usize, at: usize, w: f64, bits: f64, max_f: i32, finer: bool) -> Vec<Move> {
     if w == 0.0 {
         return Vec::new();

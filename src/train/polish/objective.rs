@@ -1,5 +1,6 @@
-//! The task loss in f64, sample by sample, as [`crate::train::engine::loss`] defines it: what a search on the exact model minimises. Terms that no
-//! output changes are left out. Samples are side by side, many to an instruction.
+//! The task loss in f64, sample by sample, as [`crate::train::engine::loss`] defines it: what a
+//! search on the exact model minimises. Terms that no output changes are left out. Samples are side
+//! by side, many to an instruction.
 
 use crate::quant::kif::exp2i;
 use crate::simd::math::{exp, ln};
@@ -22,7 +23,8 @@ struct Part {
     rows: usize,
     /// What each row weighs; empty: all 1.
     weights: Vec<f64>,
-    /// Those of the labels or values and those of the teacher; one where both are at the same temperature.
+    /// Those of the labels or values and those of the teacher; one where both are at the same
+    /// temperature.
     terms: Vec<Term>,
 }
 
@@ -112,7 +114,8 @@ impl Vectorized for Losses<'_> {
 }
 
 impl Part {
-    /// The columns of `head` from `first` on; `label`: its number among a row's labels, and how many there are.
+    /// The columns of `head` from `first` on; `label`: its number among a row's labels, and how
+    /// many there are.
     fn new(loss: &TaskLoss, set: &TrainSet, rows: &[usize], head: &Head, first: usize, label: (usize, usize)) -> Part {
         let (alpha, kind, outputs) = (f64::from(loss.teacher_weight), head.kind, head.outputs);
         let row = |all: Option<&[f32]>, r: usize| -> Vec<f64> {
@@ -245,7 +248,8 @@ mod tests {
         for temperature in [1.0f32, 2.0] {
             let loss = TaskLoss { kind: LossKind::CrossEntropy, teacher_weight: 0.25, temperature };
             let t = f64::from(temperature);
-            // p = softmax(2, 1), at the temperature r; the teacher's q = softmax(0, 1) at the temperature
+            // p = softmax(2, 1), at the temperature r; the teacher's q = softmax(0, 1) at the
+            // temperature
             let p = 1.0 / (1.0 + (-1f64).exp());
             let (r, q) = (1.0 / (1.0 + (-1.0 / t).exp()), 1.0 / (1.0 + (1.0 / t).exp()));
             let want = 0.75 * -(1.0 - p).ln() - 0.25 * t * t * (q * r.ln() + (1.0 - q) * (1.0 - r).ln());

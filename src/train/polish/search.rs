@@ -1,4 +1,5 @@
-//! The search itself: rounds of moves that lower the loss, growth beyond the budget, and the way back into it.
+//! The search itself: rounds of moves that lower the loss, growth beyond the budget, and the way
+//! back into it.
 
 use super::layer::Layer;
 use super::moves::{self, Move};
@@ -11,7 +12,7 @@ use std::collections::HashSet;
 /// Share of the moves that help which is taken at once.
 const TAKEN: usize = 8;
 /// A move must lower the mean loss by at least this share of it.
-const LEAST_GAIN: f64 = 1e-5;
+const MIN_GAIN: f64 = 1e-5;
 /// Batches in which a model that is too large comes back into its budget: each chooses anew.
 const BATCHES: usize = 4;
 /// Weights of 0 that are tried with a value, at most; there is one such round per growth.
@@ -19,7 +20,7 @@ const MAX_EMPTY: usize = 4000;
 /// Moves that look best on a few samples and are then tried on all: this share of them …
 const PROMISING: usize = 8;
 /// … and at least so many.
-const LEAST_PROMISING: usize = 32;
+const MIN_PROMISING: usize = 32;
 
 pub struct Search<'a> {
     layers: &'a [Layer<'a>],
@@ -75,21 +76,24 @@ impl<'a> Search<'a> {
         self.apply(&changes, state.ebops - self.ebops);
     }
 
-    /// One round of moves that lower the loss and keep the model within `budget`; false if there are none.
+    /// One round of moves that lower the loss and keep the model within `budget`; false if there
+    /// are none.
     pub fn improve(&mut self, budget: f64) -> bool {
         let slack = (budget - self.ebops).max(0.0);
         let moves = self.moves(slack > 0.0, false).filter(|m| m.ebops <= slack).collect();
         self.take_best(self.helping(moves, |gain, _| gain), slack)
     }
 
-    /// Spends EBOPs up to `limit` where they lower the loss most: finer weights, and new ones; false if nothing helps.
+    /// Spends EBOPs up to `limit` where they lower the loss most: finer weights, and new ones;
+    /// false if nothing helps.
     pub fn grow(&mut self, limit: f64) -> bool {
         let slack = limit - self.ebops;
         let moves = self.moves(true, true).filter(|m| m.ebops > 0.0 && m.ebops <= slack).collect();
         self.take_best(self.helping(moves, |gain, m| gain / m.ebops), slack)
     }
 
-    /// Saves EBOPs until the model is within `budget`, where the loss grows least; false if it cannot.
+    /// Saves EBOPs until the model is within `budget`, where the loss may_exceed least; false if it
+    /// cannot.
     pub fn shrink(&mut self, budget: f64) -> bool {
         for batch in 0..BATCHES {
             let excess = self.ebops - budget;
@@ -113,7 +117,8 @@ impl<'a> Search<'a> {
         self.ebops <= budget
     }
 
-    /// All moves: of weights and biases, finer ones where `finer`, and of weights that are 0 where `empty`.
+    /// All moves: of weights and biases, finer ones where `finer`, and of weights that are 0 where
+    /// `empty`.
     fn moves(&self, finer: bool, empty: bool) -> impl Iterator<Item = Move> {
         let of = move |layer: &'a Layer<'a>| {
             let node = layer.node;
@@ -131,7 +136,8 @@ impl<'a> Search<'a> {
         self.layers.iter().flat_map(of)
     }
 
-    /// The median power of two below the weights of a layer, if the weights that are 0 and could have it are few enough to try.
+    /// The median power of two below the weights of a layer, if the weights that are 0 and could
+    /// have it are few enough to try.
     fn usual_magnitude(&self, layer: &Layer) -> Option<f64> {
         let all = (0..layer.weight_f.len()).map(|e| (layer.bits[e], self.all.value(layer.node, Parameter::Weight(e)).abs()));
         let (mut powers, mut empty) = (Vec::new(), 0);
@@ -151,16 +157,17 @@ impl<'a> Search<'a> {
 
     /// The promising moves that lower the loss enough, with their gains, the best first.
     fn helping(&self, moves: Vec<Move>, worth: impl Fn(f64, &Move) -> f64) -> Vec<(f64, Move)> {
-        let least = LEAST_GAIN * self.loss().abs();
+        let least = MIN_GAIN * self.loss().abs();
         self.promising(moves, worth).into_iter().filter(|(gain, _)| *gain > least).collect()
     }
 
-    /// Those that are `worth` most by their gain on a few samples, with their gains on all, in the order of what they are worth there.
+    /// Those that are `worth` most by their gain on a few samples, with their gains on all, in the
+    /// order of what they are worth there.
     fn promising(&self, moves: Vec<Move>, worth: impl Fn(f64, &Move) -> f64) -> Vec<(f64, Move)> {
         let guessed = self.few.gains(moves.par_iter().map(|m| m.change));
         let mut order: Vec<(f64, usize)> = guessed.iter().zip(&moves).map(|(&g, m)| worth(g, m)).zip(0..).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0));
-        order.truncate((moves.len() / PROMISING).max(LEAST_PROMISING));
+        order.truncate((moves.len() / PROMISING).max(MIN_PROMISING));
         let tried: Vec<Move> = order.into_iter().map(|(_, n)| moves[n]).collect();
         let gains = self.all.gains(tried.par_iter().map(|m| m.change));
         let mut found: Vec<(f64, Move)> = gains.into_iter().zip(tried).collect();
@@ -168,8 +175,8 @@ impl<'a> Search<'a> {
         found
     }
 
-    /// Takes the first eighth of the moves, as far as they cost at most `slack`; less of them if the loss does not fall. False if none is
-    /// taken.
+    /// Takes the first eighth of the moves, as far as they cost at most `slack`; less of them if
+    /// the loss does not fall. False if none is taken.
     fn take_best(&mut self, mut moves: Vec<(f64, Move)>, slack: f64) -> bool {
         once(&mut moves);
         let before = self.loss();

@@ -5,7 +5,8 @@
 use crate::train::engine::Engine;
 
 impl Engine {
-    /// EBOPs of one enclosed bit of a weight: per dense layer and entry `k·parts + part` of its patch, at the current widths.
+    /// EBOPs of one enclosed bit of a weight: per dense layer and entry `k·parts + part` of its
+    /// patch, at the current widths.
     pub(super) fn input_bits(&self) -> Vec<Vec<f64>> {
         let plan = self.plan();
         let state = plan.bits.evaluate(&plan.quantizers, &self.params, &self.ranges);
@@ -15,7 +16,8 @@ impl Engine {
         plan.dense.iter().map(of).collect()
     }
 
-    /// EBOPs of one bit of each group of each quantizer: `enclosed` holds per layer the enclosed bits of the weights of each entry.
+    /// EBOPs of one bit of each group of each quantizer: `enclosed` holds per layer the enclosed
+    /// bits of the weights of each entry.
     pub(super) fn width_costs(&mut self, enclosed: &[Vec<f32>]) -> Vec<Vec<f64>> {
         let (plan, params) = (&self.prepared.plan, &mut self.params);
         let state = plan.bits.evaluate(&plan.quantizers, params, &self.ranges);

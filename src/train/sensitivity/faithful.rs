@@ -1,9 +1,12 @@
-//! A start that follows the source: the fewest bits for an output error, to first order and without moving a weight.
+//! A start that follows the source: the fewest bits for an output error, to first order and without
+//! moving a weight.
 //!
-//! Rounding to `f` fractional bits errs by `4^-f/12`, so a weight adds `½·E[g²]·4^-f/12` to the output error and the values of an
-//! activation what was measured at one width, a quarter of it per bit more. An enclosed bit of a weight costs the bits of its inputs, a
-//! bit of an activation the enclosed bits of the weights that read it. At one price per EBOP the least sum of both gives every `f` in
-//! closed form: the water-filling of rate–distortion theory. Gradients are those of [`super::fisher`], all in one pass.
+//! Rounding to `f` fractional bits errs by `4^-f/12`, so a weight adds `½·E[g²]·4^-f/12` to the
+//! output error and the values of an activation what was measured at one width, a quarter of it per
+//! bit more. An enclosed bit of a weight costs the bits of its inputs, a bit of an activation the
+//! enclosed bits of the weights that read it. At one price per EBOP the least sum of both gives
+//! every `f` in closed form: the water-filling of rate–distortion theory. Gradients are those of
+//! [`super::fisher`], all in one pass.
 
 use super::reference::reference;
 use super::{CalibrationSet, fisher, layer};
@@ -21,22 +24,25 @@ use std::sync::atomic::AtomicBool;
 const WORK: f64 = 5e9;
 /// Samples of them.
 const SAMPLES: (usize, usize) = (32, 128);
-/// Fractional bits at which errors of activations are measured: small enough to add up, large enough to be seen in f32.
+/// Fractional bits at which errors of activations are measured: small enough to add up, large
+/// enough to be seen in f32.
 const MEASURED_F: i32 = 6;
-/// A sum of values on that grid is measured this many bits coarser: on its own grid nothing is rounded.
+/// A sum of values on that grid is measured this many bits coarser: on its own grid nothing is
+/// rounded.
 const COARSER: i32 = 2;
 /// Cost of an operand's bit beside one of the sum's: with a sixteenth it gets two bits more.
 const OPERAND_COST: f64 = 1.0 / 16.0;
 /// Turns between weights and activations: the costs of each follow from the other.
 const TURNS: usize = 3;
-/// Curvature of a weight that no sample drives, as a share of its layer's (geometric) mean: it may be what
-/// other data need.
-const LEAST_CURVATURE: f64 = 1e-3;
+/// Curvature of a weight that no sample drives, as a share of its layer's (geometric) mean: it may
+/// be what other data need.
+const MIN_CURVATURE: f64 = 1e-3;
 /// Bounds of the widths of weights (docs/hgq-spec.md#a1-1).
 const WEIGHT_F: (f64, f64) = (-8.0, 23.0);
 /// Widths of an activation that the data never drive (docs/recipe.md#start).
 const IDLE_F: f32 = 4.0;
-/// Fractional bits of outputs at unit spread: they multiply nothing, and their rounding adds a thousandth.
+/// Fractional bits of outputs at unit spread: they multiply nothing, and their rounding adds a
+/// thousandth.
 const OUTPUT_F: f32 = 8.0;
 
 /// Which tensors start elsewhere: by node, as the configuration gave them.
@@ -202,7 +208,7 @@ impl Weights {
         let driven = || self.curvature.iter().filter(|h| **h > 0.0);
         let mean = (driven().map(|h| h.ln()).sum::<f64>() / driven().count().max(1) as f64).exp();
         if driven().next().is_some() {
-            self.curvature.iter_mut().for_each(|h| *h = h.max(LEAST_CURVATURE * mean));
+            self.curvature.iter_mut().for_each(|h| *h = h.max(MIN_CURVATURE * mean));
         }
     }
 
@@ -233,7 +239,7 @@ impl Widths {
     }
 }
 
-/// Quantizers of the plan behind sums, with those in front.
+/// Quantizers of the plan after sums, with those in front.
 fn sums(model: &Model, plan: &crate::train::engine::plan::Plan) -> Vec<(usize, Vec<usize>)> {
     let of = |node: &usize| plan.quantizers.iter().position(|q| q.node == *node);
     let all = super::merged::all(model).into_iter();
@@ -278,7 +284,8 @@ fn widths_of(model: &Model, given: &[Given], node: usize, grids: &[Option<Vec<i3
     Some(Widths { measured: measured.collect(), error: vec![0.0; finest.len()], finest, i: i.clone() })
 }
 
-/// By value of the model: fractional bits that hold all of the data of its elements, of inputs and their other shapes.
+/// By value of the model: fractional bits that hold all of the data of its elements, of inputs and
+/// their other shapes.
 fn grids(model: &Model, set: &CalibrationSet) -> Vec<Option<Vec<i32>>> {
     let mut grids = vec![None; model.values.len()];
     let mut first = 0;

@@ -1,4 +1,5 @@
-//! Per-sample gradients at the reference: of all weights and biases, and of the rounding error of each activation.
+//! Per-sample gradients at the reference: of all weights and biases, and of the rounding error of
+//! each activation.
 //!
 //! The target of a sample is drawn from what the source says about it, a class from its softmax or
 //! its outputs plus noise, so the mean square of the gradient is the curvature of the error measure
@@ -22,21 +23,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Gradients kept, over all weights and samples: 64 MB.
 const MAX_GRADIENTS: usize = 1 << 24;
-/// Samples for the curvature of weights, within that limit: more change nothing on digits. Small sets are drawn from repeatedly.
+/// Samples for the curvature of weights, within that limit: more change nothing on digits. Small
+/// sets are drawn from repeatedly.
 const WEIGHT_SAMPLES: (usize, usize) = (8, 2048);
-/// Multiplications for the curvature of all widths, and for all trials of saturation: about a second each.
+/// Multiplications for the curvature of all widths, and for all trials of saturation: about a
+/// second each.
 const WIDTH_WORK: f64 = 3e9;
 const CLIP_WORK: f64 = 6e9;
 /// Samples for the curvature of widths.
 const WIDTH_SAMPLES: (usize, usize) = (16, 384);
-/// Samples for trials of saturation: all where that is possible, since a rare large value may matter most; with fewer nothing saturates.
+/// Samples for trials of saturation: all where that is possible, since a rare large value may
+/// matter most; with fewer nothing saturates.
 const CLIP_SAMPLES: (usize, usize) = (128, 8192);
-/// Products that one step costs for each parameter, whatever the sample: quantizing, counting, clearing.
+/// Products that one step costs for each parameter, whatever the sample: quantizing, counting,
+/// clearing.
 const STEP_OVERHEAD: f64 = 10.0;
-/// Classes are drawn at this multiple of the temperature as well: where the source is certain its softmax has no curvature left, but a large
-/// error still changes the class.
+/// Classes are drawn at this multiple of the temperature as well: where the source is certain its
+/// softmax has no curvature left, but a large error still changes the class.
 const SOFTER: f32 = 4.0;
-/// Weight of that curvature beside the one of the error measure (0.01, 0.1 and 0.5 compared on digits and jets).
+/// Weight of that curvature beside the one of the error measure (0.01, 0.1 and 0.5 compared on
+/// digits and jets).
 const SOFT_WEIGHT: f32 = 0.1;
 /// Logit of a drawn class against 0 for the others.
 const CERTAIN: f32 = 60.0;
@@ -159,7 +165,8 @@ fn saturation(
     Ok(Some(()))
 }
 
-/// Runs the drawn samples one at a time, `visit` gets the factor of their gradients; `None` when canceled.
+/// Runs the drawn samples one at a time, `visit` gets the factor of their gradients; `None` when
+/// canceled.
 pub(super) fn each(
     engine: &mut Engine,
     set: &CalibrationSet,
@@ -203,7 +210,8 @@ pub(super) struct Drawn {
     rows: Vec<u32>,
     /// samples × outputs
     targets: Vec<f32>,
-    /// The loss of each, and the factor that brings its gradients to the scale of the error measure.
+    /// The loss of each, and the factor that brings its gradients to the scale of the error
+    /// measure.
     losses: Vec<(TaskLoss, f32)>,
 }
 
@@ -213,7 +221,8 @@ impl Drawn {
     }
 }
 
-/// About `n` samples with a drawn target each. Half of those with classes are drawn and judged at [`SOFTER`] times the temperature.
+/// About `n` samples with a drawn target each. Half of those with classes are drawn and judged at
+/// [`SOFTER`] times the temperature.
 pub(super) fn drawn(set: &CalibrationSet, n: usize) -> Drawn {
     let rows = spread(set.x.len() / set.inputs.max(1), n);
     let mut rng = Rng::new(set.seed);
@@ -234,7 +243,8 @@ pub(super) fn drawn(set: &CalibrationSet, n: usize) -> Drawn {
                 let weight = if soft { SOFT_WEIGHT } else { 1.0 };
                 losses.push((TaskLoss { temperature: t, ..loss }, (2.0 * weight).sqrt() * scale));
             }
-            // noise of the strength at which the mean square of the gradient is the curvature of the error, in the units of the outputs
+            // noise of the strength at which the mean square of the gradient is the curvature of
+            // the error, in the units of the outputs
             Measure::SquaredError { variance } => {
                 let unit = exp2i(floor_log2(variance));
                 let strength = ((set.outputs as f64 / (2.0 * variance)).sqrt() * unit) as f32;

@@ -10,10 +10,11 @@ use rayon::prelude::*;
 
 /// Finest grid of a weight (docs/hgq-spec.md#a1-1).
 const MAX_F: i32 = 23;
-/// Coarsest and finest grid that weights of one group are tried on, from the exponent of the largest.
+/// Coarsest and finest grid that weights of one group are tried on, from the exponent of the
+/// largest.
 const GROUP_F: std::ops::RangeInclusive<i32> = 0..=10;
 /// Least trust in the curvature of single weights against that of pairs.
-const LEAST_SHRINK: f32 = 0.1;
+const MIN_SHRINK: f32 = 0.1;
 /// Bounds of a bias grid.
 const BIAS_F: (i32, i32) = (-8, 20);
 
@@ -79,14 +80,16 @@ impl Layer {
 
     /// To be called when [`Layer::gradients`] is complete.
     ///
-    /// A weight whose input is there only while its unit is off has no gradient, and may be what switches it off. Its damping is what it
-    /// would have if input and unit were independent: the bias's curvature times the mean square of the input, which is taken from the
-    /// other units that read it.
+    /// A weight whose input is there only while its unit is off has no gradient, and may be what
+    /// switches it off. Its damping is what it would have if input and unit were independent: the
+    /// bias's curvature times the mean square of the input, which is taken from the other units
+    /// that read it.
     pub fn finish(&mut self) {
         let n = self.samples.max(1);
         self.curvature = self.gradients.chunks_exact(n).map(|g| g.iter().map(|g| g * g).sum::<f32>() / n as f32).collect();
         let width = self.inputs + 1;
-        // per entry of the cost table: Σ curvature of its weights, Σ curvature of the biases of the same units
+        // per entry of the cost table: Σ curvature of its weights, Σ curvature of the biases of the
+        // same units
         let mut sums = vec![(0f32, 0f32); self.inputs * self.parts];
         for (o, h) in self.curvature.chunks_exact(width).enumerate() {
             for (k, own) in h[..self.inputs].iter().enumerate() {
@@ -162,7 +165,7 @@ impl Layer {
         }
         let limits = self.limits(price, bits);
         let (inputs, outputs, parts, samples) = (self.inputs, self.outputs, self.parts, self.samples);
-        let shrink = LEAST_SHRINK.max(inputs as f32 / (inputs + samples) as f32);
+        let shrink = MIN_SHRINK.max(inputs as f32 / (inputs + samples) as f32);
         let Layer { gradients, curvature, damping, source, weights, .. } = self;
         weights.par_chunks_exact_mut(inputs + 1).enumerate().for_each(|(o, weights)| {
             let entries = o * (inputs + 1)..(o + 1) * (inputs + 1);

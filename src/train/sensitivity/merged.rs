@@ -5,7 +5,7 @@ use crate::quant::{Model, QOp};
 
 /// A quantizer that reads nothing but other quantizers' grids, through a `Merge`.
 pub(super) struct Merged {
-    /// Node of the quantizer behind.
+    /// Node of the quantizer after.
     pub node: usize,
     /// Nodes of the quantizers in front.
     pub operands: Vec<usize>,
@@ -17,7 +17,8 @@ pub(super) fn all(model: &Model) -> Vec<Merged> {
     quantizers.filter_map(|(node, n)| behind(model, n.inputs[0]).map(|operands| Merged { node, operands })).collect()
 }
 
-/// Quantizers in front of `value` where all that it comes from are quantizers, some through a merge.
+/// Quantizers in front of `value` where all that it comes from are quantizers, some through a
+/// merge.
 fn behind(model: &Model, value: usize) -> Option<Vec<usize>> {
     let (mut open, mut found, mut merges) = (vec![value], Vec::new(), false);
     while let Some(value) = open.pop() {

@@ -1,10 +1,12 @@
 //! Bit widths and quantized weights from calibration data alone: no labels, no training steps.
 //!
-//! The error of the outputs against the source is `½·Σ_layers E[(g·Δw)²] + ½·Σ_widths E[(g·Δa)²]` to second order, `g` the gradient of
-//! one sample's loss with its target drawn from the source's own output distribution (Fisher information): [`fisher`]. A price per
-//! EBOP turns that error and the exact EBOPs into one number, which is minimised by turns over the weights of each unit
-//! ([`mod@unit`]: error feedback between them, as in Optimal Brain Surgeon, Hassibi and Stork 1993, and GPTQ, arXiv 2210.17323) and over the
-//! widths of each activation ([`width`]). Small prices give exact models, large ones small models.
+//! The error of the outputs against the source is `½·Σ_layers E[(g·Δw)²] + ½·Σ_widths E[(g·Δa)²]`
+//! to second order, `g` the gradient of one sample's loss with its target drawn from the source's
+//! own output distribution (Fisher information): [`fisher`]. A price per EBOP turns that error and
+//! the exact EBOPs into one number, which is minimised alternately over the weights of each unit
+//! ([`mod@unit`]: error feedback between them, as in Optimal Brain Surgeon, Hassibi and Stork 1993,
+//! and GPTQ, arXiv 2210.17323) and over the widths of each activation ([`width`]). Small prices
+//! give exact models, large ones small models.
 
 mod cost;
 mod faithful;
@@ -25,11 +27,13 @@ use reference::reference;
 use std::sync::atomic::AtomicBool;
 use width::{Choice, Widths};
 
-/// Turns of the alternation between weights and activation widths; more change nothing (measured on digits).
+/// Turns of the alternation between weights and activation widths; more change nothing (measured on
+/// digits).
 const TURNS: usize = 3;
 /// Bits of every activation before the first turn.
 const FIRST_BITS: i32 = 4;
-/// Additional fractional bits of an output that the file does not annotate: it multiplies nothing, so its bits cost no EBOPs.
+/// Additional fractional bits of an output that the file does not annotate: it multiplies nothing,
+/// so its bits cost no EBOPs.
 const OUTPUT_EXTRA_F: f32 = 4.0;
 
 /// What the output error is measured in.
@@ -84,10 +88,11 @@ impl<'m> Sensitivity<'m> {
         Ok(Some(Sensitivity { model, engine, layers, widths }))
     }
 
-    /// The model that minimises `error + price·EBOPs`: quantized weights with their fractional bits, widths of the activations.
-    /// Annotated widths and integer bits are upper limits; what is not trainable stays. `width_share`: the price for widths of
-    /// activations as a share of that for weights. It makes up for what the second order leaves out: errors of activations add up over the
-    /// layers, and below 1 fewer of them arise.
+    /// The model that minimises `error + price·EBOPs`: quantized weights with their fractional
+    /// bits, widths of the activations. Annotated widths and integer bits are upper limits; what is
+    /// not trainable stays. `width_share`: the price for widths of activations as a share of that
+    /// for weights. It makes up for what the second order leaves out: errors of activations add up
+    /// over the layers, and below 1 fewer of them arise.
     pub fn allocate(&mut self, price: f64, width_share: f64) -> Model {
         let first = |w: &Widths| (0..w.groups()).map(|g| w.start(g, FIRST_BITS)).collect();
         let mut choices: Vec<Option<Vec<Choice>>> = self.widths.iter().map(|w| w.as_ref().map(first)).collect();
@@ -102,7 +107,8 @@ impl<'m> Sensitivity<'m> {
             for (layer, bits) in self.layers.iter_mut().zip(&bits) {
                 layer.descend(price, bits);
             }
-            // with widths above 0 everywhere: a switched-off unit must know what switching it on again costs
+            // with widths above 0 everywhere: a switched-off unit must know what switching it on
+            // again costs
             for (n, w) in self.widths.iter().enumerate() {
                 if let Some(w) = w {
                     let open: Vec<(f32, f32)> = (0..w.groups()).map(|g| w.start(g, FIRST_BITS)).map(|c| (c.f, c.i)).collect();

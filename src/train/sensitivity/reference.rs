@@ -1,18 +1,22 @@
-//! The model as finely quantized as the engine computes: the point at which sensitivities are taken.
+//! The model as finely quantized as the engine computes: the point at which sensitivities are
+//! taken.
 
 use crate::quant::kif::floor_log2;
 use crate::quant::{BiasBits, Model, QOp, Quantizer, Range};
 
-/// Bits below the largest value of an activation or a weight tensor: with them f32 rounds about as much as the grid does.
+/// Bits below the largest value of an activation or a weight tensor: with them f32 rounds about as
+/// much as the grid does.
 const FINE_BITS: i32 = 16;
-/// Integer bits above those that cover the data: nothing saturates while sensitivities to rounding are measured.
+/// Integer bits above those that cover the data: nothing saturates while sensitivities to rounding
+/// are measured.
 const HEADROOM: f32 = 4.0;
 /// Grid of the biases.
 const BIAS_F: i32 = 20;
 /// Largest fractional bits that the engine keeps exact.
 const MAX_F: f32 = 23.0;
 
-/// `model` with fine grids in place of the start; annotated tensors stay, they are part of the function sent.
+/// `model` with fine grids in place of the start; annotated tensors stay, they are part of the
+/// function sent.
 pub(super) fn reference(model: &Model) -> Model {
     let mut fine = model.clone();
     for node in &mut fine.nodes {

@@ -1,13 +1,16 @@
 //! The weights of one unit, quantized by coordinate descent with error feedback.
 //!
-//! Minimises `½·((1−λ)·mean_s (g_s·Δ)² + λ·Σ_k d_k·Δ_k²) + Σ_k c_k·enclosed_bits(w_k + Δ_k)`, `g_s` the gradient of sample `s` to the
-//! weights of the unit and its bias (the last entry, free), `h_k = mean_s g_sk²` and `d_k ≥ h_k` a bound for what the samples do not show. Each step takes the best value of one weight
-//! while the others stay: what rounding one of them does to the sum is made up by the next ones.
+//! Minimises `½·((1−λ)·mean_s (g_s·Δ)² + λ·Σ_k d_k·Δ_k²) + Σ_k c_k·enclosed_bits(w_k + Δ_k)`, `g_s`
+//! the gradient of sample `s` to the weights of the unit and its bias (the last entry, free),
+//! `h_k = mean_s g_sk²` and `d_k ≥ h_k` a bound for what the samples do not show. Each step takes
+//! the best value of one weight while the others stay: what rounding one of them does to the sum is
+//! made up by the next ones.
 
 use crate::quant::kif::{exp2i, floor_log2};
 use crate::quant::model::fractional_bits;
 
-/// Most significant bits of a weight that are tried: beyond them a bit changes the error by less than f32 training would notice.
+/// Most significant bits of a weight that are tried: beyond them a bit changes the error by less
+/// than f32 training would notice.
 const MAX_SIGNIFICANT: i32 = 10;
 /// Passes over the weights per call; each call starts where the last one ended.
 const SWEEPS: usize = 2;
@@ -24,7 +27,8 @@ pub(super) struct Unit<'a> {
     pub source: &'a [f32],
     /// `d`, per entry.
     pub damping: &'a [f32],
-    /// λ in 0…1: trust in `d` against the curvature of the samples, which few of them estimate badly.
+    /// λ in 0…1: trust in `d` against the curvature of the samples, which few of them estimate
+    /// badly.
     pub shrink: f32,
     /// Finest grid allowed per weight.
     pub limits: &'a [i32],
@@ -66,7 +70,8 @@ impl Unit<'_> {
     }
 }
 
-/// The value that minimises `½·h·(q − wanted)² + cost·enclosed_bits(q)` on grids of at most `limit` fractional bits.
+/// The value that minimises `½·h·(q − wanted)² + cost·enclosed_bits(q)` on grids of at most `limit`
+/// fractional bits.
 pub(super) fn quantized(wanted: f32, h: f64, cost: f64, limit: i32) -> f32 {
     let w = f64::from(wanted);
     if !w.is_finite() || w == 0.0 {

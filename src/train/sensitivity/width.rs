@@ -1,15 +1,17 @@
 //! Width and integer bits of each group of one activation quantizer.
 //!
-//! A group with integer bits `i` (enough for the data) may have level `L = f + i ≥ 1` with `d` integer bits less: it then has
-//! `k + L − d` bits and the error `rounding(L) + saturation(d)`; at level 0 it is a constant 0.
+//! A group with integer bits `i` (enough for the data) may have level `L = f + i ≥ 1` with `d`
+//! integer bits less: it then has `k + L − d` bits and the error `rounding(L) + saturation(d)`; at
+//! level 0 it is a constant 0.
 
 /// Levels that are measured; finer ones follow the law of rounding, a quarter of the error per bit.
 pub(super) const MEASURED_LEVELS: usize = 7;
 const LEVELS: i32 = 14;
 /// Integer bits less than the data need that are tried, at most.
 pub(super) const MAX_CLIP: usize = 2;
-/// An operand that no weight multiplies costs this many EBOPs per bit: width that is not needed is not kept.
-const LEAST_COST: f64 = 1.0;
+/// An operand that no weight multiplies costs this many EBOPs per bit: width that is not needed is
+/// not kept.
+const MIN_COST: f64 = 1.0;
 
 /// What is known about one quantizer.
 pub(super) struct Widths {
@@ -69,7 +71,7 @@ impl Widths {
                 if d >= level {
                     continue;
                 }
-                let total = self.error(g, level) + saturation + price * cost.max(LEAST_COST) * f64::from(k + level - d);
+                let total = self.error(g, level) + saturation + price * cost.max(MIN_COST) * f64::from(k + level - d);
                 if total < least {
                     (best, least) = (Choice { f: (level - i) as f32, i: (i - d) as f32 }, total);
                 }

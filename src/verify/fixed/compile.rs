@@ -14,8 +14,8 @@ use crate::quant::Kif;
 use crate::quant::port::stated;
 use std::collections::{HashMap, HashSet};
 
-/// Most elements of a tensor, and of all together with the constants: a small file could otherwise ask for any amount of memory. Those of a
-/// tensor have bounds of 32 bytes each.
+/// Most elements of a tensor, and of all together with the constants: a small file could otherwise
+/// ask for any amount of memory. Those of a tensor have bounds of 32 bytes each.
 pub const MAX_ELEMENTS: usize = 1 << 22;
 const MAX_ALL_ELEMENTS: usize = 1 << 25;
 /// Most entries of the table of a window: 256 MiB.
@@ -90,10 +90,12 @@ impl Compiler {
         if self.held > MAX_ALL_ELEMENTS { Err(LARGE.into()) } else { Ok(()) }
     }
 
-    /// Accounts for the table of a window, and for the products of `outputs` at each of its positions.
+    /// Accounts for the table of a window, and for the products of `outputs` at each of its
+    /// positions.
     ///
     /// # Errors
-    /// A result beyond [`MAX_ELEMENTS`], a table beyond [`MAX_TABLE`], and those of [`Compiler::spend`].
+    /// A result beyond [`MAX_ELEMENTS`], a table beyond [`MAX_TABLE`], and those of
+    /// [`Compiler::spend`].
     pub fn slide(&mut self, window: &Window, outputs: usize) -> Result<(), String> {
         let within =
             |sizes: &[usize], most: usize| sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).filter(|&n| n <= most);
@@ -107,7 +109,8 @@ impl Compiler {
     /// Registers a new tensor.
     ///
     /// # Errors
-    /// An element beyond [`MAX_BITS`], a grid beyond [`MAX_FRAC`], more elements than [`MAX_ELEMENTS`], and those of [`Compiler::hold`].
+    /// An element beyond [`MAX_BITS`], a grid beyond [`MAX_FRAC`], more elements than
+    /// [`MAX_ELEMENTS`], and those of [`Compiler::hold`].
     pub fn data(&mut self, shape: Vec<usize>, frac: i32, bounds: Vec<(i128, i128)>) -> Result<Data, String> {
         let bits = bounds.iter().map(|&(lo, hi)| Kif::covering(lo, hi, 0).bits()).max().unwrap_or(0);
         if bits > MAX_BITS {
@@ -196,7 +199,7 @@ impl Program {
     /// Compiles a proxy file for the input port that it states, else for hls4ml's default.
     ///
     /// # Errors
-    /// A file that is no ONNX model, and every node outside the vocabulary, at once.
+    /// A file that is not ONNX model, and every node outside the vocabulary, at once.
     pub fn from_bytes(bytes: &[u8]) -> Result<Program, FixedError> {
         Program::from_model(&codec::decode(bytes, &Limits::default())?)
     }
@@ -270,7 +273,7 @@ fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
     Ok(Program { inputs, outputs, steps, lengths: c.lengths, quants: c.quants, port })
 }
 
-/// A bias behind a matrix that nothing else reads becomes the start of its accumulators.
+/// A bias after a matrix that nothing else reads becomes the start of its accumulators.
 fn fuse_biases(steps: &mut Vec<Step>, tensors: usize, outputs: &[Sink]) {
     let mut readers = vec![0usize; tensors];
     steps.iter().flat_map(Step::reads).chain(outputs.iter().map(|o| o.tensor)).for_each(|t| readers[t] += 1);

@@ -61,7 +61,8 @@ fn dyadic(v: f64) -> Option<(i64, i32)> {
     Some((if v < 0.0 { -int } else { int }, fractional_bits(v)))
 }
 
-/// For each element of `to` the element of `from`; trailing axes aligned. `None` where the shapes disagree.
+/// For each element of `to` the element of `from`; trailing axes aligned. `None` where the shapes
+/// disagree.
 pub fn broadcast(from: &[usize], to: &[usize]) -> Option<Vec<usize>> {
     if from.len() > to.len() {
         return None;
@@ -99,7 +100,8 @@ pub struct Casts {
 }
 
 impl Casts {
-    /// Reads a node whose data has `shape` (of one sample, or of the whole constant with `batched = false`).
+    /// Reads a node whose data has `shape` (of one sample, or of the whole constant with
+    /// `batched = false`).
     pub fn of(node: &NodeProto, scale: &Constant, zero: &Constant, bits: &Constant, shape: &[usize]) -> Result<Casts, String> {
         let attributes = Attributes::of(node);
         let text = |e: crate::onnx::error::OnnxError| e.to_string();

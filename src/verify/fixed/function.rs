@@ -1,5 +1,5 @@
-//! Element-wise functions as hls4ml computes them (docs/hls4ml-contract.md#functions), written anew: only the values of the tables are
-//! those of the rest of the program.
+//! Element-wise functions as hls4ml computes them (docs/hls4ml-contract.md#functions), written
+//! anew: only the values of the tables are those of the rest of the program.
 
 use super::error::{WIDE, fits};
 use crate::onnx::attribute::Attributes;
@@ -146,7 +146,7 @@ pub fn of(node: &NodeProto, frac: i32) -> Result<(Function, i32), String> {
             (Function::Selu { up: shift(to - frac - LAMBDA.1)?, extra: shift(to - OUTPUT_FRAC)?, frac }, to)
         }
         op => {
-            let table = Table::named(op).ok_or_else(|| format!("`{op}` is no function"))?;
+            let table = Table::named(op).ok_or_else(|| format!("`{op}` is not a function"))?;
             limited(table.max_input_frac())?;
             (Function::Table { table, frac }, OUTPUT_FRAC)
         }

@@ -1,4 +1,5 @@
-//! f32 → integer on the grid of the input port, without float arithmetic: `AP_TRN` (floor) and `AP_WRAP`, as hls4ml's port.
+//! f32 → integer on the grid of the input port, without float arithmetic: `AP_TRN` (floor) and
+//! `AP_WRAP`, as hls4ml's port.
 
 use crate::quant::Kif;
 

@@ -40,7 +40,8 @@ impl Program {
     /// Runs `samples` rows of every input (row-major, in the order of the file).
     ///
     /// # Errors
-    /// [`FixedError::Inputs`], [`FixedError::Length`] where arrays do not fit the proxy, [`FixedError::NotFinite`].
+    /// [`FixedError::Inputs`], [`FixedError::Length`] where arrays do not fit the proxy,
+    /// [`FixedError::NotFinite`].
     pub fn run(&self, inputs: &[&[f32]], samples: usize) -> Result<Outputs, FixedError> {
         if inputs.len() != self.inputs.len() {
             return Err(FixedError::Inputs { given: inputs.len(), wanted: self.inputs.len() });

@@ -1,4 +1,5 @@
-//! The instructions of a compiled proxy. Tensors are numbered; a block holds them as `[element][sample]`.
+//! The instructions of a compiled proxy. Tensors are numbered; a block holds them as
+//! `[element][sample]`.
 
 use super::function::Function;
 use crate::quant::Rounding;
@@ -116,7 +117,8 @@ impl Step {
         }
     }
 
-    /// Executes on a block of `n` samples. Inlined into what [`crate::simd::dispatch`] runs, as all below it.
+    /// Executes on a block of `n` samples. Inlined into what [`crate::simd::dispatch`] runs, as all
+    /// below it.
     #[inline(always)]
     pub fn run(&self, t: &mut [Buffer<i64>], n: usize, saturations: &mut [u64]) {
         let (Step::MatMul { dst, .. }

@@ -1,5 +1,6 @@
-//! Whether a file written for one sample may be run on blocks of samples: every operator on data must treat the first
-//! axis as the batch. A constant `Reshape` target `[1, …]` would not; where the axis is the batch it becomes `[-1, …]`.
+//! Whether a file written for one sample may be run on blocks of samples: every operator on data
+//! must treat the first axis as the batch. A constant `Reshape` target `[1, …]` would not; where
+//! the axis is the batch it becomes `[-1, …]`.
 //!
 //! An operator or a form that is not listed here means blocks of one: slower, never wrong.
 

@@ -1,5 +1,6 @@
-//! The domain `qonnx.custom_op.channels_last`. tract finds an operator by its type alone, and one file may use both
-//! `Conv`s, so the nodes of this domain are renamed before tract reads the file and registered under their new names.
+//! The domain `qonnx.custom_op.channels_last`. tract finds an operator by its type alone, and one
+//! file may use both `Conv`s, so the nodes of this domain are renamed before tract reads the file
+//! and registered under their new names.
 
 use tract_onnx::model::OnnxOpRegister;
 

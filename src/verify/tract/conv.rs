@@ -1,7 +1,9 @@
-//! `Conv` of QONNX's `channels_last` domain: data `[N, H, W, C]` or `[N, L, C]`, weight `(O, kh, kw, C/g)` or
-//! `(O, k, C/g)`, an optional bias `(O)`; `y[p][o] = b[o] + Σ_k Σ_c w[o][k][c]·x[p·s + k − pad][c]`.
+//! `Conv` of QONNX's `channels_last` domain: data `[N, H, W, C]` or `[N, L, C]`, weight
+//! `(O, kh, kw, C/g)` or `(O, k, C/g)`, an optional bias `(O)`;
+//! `y[p][o] = b[o] + Σ_k Σ_c w[o][k][c]·x[p·s + k − pad][c]`.
 //!
-//! Sums are kept in f64 and rounded once: sums of fixed-point numbers are exact whatever their order.
+//! Sums are kept in f64 and rounded once: sums of fixed-point numbers are exact whatever their
+//! order.
 
 use tract_onnx::{
     model::ParsingContext,

@@ -1,8 +1,8 @@
-//! Independent execution of an ONNX file by tract, in f32: the file that was sent, or a proxy read back. QONNX `Quant`,
-//! `IntQuant` and `BipolarQuant` are registered with tract in `quant.rs`.
+//! Independent execution of an ONNX file by tract, in f32: the file that was sent, or a proxy read
+//! back. QONNX `Quant`, `IntQuant` and `BipolarQuant` are registered with tract in `quant.rs`.
 //!
-//! tract sees the bytes, not our graph, so agreement with [`crate::graph::eval`] says that the import is right. It does
-//! not support every file; callers report an error here as a warning.
+//! tract sees the bytes, not our graph, so agreement with [`crate::graph::eval`] says that the
+//! import is right. It does not support every file; callers report an error here as a warning.
 
 mod batch;
 mod batch_norm;
@@ -22,7 +22,8 @@ use thiserror::Error;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::bail;
 
-/// Samples per call, where the graph takes any batch. A prime, so that an axis mistaken for the batch does not fit.
+/// Samples per call, where the graph takes any batch. A prime, so that an axis mistaken for the
+/// batch does not fit.
 const BLOCK: usize = 251;
 
 /// Why tract could not execute a file.
@@ -41,8 +42,8 @@ pub enum TractError {
     Panic(String),
 }
 
-/// Executes a file. `inputs` has one slice `[samples][elements]` per graph input; the result has one vector
-/// `[samples][elements]` per graph output.
+/// Executes a file. `inputs` has one slice `[samples][elements]` per graph input; the result has
+/// one vector `[samples][elements]` per graph output.
 ///
 /// # Errors
 /// [`TractError`]; tract's panics become errors.
@@ -109,7 +110,8 @@ fn run_model<S: AsRef<str>>(
     Err(last)
 }
 
-/// Shapes of one sample of each input, as the file declares them; dimensions left open must follow from the data.
+/// Shapes of one sample of each input, as the file declares them; dimensions left open must follow
+/// from the data.
 fn input_shapes(model: &ModelProto, inputs: &[&[f32]], samples: usize) -> Result<Vec<Vec<usize>>, TractError> {
     let Some(graph) = &model.graph else { return Ok(vec![]) };
     let free = graph.input.iter().filter(|i| graph.initializer.iter().all(|t| t.name() != i.name()));
@@ -132,7 +134,8 @@ fn input_shapes(model: &ModelProto, inputs: &[&[f32]], samples: usize) -> Result
     Ok(shapes)
 }
 
-/// Runs the file for the outputs at the positions `wanted` in blocks of `batch` samples; the last block is filled up with zeros.
+/// Runs the file for the outputs at the positions `wanted` in blocks of `batch` samples; the last
+/// block is filled up with zeros.
 fn execute(
     bytes: &[u8],
     inputs: &[&[f32]],

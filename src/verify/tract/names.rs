@@ -1,9 +1,10 @@
-//! A name of its own for every node: tract keeps nodes, inputs and initializers under one name each, ONNX does not ask for that.
+//! A name of its own for every node: tract keeps nodes, inputs and initializers under one name
+//! each, ONNX does not ask for that.
 
 use crate::onnx::proto::ModelProto;
 use std::collections::HashSet;
 
-/// Numbers the nodes behind their names, which stay readable in tract's messages.
+/// Numbers the nodes after their names, which stay readable in tract's messages.
 pub fn unique(model: &mut ModelProto) {
     let Some(graph) = &mut model.graph else { return };
     let inputs = graph.input.iter().map(|i| i.name().to_string());

@@ -1,7 +1,7 @@
 //! An operator of our own inside tract: where the shape of the result comes from, and its values.
 //!
-//! tract wants a chain of traits for that; [`tract_op`] writes them from one implementation of [`Operator`]. All of them
-//! need shapes without symbols, which the executor's fixed batch gives.
+//! tract wants a chain of traits for that; [`tract_op`] writes them from one implementation of
+//! [`Operator`]. All of them need shapes without symbols, which the executor's fixed batch gives.
 
 use tract_onnx::tract_core::internal::*;
 

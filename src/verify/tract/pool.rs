@@ -1,5 +1,5 @@
-//! `MaxPool` and `AveragePool` of QONNX's `channels_last` domain. Padding never wins a maximum; it counts in a mean only
-//! with `count_include_pad`. Sums are kept in f64.
+//! `MaxPool` and `AveragePool` of QONNX's `channels_last` domain. Padding never wins a maximum; it
+//! counts in a mean only with `count_include_pad`. Sums are kept in f64.
 
 use tract_onnx::{
     model::ParsingContext,

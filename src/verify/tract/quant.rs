@@ -1,8 +1,9 @@
 //! QONNX `Quant` / `IntQuant` / `BipolarQuant` as operators of tract, on data of any rank.
 //!
-//! `y = (round(clip(x/s + z, lo, hi)) − z)·s`, with the parameters broadcast to `x` as NumPy does. The quotient and the
-//! rounding are computed in f64, so that adding a half is exact. A scalar signed width of 1 is bipolar (−1, +1) as in
-//! QONNX; a width per element is two's complement {−1, 0} (see [`crate::graph::annotation`]).
+//! `y = (round(clip(x/s + z, lo, hi)) − z)·s`, with the parameters broadcast to `x` as NumPy does.
+//! The quotient and the rounding are computed in f64, so that adding a half is exact. A scalar
+//! signed width of 1 is bipolar (−1, +1) as in QONNX; a width per element is two's complement {−1,
+//! 0} (see [`crate::graph::annotation`]).
 
 use super::op::{Operator, tract_op};
 use crate::simd::{Has, Isa, Lane, Vectorized, dispatch};
@@ -134,7 +135,8 @@ impl Quant {
     }
 }
 
-/// A Quant over its data, with the instructions of the machine: it is most of the time that a proxy takes here.
+/// A Quant over its data, with the instructions of the machine: it is most of the time that a proxy
+/// takes here.
 struct Casts<'a> {
     mode: Mode,
     wrap: bool,
@@ -159,7 +161,8 @@ impl Vectorized for Casts<'_> {
 impl Casts<'_> {
     #[inline(always)]
     fn with(&self, round: impl Fn(f64) -> f64) -> Vec<f32> {
-        // plain loops: what iterators are collected with is compiled without the instructions of the machine
+        // plain loops: what iterators are collected with is compiled without the instructions of
+        // the machine
         let mut to = vec![0.0; self.x.len()];
         if let [cell] = self.cells {
             for (to, x) in to.iter_mut().zip(self.x) {
@@ -177,8 +180,8 @@ impl Casts<'_> {
     }
 }
 
-/// Parameters broadcast to the smallest trailing part of `shape` that none of them varies outside: element `e` of the
-/// data takes entry `e % len`.
+/// Parameters broadcast to the smallest trailing part of `shape` that none of them varies outside:
+/// element `e` of the data takes entry `e % len`.
 fn periodic<const N: usize>(tensors: [&Tensor; N], shape: &[usize]) -> TractResult<[Vec<f64>; N]> {
     let trimmed = |t: &Tensor| t.shape().iter().skip_while(|&&d| d == 1).count();
     let rank = tensors.iter().map(|t| trimmed(t)).max().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Kernel, strides and pads of the operators in QONNX's `channels_last` domain: data `[N, H, W, C]` or `[N, L, C]`, the
-//! latter treated as one row.
+//! Kernel, strides and pads of the operators in QONNX's `channels_last` domain: data `[N, H, W, C]`
+//! or `[N, L, C]`, the latter treated as one row.
 
 use tract_onnx::{pb::NodeProto, tract_core::internal::*};
 
@@ -16,7 +16,8 @@ pub struct Window {
     ceil: bool,
 }
 
-/// Sizes of one application: `[height, width]` of input and output, channels and samples of the input.
+/// Sizes of one application: `[height, width]` of input and output, channels and samples of the
+/// input.
 pub struct Sizes {
     pub samples: usize,
     pub input: [usize; 2],
@@ -78,7 +79,8 @@ impl Window {
                 bail!("a kernel of reach {reach} does not fit {padded} positions");
             };
             *size = room / self.strides[axis] + 1;
-            // with ceil_mode a last, partial window counts if it starts inside the data or the padding before it
+            // with ceil_mode a last, partial window counts if it starts inside the data or the
+            // padding before it
             if self.ceil && room % self.strides[axis] != 0 && *size * self.strides[axis] < input[axis] + self.before[axis] {
                 *size += 1;
             }
@@ -94,8 +96,8 @@ impl Window {
         }
     }
 
-    /// Calls `visit(output position, kernel position, input position)` for every kernel position that lies on
-    /// data; positions count in row-major order over all samples, without channels.
+    /// Calls `visit(output position, kernel position, input position)` for every kernel position
+    /// that lies on data; positions count in row-major order over all samples, without channels.
     pub fn walk(&self, sizes: &Sizes, mut visit: impl FnMut(usize, usize, usize)) {
         let ([rows, columns], [out_rows, out_columns]) = (sizes.input, sizes.output);
         for sample in 0..sizes.samples {

@@ -1,5 +1,5 @@
-//! Decodes an ONNX file with rust-protobuf and prints what it found, one line per thing, for comparison with what was written.
-//! usage: codec-oracle FILE.onnx
+//! Decodes an ONNX file with rust-protobuf and prints what it found, one line per thing, for
+//! comparison with what was written. usage: codec-oracle FILE.onnx
 
 use onnx_protobuf::{Message, ModelProto};
 

@@ -9,7 +9,8 @@ pub fn faults(file: &Value) -> Vec<String> {
     let map = |key: &str| file[key].as_object().unwrap_or(&empty);
     let services = map("services");
     let mut faults = Vec::new();
-    // NATS listens on its own port in any container; a service of this image is found by its name, too
+    // NATS listens on its own port in any container; a service of this image is found by its name,
+    // too
     let hosts: Vec<String> = services.keys().map(|name| format!("{name}:4222")).collect();
     for (name, service) in services {
         for other in strings(&service["depends_on"]) {

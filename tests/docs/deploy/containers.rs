@@ -27,7 +27,7 @@ pub struct Container {
     pub users: Vec<String>,
 }
 
-/// The value behind an option, as `--option value` or `--option=value`.
+/// The value after an option, as `--option value` or `--option=value`.
 pub fn value<'a>(args: &'a [String], option: &str) -> Option<&'a str> {
     let of = |(n, arg): (usize, &'a String)| match arg.strip_prefix(option)? {
         "" => args.get(n + 1).map(String::as_str),
@@ -36,7 +36,8 @@ pub fn value<'a>(args: &'a [String], option: &str) -> Option<&'a str> {
     args.iter().enumerate().find_map(of)
 }
 
-/// Whether the program takes the arguments: with `--help` behind them it reads them all and does nothing.
+/// Whether the program takes the arguments: with `--help` after them it reads them all and does
+/// nothing.
 fn accepted(args: &[String]) -> Result<(), String> {
     let output = Command::new(env!("CARGO_BIN_EXE_hgq-onnx")).args(args).arg("--help").output().unwrap();
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_string()) }
@@ -111,7 +112,8 @@ fn the_image_has_the_features_of_these_tests() {
     assert_eq!(features, [true, true]);
 }
 
-/// `CMD` and `HEALTHCHECK` are commands of the program, on the port that is exposed and with the folder that is a volume.
+/// `CMD` and `HEALTHCHECK` are commands of the program, on the port that is exposed and with the
+/// folder that is a volume.
 #[test]
 fn the_image_begins_as_it_says() {
     assert_eq!(instruction("ENTRYPOINT").words(), ["/usr/local/bin/hgq-onnx"]);

@@ -14,7 +14,7 @@ pub struct Instruction {
 /// What one `FROM` begins.
 #[derive(Debug, PartialEq)]
 pub struct Stage {
-    /// Behind `AS`.
+    /// After `AS`.
     pub name: String,
     pub instructions: Vec<Instruction>,
 }

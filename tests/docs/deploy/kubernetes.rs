@@ -1,4 +1,5 @@
-//! Kubernetes objects of one namespace: whether they fit each other, and their containers the program.
+//! Kubernetes objects of one namespace: whether they fit each other, and their containers the
+//! program.
 
 use super::containers::{Container, IMAGE};
 use serde_json::Value;
@@ -129,7 +130,7 @@ impl<'a> Objects<'a> {
             for port in list(&service["spec"]["ports"]) {
                 let target = if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] };
                 if !behind.iter().any(|p| p.has_port(target)) {
-                    faults.push(format!("Service {}: no pod behind it has the port {target}", name(service)));
+                    faults.push(format!("Service {}: no pod after it has the port {target}", name(service)));
                 }
             }
         }

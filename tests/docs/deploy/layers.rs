@@ -1,4 +1,5 @@
-//! The Dockerfile's build stage, instruction by instruction, in a folder that has only the files that it copies.
+//! The Dockerfile's build stage, instruction by instruction, in a folder that has only the files
+//! that it copies.
 
 use super::dockerfile::{Instruction, Stage, is_sent, stages, text};
 use super::root;
@@ -9,8 +10,8 @@ use std::process::Command;
 /// Files that the build stage's COPY lines and the program's build can name.
 const CONTEXT: [&str; 7] = [".dockerignore", "Cargo.toml", "Cargo.lock", "build.rs", "proto", "src", "LICENSE"];
 
-/// Cargo as the RUN lines call it: checked and not linked, in the development profile, whose libraries the tests have compiled. Nothing is
-/// there to install then.
+/// Cargo as the RUN lines call it: checked and not linked, in the development profile, whose
+/// libraries the tests have compiled. Nothing is there to install then.
 const CHECKED: &str = r#"
 cargo() {
     [ "$1" = build ] || { echo "these tests do not follow: cargo $*" >&2; exit 1; }
@@ -85,7 +86,8 @@ impl Build<'_> {
     fn run(&self, commands: &str) -> Result<(), String> {
         let commands = commands.replace(" /out/", &format!(" {}/out/", self.dir.display()));
         let mut command = Command::new("sh");
-        // what Cargo tells these tests of their package would pass for what it has to find out of the copied one
+        // what Cargo tells these tests of their package would pass for what it has to find out of
+        // the copied one
         let of_this = |name: &str| name == "OUT_DIR" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
         for (name, _) in std::env::vars_os().filter(|(name, _)| of_this(&name.to_string_lossy())) {
             command.env_remove(name);
@@ -200,8 +202,8 @@ fn runs(stage: &Stage) -> impl Iterator<Item = &str> {
     stage.instructions.iter().filter(|i| i.word == "RUN").map(|i| i.rest.as_str())
 }
 
-/// The Dockerfile's own commands on an empty program with this project's profiles: a name of a function or a line of debug information would
-/// be left in it as they would in the real one.
+/// The Dockerfile's own commands on an empty program with this project's profiles: a name of a
+/// function or a line of debug information would be left in it as they would in the real one.
 #[test]
 fn the_program_of_the_image_has_neither_symbols_nor_debug_information() {
     let context = tempfile::tempdir().unwrap();

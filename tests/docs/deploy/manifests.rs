@@ -1,4 +1,5 @@
-//! compose.yaml and the Kubernetes manifests: valid by their schemas, and fitting the program; and that a wrong one is found.
+//! compose.yaml and the Kubernetes manifests: valid by their schemas, and fitting the program; and
+//! that a wrong one is found.
 
 use super::kubernetes::Objects;
 use super::{compose, root};

@@ -1,5 +1,6 @@
-//! The processes of the Kubernetes manifests, started with their arguments: NATS takes its configuration, probes are answered, and the metric
-//! that workers are scaled by is there. Nothing but `--data` can be written to by name: home and temporary folder do not exist.
+//! The processes of the Kubernetes manifests, started with their arguments: NATS takes its
+//! configuration, probes are answered, and the metric that workers are scaled by is there. Nothing
+//! but `--data` can be written to by name: home and temporary folder do not exist.
 
 use super::containers::{IMAGE, instruction};
 use super::kubernetes::{Objects, Part};

@@ -1,9 +1,10 @@
-//! Bounds of small nets: what they are for is that no input leads outside, and that they are not wider than they must be.
+//! Bounds of small nets: what they are for is that no input leads outside, and that they are not
+//! wider than they must be.
 
 use super::cases;
 use crate::support::nets::{Net, Rng, samples};
-use hgq_onnx::ops::Merge;
 use hgq_onnx::ops::Elementwise;
+use hgq_onnx::ops::Merge;
 use hgq_onnx::quant::exact::Exact;
 use hgq_onnx::quant::{FixedModel, FixedOp, FixedQuantizer, Overflow, Rounding, interval};
 use proptest::prelude::*;
@@ -120,7 +121,8 @@ proptest! {
         }
     }
 
-    /// With each input at the end of its range that the sign of its weight asks for, a dense layer gives just its bounds.
+    /// With each input at the end of its range that the sign of its weight asks for, a dense layer
+    /// gives just its bounds.
     #[test]
     fn bounds_of_a_dense_layer_are_reached(seed in any::<u64>(), outputs in 1usize..5) {
         let mut rng = Rng::new(seed);

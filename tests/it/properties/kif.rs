@@ -1,4 +1,5 @@
-//! Formats against their definition (docs/hgq-spec.md#notation): `[-k·2^i, 2^i − 2^-f]` in steps of `2^-f`.
+//! Formats against their definition (docs/hgq-spec.md#notation): `[-k·2^i, 2^i − 2^-f]` in steps of
+//! `2^-f`.
 
 use super::{CASES, cases};
 use hgq_onnx::quant::Kif;

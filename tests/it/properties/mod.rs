@@ -1,5 +1,6 @@
-//! What holds for every format, every number and every small net, on thousands of random ones (`proptest`). A failing case is told in its
-//! smallest form; it becomes a test of its own where it belongs.
+//! What holds for every format, every number and every small net, on thousands of random ones
+//! (`proptest`). A failing case is told in its smallest form; it becomes a test of its own where it
+//! belongs.
 
 mod intervals;
 mod kif;

@@ -1,5 +1,6 @@
-//! Rounding, overflow and casts against inequalities between integers: the definitions of docs/hgq-spec.md#a5 with the fraction
-//! multiplied out, so that nothing is shifted or divided here.
+//! Rounding, overflow and casts against inequalities between integers: the definitions of
+//! docs/hgq-spec.md#a5 with the fraction multiplied out, so that nothing is shifted or divided
+//! here.
 
 use super::{CASES, cases};
 use hgq_onnx::ops::shl;
@@ -10,7 +11,8 @@ use proptest::prelude::*;
 const ROUNDINGS: [Rounding; 5] = [Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceil, Rounding::HalfDown];
 const OVERFLOWS: [Overflow; 3] = [Overflow::Sat, Overflow::SatSym, Overflow::Wrap];
 
-/// Numbers of all sizes up to 60 bits, and every third one exactly between two steps of `2^drop`, or beside that.
+/// Numbers of all sizes up to 60 bits, and every third one exactly between two steps of `2^drop`,
+/// or beside that.
 fn dropped() -> impl Strategy<Value = (i128, i32)> {
     let anything = (any::<i64>(), 4u32..64, 0i32..66).prop_map(|(v, shift, drop)| (i128::from(v >> shift), drop));
     let tie = (-64i128..64, 1i32..50, -1i128..=1).prop_map(|(n, drop, beside)| (((2 * n + 1) << (drop - 1)) + beside, drop));
@@ -24,7 +26,7 @@ fn formats() -> impl Strategy<Value = Kif> {
 /// Whether `r` is the rounded value of `v/2^drop`, `drop ≥ 0`.
 fn is_rounded(mode: Rounding, r: i128, v: i128, drop: i32) -> bool {
     let unit = 1i128 << drop;
-    // of 2·v/unit: how far it is behind 2·r
+    // of 2·v/unit: how far it is after 2·r
     let rest = 2 * v - 2 * r * unit;
     match mode {
         Rounding::Floor => 0 <= rest && rest < 2 * unit,

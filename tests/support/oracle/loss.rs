@@ -3,7 +3,8 @@
 use super::Samples;
 use hgq_onnx::train::{Head, LossKind, TaskLoss};
 
-/// Loss of one sample (already divided as the mean asks) and its gradient: the sum over the heads, if there are any.
+/// Loss of one sample (already divided as the mean asks) and its gradient: the sum over the heads,
+/// if there are any.
 pub fn loss_of(z: &[f64], s: usize, batch: usize, data: &Samples, loss: &TaskLoss) -> (f64, Vec<f64>) {
     let all = Head {
         outputs: z.len(),

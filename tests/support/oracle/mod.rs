@@ -1,4 +1,5 @@
-//! The training step written naively: one sample at a time, in f64, straight from the formulas. What the engine is compared with.
+//! The training step written naively: one sample at a time, in f64, straight from the formulas.
+//! What the engine is compared with.
 
 mod loss;
 mod network;

@@ -35,7 +35,7 @@ impl Network<'_> {
                 let inputs: Vec<_> = (0..node.inputs.len()).map(x).collect();
                 moved(self.model, n).into_iter().map(|from| from.map_or(vec![], |(i, e)| inputs[i][e].clone())).collect()
             }
-            _ => panic!("no width behind {}", node.name),
+            _ => panic!("no width after {}", node.name),
         }
     }
 

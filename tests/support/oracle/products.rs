@@ -1,10 +1,12 @@
-//! Which elements meet in the products of a layer and under a pooling window, and where moved elements come from.
+//! Which elements meet in the products of a layer and under a pooling window, and where moved
+//! elements come from.
 
 use hgq_onnx::graph::Window;
 use hgq_onnx::ops::Move;
 use hgq_onnx::quant::{Model, QDense, QOp};
 
-/// One product of a layer: (position, entry of the patch, output, element of the input), padding left out.
+/// One product of a layer: (position, entry of the patch, output, element of the input), padding
+/// left out.
 pub type Product = (usize, usize, usize, usize);
 
 /// All products of a window whose outputs are split over its groups.

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// Widths from this one on share a colour.
-pub const MOST: u32 = 9;
+pub const WIDEST_COLOUR: u32 = 9;
 /// Height of the bars of a histogram.
 const BARS: f64 = 56.0;
 /// Widths that a histogram shows one by one; wider ones share its last bar.
@@ -14,19 +14,19 @@ const WIDEST: u32 = 24;
 
 /// The class that colours a width.
 pub fn class(bits: u32) -> String {
-    format!("b{}", bits.min(MOST))
+    format!("b{}", bits.min(WIDEST_COLOUR))
 }
 
 /// What the colours mean.
 pub fn legend() -> Markup {
     html! {
         ul class="legend" aria-label="Colours of bit widths" {
-            @for bits in 0..=MOST {
+            @for bits in 0..=WIDEST_COLOUR {
                 li {
                     svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" {
                         path class=(class(bits)) d="M0 0h12v12H0Z" {}
                     }
-                    " " (bits) @if bits == MOST { " and more" }
+                    " " (bits) @if bits == WIDEST_COLOUR { " and more" }
                 }
             }
             li { "bits" }
@@ -34,7 +34,8 @@ pub fn legend() -> Markup {
     }
 }
 
-/// A histogram of widths (bits → how many), in the colours of the widths, with the counts above the bars.
+/// A histogram of widths (bits → how many), in the colours of the widths, with the counts above the
+/// bars.
 pub fn histogram(counts: &BTreeMap<u32, u64>, what: &str) -> Option<Markup> {
     let mut shown: BTreeMap<u32, u64> = BTreeMap::new();
     for (&bits, &n) in counts {

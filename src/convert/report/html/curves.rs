@@ -1,5 +1,5 @@
-//! The course of the training: loss, metric, EBOPs and β by epoch; of `mode: calibrate` the candidates in the order they were
-//! tried.
+//! The course of the training: loss, metric, EBOPs and β by epoch; of `mode: calibrate` the
+//! candidates in the order they were tried.
 
 use super::plot::{Axis, Chart, area, line};
 use super::summary::metric;

@@ -88,8 +88,8 @@ fn diamond((x, y): Place, title: &str) -> Markup {
     }
 }
 
-/// Where a label at a point of `path` begins or ends, at which corner it hides least: of the path, of the line at height `reference`, and
-/// outside of the area.
+/// Where a label at a point of `path` begins or ends, at which corner it hides least: of the path,
+/// of the line at height `reference`, and outside of the area.
 fn label_anchor(
     (x, y): Place,
     path: &[Place],
@@ -123,14 +123,14 @@ fn table(points: &[ParetoPoint], metric: &str) -> Markup {
                 td { (maybe(p.figures.metric)) }
                 td { (maybe(p.figures.metric_error)) }
                 td { (maybe(p.figures.loss)) }
-                td { (maybe(p.loss_of_all)) }
-                td { @if p.settled { "yes" } }
+                td { (maybe(p.train_val_loss)) }
+                td { @if p.annealed { "yes" } }
                 td { (p.epoch) }
                 td { @if p.chosen { "the proxy" } }
             }
         }
     };
-    let columns = ["point", "EBOPs", metric, "± (standard error)", "loss", "loss on all rows", "settled", "epoch", "chosen"];
+    let columns = ["point", "EBOPs", metric, "± (standard error)", "loss", "loss on all rows", "annealed", "epoch", "chosen"];
     super::table("Points of the front", &columns.map(Column::Number), &rows)
 }
 

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// Nodes of a graph that is drawn: more are no picture any more.
-const MOST: usize = 250;
+const MAX_NODES: usize = 250;
 /// Size of a box, and the distance of ranks: room for the format below the box.
 const BOX: (f64, f64) = (200.0, 40.0);
 const RANK: f64 = 84.0;
@@ -26,7 +26,7 @@ const LISTED: usize = 12;
 pub fn section(model: &FixedModel, bounds: &AllBounds) -> Markup {
     html! {
         h2 id="graph" { "Graph" }
-        @if model.nodes.len() > MOST {
+        @if model.nodes.len() > MAX_NODES {
             p { "The model has " (model.nodes.len()) " operations, too many for a picture." }
         } @else {
             p {

@@ -1,9 +1,10 @@
 //! The weights of a layer as a map of their bit widths: inputs along, outputs down.
 //!
-//! One path per width holds all its cells, and neighbours of one width are one rectangle: a large layer stays a few ten kilobytes.
-//! Layers with more weights than the map has cells are averaged over blocks.
+//! One path per width holds all its cells, and neighbours of one width are one rectangle: a large
+//! layer stays a few ten kilobytes. Layers with more weights than the map has cells are averaged
+//! over blocks.
 
-use super::bits::{MOST, class};
+use super::bits::{WIDEST_COLOUR, class};
 use super::plot::drawing;
 use super::text::{count, px};
 use crate::quant::FixedDense;
@@ -43,14 +44,15 @@ impl Map {
         Map { columns, rows, block, bits }
     }
 
-    /// All cells of a width as the data of a path, and how many they are; runs along a row are one rectangle.
+    /// All cells of a width as the data of a path, and how many they are; runs along a row are one
+    /// rectangle.
     fn cells(&self, of: u32, size: f64) -> (String, usize) {
         let (mut d, mut count) = (String::new(), 0);
         for row in 0..self.rows {
             let cells = &self.bits[row * self.columns..][..self.columns];
             let mut column = 0;
             while column < self.columns {
-                let run = cells[column..].iter().take_while(|&&b| b.min(MOST) == of).count();
+                let run = cells[column..].iter().take_while(|&&b| b.min(WIDEST_COLOUR) == of).count();
                 if run > 0 {
                     let (x, y, w, h) = (px(size * column as f64), px(size * row as f64), px(size * run as f64), px(size));
                     d += &format!("M{x} {y}h{w}v{h}h-{w}Z");
@@ -73,11 +75,11 @@ pub fn figure(layer: &str, d: &FixedDense) -> Option<Markup> {
     let (width, height) = (size * map.columns as f64, size * map.rows as f64);
     let description =
         format!("{layer}: bit widths of {} × {} weights; the histogram beside has the numbers", d.inputs, d.outputs);
-    let cells = (1..=MOST).map(|bits| (bits, map.cells(bits, size))).filter(|(_, (_, n))| *n > 0);
+    let cells = (1..=WIDEST_COLOUR).map(|bits| (bits, map.cells(bits, size))).filter(|(_, (_, n))| *n > 0);
     let inside = html! {
         path class="b0" d={ "M0 0h" (px(width)) "v" (px(height)) "h-" (px(width)) "Z" } {}
         @for (bits, (d, n)) in cells {
-            path class=(class(bits)) d=(d) { title { (bits) @if bits == MOST { " or more" } " bits: " (n) } }
+            path class=(class(bits)) d=(d) { title { (bits) @if bits == WIDEST_COLOUR { " or more" } " bits: " (n) } }
         }
     };
     let (inputs, outputs) = map.block;

@@ -18,7 +18,8 @@ pub fn section(report: &Report) -> Markup {
     }
 }
 
-/// The call as the report has it, with the backend and the way of input and output that were asked for.
+/// The call as the report has it, with the backend and the way of input and output that were asked
+/// for.
 fn script(call: &Hls4mlCall, backend: &str) -> String {
     let mut lines = vec![
         "import hls4ml, qonnx.core.modelwrapper".to_string(),

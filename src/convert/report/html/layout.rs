@@ -1,8 +1,8 @@
-//! Places for the nodes of a graph: ranks from top to bottom, edges that skip ranks on ways of their own, so that none crosses
-//! a box.
+//! Places for the nodes of a graph: ranks from top to bottom, edges that skip ranks on ways of
+//! their own, so that none crosses a box.
 //!
-//! The usual way (Sugiyama): rank = longest path from the inputs, an empty place in every rank that an edge passes, each rank
-//! ordered by the mean place of what its members read.
+//! The usual way (Sugiyama): rank = longest path from the inputs, an empty place in every rank that
+//! an edge passes, each rank ordered by the mean place of what its members read.
 
 /// Width of a place: a box, or the way of an edge through a rank.
 const BOX: f64 = 200.0;

@@ -1,9 +1,10 @@
-//! `report.html`: the report for people. One file, no request to anywhere, readable without JavaScript, in light and dark and
-//! on paper.
+//! `report.html`: the report for people. One file, no request to anywhere, readable without
+//! JavaScript, in light and dark and on paper.
 //!
-//! Made of the report alone, and of the exact model for what a report would be too large with: the width of every weight, the
-//! graph. It has no times in it, so the same job gives the same page. Each section is a file of its own. `maud` escapes what is
-//! markup; names and messages pass through [`text`] as well, which cuts them and shows control characters as such.
+//! Made of the report alone, and of the exact model for what a report would be too large with: the
+//! width of every weight, the graph. It has no times in it, so the same job gives the same page.
+//! Each section is a file of its own. `maud` escapes what is markup; names and messages pass
+//! through [`text`] as well, which cuts them and shows control characters as such.
 
 mod bits;
 mod curves;

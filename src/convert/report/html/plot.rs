@@ -7,7 +7,8 @@ use maud::{Markup, html};
 pub const WIDTH: f64 = 360.0;
 /// Room for the labels at the left, right, top and bottom.
 const MARGIN: [f64; 4] = [52.0, 12.0, 10.0, 38.0];
-/// Ratio of the largest and the smallest value from which on an axis is logarithmic, where it may be.
+/// Ratio of the largest and the smallest value from which on an axis is logarithmic, where it may
+/// be.
 const LOGARITHMIC: f64 = 8.0;
 
 /// A scale from values to coordinates.
@@ -28,7 +29,8 @@ impl Axis {
         Axis { whole: true, ..self }
     }
 
-    /// An axis over `values` from coordinate `from` to `to`; logarithmic where that may be and the values ask for it.
+    /// An axis over `values` from coordinate `from` to `to`; logarithmic where that may be and the
+    /// values ask for it.
     pub fn over(values: impl Iterator<Item = f64>, may_be_log: bool, from: f64, to: f64) -> Axis {
         let finite = values.filter(|v| v.is_finite());
         let (mut lo, mut hi) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));

@@ -1,10 +1,11 @@
-//! The head of the report: the figures that count, before and after, what came in and what was done to it.
+//! The head of the report: the figures that count, before and after, what came in and what was done
+//! to it.
 
 use super::text::{clean, clean_lines, count, maybe, message, name, number, percent};
 use super::{Column, table};
 use crate::convert::config::{JobConfig, Mode};
+use crate::convert::documents::Purposed;
 use crate::convert::documents::{Figures, Report, json};
-use crate::convert::purpose::Purposed;
 use crate::convert::task::metric::less_is_better;
 use maud::{Markup, html};
 use serde::Serialize;

@@ -1,4 +1,5 @@
-//! Text and numbers for people. Names and messages of a file or a request pass through here: they are anything a file says.
+//! Text and numbers for people. Names and messages of a file or a request pass through here: they
+//! are anything a file says.
 
 use maud::{Markup, html};
 
@@ -9,8 +10,8 @@ const TOLD: usize = 400;
 /// Characters of a message that are shown.
 const MESSAGE: usize = 2000;
 
-/// A text in which control characters, and those that turn the direction of what follows, are shown as such. What is markup in it is
-/// escaped where it is written.
+/// A text in which control characters, and those that turn the direction of what follows, are shown
+/// as such. What is markup in it is escaped where it is written.
 pub fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => '\u{2424}',
@@ -51,7 +52,8 @@ pub fn message(text: &str) -> String {
     clean(&cut(text, MESSAGE))
 }
 
-/// A number for people: whole ones in groups of three digits, others with four significant ones; a dash for what is none.
+/// A number for people: whole ones in groups of three digits, others with four significant ones; a
+/// dash for what is none.
 pub fn number(v: f64) -> String {
     if !v.is_finite() {
         return "–".into();

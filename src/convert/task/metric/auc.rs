@@ -1,4 +1,5 @@
-//! Area under the receiver operating characteristic: the share of pairs of a positive and a negative sample that are in order.
+//! Area under the receiver operating characteristic: the share of pairs of a positive and a
+//! negative sample that are in order.
 
 use crate::data::Targets;
 
@@ -13,7 +14,8 @@ pub fn classes(targets: &Targets) -> Option<Vec<bool>> {
     }
 }
 
-/// AUC of `scores`, larger for class 1; equal scores have their average rank (a pair of them counts half). NaN without both classes.
+/// AUC of `scores`, larger for class 1; equal scores have their average rank (a pair of them counts
+/// half). NaN without both classes.
 pub fn auc(scores: &[f64], positive: &[bool]) -> f64 {
     let mut ranked: Vec<(f64, bool)> = scores.iter().copied().zip(positive.iter().copied()).collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -28,7 +30,8 @@ pub fn auc(scores: &[f64], positive: &[bool]) -> f64 {
     (ranks - positives * (positives + 1.0) / 2.0) / (positives * negatives)
 }
 
-/// Standard error of an AUC (Hanley and McNeil, Radiology 143, 1982), which takes the scores as exponentially distributed.
+/// Standard error of an AUC (Hanley and McNeil, Radiology 143, 1982), which takes the scores as
+/// exponentially distributed.
 pub fn standard_error(auc: f64, positives: usize, negatives: usize) -> f64 {
     let (p, n) = (positives as f64, negatives as f64);
     if p * n == 0.0 {

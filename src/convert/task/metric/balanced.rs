@@ -1,5 +1,5 @@
-//! Balanced accuracy: the mean over the classes of the share of their samples that is found. One answer for everything has 1 ÷ classes,
-//! however rare the others are.
+//! Balanced accuracy: the mean over the classes of the share of their samples that is found. One
+//! answer for everything has 1 ÷ classes, however rare the others are.
 
 use super::share_error;
 use crate::data::Targets;
@@ -24,7 +24,8 @@ fn counts(labels: &[u32]) -> BTreeMap<u32, usize> {
     counts
 }
 
-/// Mean over the classes of `labels` of the share that `predicted` has right; `None` without labels.
+/// Mean over the classes of `labels` of the share that `predicted` has right; `None` without
+/// labels.
 pub fn mean_recall(predicted: impl Iterator<Item = usize>, labels: &[u32]) -> Option<f64> {
     let counts = counts(labels);
     let mut right: BTreeMap<u32, usize> = BTreeMap::new();
@@ -35,8 +36,9 @@ pub fn mean_recall(predicted: impl Iterator<Item = usize>, labels: &[u32]) -> Op
     (!counts.is_empty()).then(|| counts.iter().map(share).sum::<f64>() / counts.len() as f64)
 }
 
-/// The number of samples whose plain accuracy would be as exact as the balanced one is on these: `K² ÷ Σ 1/n` over the `K` classes of `n`
-/// samples each. Of several outputs the mean variance counts, as they share their samples. `None` without labels.
+/// The number of samples whose plain accuracy would be as exact as the balanced one is on these:
+/// `K² ÷ Σ 1/n` over the `K` classes of `n` samples each. Of several outputs the mean variance
+/// counts, as they share their samples. `None` without labels.
 pub fn telling(targets: &Targets) -> Option<f64> {
     let variance = |labels: &[u32]| {
         let counts = counts(labels);
@@ -68,8 +70,8 @@ pub fn majority(targets: &Targets) -> Option<Majority> {
     (!outputs.is_empty()).then(|| Majority { share: mean(&share), even: mean(&even), class })
 }
 
-/// Whether accuracy cannot tell a model with one answer for everything from a good one: `majority` alone is within the `tolerance` of
-/// `best`, and that is not because all classes are alike.
+/// Whether accuracy cannot tell a model with one answer for everything from a good one: `majority`
+/// alone is within the `tolerance` of `best`, and that is not because all classes are alike.
 pub fn hides(majority: &Majority, best: f64, tolerance: f64, samples: usize) -> bool {
     let chance = tolerance.max(share_error(majority.even, samples as f64));
     majority.share >= best - tolerance && majority.share - majority.even > chance

@@ -8,22 +8,26 @@ use serde::{Serialize, Serializer};
 /// What a model is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Share of samples whose largest output (or sign, for one output) is the label; of several outputs with labels the mean.
+    /// Share of samples whose largest output (or sign, for one output) is the label; of several
+    /// outputs with labels the mean.
     Accuracy,
-    /// Mean over the classes of the share of their samples that is found; of several outputs with labels the mean. `telling`: samples
-    /// whose accuracy would be as exact.
+    /// Mean over the classes of the share of their samples that is found; of several outputs with
+    /// labels the mean. `telling`: samples whose accuracy would be as exact.
     BalancedAccuracy { telling: usize },
-    /// Area under the receiver operating characteristic of a binary classifier; `positive`: samples of class 1.
+    /// Area under the receiver operating characteristic of a binary classifier; `positive`: samples
+    /// of class 1.
     Auc { positive: usize },
     /// Mean squared error against float targets.
     Mse,
     /// Mean absolute error against float targets.
     Mae,
-    /// Root mean square difference from the source model's outputs, against their spread: see [`super::relative_error`].
+    /// Root mean square difference from the source model's outputs, against their spread: see
+    /// [`super::relative_error`].
     RelativeError,
     /// Share of samples whose largest output is that of the source model.
     Agreement,
-    /// Mean squared error against the source model's outputs (a single value or several outputs, no targets).
+    /// Mean squared error against the source model's outputs (a single value or several outputs, no
+    /// targets).
     SourceMse,
     /// Mean absolute error against the source model's outputs.
     SourceMae,
@@ -55,8 +59,9 @@ fn labels_and_values(targets: Option<&Targets>) -> (bool, bool) {
 }
 
 impl MetricKind {
-    /// The kind that was asked for, or the one that fits the validation targets at hand. `widths`: values per sample of each output;
-    /// `classes`: without targets, whether the outputs are scores of classes.
+    /// The kind that was asked for, or the one that fits the validation targets at hand. `widths`:
+    /// values per sample of each output; `classes`: without targets, whether the outputs are scores
+    /// of classes.
     ///
     /// # Errors
     /// All reasons why the metric asked for does not fit, one line each.
@@ -186,8 +191,9 @@ impl MetricKind {
         if self.is_error() { -goodness } else { goodness }
     }
 
-    /// Standard error of a share estimated on `samples` samples, of an AUC by Hanley and McNeil (1982). 0 for errors, where it decides
-    /// nothing: all models share the spread of the targets, and their differences are far more exact than each of them.
+    /// Standard error of a share estimated on `samples` samples, of an AUC by Hanley and McNeil
+    /// (1982). 0 for errors, where it decides nothing: all models share the spread of the targets,
+    /// and their differences are far more exact than each of them.
     pub fn standard_error(self, metric: f64, samples: usize) -> f64 {
         match self {
             MetricKind::Accuracy | MetricKind::Agreement | MetricKind::BalancedAccuracy { .. } => {
@@ -216,8 +222,8 @@ impl MetricKind {
         }
     }
 
-    /// Loss of the metric that is accepted when a job names neither a target nor a drop: one point of a share or of a relative error, 5 % of
-    /// another error.
+    /// Loss of the metric that is accepted when a job names neither a target nor a drop: one point
+    /// of a share or of a relative error, 5 % of another error.
     pub fn default_drop(self, source: f64) -> f64 {
         if self == MetricKind::RelativeError {
             0.01

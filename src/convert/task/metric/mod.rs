@@ -16,9 +16,10 @@ use crate::data::Targets;
 pub use relative::relative_error;
 pub use sides::sides;
 
-/// Metric (larger is better) and loss of `outputs`, `samples × width`, against targets or the source's outputs. The loss is the sum over
-/// the outputs of a cross entropy (labels) or an error (values); samples count alike, whatever their class weighs in training.
-/// `temperature` divides the logits of both where they are compared with each other.
+/// Metric (larger is better) and loss of `outputs`, `samples × width`, against targets or the
+/// source's outputs. The loss is the sum over the outputs of a cross entropy (labels) or an error
+/// (values); samples count alike, whatever their class weighs in training. `temperature` divides
+/// the logits of both where they are compared with each other.
 pub fn measure(
     kind: MetricKind,
     outputs: &[f64],
@@ -167,7 +168,8 @@ fn error(kind: MetricKind, a: f64, b: f32) -> f64 {
     if matches!(kind, MetricKind::Mae | MetricKind::SourceMae) { distance } else { distance * distance }
 }
 
-/// The class that a row answers with: of a single output behind a Sigmoid or a Tanh by the middle of its two sides.
+/// The class that a row answers with: of a single output after a Sigmoid or a Tanh by the middle of
+/// its two sides.
 fn side(row: &[f64], targets: &Targets) -> usize {
     match (row, targets) {
         ([v], Targets::Sides { values, logit: false, .. }) if !values.iter().any(|&v| v < 0.0) => usize::from(*v > 0.5),
@@ -194,11 +196,12 @@ pub fn predicted(row: &[f64]) -> usize {
     best
 }
 
-/// Spread of logits (standard deviation within a sample) that a softmax of them is neither flat nor a step at.
+/// Spread of logits (standard deviation within a sample) that a softmax of them is neither flat nor
+/// a step at.
 const USUAL_SPREAD: f64 = 2.0;
 
-/// Temperature for comparing with a source whose logits hardly differ: 1 for ordinary classifiers, less where their softmax
-/// would be flat and say nothing about which output is the largest.
+/// Temperature for comparing with a source whose logits hardly differ: 1 for ordinary classifiers,
+/// less where their softmax would be flat and say nothing about which output is the largest.
 pub fn temperature(source: &[f32], width: usize) -> f64 {
     if width < 2 {
         return 1.0;

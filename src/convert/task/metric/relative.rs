@@ -1,7 +1,8 @@
 //! How far outputs are from the source's, against how far the source's outputs spread.
 
-/// `√(mean squared difference / variance)`, the root of the mean over the outputs of a model, whose values per sample are `widths`: 0 is
-/// exact, 1 no better than a constant. Where the source's outputs do not vary, against 1.
+/// `√(mean squared difference / variance)`, the root of the mean over the outputs of a model, whose
+/// values per sample are `widths`: 0 is exact, 1 no better than a constant. Where the source's
+/// outputs do not vary, against 1.
 pub fn relative_error(outputs: &[f64], source: &[f32], widths: &[usize]) -> f64 {
     let width: usize = widths.iter().sum();
     let samples = outputs.len() / width.max(1);
@@ -38,7 +39,8 @@ mod tests {
         assert!((relative_error(&means, &source, &[1, 1]) - 1.0).abs() < 1e-12);
         let exact: Vec<f64> = source.iter().map(|&v| f64::from(v)).collect();
         assert_eq!(relative_error(&exact, &source, &[2]), 0.0);
-        // each output of several counts alike, whatever its scale: 1 of 8/3 in the first, nothing in the second
+        // each output of several counts alike, whatever its scale: 1 of 8/3 in the first, nothing
+        // in the second
         let off: Vec<f64> = exact.iter().enumerate().map(|(n, v)| if n % 2 == 0 { v + 1.0 } else { *v }).collect();
         assert!((relative_error(&off, &source, &[1, 1]) - (3.0f64 / 8.0 / 2.0).sqrt()).abs() < 1e-12);
         assert!((relative_error(&off, &source, &[2]) - (3.0f64 / 608.0).sqrt()).abs() < 1e-12);

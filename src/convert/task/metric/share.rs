@@ -1,7 +1,7 @@
 //! How sure a share is.
 
-/// Standard error of a share of `samples`, with one right and one wrong sample added (Laplace): without them a share of 1 would be
-/// exact, on however few samples.
+/// Standard error of a share of `samples`, with one right and one wrong sample added (Laplace):
+/// without them a share of 1 would be exact, on however few samples.
 pub fn share_error(share: f64, samples: f64) -> f64 {
     let n = samples.max(1.0);
     let p = ((share * n + 1.0) / (n + 2.0)).clamp(0.0, 1.0);

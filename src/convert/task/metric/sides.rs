@@ -2,8 +2,9 @@
 
 use super::{binary_loss, predicted};
 
-/// How many answers are right, of how many, and the mean loss per value. `rows`: outputs of each sample, logits (`logit`) or numbers of
-/// which the middle of the two targets parts yes from no. With `one_hot` a row is one answer, its largest value.
+/// How many answers are right, of how many, and the mean loss per value. `rows`: outputs of each
+/// sample, logits (`logit`) or numbers of which the middle of the two targets parts yes from no.
+/// With `one_hot` a row is one answer, its largest value.
 pub fn sides<'a>(
     rows: impl Iterator<Item = &'a [f64]>,
     values: &[f32],
@@ -39,7 +40,7 @@ mod tests {
     fn sides_are_those_of_the_middle() {
         let rows = [0.4f64, 0.6, 0.5, 0.9];
         let of = |values: &[f32], one_hot, logit| sides(rows.chunks(2), values, 2, one_hot, logit);
-        // 0.5 is no yes
+        // 0.5 is not yes
         assert_eq!(of(&[0.0, 1.0, 0.0, 1.0], false, false).0, 4);
         assert_eq!(of(&[0.0, 1.0, 1.0, 0.0], false, false).0, 2);
         // of −1 and 1 the middle is 0

@@ -1,9 +1,11 @@
-//! Standard errors of metrics: how far a figure on these samples may be from that on as many others of the same kind.
+//! Standard errors of metrics: how far a figure on these samples may be from that on as many others
+//! of the same kind.
 
 use super::{MetricKind, error};
 use crate::data::Targets;
 
-/// Standard error of the `metric` that `outputs` have, `samples × width`: of a mean error from its spread over the samples.
+/// Standard error of the `metric` that `outputs` have, `samples × width`: of a mean error from its
+/// spread over the samples.
 pub fn metric_error(
     kind: MetricKind,
     metric: f64,

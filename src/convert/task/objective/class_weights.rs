@@ -2,7 +2,8 @@
 
 use crate::convert::config::training::ClassWeights;
 
-/// The weight of each class, scaled to a mean of 1 over the samples: what counts is their ratio. A class without samples has 1.
+/// The weight of each class, scaled to a mean of 1 over the samples: what counts is their ratio. A
+/// class without samples has 1.
 pub fn weights_of(weights: &ClassWeights, labels: &[u32], classes: usize) -> Result<Vec<f32>, String> {
     let mut counts = vec![0usize; classes];
     for &label in labels {

@@ -3,7 +3,8 @@
 use crate::data::Targets;
 use std::borrow::Cow;
 
-/// Yes and no as a binary cross-entropy takes them: 1 and 0. For other losses they are what the output is to reach.
+/// Yes and no as a binary cross-entropy takes them: 1 and 0. For other losses they are what the
+/// output is to reach.
 pub fn sides(values: &[f32], logit: bool) -> Cow<'_, [f32]> {
     if logit && values.iter().any(|&v| v < 0.0) {
         return Cow::Owned(values.iter().map(|&v| f32::from(u8::from(v > 0.0))).collect());
@@ -11,7 +12,8 @@ pub fn sides(values: &[f32], logit: bool) -> Cow<'_, [f32]> {
     Cow::Borrowed(values)
 }
 
-/// Labels, samples × outputs that have them, and values, samples × all columns (0 in those of labels).
+/// Labels, samples × outputs that have them, and values, samples × all columns (0 in those of
+/// labels).
 pub fn columns<'t>(parts: impl Iterator<Item = (usize, &'t Targets)> + Clone) -> (Vec<u32>, Option<Vec<f32>>) {
     let samples = |(width, targets): (usize, &Targets)| match targets {
         Targets::Labels(labels) => labels.len(),

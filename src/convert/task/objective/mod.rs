@@ -1,4 +1,5 @@
-//! What training minimises besides EBOPs: the loss of every output, its targets, and what a sample weighs.
+//! What training minimises besides EBOPs: the loss of every output, its targets, and what a sample
+//! weighs.
 
 mod class_weights;
 mod columns;
@@ -122,7 +123,8 @@ impl<'a> Objective<'a> {
         self.labels.is_none() && self.values.is_none()
     }
 
-    /// The samples `x` of `inputs` values with the targets and the source's outputs, `width` per sample.
+    /// The samples `x` of `inputs` values with the targets and the source's outputs, `width` per
+    /// sample.
     ///
     /// # Errors
     /// See [`TrainSet::new`] and [`TrainSet::with_heads`].
@@ -137,7 +139,8 @@ impl<'a> Objective<'a> {
         if self.heads.is_empty() { Ok(set) } else { set.with_heads(&self.heads, labels) }
     }
 
-    /// Sharpens the source's logits of each output where they hardly differ; `logits`: samples × all outputs.
+    /// Sharpens the source's logits of each output where they hardly differ; `logits`: samples ×
+    /// all outputs.
     pub fn sharpen(&mut self, logits: &[f32], width: usize) {
         let mut first = 0;
         for head in &mut self.heads {
@@ -149,7 +152,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// Magnitude of the task loss on outputs like the source's, `samples × width`: 1 for a cross entropy, the spread for an error.
+    /// Magnitude of the task loss on outputs like the source's, `samples × width`: 1 for a cross
+    /// entropy, the spread for an error.
     pub fn scale(&self, outputs: &[f32], width: usize) -> f64 {
         if self.heads.is_empty() {
             return spread(self.kind, outputs, width, 0..width);
@@ -216,7 +220,7 @@ fn needs(kind: LossKind, shape: &OutputShape) -> &'static str {
 
 fn no_logits(output: &OutputShape) -> String {
     format!(
-        "config: loss: bce: output `{}` has bounds and is no logit: take mse, or end the model in Sigmoid or its logits",
+        "config: loss: bce: output `{}` has bounds and is not a logit: take mse, or end the model in Sigmoid or its logits",
         output.name
     )
 }

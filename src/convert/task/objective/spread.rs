@@ -2,7 +2,8 @@
 
 use crate::train::LossKind;
 
-/// Mean squared or absolute deviation of `columns` from their means; 1 for a cross entropy, or where nothing deviates.
+/// Mean squared or absolute deviation of `columns` from their means; 1 for a cross entropy, or
+/// where nothing deviates.
 pub fn spread(kind: LossKind, outputs: &[f32], width: usize, columns: std::ops::Range<usize>) -> f64 {
     let power = match kind {
         LossKind::Mse => 2,

@@ -1,4 +1,5 @@
-//! Element-wise functions: `Relu`, `LeakyRelu`, `PRelu`, `ThresholdedRelu`, `Elu`, `Selu`, and those that hls4ml has as tables.
+//! Element-wise functions: `Relu`, `LeakyRelu`, `PRelu`, `ThresholdedRelu`, `Elu`, `Selu`, and
+//! those that hls4ml has as tables.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;

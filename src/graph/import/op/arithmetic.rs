@@ -1,5 +1,6 @@
-//! `Add`, `Sub`, `Mul`, `Div` of a tensor and a constant: `y = x·scale + shift`; of two tensors a [`Merge`]. The constant of an `Add` right behind a
-//! dense layer without bias becomes the bias, with its annotation.
+//! `Add`, `Sub`, `Mul`, `Div` of a tensor and a constant: `y = x·scale + shift`; of two tensors a
+//! [`Merge`]. The constant of an `Add` right after a dense layer without bias becomes the bias,
+//! with its annotation.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
@@ -66,7 +67,8 @@ pub fn add<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, F
     }
 }
 
-/// Makes `constant` the bias of the dense layer that computes `data`; the value takes the name of the sum.
+/// Makes `constant` the bias of the dense layer that computes `data`; the value takes the name of
+/// the sum.
 fn bias<'m>(context: &mut Context<'m>, node: &NodeView<'m>, data: ValueId, constant: &Constant) -> Result<Item, Fault> {
     constant.check_finite()?;
     let outputs = context.shape(data).last().copied().unwrap_or(1);

@@ -1,4 +1,5 @@
-//! `BatchNormalization` at inference: `y = x·s + (β − μ·s)`, `s = γ/√(σ² + ε)`, one per channel (axis 1), in f64.
+//! `BatchNormalization` at inference: `y = x·s + (β − μ·s)`, `s = γ/√(σ² + ε)`, one per channel
+//! (axis 1), in f64.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;

@@ -1,5 +1,5 @@
-//! QONNX `BipolarQuant`: `+scale` where `x ≥ 0`, else `−scale`. Of a constant it is an annotation; of a tensor `scale·(2·sign(x) + 1)`
-//! with the sign −1 or 0 (see [`Op::Sign`]).
+//! QONNX `BipolarQuant`: `+scale` where `x ≥ 0`, else `−scale`. Of a constant it is an annotation;
+//! of a tensor `scale·(2·sign(x) + 1)` with the sign −1 or 0 (see [`Op::Sign`]).
 
 use super::super::broadcast;
 use super::super::context::{Context, NodeView};

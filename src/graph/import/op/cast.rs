@@ -1,4 +1,5 @@
-//! `Cast`: between float types it is an identity (the circuit is fixed-point anyway); constants are converted.
+//! `Cast`: between float types it is an identity (the circuit is fixed-point anyway); constants are
+//! converted.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;

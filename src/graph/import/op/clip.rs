@@ -18,7 +18,7 @@ pub fn clip<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
         match context.optional(node, index, what)? {
             Some(constant) => match constant.tensor.to_f64()[..] {
                 [v] if !v.is_nan() => Ok(v),
-                _ => Err(Fault::new(format!("its {what} is no single number"))),
+                _ => Err(Fault::new(format!("its {what} is not a single number"))),
             },
             // an attribute until opset 10; float32's ends mean no bound
             None => Ok(attributes.float(attribute, none as f32)?.into()),
@@ -54,7 +54,7 @@ pub fn between<'m>(context: &mut Context<'m>, node: &NodeView<'m>, input: ValueI
         return Err(Fault::new(format!("its bounds {lo} and {hi} leave nothing")));
     }
     let shape = context.shape(input).to_vec();
-    // it becomes two scales and shifts and another behind
+    // it becomes two scales and shifts and another after
     context.spend(6 * shape.iter().product::<usize>())?;
     Ok(match (lo, hi) {
         (f64::NEG_INFINITY, f64::INFINITY) => Item::Data(input),

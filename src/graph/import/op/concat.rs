@@ -16,7 +16,7 @@ pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
     }
     let value = |item: &Item| match item {
         Item::Data(value) => Ok(*value),
-        _ => Err(Fault::new("it joins a tensor and a constant; put the constant into the weights behind it")),
+        _ => Err(Fault::new("it joins a tensor and a constant; put the constant into the weights after it")),
     };
     let values: Vec<ValueId> = items.iter().map(value).collect::<Result<_, _>>()?;
     let shapes: Vec<Vec<usize>> = values.iter().map(|&v| context.shape(v).to_vec()).collect();

@@ -1,4 +1,5 @@
-//! `Conv` in one and two dimensions, with the channels first (ONNX) or last (`qonnx.custom_op.channels_last`).
+//! `Conv` in one and two dimensions, with the channels first (ONNX) or last
+//! (`qonnx.custom_op.channels_last`).
 
 use super::super::broadcast;
 use super::super::context::{Context, NodeView};

@@ -18,8 +18,8 @@ pub(super) fn check_size(len: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Emits a dense layer with the weight `[inputs][outputs]` and a bias of `outputs` values. `shape` is that of a sample
-/// of the output; with a window the layer is applied at every position.
+/// Emits a dense layer with the weight `[inputs][outputs]` and a bias of `outputs` values. `shape`
+/// is that of a sample of the output; with a window the layer is applied at every position.
 pub fn emit<'m>(
     context: &mut Context<'m>,
     node: &NodeView<'m>,

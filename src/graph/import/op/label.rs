@@ -1,5 +1,6 @@
-//! Class labels decoded from the scores (`ArgMax`, `TopK` of one value, and what follows them, as scikit-learn's exporter writes it). They
-//! are outside of the circuit: an output that is a label is left out, with a note; the scores it was decoded from stay.
+//! Class labels decoded from the scores (`ArgMax`, `TopK` of one value, and what follows them, as
+//! scikit-learn's exporter writes it). They are outside of the circuit: an output that is a label
+//! is left out, with a note; the scores it was decoded from stay.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
@@ -50,5 +51,5 @@ pub fn follow(node: &NodeView<'_>, scores: usize) -> Result<Item, Fault> {
 }
 
 pub fn only_labels<'m>(_: &mut Context<'m>, _: &NodeView<'m>) -> Result<Item, Fault> {
-    Err(Fault::new("it is supported only behind ArgMax, where it is left out"))
+    Err(Fault::new("it is supported only after ArgMax, where it is left out"))
 }

@@ -23,7 +23,8 @@ pub fn matmul<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item
     let Some((&inputs, positions)) = shape.split_last() else {
         return Err(Fault::new("its input is a single number per sample"));
     };
-    // [N, 1, …, K] is one dense layer; [N, T, K] and [N, H, W, K] one that is shared by all positions
+    // [N, 1, …, K] is one dense layer; [N, T, K] and [N, H, W, K] one that is shared by all
+    // positions
     let window = match positions {
         _ if positions.iter().all(|&d| d == 1) => None,
         [length] => Some(Window::pointwise(1, *length, inputs)),

@@ -1,4 +1,5 @@
-//! One handler per operator: checks the node, then emits an operation, folds a constant or makes an alias.
+//! One handler per operator: checks the node, then emits an operation, folds a constant or makes an
+//! alias.
 
 pub mod activation;
 pub mod arithmetic;

@@ -66,7 +66,7 @@ pub fn reduce_mean<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result
     }
     let channels = layout.last(context.shape(input)).last().copied().unwrap_or(1);
     let view = NodeView { proto: node.proto, name: format!("{}_mean", node.name) };
-    let Item::Data(mean) = mean(context, &view, layout)? else { return Err(Fault::new("its mean is no tensor")) };
+    let Item::Data(mean) = mean(context, &view, layout)? else { return Err(Fault::new("its mean is not a tensor")) };
     let mut name = context.graph.values[mean].name.clone();
     name.push_str("_kept");
     context.graph.values[mean].name = name;

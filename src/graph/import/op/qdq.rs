@@ -1,7 +1,9 @@
-//! QCDQ: `QuantizeLinear → [Clip] → DequantizeLinear` on a tensor or a constant, and `DequantizeLinear` of stored integers.
+//! QCDQ: `QuantizeLinear → [Clip] → DequantizeLinear` on a tensor or a constant, and
+//! `DequantizeLinear` of stored integers.
 //!
-//! `QuantizeLinear` gives `q = clip(rhe(x/s) + z)` in the range of its integer type, `Clip` narrows that range, `DequantizeLinear` gives
-//! `(q − z)·s`: together a [`QuantSpec`] whose integers are the range less `z`, which must be that of a signed or unsigned format.
+//! `QuantizeLinear` gives `q = clip(rhe(x/s) + z)` in the range of its integer type, `Clip` narrows
+//! that range, `DequantizeLinear` gives `(q − z)·s`: together a [`QuantSpec`] whose integers are
+//! the range less `z`, which must be that of a signed or unsigned format.
 
 use super::super::broadcast;
 use super::super::context::{Context, NodeView};
@@ -36,7 +38,7 @@ pub fn quantize<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<It
     let source = match context.item(node, 0)? {
         Item::Data(value) => IntegerSource::Data(value),
         Item::Const(constant) => IntegerSource::Const(constant),
-        _ => return Err(Fault::new("its input is no tensor of floats")),
+        _ => return Err(Fault::new("its input is not a tensor of floats")),
     };
     let Parameters { scale, axis, .. } = parameters.clone();
     Ok(Item::Integers(Integers { source, scale: Some(scale), zero_point: parameters.zero_point()?, axis, lo, hi }))
@@ -57,7 +59,7 @@ fn bounded<'m>(context: &mut Context<'m>, node: &NodeView<'m>, integers: Integer
         let Some(constant) = context.optional(node, index, what)? else { return Ok(None) };
         match constant.tensor.to_i64().as_deref() {
             Some(&[value]) => Ok(Some(value)),
-            _ => Err(Fault::new(format!("its {what} is no single integer"))),
+            _ => Err(Fault::new(format!("its {what} is not a single integer"))),
         }
     };
     let (low, high) = (bound(1, "lower bound (input 1)")?, bound(2, "upper bound (input 2)")?);

@@ -1,5 +1,5 @@
-//! QONNX `Quant` / `IntQuant`: an annotation of a tensor or of a constant. The parameters must be constant; they are
-//! expanded to the tensor.
+//! QONNX `Quant` / `IntQuant`: an annotation of a tensor or of a constant. The parameters must be
+//! constant; they are expanded to the tensor.
 
 use super::super::broadcast;
 use super::super::context::{Context, NodeView};
@@ -78,7 +78,8 @@ impl Parameters {
         self.signed && one(&self.bits, 1.0) && one(&self.zero_point, 0.0)
     }
 
-    /// Checks the values and expands each parameter with the indices that `source` gives for its shape.
+    /// Checks the values and expands each parameter with the indices that `source` gives for its
+    /// shape.
     fn expand(&self, node: &NodeView<'_>, source: impl Fn(&[usize]) -> Result<Vec<usize>, Fault>) -> Result<QuantSpec, Fault> {
         let scale = self.scale.resolved().to_f64();
         if let Some(bad) = scale.iter().find(|s| !s.is_finite() || **s <= 0.0) {

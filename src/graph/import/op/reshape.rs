@@ -1,5 +1,6 @@
-//! `Reshape`. The first entry of the target stands for the batch, whatever it says, as long as the others make up one
-//! sample: exporters write the batch of their example input, 1, −1, 0 or the traced batch.
+//! `Reshape`. The first entry of the target stands for the batch, whatever it says, as long as the
+//! others make up one sample: exporters write the batch of their example input, 1, −1, 0 or the
+//! traced batch.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
@@ -30,7 +31,8 @@ pub fn reshape<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
         Item::Data(value) => {
             let sample = context.shape(value).to_vec();
             let shape = match target.split_first() {
-                // zeros copy the dimension at the same position, so positions are counted with the batch
+                // zeros copy the dimension at the same position, so positions are counted with the
+                // batch
                 Some((_, rest)) => known(rest).and_then(|rest| resolve(&rest, &sample, sample.iter().product())),
                 None => None,
             };

@@ -1,5 +1,5 @@
-//! `Shape`, and `Gather` and `Concat` of shapes and constants: how exporters compute the target of a `Reshape` from a
-//! batch of any size.
+//! `Shape`, and `Gather` and `Concat` of shapes and constants: how exporters compute the target of
+//! a `Reshape` from a batch of any size.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;

@@ -1,4 +1,5 @@
-//! `Softmax` over the last axis. Before opset 13 the default axis is 1 and all axes from there on are one.
+//! `Softmax` over the last axis. Before opset 13 the default axis is 1 and all axes from there on
+//! are one.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;

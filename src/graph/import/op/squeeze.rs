@@ -53,7 +53,7 @@ pub fn squeeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
             let sample = context.shape(value).to_vec();
             let axes = axes(context, node, sample.len() + 1)?
                 .filter(|axes| !axes.contains(&0))
-                .ok_or_else(|| Fault::new("it may remove the batch axis; name the axes behind it"))?;
+                .ok_or_else(|| Fault::new("it may remove the batch axis; name the axes after it"))?;
             let shape = without(&sample, &axes.iter().map(|&axis| axis - 1).collect())?;
             Ok(context.emit(node, Op::Move(Move::Reshape), value, shape))
         }
@@ -81,7 +81,7 @@ pub fn unsqueeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<I
             let sample = context.shape(value).to_vec();
             let axes = axes(context, node, sample.len() + 1 + added)?.unwrap_or_default();
             if axes.contains(&0) {
-                return Err(Fault::new("it puts an axis before the batch; only axes behind it are supported"));
+                return Err(Fault::new("it puts an axis before the batch; only axes after it are supported"));
             }
             let shape = with(&sample, &axes.iter().map(|&axis| axis - 1).collect());
             Ok(context.emit(node, Op::Move(Move::Reshape), value, shape))

@@ -18,7 +18,7 @@ pub fn transpose<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<I
             let shape = context.shape(value).to_vec();
             let perm = checked(perm, shape.len() + 1)?;
             if perm[0] != 0 {
-                return Err(Fault::new(format!("perm {perm:?} moves the batch axis; only the axes behind it may be permuted")));
+                return Err(Fault::new(format!("perm {perm:?} moves the batch axis; only the axes after it may be permuted")));
             }
             let perm: Vec<usize> = perm[1..].iter().map(|&axis| axis - 1).collect();
             context.spend(shape.iter().product())?;

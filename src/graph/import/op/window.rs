@@ -1,5 +1,6 @@
-//! What convolutions and pooling share: attributes of the window, and the way from the file's layout (channels first) to the graph's
-//! (channels last) and back, as permutations that the layout pass removes.
+//! What convolutions and pooling share: attributes of the window, and the way from the file's
+//! layout (channels first) to the graph's (channels last) and back, as permutations that the layout
+//! pass removes.
 
 use super::super::context::{Context, MAX_SAMPLE, NodeView};
 use super::super::fault::Fault;
@@ -12,7 +13,8 @@ use crate::graph::window::Window;
 use crate::onnx::CHANNELS_LAST;
 use crate::ops::Move;
 
-/// Most elements that a window may read in one sample: tables of that size are made of it. 512 channels under 3×3 at 512×512 positions.
+/// Most elements that a window may read in one sample: tables of that size are made of it. 512
+/// channels under 3×3 at 512×512 positions.
 const MAX_WINDOW_READS: usize = 1 << 31;
 
 /// Where the channels of a node's tensors are.
@@ -53,14 +55,16 @@ impl<'m> Context<'m> {
     /// Accounts for a layer of a window with `outputs` channels.
     ///
     /// # Errors
-    /// An output beyond [`MAX_SAMPLE`], or more pixels under the kernel at all positions than an import may have.
+    /// An output beyond [`MAX_SAMPLE`], or more pixels under the kernel at all positions than an
+    /// import may have.
     pub fn spend_window(&mut self, window: &Window, outputs: usize) -> Result<(), Fault> {
         // the tables of training and evaluation hold two words per pixel
         self.spend(window.positions().saturating_mul(window.taps()).saturating_mul(2))?;
         dense::check_size(window.positions().saturating_mul(outputs))
     }
 
-    /// Emits `op`, whose operands and result of `shape` have the channels last; the result of the node is in the file's layout.
+    /// Emits `op`, whose operands and result of `shape` have the channels last; the result of the
+    /// node is in the file's layout.
     pub fn emit_last(
         &mut self,
         node: &NodeView<'m>,

@@ -10,8 +10,8 @@ const MAX_AS_MATRIX: usize = 4096;
 const MAX_IN_MATRICES: usize = 1 << 26;
 
 impl Walk<'_> {
-    /// Puts the elements of `value` in their order; returns the value that then holds them. Too large ones stay a permutation, which
-    /// the import refuses.
+    /// Puts the elements of `value` in their order; returns the value that then holds them. Too
+    /// large ones stay a permutation, which the import refuses.
     pub(super) fn materialize(&mut self, value: ValueId) -> ValueId {
         let Place { stored, pending, .. } = self.places[value].clone();
         let len = self.graph.len_of(stored);
@@ -20,7 +20,8 @@ impl Walk<'_> {
         // the shape that the value should have
         let shape = self.from.values.get(value).map_or_else(|| vec![len], |v| v.shape.clone());
         let ordered = if stored == value {
-            // the value is computed in the wrong order under its own name: the ordered one takes the name
+            // the value is computed in the wrong order under its own name: the ordered one takes
+            // the name
             self.graph.values[value].name.push_str("_unordered");
             self.value(name.clone(), shape.clone())
         } else {

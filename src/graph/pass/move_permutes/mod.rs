@@ -1,10 +1,11 @@
-//! Removes permutations `y[j] = x[source[j]]`, with them the way between channels first and last: a dense layer absorbs them in its
-//! columns or rows, element-wise operations, merges and reshapes let them pass, inverse ones cancel. At a graph input or output
-//! the tensor itself changes its layout. Where none of that is possible a permutation becomes a dense layer of zeros and ones.
+//! Removes permutations `y[j] = x[source[j]]`, with them the way between channels first and last: a
+//! dense layer absorbs them in its columns or rows, element-wise operations, merges and reshapes
+//! let them pass, inverse ones cancel. At a graph input or output the tensor itself changes its
+//! layout. Where none of that is possible a permutation becomes a dense layer of zeros and ones.
 //!
-//! One walk in topological order: a value that is stored in another order than it should have carries that order as
-//! pending until a reader absorbs it. Where a reader needs an input of the graph in another order, the walk starts again with that
-//! input in its new layout.
+//! One walk in topological order: a value that is stored in another order than it should have
+//! carries that order as pending until a reader absorbs it. Where a reader needs an input of the
+//! graph in another order, the walk starts again with that input in its new layout.
 
 mod matrix;
 
@@ -21,7 +22,8 @@ pub struct Orders {
     pub outputs: Vec<Option<Vec<usize>>>,
 }
 
-/// Shared by all the values that are stored alike: one of them may have as many entries as the largest sample.
+/// Shared by all the values that are stored alike: one of them may have as many entries as the
+/// largest sample.
 type Order = Rc<Vec<usize>>;
 
 /// Where the elements of a value are.
@@ -31,7 +33,8 @@ struct Place {
     stored: ValueId,
     /// Element `j` is element `pending[j]` of `stored`.
     pending: Option<Order>,
-    /// The shape that the value should have, where its elements are in order but `stored` has other axes.
+    /// The shape that the value should have, where its elements are in order but `stored` has other
+    /// axes.
     axes: Option<Vec<usize>>,
     /// The graph input that they come from one by one.
     input: Option<usize>,
@@ -90,14 +93,17 @@ struct Walk<'g> {
     places: Vec<Place>,
     /// There are positions to slide over: only then may inputs and outputs change their layout.
     spatial: bool,
-    /// Position among the new nodes of the dense layer that computes a value, if its only reader is still to come.
+    /// Position among the new nodes of the dense layer that computes a value, if its only reader is
+    /// still to come.
     open_layer: Vec<Option<usize>>,
-    /// Weights that have been moved so far to reorder columns, and elements of matrices that stand for permutations.
+    /// Weights that have been moved so far to reorder columns, and elements of matrices that stand
+    /// for permutations.
     moved: usize,
     matrices: usize,
 }
 
-/// Most weights that are moved to reorder columns: a layer with a row of transpositions behind it is moved for each.
+/// Most weights that are moved to reorder columns: a layer with a row of transpositions after it is
+/// moved for each.
 const MAX_MOVED: usize = 1 << 31;
 
 impl<'g> Walk<'g> {
@@ -216,7 +222,8 @@ impl<'g> Walk<'g> {
         self.moved <= MAX_MOVED
     }
 
-    /// What holds the elements of `value` as they are stored, with the axes that the value should have.
+    /// What holds the elements of `value` as they are stored, with the axes that the value should
+    /// have.
     fn with_axes(&mut self, value: ValueId) -> ValueId {
         let Place { stored, axes, .. } = self.places[value].clone();
         let Some(shape) = axes else { return stored };
@@ -277,7 +284,7 @@ impl<'g> Walk<'g> {
         Ok(())
     }
 
-    /// Flat operands one behind the other, each in the order it is stored in.
+    /// Flat operands one after the other, each in the order it is stored in.
     fn join(&mut self, node: &mut Node<Op>) {
         let (mut pending, mut any, mut offset) = (Vec::new(), false, 0);
         for value in &mut node.inputs {

@@ -1,5 +1,5 @@
-//! Elements that can only have one value (0 bits, an all-zero weight column, a Relu that never opens) move into the biases of
-//! their consumers: `b[j] += W[i][j]·c`, then row `i` is zero.
+//! Elements that can only have one value (0 bits, an all-zero weight column, a Relu that never
+//! opens) move into the biases of their consumers: `b[j] += W[i][j]·c`, then row `i` is zero.
 
 use crate::quant::interval::Span;
 use crate::quant::model::enclosed_bits;
@@ -24,8 +24,8 @@ pub fn fold(model: &mut FixedModel, spans: &[Vec<Span>]) {
     }
 }
 
-/// What each weight row reads, `[row][group of outputs]`: with a window everything the row meets at any position, padding included.
-/// `None` where that is no single constant.
+/// What each weight row reads, `[row][group of outputs]`: with a window everything the row meets at
+/// any position, padding included. `None` where that is not a single constant.
 fn rows(dense: &FixedDense, x: &[Span]) -> Vec<Vec<Option<Span>>> {
     let constant = |s: &Span| s.is_constant().then_some(*s);
     let Some(w) = &dense.window else { return x.iter().map(|s| vec![constant(s)]).collect() };
@@ -76,6 +76,6 @@ fn folded_bias(dense: &FixedDense, x: &[Vec<Option<Span>>]) -> Option<FixedTenso
         .iter()
         .map(|s| if s.is_zero() { Some(0) } else { i64::try_from(shl(s.lo, frac - s.frac)?).ok() })
         .collect::<Option<Vec<i64>>>()?;
-    // the half LSB of the quantizer behind may need one bit more
+    // the half LSB of the quantizer after may need one bit more
     ints.iter().all(|&v| enclosed_bits(v) < FLOAT_BITS).then_some(FixedTensor { ints, frac })
 }

@@ -1,4 +1,5 @@
-//! Which elements of each value must exist: not constant and read, directly or not, by a model output.
+//! Which elements of each value must exist: not constant and read, directly or not, by a model
+//! output.
 
 use crate::graph::{ValueId, Window};
 use crate::ops::Move;
@@ -9,9 +10,10 @@ use crate::quant::{FixedDense, FixedModel, FixedOp};
 /// A float32 holds this many significant bits.
 const FLOAT_BITS: u32 = 24;
 
-/// Per value and element: must it be computed? `units` are the spans per unit of [`layout`]. Run after [`super::constant::fold`]: a
-/// constant that is still read by a non-zero weight is live. Constant units of model outputs are not: the output stage writes
-/// them; nor are those of merges and of what is joined along positions, which fill them in.
+/// Per value and element: must it be computed? `units` are the spans per unit of [`layout`]. Run
+/// after [`super::constant::fold`]: a constant that is still read by a non-zero weight is live.
+/// Constant units of model outputs are not: the output stage writes them; nor are those of merges
+/// and of what is joined along positions, which fill them in.
 pub fn live(model: &FixedModel, units: &[Vec<Span>]) -> Vec<Vec<bool>> {
     read_by(model, |value, e| {
         let Some(s) = units[value].get(e % units[value].len().max(1)) else { return false };
@@ -20,8 +22,8 @@ pub fn live(model: &FixedModel, units: &[Vec<Span>]) -> Vec<Vec<bool>> {
     })
 }
 
-/// Per value and element: does an element of a model output that is not `filled` depend on it? `filled` elements are constants that
-/// whoever joins or returns them writes itself.
+/// Per value and element: does an element of a model output that is not `filled` depend on it?
+/// `filled` elements are constants that whoever joins or returns them writes itself.
 pub fn read_by(model: &FixedModel, filled: impl Fn(ValueId, usize) -> bool) -> Vec<Vec<bool>> {
     let grids = layout::grids(model);
     let mut live: Vec<Vec<bool>> = model.values.iter().map(|v| vec![false; v.len()]).collect();

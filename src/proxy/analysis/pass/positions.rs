@@ -1,5 +1,6 @@
-//! Explicit reshapes around what only works on flat samples: dense layers without a window next to a grid, and quantizers or scales
-//! that differ over the positions of a channel (a stock `Quant` has one format per tensor). The outputs stay bit-identical.
+//! Explicit reshapes around what only works on flat samples: dense layers without a window next to
+//! a grid, and quantizers or scales that differ over the positions of a channel (a stock `Quant`
+//! has one format per tensor). The outputs stay bit-identical.
 
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId};
@@ -14,7 +15,8 @@ pub const FLAT_LIMIT: usize = 1024;
 /// Rewrites `model`.
 ///
 /// # Errors
-/// Every node whose formats or constants differ over the positions of a value of more than [`FLAT_LIMIT`] elements.
+/// Every node whose formats or constants differ over the positions of a value of more than
+/// [`FLAT_LIMIT`] elements.
 pub fn run(model: &mut FixedModel) -> Result<(), Vec<Fault>> {
     let grids = layout::grids(model);
     let mut faults = Vec::new();

@@ -1,5 +1,5 @@
-//! One change on its way through a block: only elements that differ are computed anew, and behind casts, which absorb most of it, only on
-//! the samples where something still does.
+//! One change on its way through a block: only elements that differ are computed anew, and after
+//! casts, which absorb most of it, only on the samples where something still does.
 
 use super::super::program::Program;
 use super::state::{Block, Change, Parameter, Variants};
@@ -87,7 +87,8 @@ impl Columns {
     }
 }
 
-/// What is needed on the way of a change, kept from one to the next: there are many, and most of them are small.
+/// What is needed on the way of a change, kept from one to the next: there are many, and most of
+/// them are small.
 #[derive(Default)]
 pub struct Scratch {
     /// The samples that are looked at; all, if `all`.
@@ -273,7 +274,7 @@ impl Pass<'_> {
         (self.at.changed[output], self.at.difference) = (result, difference);
     }
 
-    /// What node `n`, which is no layer, makes of changed inputs.
+    /// What node `n`, which is not a layer, makes of changed inputs.
     #[inline(always)]
     fn recompute(&mut self, n: usize) {
         let variants = self.variants;
@@ -318,8 +319,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Behind node `n`: leaves out what did not change, elements and samples, of all that is still read; `all_of_it`: even where that saves
-    /// little.
+    /// After node `n`: leaves out what did not change, elements and samples, of all that is still
+    /// read; `all_of_it`: even where that saves little.
     #[inline(always)]
     fn narrow(&mut self, n: usize, all_of_it: bool) {
         let output = self.variants.model.nodes[n].output;

@@ -1,6 +1,7 @@
-//! A model and its variants: the same exact evaluation where single weights or biases differ, of only what they change. Values of all
-//! samples are kept, in blocks whose columns stay in the cache, `[element][sample]`; a change runs through the network as changed
-//! elements on changed samples and ends where casts absorb it. For searches that try thousands of small changes.
+//! A model and its variants: the same exact evaluation where single weights or biases differ, of
+//! only what they change. Values of all samples are kept, in blocks whose columns stay in the
+//! cache, `[element][sample]`; a change runs through the network as changed elements on changed
+//! samples and ends where casts absorb it. For searches that try thousands of small changes.
 
 mod changes;
 pub mod state;
@@ -17,8 +18,8 @@ use state::{BLOCK, Block, Readers};
 pub use state::{Change, Parameter, Variants};
 
 impl<'a> Variants<'a> {
-    /// Evaluates `model` on `samples` rows of every graph input. Sums are taken in f64: exact for models that are not
-    /// [wider](super::Precision::Integer).
+    /// Evaluates `model` on `samples` rows of every graph input. Sums are taken in f64: exact for
+    /// models that are not [wider](super::Precision::Integer).
     pub fn new(model: &'a FixedModel, inputs: &[&[f32]], samples: usize) -> Variants<'a> {
         let programs = programs(model);
         let dense = |f: &dyn Fn(&crate::quant::model::FixedDense) -> Vec<f64>| -> Vec<Vec<f64>> {
@@ -101,7 +102,7 @@ impl<'a> Variants<'a> {
         }
     }
 
-    /// Element `at` of a node that is no layer, from its operands.
+    /// Element `at` of a node that is not a layer, from its operands.
     #[inline(always)]
     fn element<'b>(&'b self, n: usize, at: usize, of: &impl Fn(ValueId, usize) -> &'b [f64], to: &mut [f64]) {
         let node = &self.model.nodes[n];

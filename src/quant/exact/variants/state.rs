@@ -54,5 +54,6 @@ pub struct Variants<'a> {
     pub last_read: Vec<usize>,
 }
 
-/// Where each element of an operand goes: elements of the result, and the weight in between if the node is a layer.
+/// Where each element of an operand goes: elements of the result, and the weight in between if the
+/// node is a layer.
 pub type Readers = Vec<Vec<(u32, u32)>>;

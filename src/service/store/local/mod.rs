@@ -8,12 +8,12 @@
 //! DIR/checkpoints/    of running jobs, by their names
 //! ```
 //!
-//! Whatever is in the database is on disk: a file is synced and in its place before a row names it. What no row names is removed, at the
-//! start and by [`Store::expire`].
+//! Whatever is in the database is on disk: a file is synced and in its place before a row names it.
+//! What no row names is removed, at the start and by [`Store::expire`].
 
-mod bells;
 mod files;
 mod jobs;
+mod notifier;
 mod queue;
 mod retention;
 mod rows;
@@ -23,8 +23,8 @@ use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, Subm
 use crate::service::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId};
 use crate::service::store_error::StoreError;
 use async_trait::async_trait;
-use bells::Bells;
 use files::{Files, Synced};
+use notifier::JobNotifier;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -39,14 +39,15 @@ pub struct LocalStore(Arc<Inner>);
 struct Inner {
     database: Mutex<Connection>,
     files: Files,
-    bells: Bells,
+    notifier: JobNotifier,
     /// A job was queued.
     queued: Notify,
     _lock: File,
 }
 
 impl LocalStore {
-    /// Opens a folder, which is made if need be. Jobs that were running when its last process ended are queued again.
+    /// Opens a folder, which is made if need be. Jobs that were running when its last process ended
+    /// are queued again.
     ///
     /// # Errors
     /// A message for the operator: no folder, no permission, in use by another process, damaged.
@@ -63,7 +64,8 @@ impl LocalStore {
             Ok(())
         };
         start(&mut database).map_err(|e| at("cannot read jobs.sqlite", &e))?;
-        let inner = Inner { database: Mutex::new(database), files, bells: Bells::default(), queued: Notify::new(), _lock: lock };
+        let inner =
+            Inner { database: Mutex::new(database), files, notifier: JobNotifier::default(), queued: Notify::new(), _lock: lock };
         Ok(LocalStore(Arc::new(inner)))
     }
 
@@ -80,7 +82,8 @@ impl LocalStore {
         task.await.unwrap_or_else(|e| Err(StoreError::Internal(e.to_string())))
     }
 
-    /// Writes contents out, off the threads that answer requests and before the database is locked: this may take long.
+    /// Writes contents out, off the threads that answer requests and before the database is locked:
+    /// this may take long.
     async fn synced(&self, staged: Vec<(String, Staged)>) -> Result<Vec<(String, Synced)>, StoreError> {
         let inner = self.0.clone();
         let task = tokio::task::spawn_blocking(move || inner.files.synced(staged));
@@ -170,14 +173,14 @@ impl Store for LocalStore {
     async fn cancel(&self, id: &JobId) -> Result<(), StoreError> {
         let job = id.clone();
         self.change(move |_, tx| queue::cancel(tx, &job)).await?;
-        self.0.bells.ring(id);
+        self.0.notifier.notify(id);
         Ok(())
     }
 
     async fn events(&self, id: &JobId, after: u64, wait: Duration) -> Result<Vec<StoredEvent>, StoreError> {
         let until = tokio::time::Instant::now() + wait;
         // listened to before the look: nothing that happens in between is missed
-        let mut bell = self.0.bells.listen(id);
+        let mut bell = self.0.notifier.listen(id);
         loop {
             let job = id.clone();
             let found = self.with(move |_, database| jobs::events(database, &job, after)).await?;
@@ -203,7 +206,7 @@ impl Store for LocalStore {
         loop {
             let queued = self.0.queued.notified();
             if let Some(claim) = self.change(|_, tx| queue::claim(tx)).await? {
-                self.0.bells.ring(&claim.id);
+                self.0.notifier.notify(&claim.id);
                 // there may be more for other workers
                 self.0.queued.notify_one();
                 return Ok(claim);
@@ -219,12 +222,12 @@ impl Store for LocalStore {
             jobs::append(tx, &held.id, &events)
         })
         .await?;
-        self.0.bells.ring(&claim.id);
+        self.0.notifier.notify(&claim.id);
         Ok(())
     }
 
     async fn canceled(&self, claim: &Claim) -> Result<(), StoreError> {
-        let mut bell = self.0.bells.listen(&claim.id);
+        let mut bell = self.0.notifier.listen(&claim.id);
         loop {
             let id = claim.id.clone();
             if self.with(move |_, database| jobs::is_canceled(database, &id)).await? {
@@ -262,7 +265,7 @@ impl Store for LocalStore {
             })
             .await?;
         self.0.files.drop_checkpoint(&claim.id);
-        same.iter().chain([&claim.id]).for_each(|id| self.0.bells.ring(id));
+        same.iter().chain([&claim.id]).for_each(|id| self.0.notifier.notify(id));
         Ok(())
     }
 
@@ -273,7 +276,7 @@ impl Store for LocalStore {
             queue::give_back(tx, &held.id)
         })
         .await?;
-        self.0.bells.ring(&claim.id);
+        self.0.notifier.notify(&claim.id);
         self.0.queued.notify_one();
         Ok(())
     }

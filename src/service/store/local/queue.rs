@@ -1,6 +1,6 @@
 //! The way of a job through its states. Every change and its event are one transaction.
 
-use super::super::{Claim, Depth, MOST_LOST, NewEvent, NewJob, Submitted};
+use super::super::{Claim, Depth, MAX_LOST, NewEvent, NewJob, Submitted};
 use super::jobs::{self, get};
 use super::rows::{self, to_json};
 use crate::diagnostic::Code;
@@ -85,8 +85,9 @@ pub fn depth(database: &Connection) -> Result<Depth, StoreError> {
     Ok(Depth { queued: count(State::Queued)?, running: count(State::Running)? })
 }
 
-/// Takes the next job: of the caller with the fewest running ones, of those whose last turn is longest ago, the oldest. Jobs that have lost
-/// workers come behind all others, which would never get their turn if it is the job that ends the process.
+/// Takes the next job: of the caller with the fewest running ones, of those whose last turn is
+/// longest ago, the oldest. Jobs that have lost workers come after all others, which would never
+/// get their turn if it is the job that ends the process.
 pub fn claim(tx: &Transaction) -> Result<Option<Claim>, StoreError> {
     const NEXT: &str = "
         SELECT id, number, owner FROM job JOIN caller USING (owner) WHERE state = 'queued'
@@ -104,7 +105,8 @@ pub fn claim(tx: &Transaction) -> Result<Option<Claim>, StoreError> {
     Ok(Some(Claim { id, attempt: record.attempts, spec: record.spec, owner }))
 }
 
-/// Ends the waiting jobs of the same caller and identity as `id`, which has succeeded: there is nothing left to do for them. Returns them.
+/// Ends the waiting jobs of the same caller and identity as `id`, which has succeeded: there is
+/// nothing left to do for them. Returns them.
 pub fn finish_same(tx: &Transaction, id: &JobId) -> Result<Vec<JobId>, StoreError> {
     let number = rows::number(tx, id)?.ok_or(StoreError::Lost)?;
     let same = "
@@ -159,7 +161,7 @@ pub fn take_back_all(tx: &Transaction) -> Result<(), StoreError> {
         tx.execute("UPDATE job SET lost = ?2 WHERE id = ?1", params![id.as_str(), lost])?;
         if cancel {
             finish(tx, &id, State::Canceled, &Outcome::default(), &[])?;
-        } else if lost >= MOST_LOST {
+        } else if lost >= MAX_LOST {
             let text = format!("{lost} workers ended while they ran this job: it may need more memory than there is");
             let error = Some(Document::new(Code::WorkerLost, text));
             finish(tx, &id, State::Failed, &Outcome { error, ..Outcome::default() }, &[])?;

@@ -30,7 +30,8 @@ pub fn orphans(database: &Connection, files: &Files) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes files that no row names. The database is locked meanwhile, so none can just be on its way.
+/// Removes files that no row names. The database is locked meanwhile, so none can just be on its
+/// way.
 fn without_rows(database: &Connection, files: &Files) -> Result<usize, StoreError> {
     let mut removed = 0;
     let mut named = database.prepare_cached("SELECT 1 FROM file WHERE digest = ?1")?;

@@ -32,7 +32,7 @@ pub fn record(row: &Row) -> Result<(Record, i64), StoreError> {
 }
 
 pub fn id(text: &str) -> Result<JobId, StoreError> {
-    JobId::parse(text).ok_or_else(|| StoreError::Internal(format!("`{text}` is no job")))
+    JobId::parse(text).ok_or_else(|| StoreError::Internal(format!("`{text}` is not a job")))
 }
 
 pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {

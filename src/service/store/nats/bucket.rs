@@ -1,5 +1,5 @@
-//! A key-value bucket, in the layout of NATS' own (`nats kv` reads it). Reads go to the leader of its stream: what was written is seen.
-//! Removal leaves no markers behind.
+//! A key-value bucket, in the layout of NATS' own (`nats kv` reads it). Reads go to the leader of
+//! its stream: what was written is seen. Removal leaves no markers after.
 
 use super::fault::{ANSWER, asked, boxed, damaged, fault, late, nonce};
 use crate::service::store_error::StoreError;
@@ -115,8 +115,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// Shows all values with keys like `pattern`, in the order of their last changes. One that is changed meanwhile may come twice, the
-    /// newer one later.
+    /// Shows all values with keys like `pattern`, in the order of their last changes. One that is
+    /// changed meanwhile may come twice, the newer one later.
     pub async fn each(&self, pattern: &str, mut see: impl FnMut(Entry) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let prefix = self.prefix.len();
         scan(&self.stream, &self.subject(pattern), |subject, revision, value| {

@@ -1,4 +1,5 @@
-//! The folder of this process: files that are being written, and contents that were fetched. All of it can be lost.
+//! The folder of this process: files that are being written, and contents that were fetched. All of
+//! it can be lost.
 
 use super::super::{Digest, Staged, folder};
 use crate::service::store_error::StoreError;
@@ -7,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Bytes of fetched contents above which the ones that were used longest ago go: some of the largest calibration sets.
-const MOST_BYTES: u64 = 4 << 30;
+/// Bytes of fetched contents above which the ones that were used longest ago go: some of the
+/// largest calibration sets.
+const MAX_BYTES: u64 = 4 << 30;
 /// Time for which a content that was asked for stays, as it is about to be read.
 const IN_USE: Duration = Duration::from_secs(600);
 
@@ -20,13 +22,14 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens a folder, which is made if need be, and removes what an earlier process left unfinished.
+    /// Opens a folder, which is made if need be, and removes what an earlier process left
+    /// unfinished.
     ///
     /// # Errors
     /// A message for the operator.
     pub fn open(dir: &Path) -> Result<Cache, String> {
         let lock = folder::take(dir)?;
-        let cache = Cache { staging: dir.join("scratch"), contents: dir.join("cache"), most: MOST_BYTES, _lock: lock };
+        let cache = Cache { staging: dir.join("scratch"), contents: dir.join("cache"), most: MAX_BYTES, _lock: lock };
         let clear = || -> io::Result<()> {
             fs::create_dir_all(&cache.contents)?;
             fs::create_dir_all(&cache.staging)?;

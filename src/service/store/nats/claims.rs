@@ -15,10 +15,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
-/// Heartbeats within the time after which a job without one is given to another worker: one or two may get lost.
+/// Heartbeats within the time after which a job without one is given to another worker: one or two
+/// may get lost.
 const BEATS: u32 = 4;
 /// Times the ack wait that a job waits, at most, after it has lost several workers in a row.
-const MOST_DELAY: u32 = 10;
+const MAX_DELAY: u32 = 10;
 /// Changes by others that may come in between: only a cancel.
 const TRIES: usize = 10;
 
@@ -32,11 +33,11 @@ struct Held {
 }
 
 /// What becomes of a job that the queue hands out.
-enum Begun {
-    Mine(Box<(Claim, Row, u64)>),
+enum ClaimOutcome {
+    Claimed(Box<(Claim, Row, u64)>),
     /// Nobody is to do it any more.
-    Over,
-    Later(Duration),
+    Finished,
+    Deferred(Duration),
 }
 
 impl Drop for Held {
@@ -63,13 +64,13 @@ impl Claims {
             while let Some(message) = self.parts.queue.pull(&caller).await? {
                 let (message, acker) = message.split();
                 match self.begin(message.subject.as_str()).await {
-                    Ok(Begun::Mine(begun)) => {
+                    Ok(ClaimOutcome::Claimed(begun)) => {
                         let (claim, row, revision) = *begun;
                         self.hold(&claim, row, revision, acker);
                         return Ok(Some(claim));
                     }
-                    Ok(Begun::Over) => ack(&acker, AckKind::Ack).await?,
-                    Ok(Begun::Later(delay)) => ack(&acker, AckKind::Nak(Some(delay))).await?,
+                    Ok(ClaimOutcome::Finished) => ack(&acker, AckKind::Ack).await?,
+                    Ok(ClaimOutcome::Deferred(delay)) => ack(&acker, AckKind::Nak(Some(delay))).await?,
                     Err(error) => {
                         // if this is not heard either, the job comes back by itself
                         let _ = acker.ack_with(AckKind::Nak(None)).await;
@@ -82,16 +83,16 @@ impl Claims {
     }
 
     /// Makes a job of the queue this process's.
-    async fn begin(&self, subject: &str) -> Result<Begun, StoreError> {
-        let Some(id) = names::job(subject) else { return Ok(Begun::Over) };
+    async fn begin(&self, subject: &str) -> Result<ClaimOutcome, StoreError> {
+        let Some(id) = names::job(subject) else { return Ok(ClaimOutcome::Finished) };
         loop {
-            let Some((mut row, revision)) = self.parts.rows.get(&id).await? else { return Ok(Begun::Over) };
+            let Some((mut row, revision)) = self.parts.rows.get(&id).await? else { return Ok(ClaimOutcome::Finished) };
             let mut later = None;
             if row.state == State::Running {
                 // it came again: its worker is gone, or was not heard for too long
                 row.take_back();
                 // the first time by chance; one that ends its workers lets other jobs go first
-                let times = row.lost.saturating_sub(1).min(MOST_DELAY);
+                let times = row.lost.saturating_sub(1).min(MAX_DELAY);
                 later = (times > 0 && !row.state.is_final()).then(|| self.ack_wait * times);
             }
             if row.state == State::Queued && later.is_none() {
@@ -105,14 +106,14 @@ impl Claims {
             let checkpoint = if over { row.checkpoint.take() } else { None };
             let Some(revision) = self.parts.rows.set(&id, &mut row, On::Revision(revision)).await? else { continue };
             if let Some(delay) = later {
-                return Ok(Begun::Later(delay));
+                return Ok(ClaimOutcome::Deferred(delay));
             }
             if !over {
                 let claim = Claim { id, attempt: row.attempts, spec: row.spec.clone(), owner: row.owner.clone() };
-                return Ok(Begun::Mine(Box::new((claim, row, revision))));
+                return Ok(ClaimOutcome::Claimed(Box::new((claim, row, revision))));
             }
             self.drop_checkpoint(checkpoint).await;
-            return Ok(Begun::Over);
+            return Ok(ClaimOutcome::Finished);
         }
     }
 
@@ -213,7 +214,8 @@ impl Claims {
         self.parts.queue.wake().await;
     }
 
-    /// Tells the queue. The record is what counts: a job whose answer is lost comes again and is looked up in it.
+    /// Tells the queue. The record is what counts: a job whose answer is lost comes again and is
+    /// looked up in it.
     async fn answer(&self, claim: &Claim, kind: AckKind) {
         let Ok(held) = self.held(claim) else { return };
         self.release(claim);
@@ -236,7 +238,7 @@ async fn ack(acker: &Acker, kind: AckKind) -> Result<(), StoreError> {
 }
 
 /// Gives a job back that was taken for somebody who no longer waits.
-pub async fn untake(claims: Claims, claim: Claim) {
+pub async fn release_claim(claims: Claims, claim: Claim) {
     let done = claims.change(&claim, |row| {
         row.give_back();
         Ok(())

@@ -1,5 +1,6 @@
-//! Contents: an entry for each digest names the object that holds it, and every use changes the entry. So a content that is about to be
-//! removed is removed only if nobody used it meanwhile, and one whose entry is gone is sent anew, as another object.
+//! Contents: an entry for each digest names the object that holds it, and every use changes the
+//! entry. So a content that is about to be removed is removed only if nobody used it meanwhile, and
+//! one whose entry is gone is sent anew, as another object.
 
 use super::super::{Digest, Staged};
 use super::bucket::{Bucket, On};
@@ -13,8 +14,9 @@ use std::sync::Arc;
 
 /// Changes by others that may come in between: many requests use the same data at once.
 const TRIES: usize = 1000;
-/// Running jobs that are noted as makers of one content. Jobs with the same result at the same time are rare.
-const MOST_MAKERS: usize = 64;
+/// Running jobs that are noted as makers of one content. Jobs with the same result at the same time
+/// are rare.
+const MAX_MAKERS: usize = 64;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FileRow {
@@ -49,7 +51,7 @@ impl FileRow {
             User::Maker(id) if !self.makers.contains(id) => self.makers.push(id.clone()),
             _ => {}
         }
-        let many = self.makers.len().saturating_sub(MOST_MAKERS);
+        let many = self.makers.len().saturating_sub(MAX_MAKERS);
         self.makers.drain(..many);
     }
 }

@@ -9,11 +9,11 @@
 //! hgq-objects  object store: models, data, artifacts, checkpoints
 //! ```
 //!
-//! Who does a job is decided by its record alone: every change is made on the revision that was read, so of two workers that believe to
-//! have a job, one is told [`StoreError::Lost`]. The queue only says that somebody should look at a job. Whatever is lost on the way, a
-//! message that comes twice or late is looked up in the record and does no harm.
+//! Who does a job is decided by its record alone: every change is made on the revision that was
+//! read, so of two workers that believe to have a job, one is told [`StoreError::Lost`]. The queue
+//! only says that somebody should look at a job. Whatever is lost on the way, a message that comes
+//! twice or late is looked up in the record and does no harm.
 
-mod bells;
 mod bucket;
 mod cache;
 mod claims;
@@ -21,6 +21,7 @@ mod connect;
 mod fault;
 mod files;
 mod names;
+mod notifier;
 mod objects;
 mod queue;
 mod retention;
@@ -34,11 +35,11 @@ use super::{Claim, Depth, Digest, Expired, NewEvent, NewJob, Staged, Store, Subm
 use crate::service::record::{Artifact, JobId, Outcome, Record, State, StoredEvent, SweepId, now};
 use crate::service::store_error::StoreError;
 use async_trait::async_trait;
-use bells::Bells;
 use bucket::On;
 use claims::Claims;
 use files::{Files, User};
 use futures_util::{StreamExt, TryStreamExt};
+use notifier::JobNotifier;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,9 +47,11 @@ use submit::Parts;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Time after which a waiting worker looks for jobs without being woken: those of workers that are gone.
+/// Time after which a waiting worker looks for jobs without being woken: those of workers that are
+/// gone.
 const LOOK_QUEUE: Duration = Duration::from_secs(2);
-/// Time after which it looks again when it was woken and found nothing: the message may be on its way.
+/// Time after which it looks again when it was woken and found nothing: the message may be on its
+/// way.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Time after which those who wait for a job look at it without being rung.
 const LOOK_JOB: Duration = Duration::from_secs(5);
@@ -65,7 +68,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct NatsStore {
     parts: Parts,
     claims: Claims,
-    bells: Bells,
+    notifier: JobNotifier,
     /// Ends with the store.
     _tasks: JoinSet<()>,
 }
@@ -88,7 +91,8 @@ impl NatsStore {
     /// Connects, and makes what is not there.
     ///
     /// # Errors
-    /// A message for the operator: NATS cannot be reached, has no JetStream, or the folder cannot be used.
+    /// A message for the operator: NATS cannot be reached, has no JetStream, or the folder cannot
+    /// be used.
     pub async fn open(options: &NatsOptions) -> Result<NatsStore, String> {
         let cache = Arc::new(cache::Cache::open(&options.scratch)?);
         let opened = connect::open(options).await?;
@@ -96,11 +100,11 @@ impl NatsStore {
         let files = Files { entries: opened.files, objects: opened.objects.clone(), cache };
         let queue = queue::Queue::new(opened.context, opened.queue, options.ack_wait);
         let parts = Parts { rows, index: opened.index, files, objects: opened.objects, queue };
-        let bells = Bells::default();
+        let notifier = JobNotifier::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(bells.clone().watch(opened.client, opened.jobs));
+        tasks.spawn(notifier.clone().watch(opened.client, opened.jobs));
         tasks.spawn(parts.queue.clone().listen());
-        Ok(NatsStore { claims: Claims::new(parts.clone(), options.ack_wait), parts, bells, _tasks: tasks })
+        Ok(NatsStore { claims: Claims::new(parts.clone(), options.ack_wait), parts, notifier, _tasks: tasks })
     }
 
     async fn records(&self, ids: Vec<JobId>) -> Result<Vec<Record>, StoreError> {
@@ -193,7 +197,7 @@ impl Store for NatsStore {
     async fn events(&self, id: &JobId, after: u64, wait: Duration) -> Result<Vec<StoredEvent>, StoreError> {
         let until = Instant::now() + wait;
         // listened to before the look: nothing that happens in between is missed
-        let mut bell = self.bells.listen(id);
+        let mut bell = self.notifier.listen(id);
         loop {
             let Some((row, _)) = self.parts.rows.get(id).await? else { return Ok(Vec::new()) };
             let found = if row.last_event > after { self.parts.rows.events(&row, after).await? } else { Vec::new() };
@@ -221,10 +225,11 @@ impl Store for NatsStore {
             woken.mark_unchanged();
             let (send, taken) = tokio::sync::oneshot::channel();
             let claims = self.claims.clone();
-            // a task of its own: what is taken while the caller goes is given back, not held until the ack wait is over
+            // a task of its own: what is taken while the caller goes is given back, not held until
+            // the ack wait is over
             tokio::spawn(async move {
                 if let Err(Ok(Some(claim))) = send.send(claims.take().await) {
-                    claims::untake(claims, claim).await;
+                    claims::release_claim(claims, claim).await;
                 }
             });
             let taken = taken.await.map_err(|_| StoreError::Internal("the taking of a job ended".into()))?;
@@ -239,7 +244,8 @@ impl Store for NatsStore {
     async fn append(&self, claim: &Claim, events: Vec<NewEvent>) -> Result<(), StoreError> {
         let before = std::sync::OnceLock::new();
         let append = |row: &mut row::Row| {
-            // nobody else appends: more events than there were are these, stored by a try whose answer was lost
+            // nobody else appends: more events than there were are these, stored by a try whose
+            // answer was lost
             if row.last_event > *before.get_or_init(|| row.last_event) { Ok(()) } else { row.append(&events) }
         };
         patiently(PATIENCE, || self.claims.change(claim, append)).await?;
@@ -247,7 +253,7 @@ impl Store for NatsStore {
     }
 
     async fn canceled(&self, claim: &Claim) -> Result<(), StoreError> {
-        let mut bell = self.bells.listen(&claim.id);
+        let mut bell = self.notifier.listen(&claim.id);
         let mut revision = 0;
         loop {
             match self.claims.is_canceled(claim, revision).await {

@@ -1,4 +1,5 @@
-//! The object store. Every object has a name of its own and is never written again, so that a record names either all of it or nothing.
+//! The object store. Every object has a name of its own and is never written again, so that a
+//! record names either all of it or nothing.
 
 use super::super::Digest;
 use super::fault::{ANSWER, asked, damaged, fault, late, nonce};
@@ -14,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Bytes that are read at once: those of one message.
 const PIECE: usize = 128 << 10;
-/// Age at which an object that no record names was left by a process that is gone: none takes so long between its last byte and its record.
+/// Age at which an object that no record names was left by a process that is gone: none takes so
+/// long between its last byte and its record.
 const LEFT: Duration = Duration::from_secs(3600);
 
 #[derive(Clone)]
@@ -74,7 +76,7 @@ impl Objects {
         }
     }
 
-    /// Removes an object; one that is gone already is no fault.
+    /// Removes an object; one that is gone already is not a fault.
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         match self.store.delete(name).await {
             Err(e) if e.kind() != DeleteErrorKind::NotFound => Err(fault(e)),
@@ -82,8 +84,8 @@ impl Objects {
         }
     }
 
-    /// Removes what no record names, markers of deleted objects, and pieces of objects that were never finished; returns the number of
-    /// objects.
+    /// Removes what no record names, markers of deleted objects, and pieces of objects that were
+    /// never finished; returns the number of objects.
     pub async fn sweep(&self, named: &HashSet<String>) -> Result<usize, StoreError> {
         let (mut whole, mut left, mut markers) = (HashSet::new(), Vec::new(), Vec::new());
         let old = time::OffsetDateTime::now_utc() - LEFT;

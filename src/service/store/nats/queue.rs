@@ -1,5 +1,6 @@
-//! The queue: a work-queue stream of JetStream with a subject for each job and a durable consumer for each caller. Which jobs wait and run,
-//! who has them and for how long is what the consumers know; nothing of it is kept here.
+//! The queue: a work-queue stream of JetStream with a subject for each job and a durable consumer
+//! for each caller. Which jobs wait and run, who has them and for how long is what the consumers
+//! know; nothing of it is kept here.
 
 use super::super::Depth;
 use super::fault::{ANSWER, asked, boxed, fault, late};
@@ -80,7 +81,8 @@ impl Queue {
             filter_subject: names::queue_of(&token),
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.ack_wait,
-            // how often a job may be begun is counted in its record: what a worker gives back does not count
+            // how often a job may be begun is counted in its record: what a worker gives back does
+            // not count
             max_deliver: -1,
             max_ack_pending: -1,
             ..pull::Config::default()
@@ -128,7 +130,8 @@ impl Queue {
         Ok(self.consumers().await?.iter().fold(Depth::default(), count))
     }
 
-    /// Callers that may have a job to take: those with the fewest running ones first, of these the ones who were served longest ago.
+    /// Callers that may have a job to take: those with the fewest running ones first, of these the
+    /// ones who were served longest ago.
     pub async fn turns(&self) -> Result<Vec<Consumer<pull::Config>>, StoreError> {
         let mut callers = self.consumers().await?;
         // a running one may be one whose worker is gone
@@ -153,7 +156,7 @@ impl Queue {
         self.woken.subscribe()
     }
 
-    /// Listens for what is queued, for ever.
+    /// Listens for what is queued, forever.
     pub async fn listen(self) {
         loop {
             if let Ok(mut calls) = self.context.client().subscribe(names::WAKE).await {

@@ -1,4 +1,5 @@
-//! Retention: what nobody needs any more goes, nothing stays that no record names, and jobs that a process left between two steps go on.
+//! Retention: what nobody needs any more goes, nothing stays that no record names, and jobs that a
+//! process left between two steps go on.
 
 use super::super::{Digest, Expired};
 use super::files::FileRow;
@@ -45,7 +46,8 @@ impl Seen {
 
 pub async fn expire(parts: &Parts, keep: Duration) -> Result<Expired, StoreError> {
     let before = now().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-    // files before records: a file that is used after this look has another revision, one that was used before is in a record
+    // files before records: a file that is used after this look has another revision, one that was
+    // used before is in a record
     let mut files = HashMap::new();
     parts
         .files

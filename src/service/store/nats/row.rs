@@ -1,6 +1,7 @@
-//! A job as its record is stored. The last events are a part of it, so that a change and its events are one write.
+//! A job as its record is stored. The last events are a part of it, so that a change and its events
+//! are one write.
 
-use super::super::{Digest, MOST_LOST, NewEvent, NewJob};
+use super::super::{Digest, MAX_LOST, NewEvent, NewJob};
 use super::fault::damaged;
 use crate::diagnostic::Code;
 use crate::service::document::Document;
@@ -9,7 +10,8 @@ use crate::service::store_error::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Events and bytes in a record above which its events move out: every change writes the record anew.
+/// Events and bytes in a record above which its events move out: every change writes the record
+/// anew.
 const TAIL_EVENTS: usize = 64;
 const TAIL_BYTES: usize = 32 << 10;
 
@@ -129,7 +131,7 @@ impl Row {
         self.last_event + 1 - self.tail.len() as u64
     }
 
-    /// Events of the record behind number `after`.
+    /// Events of the record after number `after`.
     pub fn tail_after(&self, after: u64) -> impl Iterator<Item = StoredEvent> {
         numbered(self.tail_first(), self.tail.clone()).filter(move |e| e.seq > after)
     }
@@ -151,7 +153,7 @@ impl Row {
         self.lost += 1;
         if self.cancel {
             self.finish(State::Canceled, Outcome::default(), Vec::new());
-        } else if self.lost >= MOST_LOST {
+        } else if self.lost >= MAX_LOST {
             let text = format!("{} workers ended while they ran this job: it may need more memory than there is", self.lost);
             let error = Some(Document::new(Code::WorkerLost, text));
             self.finish(State::Failed, Outcome { error, ..Outcome::default() }, Vec::new());
@@ -190,7 +192,7 @@ mod tests {
     #[test]
     fn a_job_that_ends_its_workers_fails() {
         let mut row = row();
-        for _ in 1..MOST_LOST {
+        for _ in 1..MAX_LOST {
             row.begin();
             row.take_back();
             assert_eq!(row.state, State::Queued);
@@ -198,7 +200,7 @@ mod tests {
         row.begin();
         row.take_back();
         assert_eq!((row.state, row.outcome.error.unwrap().code()), (State::Failed, "worker_lost"));
-        assert_eq!(row.last_event, 1 + 2 * u64::from(MOST_LOST));
+        assert_eq!(row.last_event, 1 + 2 * u64::from(MAX_LOST));
     }
 
     #[test]

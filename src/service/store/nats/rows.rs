@@ -7,8 +7,9 @@ use crate::service::record::{JobId, StoredEvent};
 use crate::service::store_error::StoreError;
 
 /// Events that are given at once.
-const MOST_EVENTS: usize = 1000;
-/// Changes that may come in between before one gives up: only cancels and takings are made by others.
+const MAX_EVENTS: usize = 1000;
+/// Changes that may come in between before one gives up: only cancels and takings are made by
+/// others.
 const TRIES: usize = 100;
 
 #[derive(Clone)]
@@ -26,7 +27,8 @@ impl Rows {
     /// Stores a record; `None` when it was changed by others.
     pub async fn set(&self, id: &JobId, row: &mut Row, on: On) -> Result<Option<u64>, StoreError> {
         if row.is_long() {
-            // the key is made of the content: writers that lose the race for the record do not touch what the winner wrote
+            // the key is made of the content: writers that lose the race for the record do not
+            // touch what the winner wrote
             let text = serde_json::to_vec(&row.tail).map_err(super::fault::damaged)?;
             let hash = Digest::of(&text);
             let chunk = Chunk { first: row.tail_first(), key: format!("{id}.{}-{}", row.tail_first(), &hash.as_str()[..16]) };
@@ -51,7 +53,7 @@ impl Rows {
         Err(StoreError::Unavailable(format!("{id} is changed all the time")))
     }
 
-    /// Events of a job behind number `after`.
+    /// Events of a job after number `after`.
     pub async fn events(&self, row: &Row, after: u64) -> Result<Vec<StoredEvent>, StoreError> {
         let mut found = Vec::new();
         let ends = row.chunks.iter().skip(1).map(|c| c.first).chain([row.tail_first()]);
@@ -62,7 +64,7 @@ impl Rows {
             // without it, the job is just being removed
             let Some(entry) = self.events.get(&chunk.key).await? else { return Ok(found) };
             found.extend(numbered(chunk.first, entry.json::<Vec<Event>>()?).filter(|e| e.seq > after));
-            if found.len() >= MOST_EVENTS {
+            if found.len() >= MAX_EVENTS {
                 return Ok(found);
             }
         }

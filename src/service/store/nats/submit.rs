@@ -1,5 +1,6 @@
-//! From a request to a job in the queue. The steps are in an order in which a process may end after any of them: what it leaves is either
-//! not seen by anybody, or taken up by who asks again, or by [`super::retention`].
+//! From a request to a job in the queue. The steps are in an order in which a process may end after
+//! any of them: what it leaves is either not seen by anybody, or taken up by who asks again, or by
+//! [`super::retention`].
 
 use super::super::{NewJob, Submitted};
 use super::bucket::{Bucket, On};
@@ -14,7 +15,8 @@ use crate::service::store_error::StoreError;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Time that the request which has a key gets to make its job, before another one of the same key does it.
+/// Time that the request which has a key gets to make its job, before another one of the same key
+/// does it.
 const MAKING: Duration = Duration::from_secs(10);
 /// Pause between two looks at what it does.
 const LOOK: Duration = Duration::from_millis(100);
@@ -146,7 +148,8 @@ impl Parts {
         }
     }
 
-    /// The answer to a request whose key is known; `None` when its job is not there: not yet, or no longer.
+    /// The answer to a request whose key is known; `None` when its job is not there: not yet, or no
+    /// longer.
     async fn known(&self, key: &Key, row: &Row) -> Result<Option<Submitted>, StoreError> {
         if key.identity != row.identity.as_str() {
             return Ok(Some(Submitted::OtherRequest));
@@ -169,7 +172,8 @@ impl Parts {
         Ok(found.map(|(row, _)| row).filter(|row| row.state == State::Succeeded))
     }
 
-    /// Ends the waiting jobs of the same caller and identity as `id`, which has succeeded: there is nothing left to do for them.
+    /// Ends the waiting jobs of the same caller and identity as `id`, which has succeeded: there is
+    /// nothing left to do for them.
     pub async fn finish_same(&self, id: &JobId, done: &Row) -> Result<(), StoreError> {
         let mut waiting = Vec::new();
         self.index
@@ -199,7 +203,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Removes a job and all that is kept for it alone; its record last, so that what is left is found again.
+    /// Removes a job and all that is kept for it alone; its record last, so that what is left is
+    /// found again.
     pub async fn remove(&self, id: &JobId, row: &Row) -> Result<(), StoreError> {
         self.rows.events.remove_all(&format!("{id}.>")).await?;
         if let Some(checkpoint) = &row.checkpoint {

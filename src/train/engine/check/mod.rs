@@ -142,13 +142,13 @@ fn neighbours(model: &Model, faults: &mut Vec<Fault>) {
             let below = topology.quantizers_below(node.output);
             match below.len() {
                 1 if below.iter().any(|&n| kbi(model, n)) => {
-                    fail("the quantizer behind it trains b and i: the bias needs widths of its own".into())
+                    fail("the quantizer after it trains b and i: the bias needs widths of its own".into())
                 }
                 1 => {}
                 0 => {
-                    fail("no quantizer behind it (Relu, LeakyRelu and MaxPool may lie between) to give the bias its width".into())
+                    fail("no quantizer after it (Relu, LeakyRelu and MaxPool may lie between) to give the bias its width".into())
                 }
-                n => fail(format!("{n} quantizers behind it; the bias needs one width")),
+                n => fail(format!("{n} quantizers after it; the bias needs one width")),
             }
         }
     }

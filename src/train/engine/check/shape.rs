@@ -6,7 +6,8 @@ use crate::quant::{AveragePool, Model, QDense, QOp};
 /// A window with more than this along some axis is a mistake somewhere before.
 const MAX_WINDOW: usize = 1 << 24;
 
-/// Number of inputs of `node`, and the shapes around everything but dense layers, quantizers and affines without a window.
+/// Number of inputs of `node`, and the shapes around everything but dense layers, quantizers and
+/// affines without a window.
 pub fn node(model: &Model, node: &Node<QOp>, fail: &mut impl FnMut(String)) {
     let (count, wanted) = (node.inputs.len(), if matches!(node.op, QOp::Merge(_)) { 2 } else { 1 });
     // movements say it themselves

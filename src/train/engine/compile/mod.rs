@@ -328,7 +328,8 @@ impl Compiler<'_> {
         BiasSource::Quantizer { quantizer, channels: ChannelGroups::new(&q.groups, channels), rounding: q.rounding }
     }
 
-    /// Takes `[Relu →] Quantizer [→ Relu]` behind a dense output into its epilogue, where the widths are the same at all positions.
+    /// Takes `[Relu →] Quantizer [→ Relu]` after a dense output into its epilogue, where the widths
+    /// are the same at all positions.
     fn fuse(&mut self, output: usize, z: Slot) -> Option<Fused> {
         let mut reader = self.topology.sole_reader(output)?;
         let mut pre_relu = None;

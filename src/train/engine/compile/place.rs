@@ -107,8 +107,8 @@ impl Compiler<'_> {
         patches
     }
 
-    /// For a convolution in groups: one row of `outputs` for each pixel and channel of a group, and which row lies under each entry of the
-    /// patch.
+    /// For a convolution in groups: one row of `outputs` for each pixel and channel of a group, and
+    /// which row lies under each entry of the patch.
     pub(super) fn grouped(&mut self, node: &Node<QOp>, w: &Window, outputs: usize) -> (Slot, usize) {
         let (value, [height, width, channels], per_group) = (node.inputs[0], w.input, w.group_channels());
         let pixels = height * width;

@@ -48,8 +48,8 @@ pub fn wire(plan: &mut Plan) {
     }
 }
 
-/// Whether the quantizer of stage `m` may run backward inside its consumer, which reads rows of `row` floats: it works on such rows,
-/// and its own input gradient is not shared.
+/// Whether the quantizer of stage `m` may run backward inside its consumer, which reads rows of
+/// `row` floats: it works on such rows, and its own input gradient is not shared.
 fn fusible_backward(plan: &Plan, m: usize, row: usize, readers: &[usize]) -> bool {
     let (quantizer, alone) = match plan.stages[m].step {
         Step::Dense { fused: Some(f), .. } => (f.quantizer, true),

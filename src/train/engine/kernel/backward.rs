@@ -1,5 +1,5 @@
-//! Backward kernels: gradients to weights and to the input of a dense layer, with the backward pass of the quantizer in front
-//! of it in the epilogue; a quantizer on its own.
+//! Backward kernels: gradients to weights and to the input of a dense layer, with the backward pass
+//! of the quantizer in front of it in the epilogue; a quantizer on its own.
 //!
 //! Per element of a quantizer only three sums are kept (docs/hgq-spec.md#a1-3, #b1-1):
 //! `Σ g·(x − y)` inside the bounds, `Σ g` above, `Σ g` below; the gradients to f and i follow from
@@ -15,7 +15,8 @@ pub struct QuantizerSums<'a> {
     pub below: &'a mut [f32],
 }
 
-/// Backward pass of a quantizer: from the gradient of its output to that of its input. `x`, `y`, `dx`: rows × columns.
+/// Backward pass of a quantizer: from the gradient of its output to that of its input. `x`, `y`,
+/// `dx`: rows × columns.
 pub struct QuantizerBackward<'a> {
     pub x: &'a [f32],
     pub y: &'a [f32],
@@ -156,7 +157,8 @@ impl Vectorized for InputGrad<'_> {
     }
 }
 
-/// `dw += aᵀ·dz`, `db += Σ dz`. `a`: rows × `a_stride`; `dz`: rows × `outputs` (padded); `dw`: inputs × `outputs`.
+/// `dw += aᵀ·dz`, `db += Σ dz`. `a`: rows × `a_stride`; `dz`: rows × `outputs` (padded); `dw`:
+/// inputs × `outputs`.
 pub struct DenseWeightGrad<'a> {
     pub a: &'a [f32],
     pub a_stride: usize,
@@ -230,7 +232,8 @@ pub enum DenseInputGrad<'a> {
 }
 
 impl<'a> DenseInputGrad<'a> {
-    /// `da = dz·wᵀ`: `dz` rows × `dz_stride` with `outputs` columns used, `wt` (the transposed weights) outputs × `inputs` (padded).
+    /// `da = dz·wᵀ`: `dz` rows × `dz_stride` with `outputs` columns used, `wt` (the transposed
+    /// weights) outputs × `inputs` (padded).
     pub fn of(
         self,
         dz: &'a [f32],

@@ -1,8 +1,10 @@
-//! Loops over parameters, left to the compiler's vectoriser: Adam, and the quantization of weights with their bit counts.
+//! Loops over parameters, left to the compiler's vectoriser: Adam, and the quantization of weights
+//! with their bit counts.
 
 use super::{Has, Lane, Vectorized};
 
-/// Adam in TensorFlow's form on one run of parameters: `p −= c·m/(√v + ε)`, `c = lr·√(1−β2^t)/(1−β1^t)`, then clipped to `bounds`.
+/// Adam in TensorFlow's form on one run of parameters: `p −= c·m/(√v + ε)`,
+/// `c = lr·√(1−β2^t)/(1−β1^t)`, then clipped to `bounds`.
 pub struct Adam<'a> {
     pub p: &'a mut [f32],
     pub m: &'a mut [f32],

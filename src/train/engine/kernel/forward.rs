@@ -1,4 +1,5 @@
-//! Forward kernels: dense product with bias, Relu and quantization in the epilogue; a quantizer on its own.
+//! Forward kernels: dense product with bias, Relu and quantization in the epilogue; a quantizer on
+//! its own.
 //!
 //! Quantization of one element (docs/hgq-spec.md#a1-2, #b1-1): `v = clip(x, lo, hi)·2^f`,
 //! `r = ⌊v⌋`, `y = (r + [v − r ≥ t])·2^-f`. The threshold `t` gives half up (½), half down (next
@@ -23,11 +24,12 @@ pub struct Quantize<'a> {
     pub even: bool,
     /// A Relu comes before the quantizer; the quantizer's input is then stored after the Relu.
     pub pre_relu: bool,
-    /// A Relu comes behind the quantizer; ranges are of the values before it.
+    /// A Relu comes after the quantizer; ranges are of the values before it.
     pub post_relu: bool,
 }
 
-/// Quantization with its outputs: `y` (rows × columns) and the running minimum and maximum per column.
+/// Quantization with its outputs: `y` (rows × columns) and the running minimum and maximum per
+/// column.
 pub struct QuantizeInto<'a> {
     pub how: Quantize<'a>,
     pub y: &'a mut [f32],
@@ -73,7 +75,8 @@ struct Columns {
 }
 
 impl Columns {
-    /// Quantizes `x` (rows `r..r+MR`, columns `c..c+N`), stores the result and returns the quantizer's input.
+    /// Quantizes `x` (rows `r..r+MR`, columns `c..c+N`), stores the result and returns the
+    /// quantizer's input.
     #[inline(always)]
     unsafe fn apply<L: Lane, const MR: usize>(&self, r: usize, c: usize, mut x: [L; MR]) -> [L; MR] {
         // SAFETY: `raw` checked the lengths; the caller keeps the tile inside.
@@ -108,8 +111,9 @@ impl Columns {
     }
 }
 
-/// `z = a·w + bias`, then optionally Relu and quantization. `a`: rows × `a_stride`, of which `inputs` columns are used; `w`: inputs ×
-/// `outputs`; `z`: rows × `outputs` (padded). With a Relu before the quantizer, `z` holds the values after that Relu.
+/// `z = a·w + bias`, then optionally Relu and quantization. `a`: rows × `a_stride`, of which
+/// `inputs` columns are used; `w`: inputs × `outputs`; `z`: rows × `outputs` (padded). With a Relu
+/// before the quantizer, `z` holds the values after that Relu.
 pub struct DenseForward<'a> {
     pub a: &'a [f32],
     pub a_stride: usize,

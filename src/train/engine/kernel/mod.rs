@@ -1,5 +1,5 @@
-//! Vector kernels of the training step, with [`crate::simd`] the only `unsafe` code of the crate. Every kernel is written once over
-//! [`Lane`]; [`Portable`] is its scalar twin.
+//! Vector kernels of the training step, with [`crate::simd`] the only `unsafe` code of the crate.
+//! Every kernel is written once over [`Lane`]; [`Portable`] is its scalar twin.
 
 mod backward;
 mod elementwise;
@@ -23,7 +23,8 @@ pub fn pad(n: usize) -> usize {
     n.next_multiple_of(LANES)
 }
 
-/// Whether `len` numbers hold `rows` rows of `stride`; a product beyond `usize` does not fit either.
+/// Whether `len` numbers hold `rows` rows of `stride`; a product beyond `usize` does not fit
+/// either.
 fn holds(len: usize, rows: usize, stride: usize) -> bool {
     rows.checked_mul(stride).is_some_and(|needed| needed <= len)
 }

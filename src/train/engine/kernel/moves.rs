@@ -1,5 +1,6 @@
-//! Movement of runs of floats within a sample, forward as a copy and backward as a sum. Most runs are as short as a pixel has
-//! channels: they are sorted by length, so that each loop moves a fixed number of floats.
+//! Movement of runs of floats within a sample, forward as a copy and backward as a sum. Most runs
+//! are as short as a pixel has channels: they are sorted by length, so that each loop moves a fixed
+//! number of floats.
 
 use super::{Has, Lane, Vectorized, holds};
 
@@ -17,7 +18,8 @@ pub struct Moves {
 }
 
 impl Moves {
-    /// From pairs `(from, to)` of offsets; neighbours become runs. `None` when an offset does not fit.
+    /// From pairs `(from, to)` of offsets; neighbours become runs. `None` when an offset does not
+    /// fit.
     pub fn new(pairs: impl Iterator<Item = (usize, usize)>) -> Option<Moves> {
         let mut m = Moves { runs: vec![Vec::new(); LONGEST], from_len: 0, to_len: 0 };
         let mut run = (0, 0, 0);
@@ -66,7 +68,8 @@ impl Vectorized for MoveForward<'_> {
     fn run<L: Lane>(self, _: Has<L>) {
         self.moves.check(self.samples, (self.from.len(), self.from_stride), (self.to.len(), self.to_stride));
         for s in 0..self.samples {
-            // SAFETY: `check` and `Moves::new`: the runs of this sample lie in the slices, which are disjoint borrows.
+            // SAFETY: `check` and `Moves::new`: the runs of this sample lie in the slices, which
+            // are disjoint borrows.
             unsafe {
                 let from = self.from.as_ptr().add(s * self.from_stride);
                 let to = self.to.as_mut_ptr().add(s * self.to_stride);

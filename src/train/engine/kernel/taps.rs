@@ -1,5 +1,6 @@
-//! Sliding windows over a channels-last block, vectorised over channels: maximum, mean, and multiply-accumulate with one weight per tap
-//! and channel. A table says which row of the sample lies under each tap of each output position.
+//! Sliding windows over a channels-last block, vectorised over channels: maximum, mean, and
+//! multiply-accumulate with one weight per tap and channel. A table says which row of the sample
+//! lies under each tap of each output position.
 
 use super::{Has, LANES, Lane, Vectorized, holds};
 
@@ -19,8 +20,8 @@ pub struct Taps {
 }
 
 impl Taps {
-    /// `at(position, tap)` names one of `rows` rows of `row` floats (whole lanes). `None` when a name does not fit, or a sample is too large
-    /// for the table.
+    /// `at(position, tap)` names one of `rows` rows of `row` floats (whole lanes). `None` when a
+    /// name does not fit, or a sample is too large for the table.
     pub fn new(
         positions: usize,
         taps: usize,
@@ -49,7 +50,8 @@ impl Taps {
         assert!(self.at.len() == self.positions * self.taps);
     }
 
-    /// Calls `f(output offset, taps)` for each output row of each sample; `f` gets the sample's first float.
+    /// Calls `f(output offset, taps)` for each output row of each sample; `f` gets the sample's
+    /// first float.
     #[inline(always)]
     fn rows(&self, samples: usize, mut f: impl FnMut(usize, usize, &[u32])) {
         for s in 0..samples {
@@ -78,7 +80,8 @@ impl Vectorized for PoolForward<'_> {
     fn run<L: Lane>(self, _: Has<L>) {
         self.taps.check(self.samples, self.x.len(), self.y.len());
         let (x, y, row) = (self.x.as_ptr(), self.y.as_mut_ptr(), self.taps.row);
-        // SAFETY: `check` and `Taps::new`: every offset names a whole row of a sample in the slices.
+        // SAFETY: `check` and `Taps::new`: every offset names a whole row of a sample in the
+        // slices.
         self.taps.rows(self.samples, |from, to, taps| unsafe {
             for c in (0..row).step_by(L::N) {
                 let mut acc = L::splat(if self.factor.is_some() { 0.0 } else { f32::NEG_INFINITY });

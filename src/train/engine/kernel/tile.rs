@@ -2,7 +2,8 @@
 
 use super::Lane;
 
-/// `C[MR][NV·N] = init + A[MR][k] · B[k][NV·N]`. `A` is read one broadcast element at a time: row stride `a_row`, step `a_step` along k.
+/// `C[MR][NV·N] = init + A[MR][k] · B[k][NV·N]`. `A` is read one broadcast element at a time: row
+/// stride `a_row`, step `a_step` along k.
 ///
 /// # Safety
 /// All addressed elements of `a` and `b` must be readable.
@@ -35,8 +36,8 @@ pub unsafe fn product<L: Lane, const MR: usize, const NV: usize>(
     }
 }
 
-/// Bytes of a right-hand matrix that stay in the second-level cache beside everything else: larger ones are walked through once per block of
-/// rows and not once per strip.
+/// Bytes of a right-hand matrix that stay in the second-level cache beside everything else: larger
+/// ones are walked through once per block of rows and not once per strip.
 const RESIDENT: usize = 1 << 18;
 
 /// A kernel that computes the tile at row `r`, column `c`.
@@ -51,8 +52,8 @@ pub trait Tile {
     unsafe fn tile<L: Lane, const MR: usize, const NV: usize>(&self, r: usize, c: usize);
 }
 
-/// Covers `rows × cols` with tiles; `cols` is a multiple of [`super::LANES`]. No tile reaches beyond a ragged last row. Rows come in order for
-/// every column.
+/// Covers `rows × cols` with tiles; `cols` is a multiple of [`super::LANES`]. No tile reaches
+/// beyond a ragged last row. Rows come in order for every column.
 ///
 /// # Safety
 /// As [`Tile::tile`], for the whole matrix.

@@ -78,7 +78,8 @@ fn softmax(z: &[f32], most: f32, inverse_t: f32, outputs: usize, out: &mut [f32]
     out[..outputs].iter().sum()
 }
 
-/// `e^x` for `x ≤ 0`, relative error about 1e-7, straight-line so that a loop over it vectorises: `2^k·e^r`, `|r| ≤ ln2/2`.
+/// `e^x` for `x ≤ 0`, relative error about 1e-7, straight-line so that a loop over it vectorises:
+/// `2^k·e^r`, `|r| ≤ ln2/2`.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;

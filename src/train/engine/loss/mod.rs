@@ -1,8 +1,9 @@
 //! Task losses and their gradients at the output, one block of rows at a time.
 //!
-//! With weight α on the teacher: `(1−α)·L(labels) + α·L(teacher)`. Cross-entropy: mean over samples, distillation
-//! `T²·CE(softmax(t/T), softmax(z/T))`. MSE, MAE and BCE (on logits; teacher = sigmoid of its logits): mean over samples and outputs.
-//! A model of several outputs has the sum of their losses; a sample may weigh as its class says ([`Head`]).
+//! With weight α on the teacher: `(1−α)·L(labels) + α·L(teacher)`. Cross-entropy: mean over
+//! samples, distillation `T²·CE(softmax(t/T), softmax(z/T))`. MSE, MAE and BCE (on logits; teacher
+//! = sigmoid of its logits): mean over samples and outputs. A model of several outputs has the sum
+//! of their losses; a sample may weigh as its class says ([`Head`]).
 
 mod cross_entropy;
 mod elementwise;
@@ -20,7 +21,8 @@ pub struct TaskLoss {
     pub kind: LossKind,
     /// α in [0, 1]: 0 uses labels or values only, 1 the teacher only.
     pub teacher_weight: f32,
-    /// T > 0 of the distillation, cross-entropy only: logits are divided by it; above 1 the term is multiplied by T². Heads have their own.
+    /// T > 0 of the distillation, cross-entropy only: logits are divided by it; above 1 the term is
+    /// multiplied by T². Heads have their own.
     pub temperature: f32,
 }
 
@@ -90,7 +92,8 @@ pub struct Targets {
     pub teacher: Vec<f32>,
 }
 
-/// One block: `z`, `dz` rows × `stride`, `outputs` columns used; `first`: index of the block's first row in `targets`.
+/// One block: `z`, `dz` rows × `stride`, `outputs` columns used; `first`: index of the block's
+/// first row in `targets`.
 pub struct LossBlock<'a> {
     pub loss: TaskLoss,
     /// Empty: all columns are one output.
@@ -108,7 +111,8 @@ pub struct LossBlock<'a> {
     pub scratch: &'a mut [f32],
 }
 
-/// Sum of the samples' losses divided by the batch, and how many predictions were right, over all labelled outputs.
+/// Sum of the samples' losses divided by the batch, and how many predictions were right, over all
+/// labelled outputs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LossSum {
     pub loss: f64,
@@ -137,7 +141,8 @@ impl Part<'_> {
         if self.labelled { targets.labels.get(row * self.labels + self.label).map(|&l| l as usize) } else { None }
     }
 
-    /// Probabilities of the classes in row `row` of `outputs` columns, where there are no labels but values.
+    /// Probabilities of the classes in row `row` of `outputs` columns, where there are no labels
+    /// but values.
     #[inline(always)]
     fn shares<'t>(&self, targets: &'t Targets, row: usize, outputs: usize) -> Option<&'t [f32]> {
         targets.values.get(row * outputs + self.column..)?.get(..self.outputs)

@@ -1,4 +1,4 @@
-//! Quantized bias (docs/hgq-spec.md#a1-4): it takes the fractional bits of the activation behind
+//! Quantized bias (docs/hgq-spec.md#a1-4): it takes the fractional bits of the activation after
 //! it, reduced by max over everything but the channel; the gradient of the max goes to the maximal
 //! entries, split equally.
 

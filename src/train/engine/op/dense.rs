@@ -1,8 +1,9 @@
 //! Dense layer with quantized weights: `z = x·Q(W) + Q(b)`; weights round half up
 //! (docs/hgq-spec.md#a1, #a2-1). A convolution is one whose inputs are the entries of its patch.
 //!
-//! Straight-through: `∂W` is the gradient of the quantized weight, `∂f = ln2·(w − wq)·∂W` summed over the group. Surrogate bits:
-//! `relu(⌊log2|wq|⌋ + 1 + rhe(f))`, the exponent being the largest of the group; 0 for a group of zeros.
+//! Straight-through: `∂W` is the gradient of the quantized weight, `∂f = ln2·(w − wq)·∂W` summed
+//! over the group. Surrogate bits: `relu(⌊log2|wq|⌋ + 1 + rhe(f))`, the exponent being the largest
+//! of the group; 0 for a group of zeros.
 
 use super::super::kernel::{Buffer, Isa, WeightRow, dispatch, pad};
 use super::quantizer::exp2_rounded;
@@ -63,7 +64,8 @@ impl DenseOp {
         DenseSums { dw: Buffer::new(self.inputs * pad(self.outputs)), db: Buffer::new(pad(self.outputs)) }
     }
 
-    /// Quantizes the weights. `w`: inputs × padded outputs; `f`: the same when element-wise, else one per group.
+    /// Quantizes the weights. `w`: inputs × padded outputs; `f`: the same when element-wise, else
+    /// one per group.
     pub fn prepare(&self, isa: Isa, w: &[f32], f: &[f32], state: &mut DenseState) {
         let stride = pad(self.outputs);
         if !self.groups.is_elementwise() {

@@ -1,5 +1,6 @@
-//! Element-wise functions in plain floats: the quantizer behind them decides the table that the hardware gets. Function and
-//! derivative are those of [`crate::ops::Elementwise`]; here they become loops, one for each, so that the compiler vectorises them.
+//! Element-wise functions in plain floats: the quantizer after them decides the table that the
+//! hardware gets. Function and derivative are those of [`crate::ops::Elementwise`]; here they
+//! become loops, one for each, so that the compiler vectorises them.
 
 use super::{chain, chain_both, map};
 use crate::ops::{Elementwise, Table};
@@ -19,7 +20,8 @@ pub fn forward(isa: Isa, f: Elementwise, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// `dx = f'(x)·dy`, on top of what is there where `keep` is 1; `y` is the result of the forward pass.
+/// `dx = f'(x)·dy`, on top of what is there where `keep` is 1; `y` is the result of the forward
+/// pass.
 pub fn backward(isa: Isa, f: Elementwise, (x, y): (&[f32], &[f32]), dy: &[f32], dx: &mut [f32], keep: f32) {
     match f {
         Elementwise::Relu => chain(isa, x, dy, dx, keep, |v| Elementwise::Relu.derivative(v, 0.0)),

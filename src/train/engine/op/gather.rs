@@ -1,5 +1,6 @@
-//! Movement of elements: patches of a convolution, other layouts, concatenation, padding. Each element of the result is an element of
-//! an input or 0; backward, each input gets the sum of the gradients of its copies.
+//! Movement of elements: patches of a convolution, other layouts, concatenation, padding. Each
+//! element of the result is an element of an input or 0; backward, each input gets the sum of the
+//! gradients of its copies.
 
 use super::super::kernel::{Isa, MoveBackward, MoveForward, Moves, dispatch};
 use super::super::slot::Slot;
@@ -12,8 +13,8 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// `sources`: for each element of the result, in order, the input and the element of it; `None` for a 0. `None` when a
-    /// sample is too large for the table.
+    /// `sources`: for each element of the result, in order, the input and the element of it; `None`
+    /// for a 0. `None` when a sample is too large for the table.
     pub fn new(inputs: &[Slot], y: Slot, sources: impl Iterator<Item = Option<(usize, usize)>>) -> Option<Gather> {
         let mut pairs: Vec<Vec<(usize, usize)>> = vec![Vec::new(); inputs.len()];
         for (e, source) in sources.enumerate() {
@@ -25,7 +26,8 @@ impl Gather {
         Some(Gather { moves })
     }
 
-    /// Copies input number `which` into the result, `samples` samples. Floats of the result that nothing reaches are left alone.
+    /// Copies input number `which` into the result, `samples` samples. Floats of the result that
+    /// nothing reaches are left alone.
     pub fn forward(
         &self,
         isa: Isa,

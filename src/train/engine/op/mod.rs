@@ -13,7 +13,8 @@ pub mod sign;
 use super::kernel::{Buffer, Has, Isa, Lane, Vectorized, dispatch};
 use crate::ops::Elementwise;
 
-/// An element-wise operation without trainable numbers, where it could not be fused into a dense layer.
+/// An element-wise operation without trainable numbers, where it could not be fused into a dense
+/// layer.
 #[derive(Clone)]
 pub enum Unary {
     Elementwise(Elementwise),

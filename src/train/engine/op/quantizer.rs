@@ -1,10 +1,11 @@
 //! Activation quantizer. Forward and straight-through gradients for a traced range
 //! (docs/hgq-spec.md#a1-2, #a1-3) and a saturating one (#b1-1); training-time bits (#a2-1).
 //!
-//! With `fr = rhe(f)`, `ie = max(rhe(i), −fr)`, `M = 2^ie − 2^-fr`, `m = −k·2^ie` (or `−k·M` when symmetric):
-//! `y = r(clip(x, m, M)·2^fr)·2^-fr`; `∂x = [m ≤ x ≤ M]`; inside `∂f = ln2·(x − y)`; above `∂i = ln2·2^ie`, `∂f = ln2·2^-fr`; below
-//! `∂i = −k·ln2·2^ie`, `∂f = −k·ln2·2^-fr` when symmetric, else 0. In the `kbi` parametrisation `fr = rhe(b) − rhe(i)`, so that `∂b` is
-//! `∂f` and `∂f` is taken from `∂i`. A traced or tracked range has no bounds.
+//! With `fr = rhe(f)`, `ie = max(rhe(i), −fr)`, `M = 2^ie − 2^-fr`, `m = −k·2^ie` (or `−k·M` when
+//! symmetric): `y = r(clip(x, m, M)·2^fr)·2^-fr`; `∂x = [m ≤ x ≤ M]`; inside `∂f = ln2·(x − y)`;
+//! above `∂i = ln2·2^ie`, `∂f = ln2·2^-fr`; below `∂i = −k·ln2·2^ie`, `∂f = −k·ln2·2^-fr` when
+//! symmetric, else 0. In the `kbi` parametrisation `fr = rhe(b) − rhe(i)`, so that `∂b` is `∂f` and
+//! `∂f` is taken from `∂i`. A traced or tracked range has no bounds.
 
 use super::super::kernel::{
     Buffer, InputGrad, Isa, Quantize, QuantizeInto, QuantizerBackward, QuantizerForward, QuantizerSums, dispatch, pad,
@@ -64,8 +65,9 @@ pub fn is_uniform(groups: &Groups, channels: usize) -> bool {
     (channels..groups.elements()).all(|e| groups.of(e) == groups.of(e % channels.max(1)))
 }
 
-/// `rhe(v)` of a width, `|v| < 2^22`: where a float's step is 1, the addition itself rounds half to even. Without the library call
-/// that `round_ties_even` is on baseline x86-64; widths of HGQ2's weights are rounded several times per weight and step.
+/// `rhe(v)` of a width, `|v| < 2^22`: where a float's step is 1, the addition itself rounds half to
+/// even. Without the library call that `round_ties_even` is on baseline x86-64; widths of HGQ2's
+/// weights are rounded several times per weight and step.
 #[inline(always)]
 pub fn rounded(v: f32) -> f32 {
     const STEP_OF_ONE: f32 = 12_582_912.0; // 1.5·2^23
@@ -101,7 +103,8 @@ impl QuantizerOp {
         op
     }
 
-    /// Chooses the rows for values of `positions` × `channels`: one position where the groups are the same at all of them, else a sample.
+    /// Chooses the rows for values of `positions` × `channels`: one position where the groups are
+    /// the same at all of them, else a sample.
     pub fn lay_out(&mut self, positions: usize, channels: usize) {
         let narrow = is_uniform(&self.groups, channels);
         let mut columns = vec![NO_GROUP; if narrow { pad(channels) } else { positions * pad(channels) }];
@@ -153,7 +156,8 @@ impl QuantizerOp {
         }
     }
 
-    /// Rows that `padded` floats are: of constants one, or as many as there are positions where all are alike.
+    /// Rows that `padded` floats are: of constants one, or as many as there are positions where all
+    /// are alike.
     pub fn rows(&self, padded: usize) -> usize {
         padded / self.stride().max(1)
     }
@@ -250,7 +254,8 @@ impl QuantizerOp {
         QuantizerBackward { x, y, lo, hi, saturating, pre_relu, post_relu, sums, dx, add }
     }
 
-    /// `dx` from `dy` on `rows` padded rows, collecting the gradients to f and i in the sums of `args`.
+    /// `dx` from `dy` on `rows` padded rows, collecting the gradients to f and i in the sums of
+    /// `args`.
     pub fn backward(isa: Isa, rows: usize, stride: usize, dy: &[f32], args: QuantizerBackward) {
         dispatch(isa, InputGrad { dy, rows, stride, quantizer: args });
     }

@@ -85,8 +85,8 @@ impl ConstantOp {
         }
     }
 
-    /// Gradient to the latent constants from that to the quantized ones (`dq`), all padded. `cost` per group is the gradient of the loss
-    /// to its counted bits. Adds to `first` and `i`.
+    /// Gradient to the latent constants from that to the quantized ones (`dq`), all padded. `cost`
+    /// per group is the gradient of the loss to its counted bits. Adds to `first` and `i`.
     #[allow(clippy::too_many_arguments)] // the terms of one gradient
     pub fn gradients(
         &self,
@@ -154,7 +154,8 @@ impl SaturatingOp {
         f64::from(self.bias_count) * (0..groups.elements()).map(|o| f64::from(state.bias.bits[groups.of(o)])).sum::<f64>()
     }
 
-    /// Gradient of `strength·EBOPs` to the counted bits of each weight group; `input_bits` per input and part.
+    /// Gradient of `strength·EBOPs` to the counted bits of each weight group; `input_bits` per
+    /// input and part.
     pub fn weight_costs(&self, dense: &DenseOp, input_bits: &[f32], strength: f32) -> Vec<f32> {
         let (groups, share) = (self.weight.groups(), dense.outputs / dense.parts.max(1));
         let mut costs = vec![0.0; groups.count()];

@@ -1,5 +1,6 @@
-//! Binary activation: `−1` where `x < 0`, else `0` (an affine behind it makes it `±s`). Straight-through as for `sign(x)`, which is
-//! `2·y + 1`: the derivative is ½ where `|x| ≤ 1`, else 0.
+//! Binary activation: `−1` where `x < 0`, else `0` (an affine after it makes it `±s`).
+//! Straight-through as for `sign(x)`, which is `2·y + 1`: the derivative is ½ where `|x| ≤ 1`, else
+//! 0.
 
 #[inline(always)]
 pub fn forward(x: f32) -> f32 {

@@ -1,4 +1,5 @@
-//! The backward pass of a block of samples. Stages run in reverse; the wiring says where each leaves the gradients of its inputs.
+//! The backward pass of a block of samples. Stages run in reverse; the wiring says where each
+//! leaves the gradients of its inputs.
 
 use super::super::kernel::{Buffer, DenseInputGrad, DenseWeightGrad, PoolBackward, QuantizerBackward, TapsBackward, dispatch};
 use super::super::op::dense::DenseSums;
@@ -114,7 +115,8 @@ impl Shard {
         }
     }
 
-    /// Takes the gradient of input `n` of `stage` to add to it, emptied where this is the first; `None` where nobody needs it.
+    /// Takes the gradient of input `n` of `stage` to add to it, emptied where this is the first;
+    /// `None` where nobody needs it.
     fn start(&mut self, stage: &Stage, n: usize, samples: usize) -> Option<Buffer> {
         let (x, to) = (stage.inputs()[n], stage.input_grad(n));
         if to == InputGrad::Skip {
@@ -137,7 +139,8 @@ impl Shard {
     fn dense_input(&mut self, p: &Prepared, to: InputGrad, (dense, x, z): (usize, Slot, Slot), rows: usize) {
         let plan = &p.plan;
         let outputs = plan.dense[dense].op.outputs;
-        // the value the gradient goes to: the input, or what lies in front of the quantizer that made it
+        // the value the gradient goes to: the input, or what lies in front of the quantizer that
+        // made it
         let through = match to {
             InputGrad::Skip => return,
             InputGrad::Store | InputGrad::Add => None,

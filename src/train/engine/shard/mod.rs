@@ -1,4 +1,5 @@
-//! One share of a batch: its rows, block buffers and gradient sums. All layers go forward and backward block by block.
+//! One share of a batch: its rows, block buffers and gradient sums. All layers go forward and
+//! backward block by block.
 
 mod backward;
 mod forward;

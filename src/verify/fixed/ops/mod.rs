@@ -40,7 +40,7 @@ impl Compiler {
         let (scale, zero, bits) = (self.constant(node, 1)?, self.constant(node, 2)?, self.constant(node, 3)?);
         let x = match self.operand(node, 0)? {
             Known::Constant(x) => {
-                // the leading axis of a constant is no batch
+                // the leading axis of a constant is not a batch
                 let shape = x.shape.clone();
                 let casts = Casts::of(node, &scale, &zero, &bits, &shape)?;
                 self.hold(x.values.len())?;

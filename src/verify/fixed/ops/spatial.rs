@@ -129,8 +129,8 @@ fn conv_bounds(x: &Data, taps: &Taps, columns: &[Vec<(u32, i64)>], bias: &[i64])
     Ok(bounds)
 }
 
-/// The window of a node over `x`, with one group per channel, and the number of its axes. `pooling` takes its kernel from the attribute,
-/// a convolution as well: hls4ml needs it there.
+/// The window of a node over `x`, with one group per channel, and the number of its axes. `pooling`
+/// takes its kernel from the attribute, a convolution as well: hls4ml needs it there.
 fn window(node: &NodeProto, x: &Data, pooling: bool) -> Result<(Window, usize), String> {
     let (&channels, spatial) = x.shape.split_last().ok_or("its input is a scalar")?;
     let rank = spatial.len();

@@ -1,4 +1,5 @@
-//! Wakes those who wait for something to happen to a job: one watch over all records for the whole process.
+//! Wakes those who wait for something to happen to a job: one watch over all records for the whole
+//! process.
 
 use super::bucket::Bucket;
 use super::fault::fault;
@@ -16,34 +17,34 @@ use tokio::sync::watch;
 /// Pause before a watch that ended is begun again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Bells ring with the revision of the record.
+/// JobNotifier ring with the revision of the record.
 #[derive(Clone, Default)]
-pub struct Bells(Arc<Mutex<HashMap<JobId, watch::Sender<u64>>>>);
+pub struct JobNotifier(Arc<Mutex<HashMap<JobId, watch::Sender<u64>>>>);
 
-impl Bells {
+impl JobNotifier {
     /// What is rung from now on is heard.
     pub fn listen(&self, id: &JobId) -> watch::Receiver<u64> {
-        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bells.retain(|_, bell| bell.receiver_count() > 0);
-        bells.entry(id.clone()).or_insert_with(|| watch::channel(0).0).subscribe()
+        let mut notifier = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notifier.retain(|_, bell| bell.receiver_count() > 0);
+        notifier.entry(id.clone()).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
-    fn ring(&self, id: &JobId, revision: u64) {
-        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bell) = bells.get(id) {
+    fn notify(&self, id: &JobId, revision: u64) {
+        let notifier = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = notifier.get(id) {
             bell.send_replace(revision);
         }
     }
 
     fn ring_all(&self) {
-        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bells.values().for_each(|bell| bell.send_modify(|_| ()));
+        let notifier = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notifier.values().for_each(|bell| bell.send_modify(|_| ()));
     }
 
-    /// Watches the records, for ever.
+    /// Watches the records, forever.
     pub async fn watch(self, client: Client, jobs: Bucket) {
         loop {
-            if let Err(error) = self.hear(&client, &jobs).await {
+            if let Err(error) = self.watch_records(&client, &jobs).await {
                 tracing::warn!(%error, "records cannot be watched");
             }
             // whatever was missed is looked for now
@@ -52,7 +53,7 @@ impl Bells {
         }
     }
 
-    async fn hear(&self, client: &Client, jobs: &Bucket) -> Result<(), StoreError> {
+    async fn watch_records(&self, client: &Client, jobs: &Bucket) -> Result<(), StoreError> {
         let config = push::OrderedConfig {
             deliver_subject: client.new_inbox(),
             filter_subject: jobs.subject(">"),
@@ -67,7 +68,7 @@ impl Bells {
             let change = change.map_err(fault)?;
             let revision = change.info().map_or(0, |i| i.stream_sequence);
             if let Some(id) = names::job(change.subject.as_str()) {
-                self.ring(&id, revision);
+                self.notify(&id, revision);
             }
         }
         Ok(())
