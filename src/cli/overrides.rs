@@ -59,7 +59,9 @@ pub struct Overrides {
     #[arg(long, value_name = "WEIGHTS")]
     pub class_weights: Option<String>,
     /// What models are judged by
-    /// [default: accuracy for classes, balanced_accuracy where one class is nearly all of them, mse for float targets; without targets agreement where the model ends in Softmax or ArgMax, else relative_error]
+    /// [default: accuracy for classes, balanced_accuracy where one class is nearly all of them,
+    /// mse for float targets; without targets agreement where the model ends in Softmax or
+    /// ArgMax, else relative_error]
     #[arg(long, value_name = "NAME", value_parser = named(["accuracy", "balanced_accuracy", "auc", "mse", "mae", "agreement", "relative_error"]))]
     pub metric: Option<String>,
     /// Adam's step size for weights [default: 0.005]

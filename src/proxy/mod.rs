@@ -1,7 +1,8 @@
 //! Lowering of the exact model to the proxy ONNX that stock hls4ml compiles with the same bits
 //! (docs/proxy.md).
 //!
-//! `constants folded → live elements → stages (a matrix, an affine, an activation and the quantizer after) → nodes`.
+//! Constants folded → live elements → stages (a matrix, an affine, an activation and the quantizer
+//! after it) → nodes.
 //! Every quantised tensor is a list of [`write::part::Part`]s, one per format; [`write::linear`]
 //! writes the matrices and convolutions, [`write::copy`] the element-wise functions,
 //! [`write::lower`] decides which. Values near convolutions keep their positions (`layout`):

@@ -254,3 +254,21 @@ fn trees_and_circles_are_read() {
     assert!(circles(&graph(&[("a", "b"), ("b", "c"), ("a", "c")])).is_empty());
     assert_eq!(circles(&graph(&[("a", "b"), ("b", "a"), ("b", "c")])).len(), 2);
 }
+
+/// Columns that a reader has; rows of tables and what cannot be broken may be longer.
+const COLUMNS: usize = 100;
+
+#[test]
+fn comments_are_at_most_100_columns_wide() {
+    let table = |text: &str| text.trim_start_matches(['/', '!']).trim_start().starts_with('|');
+    let mut wide = Vec::new();
+    for (file, text) in sources() {
+        for (at, line) in text.lines().enumerate() {
+            let comment = line.trim_start();
+            if comment.starts_with("//") && !table(comment) && line.chars().count() > COLUMNS {
+                wide.push(format!("{file}:{}", at + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "{wide:#?}");
+}

@@ -1,7 +1,8 @@
 //! The store of a farm: NATS JetStream, for any number of processes that serve and work.
 //!
 //! ```text
-//! HGQ_QUEUE    work-queue stream, a message `hgq.queue.CALLER.JOB` for each job that is not over; a durable consumer for each caller
+//! HGQ_QUEUE    work-queue stream, a message `hgq.queue.CALLER.JOB` for each job that is not over;
+//!              a durable consumer for each caller
 //! hgq-jobs     bucket: records, by job
 //! hgq-events   bucket: events that no longer fit into the record
 //! hgq-index    bucket: lists of jobs by caller and sweep, Idempotency-Keys, results by identity
