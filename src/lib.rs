@@ -1,4 +1,4 @@
-//! An ONNX model goes in, a bit-accurate fixed-point proxy for hls4ml comes out: [`convert`] does
+//! An ONNX model goes in, a bit-accurate fixed-point proxy for hls4ml comes out: [`convert()`] does
 //! what `hgq-onnx convert` does.
 //!
 //! ```

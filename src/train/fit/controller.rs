@@ -27,9 +27,9 @@ impl Gains {
 }
 
 /// Steps of a branch in which the integral part of [`Gains::HOLD`] has found β well before its
-/// rates anneal. With a fifth of them a branch ended just above its budget, and its annealed model
+/// rates anneal. With a third of them a branch ended just above its budget, and its annealed model
 /// was lost.
-const HOLD_STEPS: f64 = 1000.0;
+const HOLD_STEPS: f64 = 300.0;
 
 const LOG_BETA: (f64, f64) = (-18.0, -3.0);
 const STATE: (f64, f64) = (-16.0, -4.0);
@@ -71,8 +71,8 @@ mod tests {
     #[test]
     fn a_short_branch_finds_its_beta_in_as_large_a_share_of_it() {
         let integral = |steps| Gains::hold(steps).integral;
-        assert_eq!((integral(1000), integral(100_000)), (Gains::HOLD.integral, Gains::HOLD.integral));
-        assert!((integral(200) / integral(1000) - 5.0).abs() < 1e-9 && integral(0).is_finite());
+        assert_eq!((integral(300), integral(100_000)), (Gains::HOLD.integral, Gains::HOLD.integral));
+        assert!((integral(60) / integral(300) - 5.0).abs() < 1e-9 && integral(0).is_finite());
     }
 
     #[test]

@@ -165,11 +165,9 @@ pub fn target(goal: &Goal, kind: Kind, start: f64, u: f64) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn epochs_that_a_stage_leaves_go_to_the_next_ones() {
-        let goal = Goal::Metric { floor: 0.9, hopeless: 0.8, budgets: vec![800.0, 400.0, 200.0, 100.0, 50.0] };
-        let options = FitOptions {
-            epochs: 100,
+    fn options(epochs: usize, goal: Goal) -> FitOptions {
+        FitOptions {
+            epochs,
             batch: 1,
             seed: 0,
             learning_rate: 1.0,
@@ -181,7 +179,24 @@ mod tests {
             loss_scale: 1.0,
             overhead: 0.0,
             engine: Default::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn epochs_that_do_not_divide_go_to_the_smaller_budgets() {
+        let options = options(20, Goal::Budgets(vec![900.0, 600.0, 300.0]));
+        let (mut spent, mut lengths) = (0, Vec::new());
+        while let Some(next) = stage(&options, lengths.len(), spent, &[], None, |_| false) {
+            spent += next.epochs;
+            lengths.push(next.epochs);
+        }
+        assert_eq!(lengths, [12, 2, 3, 3]);
+    }
+
+    #[test]
+    fn epochs_that_a_stage_leaves_go_to_the_next_ones() {
+        let goal = Goal::Metric { floor: 0.9, hopeless: 0.8, budgets: vec![800.0, 400.0, 200.0, 100.0, 50.0] };
+        let options = options(100, goal);
         let at = |number, spent, done: &[usize], under_way| stage(&options, number, spent, done, under_way, |b| b >= 300.0);
         assert_eq!(at(0, 0, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Trunk, 60)));
         assert_eq!(at(1, 60, &[], None).map(|s| (s.kind, s.epochs)), Some((Kind::Branch(3), 8)));

@@ -14,14 +14,17 @@ use crate::quant::Kif;
 use crate::quant::port::stated;
 use std::collections::{HashMap, HashSet};
 
-/// Most elements of a tensor, and of all together with the constants: a small file could otherwise
-/// ask for any amount of memory. Those of a tensor have bounds of 32 bytes each.
-pub const MAX_ELEMENTS: usize = 1 << 22;
-const MAX_ALL_ELEMENTS: usize = 1 << 25;
-/// Most entries of the table of a window: 256 MiB.
-const MAX_TABLE: usize = 1 << 26;
-/// Most elements that are read while compiling, once for each product of a layer: a second or two.
-const MAX_READ: usize = 1 << 30;
+/// The fuzzers have bounds of memory and time, so smaller limits.
+const FUZZED: bool = cfg!(fuzzing);
+/// Most elements of a tensor, as an import takes them, and of all together with the constants: a
+/// small file could otherwise ask for any amount of memory. Bounds take 32 bytes each: 4 GiB in all.
+/// A proxy for images of 256 × 256 has some 50 million.
+pub const MAX_ELEMENTS: usize = if FUZZED { 1 << 22 } else { 1 << 24 };
+const MAX_ALL_ELEMENTS: usize = if FUZZED { 1 << 25 } else { 1 << 27 };
+/// Most entries of the table of a window: 1 GiB.
+const MAX_TABLE: usize = if FUZZED { 1 << 26 } else { 1 << 28 };
+/// Most elements that are read while compiling, once for each product of a layer: some ten seconds.
+const MAX_READ: usize = if FUZZED { 1 << 30 } else { 1 << 33 };
 /// Finest and coarsest grid: beyond, a value may be none of an f64.
 const MAX_FRAC: i32 = 1000;
 
@@ -307,4 +310,19 @@ fn sample_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
         return Err("is too large".into());
     }
     Ok(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_tensors_together_are_bounded() {
+        let mut compiler = Compiler::default();
+        compiler.hold(MAX_ALL_ELEMENTS).unwrap();
+        assert_eq!(compiler.hold(1), Err(LARGE.to_string()));
+        compiler.spend(MAX_READ).unwrap();
+        assert!(compiler.spend(1).unwrap_err().contains("products"));
+        assert!(compiler.spend(usize::MAX).is_err(), "no overflow");
+    }
 }
