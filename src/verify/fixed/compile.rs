@@ -17,7 +17,8 @@ use std::collections::{HashMap, HashSet};
 /// The fuzzers have bounds of memory and time, so smaller limits.
 const FUZZED: bool = cfg!(fuzzing);
 /// Most elements of a tensor, as an import takes them, and of all together with the constants: a
-/// small file could otherwise ask for any amount of memory. Bounds take 32 bytes each: 4 GiB in all.
+/// small file could otherwise ask for any amount of memory. Bounds take 32 bytes each: 4 GiB in
+/// all.
 /// A proxy for images of 256 × 256 has some 50 million.
 pub const MAX_ELEMENTS: usize = if FUZZED { 1 << 22 } else { 1 << 24 };
 const MAX_ALL_ELEMENTS: usize = if FUZZED { 1 << 25 } else { 1 << 27 };
