@@ -43,11 +43,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-/// Exit status of wrong usage: the same as for bad options in a file.
-const BAD_OPTIONS: u8 = 3;
-/// Exit status of faults of this program or its surroundings.
-const INTERNAL: u8 = 4;
-
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done
@@ -133,7 +128,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             // Help and version are not failures; a closed pipe while printing them is not ours to
             // report.
             let _ = error.print();
-            return if error.use_stderr() { BAD_OPTIONS } else { 0 };
+            // wrong usage is like a wrong option in a file
+            return if error.use_stderr() { Code::BadConfig.exit_status() } else { 0 };
         }
     };
     match guarded(&cli.command) {
@@ -178,7 +174,7 @@ fn failure(error: &anyhow::Error) -> Failure<'_> {
         return Failure { code: refused.code(), nodes, faults, status: refused.exit_status() };
     }
     let Some(known) = error.downcast_ref::<Error>() else {
-        return Failure { code: Code::Internal.name(), nodes: &[], faults: &[], status: INTERNAL };
+        return Failure { code: Code::Internal.name(), nodes: &[], faults: &[], status: Code::Internal.exit_status() };
     };
     let faults: &[String] = match known {
         Error::Data(f) | Error::Config(f) => f,

@@ -2,8 +2,7 @@
 
 use super::config::{JobConfig, Mode};
 use super::documents::{
-    BetaControl, Figures, Plan, PlannedData, PlannedInput, PlannedModel, PlannedOutput, PlannedStart, PlannedTraining, Training,
-    finite,
+    BetaControl, Plan, PlannedData, PlannedInput, PlannedModel, PlannedOutput, PlannedStart, PlannedTraining, Training, finite,
 };
 use super::error::Error;
 use super::evaluation::difference::{relative_error, start_differs};
@@ -37,11 +36,6 @@ pub fn plan(job: &Job) -> Result<Plan, Error> {
     let from = prepared.source_score;
     let source_metric = from.metric;
     let PreparedJob { source, data, judged, .. } = &prepared;
-    let shown = |m: &Measured| Figures {
-        metric: finite(judge.kind.shown(m.metric)),
-        metric_error: finite(m.error),
-        loss: finite(m.loss),
-    };
     Ok(Plan {
         schema: "hgq-onnx/plan/1".into(),
         model: planned_model(&prepared),
@@ -56,10 +50,10 @@ pub fn plan(job: &Job) -> Result<Plan, Error> {
         },
         start: PlannedStart {
             ebops: start.ebops,
-            figures: shown(&Measured { metric: start.metric, error: start.metric_error, loss: start.loss }),
+            figures: Measured::from(&start).figures(judge.kind),
             relative_error: finite(error),
         },
-        source: shown(&from),
+        source: from.figures(judge.kind),
         metric: judge.kind.name().into(),
         metric_because: judged.why.clone(),
         task: prepared.purpose.clone(),

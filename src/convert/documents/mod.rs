@@ -50,8 +50,13 @@ pub fn text(document: &impl Serialize) -> Result<String, Error> {
 }
 
 /// By way of text, where 0.01 in f32 stays 0.01.
+///
+/// # Errors
+/// What cannot be written as JSON.
+pub fn by_text(value: &impl Serialize) -> serde_json::Result<Value> {
+    serde_json::from_str(&serde_json::to_string(value)?)
+}
+
 fn as_written<S: Serializer>(value: &impl Serialize, to: S) -> Result<S::Ok, S::Error> {
-    let text = serde_json::to_string(value).map_err(serde::ser::Error::custom)?;
-    let value: Value = serde_json::from_str(&text).map_err(serde::ser::Error::custom)?;
-    value.serialize(to)
+    by_text(value).map_err(serde::ser::Error::custom)?.serialize(to)
 }

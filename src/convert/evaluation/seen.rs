@@ -179,7 +179,7 @@ impl<'a> ByHeart<'a> {
         let kind = self.judged.kind_of(rows);
         let trained = self.judge.on(model, kind, rows, logits).ok()?;
         let n = self.judge.validation.samples;
-        let held = Measured { metric: candidate.metric, error: candidate.metric_error, loss: candidate.loss };
+        let held = Measured::from(candidate);
         (errors_apart(kind, (&trained, rows.samples), (&held, n)) > NO_CHANCE).then(|| {
             let name = kind.name();
             warning(format!(

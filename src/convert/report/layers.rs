@@ -50,13 +50,18 @@ fn weights(d: &FixedDense) -> Weights {
     }
 }
 
-/// Formats with the number of elements that have them.
-pub fn format_counts(formats: &[Kif]) -> Vec<FormatCount> {
+/// How many elements have each format; what is always 0 has one.
+pub fn counted(formats: &[Kif]) -> BTreeMap<Kif, usize> {
     let mut counts: BTreeMap<Kif, usize> = BTreeMap::new();
     for &f in formats {
         *counts.entry(if f.is_zero() { Kif::ZERO } else { f }).or_default() += 1;
     }
+    counts
+}
+
+/// Formats with the number of elements that have them.
+pub fn format_counts(formats: &[Kif]) -> Vec<FormatCount> {
     let entry =
         |(f, count): (Kif, usize)| FormatCount { k: f.keep_negative as u8, i: f.integer, f: f.fractional, bits: f.bits(), count };
-    counts.into_iter().map(entry).collect()
+    counted(formats).into_iter().map(entry).collect()
 }

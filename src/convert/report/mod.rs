@@ -7,8 +7,8 @@ mod per_output;
 mod sanity;
 
 use super::documents::{
-    Alone, ChoiceMade, DataUsed, Figures, Hls4mlCall, ModelFile, OneAnswer, OutputMetric, ParetoPoint, ProxyFile, Report, Target,
-    Tool, TrainingPoint, Verified, finite,
+    Alone, ChoiceMade, DataUsed, Hls4mlCall, ModelFile, OneAnswer, OutputMetric, ParetoPoint, ProxyFile, Report, Target, Tool,
+    TrainingPoint, Verified, finite,
 };
 use super::emit::Files;
 use super::emit::verified::{run_in_file_order, slice};
@@ -101,7 +101,7 @@ fn compose(s: &Stages) -> Result<Report, Error> {
         start_error: finite(s.found.start_error),
         metric: s.judge.kind.name().into(),
         task: p.purpose.clone(),
-        source: figures(s, &p.source_score),
+        source: p.source_score.figures(s.judge.kind),
         layers: layers::layers(&files.exactly.pruned, exact.bounds(), &counts, &files.exactly.ranges),
         target: Target { met: s.chosen.choice.unmet.is_none(), reason: s.chosen.choice.unmet.clone() },
         choice: ChoiceMade {
@@ -133,7 +133,7 @@ fn proxy(s: &Stages, exact: &Exact) -> ProxyFile {
         bytes: files.proxy.proxy.bytes.len(),
         form: s.p.job.config.proxy.form,
         nodes: files.proxy.proxy.model.graph.as_ref().map_or(0, |g| g.node.len()),
-        figures: figures(s, &Measured { metric: score.metric, error: score.metric_error, loss: score.loss }),
+        figures: Measured::from(&score).figures(s.judge.kind),
         relative_error: finite(files.relative_error),
         max_abs_diff_vs_source: finite(most.into()),
         elements_differing_from_source: differing,
@@ -161,11 +161,6 @@ fn max_abs_diff(s: &Stages, exact: &Exact) -> (f32, usize) {
     (most, differing)
 }
 
-/// What was measured, as it is shown.
-fn figures(s: &Stages, found: &Measured) -> Figures {
-    Figures { metric: finite(s.judge.kind.shown(found.metric)), metric_error: finite(found.error), loss: finite(found.loss) }
-}
-
 /// The front as users read it, and what was chosen off it.
 fn pareto(s: &Stages) -> Vec<ParetoPoint> {
     let (front, chosen) = (&s.found.front, s.chosen);
@@ -178,7 +173,7 @@ fn pareto(s: &Stages) -> Vec<ParetoPoint> {
             epoch: point.epoch,
             ebops: score.ebops,
             ebops_hgq2: score.ebops_hgq2,
-            figures: figures(s, &Measured { metric: score.metric, error: score.metric_error, loss: score.loss }),
+            figures: Measured::from(score).figures(s.judge.kind),
             train_val_loss: finite(score.train_val_loss),
             annealed: score.annealed,
             on_front: steps.contains(&n),
@@ -234,7 +229,8 @@ fn validation_alone(s: &Stages) -> Result<Alone, Error> {
     let (p, validation) = (s.p, &s.p.data.validation);
     let alone = p.judged.kind_of(validation);
     let proxy = s.judge.on(&s.files.in_domain.pruned, alone, &p.domain.validation, &p.answers().validation)?;
-    Ok(Alone { samples: validation.samples, source: figures(s, &p.source_on_validation()), proxy: figures(s, &proxy) })
+    let shown = |m: Measured| m.figures(s.judge.kind);
+    Ok(Alone { samples: validation.samples, source: shown(p.source_on_validation()), proxy: shown(proxy) })
 }
 
 /// Metrics of single outputs, of a model with several.

@@ -3,6 +3,7 @@
 use super::layout::{Edge, layout};
 use super::plot::{drawing, label};
 use super::text::{clean, cut, px, tooltip};
+use crate::convert::report::layers::counted;
 use crate::graph::ValueId;
 use crate::quant::ebops::wire_formats;
 use crate::quant::interval::AllBounds;
@@ -136,10 +137,7 @@ fn formats(model: &FixedModel, bounds: &AllBounds, value: ValueId) -> (String, S
     if model.inputs.contains(&value) {
         return ("float".into(), "as sent".into());
     }
-    let mut counts: BTreeMap<Kif, usize> = BTreeMap::new();
-    for f in wire_formats(model, bounds, value) {
-        *counts.entry(if f.is_zero() { Kif::ZERO } else { f }).or_default() += 1;
-    }
+    let counts = counted(&wire_formats(model, bounds, value));
     let bits = || counts.keys().map(Kif::bits);
     let (least, most) = (bits().min().unwrap_or(0), bits().max().unwrap_or(0));
     let exact = model.producer(value).is_some_and(|n| !matches!(model.nodes[n].op, FixedOp::Quantize(_)));

@@ -4,8 +4,7 @@
 use super::text::{clean, clean_lines, count, maybe, message, name, number, percent};
 use super::{Column, table};
 use crate::convert::config::{JobConfig, Mode};
-use crate::convert::documents::Purposed;
-use crate::convert::documents::{Figures, Report, json};
+use crate::convert::documents::{Figures, Purposed, Report, by_text, json};
 use crate::convert::task::metric::less_is_better;
 use maud::{Markup, html};
 use serde::Serialize;
@@ -94,8 +93,7 @@ pub fn before_and_after(report: &Report) -> Markup {
 
 /// What came in and what was done.
 pub fn what(report: &Report) -> Markup {
-    let all = serde_json::to_string(&report.config).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-    let all = all.map(|config| format!("{config:#}")).unwrap_or_default();
+    let all = by_text(&report.config).map(|config| format!("{config:#}")).unwrap_or_default();
     html! {
         h2 id="what" { "What came in, what was done" }
         (table("What came in", &[], &came_in(report)))
