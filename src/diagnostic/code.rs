@@ -225,6 +225,18 @@ codes! {
     CastIgnored = "cast_ignored", WARNING,
         "A Cast to another float type changes nothing in fixed point.",
         "Nothing.";
+    NoBatchAxis = "no_batch_axis", WARNING,
+        "The file's inputs are single vectors without a batch axis.",
+        "Nothing: the proxy has a batch axis in front, data have their samples first.";
+    IntegerPort = "integer_port", WARNING,
+        "An input or output of the file holds integers.",
+        "Inputs: give the integers as floats. Outputs: the proxy gives the values that the integers stand for.";
+    BatchReduced = "batch_reduced", WARNING,
+        "A reduction or a recurrent layer runs along the batch too; it is made for each sample.",
+        "Nothing where the file is meant for one sample at a time; else name the axes.";
+    Approximated = "approximated", WARNING,
+        "hls4ml has no exact form of a function: a near one of its tables takes its place.",
+        "Compare `import.max_abs_diff_vs_source`, and train: the proxy is exact for what is trained.";
     DoubleRounded = "double_rounded", WARNING,
         "Weights in double precision are read as float32.",
         "Nothing, or export in float32.";

@@ -17,8 +17,10 @@ pub enum Op {
     /// A QONNX annotation on an activation.
     Quant(QuantSpec),
     Elementwise(Elementwise),
-    /// Softmax over the last axis; only as the producer of a graph output.
-    Softmax,
+    /// Softmax over the last axis, or its logarithm; only as the producer of a graph output.
+    Softmax {
+        log: bool,
+    },
     /// `−1` where `x < 0`, else `0`: `BipolarQuant` is an [`Affine`] of it, `scale·(2·y + 1)`.
     Sign,
     /// Between two bounds, of which either may be infinite; removed by the passes.
@@ -80,7 +82,8 @@ impl Op {
             Op::Affine(_) => "BatchNormalization",
             Op::Quant(_) => "Quant",
             Op::Elementwise(f) => f.onnx(),
-            Op::Softmax => "Softmax",
+            Op::Softmax { log: false } => "Softmax",
+            Op::Softmax { log: true } => "LogSoftmax",
             Op::Sign => "BipolarQuant",
             Op::Clip { .. } => "Clip",
             Op::MaxPool(_) => "MaxPool",

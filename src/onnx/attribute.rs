@@ -58,6 +58,15 @@ impl<'a> Attributes<'a> {
         Ok(self.typed(name, AttributeType::Floats)?.map(|a| a.floats.as_slice()))
     }
 
+    /// The strings of a list; none where there is no such attribute.
+    ///
+    /// # Errors
+    /// [`OnnxError::Attribute`] if it is not a list of strings in UTF-8.
+    pub fn strings(&self, name: &str) -> Result<Vec<String>, OnnxError> {
+        let all = self.typed(name, AttributeType::Strings)?.map_or(&[][..], |a| &a.strings);
+        all.iter().map(|s| String::from_utf8(s.to_vec()).map_err(|_| fault(name, "is not UTF-8"))).collect()
+    }
+
     /// # Errors
     /// [`OnnxError::Attribute`] if it is not a tensor, [`OnnxError::Tensor`] if the tensor is
     /// faulty.

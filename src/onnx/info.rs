@@ -24,4 +24,4 @@ pub fn has_batch_of_one(info: &ValueInfoProto) -> bool {
 }
 
 /// Domains under which exporters have written the QONNX operators.
-pub const QONNX: [&str; 3] = ["qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"];
+pub const QONNX: [&str; 4] = ["qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general", "qonnx"];

@@ -10,8 +10,12 @@ pub enum Move {
     Pad { before: Vec<usize>, after: Vec<usize> },
     /// Another shape for the same elements in the same order.
     Reshape,
-    /// `y[j] = x[source[j]]` over the flattened sample.
+    /// `y[j] = x[source[j]]` over the flattened sample, each element once. The passes of the graph
+    /// leave none.
     Permute { source: Vec<usize> },
+    /// `y[j] = x[source[j]]` over the flattened sample, any element any number of times; 0 where
+    /// there is no source.
+    Select { source: Vec<Option<usize>> },
 }
 
 /// Operand and element of it.
@@ -25,6 +29,7 @@ impl Move {
             Move::Pad { .. } => "Pad",
             Move::Reshape => "Reshape",
             Move::Permute { .. } => "Transpose",
+            Move::Select { .. } => "Gather",
         }
     }
 
@@ -46,7 +51,11 @@ impl Move {
                 let inside = source.iter().all(|&s| Some(s) < len(x));
                 (inside.then_some(source.len()), format!("{} elements of shape {x:?}", source.len()))
             }
-            (Move::Pad { .. } | Move::Reshape | Move::Permute { .. }, several) => {
+            (Move::Select { source }, &[x]) => {
+                let inside = source.iter().flatten().all(|&s| Some(s) < len(x));
+                (inside.then_some(source.len()), format!("{} elements of shape {x:?}", source.len()))
+            }
+            (Move::Pad { .. } | Move::Reshape | Move::Permute { .. } | Move::Select { .. }, several) => {
                 return Err(format!("{} inputs, expected 1", several.len()));
             }
         };
@@ -62,6 +71,7 @@ impl Move {
             Move::Pad { before, after } => pad(first, before, after).into_iter().map(|e| Some((0, e?))).collect(),
             Move::Reshape => (0..first.iter().product()).map(|e| Some((0, e))).collect(),
             Move::Permute { source } => source.iter().map(|&e| Some((0, e))).collect(),
+            Move::Select { source } => source.iter().map(|&e| Some((0, e?))).collect(),
         }
     }
 
@@ -70,7 +80,9 @@ impl Move {
         let from = |source: Option<Source>| source.map_or_else(|| zero.clone(), |(which, e)| operands[which][e].clone());
         match self {
             Move::Reshape => operands.first().map_or_else(Vec::new, |x| x.to_vec()),
-            Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } => self.sources(shapes).into_iter().map(from).collect(),
+            Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. } => {
+                self.sources(shapes).into_iter().map(from).collect()
+            }
         }
     }
 }
@@ -149,12 +161,15 @@ mod tests {
         let pad = Move::Pad { before: vec![1, 0], after: vec![0, 1] };
         assert_eq!(pad.apply(&[&[5, 6]], &[&[2, 1]], 0), [0, 0, 5, 0, 6, 0]);
         let (permute, concat) = (Move::Permute { source: vec![2, 0, 1] }, Move::Concat { axis: 0 });
+        let select = Move::Select { source: vec![Some(2), None, Some(2), Some(0)] };
         assert_eq!(permute.apply(&[&[5, 6, 7]], &[&[3]], 0), [7, 5, 6]);
+        assert_eq!(select.apply(&[&[5, 6, 7]], &[&[3]], 0), [7, 0, 7, 5]);
         assert_eq!(concat.apply(&[&[5], &[6, 7]], &[&[1], &[2]], 0), [5, 6, 7]);
         assert_eq!(Move::Reshape.apply(&[&[5, 6]], &[&[2, 1]], 0), [5, 6]);
         assert_eq!((pad.fits(&[&[2, 1]], 6), Move::Reshape.fits(&[&[2, 1]], 2)), (Ok(()), Ok(())));
         assert_eq!((permute.fits(&[&[3]], 3), concat.fits(&[&[1], &[2]], 3)), (Ok(()), Ok(())));
-        for (op, from, to) in [(&pad, &[2, 1][..], 4), (&pad, &[2], 6), (&permute, &[2], 3), (&Move::Reshape, &[2], 3)] {
+        let unfit = [(&pad, &[2, 1][..], 4), (&pad, &[2], 6), (&permute, &[2], 3), (&select, &[2], 4), (&Move::Reshape, &[2], 3)];
+        for (op, from, to) in unfit {
             assert!(op.fits(&[from], to).is_err() && op.fits(&[from, from], to).is_err(), "{op:?}");
         }
         assert!(concat.fits(&[&[1], &[2, 1]], 3).is_err() && concat.fits(&[], 0).is_err());

@@ -50,6 +50,11 @@ pub enum Reason {
          has {elements}; use granularity `channel` for its activations"
     )]
     Positions { elements: usize, limit: usize },
+    #[error(
+        "it copies {from} elements to {to} places, a matrix of zeros and ones with more than {limit} entries; use a smaller tensor \
+         or granularity `tensor` before it"
+    )]
+    Selection { from: usize, to: usize, limit: usize },
     #[error("{what}: {found} elements where {wanted} are needed")]
     Shape { what: &'static str, found: usize, wanted: usize },
     #[error("hls4ml does not compute it exactly with the settings asked for ({setting}): {why}")]

@@ -59,23 +59,17 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
         return fail(faults);
     }
     let (port, mut warnings) = port::needed(&model, reach);
-    let spans = match analysis::spans::spans(&model, port) {
-        Ok(spans) => spans,
-        Err(faults) => return fail(faults),
-    };
-    analysis::pass::constant::fold(&mut model, &spans);
+    if let Err(faults) = analysis::spans::fold_constants(&mut model, port) {
+        return fail(faults);
+    }
     // the same values, on coarser grids where a fine weight is gone
-    let spans = match analysis::spans::spans(&model, port) {
-        Ok(spans) => spans,
-        Err(faults) => return fail(faults),
-    };
-    let units = match analysis::layout::by_unit(&model, &spans) {
+    let units = match analysis::spans::units(&model, port) {
         Ok(units) => units,
         Err(faults) => return fail(faults),
     };
-    let live = analysis::pass::live::live(&model, &units);
-    let removed = removed(&model, &spans, &live);
-    let mut lowered = write::lower::lower(&model, form, target, port, units, &live).map_err(|faults| ProxyError { faults })?;
+    let live = analysis::pass::live::live(&model, &units.spans);
+    let removed = removed(&model, &units.constant, &live);
+    let mut lowered = write::lower::lower(&model, form, target, port, units.spans, &live).map_err(|faults| ProxyError { faults })?;
     if port != DEFAULT_PORT {
         crate::quant::port::state(&mut lowered.model, port);
     }
@@ -108,11 +102,11 @@ fn emit_elementwise(model: &FixedModel, reach: f64) -> Result<Proxy, ProxyError>
     })
 }
 
-fn removed(model: &FixedModel, spans: &[Vec<crate::quant::interval::Span>], live: &[Vec<bool>]) -> Vec<Removed> {
+fn removed(model: &FixedModel, constants: &[Vec<bool>], live: &[Vec<bool>]) -> Vec<Removed> {
     let mut list = Vec::new();
     for node in &model.nodes {
-        let (spans, live) = (&spans[node.output], &live[node.output]);
-        let dead = |constant: bool| (0..live.len()).filter(|&e| !live[e] && spans[e].is_constant() == constant).collect();
+        let (constants, live) = (&constants[node.output], &live[node.output]);
+        let dead = |constant: bool| (0..live.len()).filter(|&e| !live[e] && constants[e] == constant).collect();
         let entry = Removed { value: model.values[node.output].name.clone(), constant: dead(true), unread: dead(false) };
         if !(entry.constant.is_empty() && entry.unread.is_empty()) {
             list.push(entry);

@@ -126,6 +126,8 @@ pub enum Feature {
     PaddedMaxPool,
     /// Largest values under windows that overlap, or leave gaps.
     OverlappingMaxPool,
+    /// Elements that change their positions by a matrix or a transposition.
+    Moved,
     /// The larger or smaller of two tensors.
     Extreme,
     /// Functions by table, and what else reads a quantized tensor: `Sigmoid`, `Elu`, …
@@ -148,7 +150,7 @@ pub enum Verdict {
 }
 
 impl Feature {
-    pub const ALL: [Feature; 12] = [
+    pub const ALL: [Feature; 13] = [
         Feature::Plain,
         Feature::PaddedConv1d,
         Feature::PaddedConv2d,
@@ -157,6 +159,7 @@ impl Feature {
         Feature::MaxPool,
         Feature::PaddedMaxPool,
         Feature::OverlappingMaxPool,
+        Feature::Moved,
         Feature::Extreme,
         Feature::Table,
         Feature::Selu,
@@ -174,6 +177,7 @@ impl Feature {
             Feature::MaxPool => "`MaxPool`",
             Feature::PaddedMaxPool => "padded `MaxPool`",
             Feature::OverlappingMaxPool => "`MaxPool` whose stride is not its kernel",
+            Feature::Moved => "`Resize`, `DepthToSpace`, `ConvTranspose`, other positions of elements",
             Feature::Extreme => "`Max`, `Min`",
             Feature::Table => "functions by table",
             Feature::Selu => "`Selu`",
@@ -215,6 +219,7 @@ impl Feature {
                 | Feature::MaxPool
                 | Feature::PaddedMaxPool
                 | Feature::OverlappingMaxPool
+                | Feature::Moved
                 | Feature::Extreme
                 | Feature::Table
                 | Feature::Selu
@@ -262,6 +267,7 @@ fn features(op: &FixedOp) -> Vec<Feature> {
         | FixedOp::Elementwise(_)
         | FixedOp::Merge(Merge::Add | Merge::Sub | Merge::Mul)
         | FixedOp::Move(Move::Concat { .. } | Move::Reshape | Move::Permute { .. }) => Vec::new(),
+        FixedOp::Move(Move::Select { .. }) => vec![Feature::Moved],
     }
 }
 

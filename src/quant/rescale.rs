@@ -42,10 +42,31 @@ pub fn rescale(graph: &Graph, ranges: &[MinMax]) -> Rescaled {
         }
         at = r.one(at, spec.clone()) + 1;
     }
+    r.weights_in_front_of_scales();
     r
 }
 
 impl Rescaled {
+    /// Steps of weights that are no power of two go into the scale that alone reads the layer: the
+    /// weights are narrow integers again.
+    fn weights_in_front_of_scales(&mut self) {
+        for at in 0..self.graph.nodes.len() {
+            let output = self.graph.nodes[at].output;
+            let Op::Dense(d) = &self.graph.nodes[at].op else { continue };
+            let Some(factor) = d.weight_quant.as_ref().and_then(|spec| column_factors(spec, d.outputs)) else { continue };
+            let &[reader] = &self.graph.consumers(output)[..] else { continue };
+            if self.graph.outputs.contains(&output) || !matches!(self.graph.nodes[reader].op, Op::Affine(_)) {
+                continue;
+            }
+            let outputs = d.outputs;
+            let all: Vec<f64> = (0..self.graph.len_of(output)).map(|e| factor[e % outputs]).collect();
+            self.scale_above(output, &all);
+            if let Op::Affine(a) = &mut self.graph.nodes[reader].op {
+                a.scale.iter_mut().zip(&all).for_each(|(v, f)| *v /= f);
+            }
+        }
+    }
+
     /// Rescales the annotation at node `at`; returns its index afterwards.
     fn one(&mut self, at: usize, spec: QuantSpec) -> usize {
         let mut at = at;
@@ -160,8 +181,14 @@ impl Rescaled {
             let finest = spec.scale.iter().map(|s| ceil_log2(1.0 / s)).max().unwrap_or(0) + INPUT_BITS;
             let f = finest.min(super::port::INPUT_MAX_F as i32 + 1);
             let range = &self.ranges[input];
+            // positions of a channel are alike
+            let channels = if shape.len() > 1 { shape.last().copied().unwrap_or(1).max(1) } else { spec.scale.len().max(1) };
+            let mut tops = vec![0f64; channels];
+            for e in 0..spec.scale.len() {
+                tops[e % channels] = tops[e % channels].max(range.max[e].abs().max(range.min[e].abs()));
+            }
             let bits = |e: usize| {
-                let top = range.max[e].abs().max(range.min[e].abs());
+                let top = tops[e % channels];
                 let i = if top > 0.0 && top.is_finite() { floor_log2(top) + 2 } else { 1 };
                 f64::from((1 + i + f).max(2))
             };
@@ -218,12 +245,21 @@ fn carried(op: &Op, factor: &[f64], len: usize) -> Option<Vec<f64>> {
         Op::Dense(_)
         | Op::Affine(_)
         | Op::Quant(_)
-        | Op::Softmax
+        | Op::Softmax { .. }
         | Op::Sign
         | Op::Clip { .. }
         | Op::Merge(_)
-        | Op::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => None,
+        | Op::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => None,
     }
+}
+
+/// What makes the steps of weights powers of two where all of a column are alike and some are none.
+fn column_factors(spec: &QuantSpec, outputs: usize) -> Option<Vec<f64>> {
+    let first = spec.scale.get(..outputs).filter(|_| !spec.bipolar)?;
+    let alike = spec.scale.chunks(outputs.max(1)).all(|row| row == first);
+    let usual = first.iter().all(|&s| s.is_finite() && s > 0.0);
+    let odd = first.iter().any(|&s| !power_of_two(s));
+    (alike && usual && odd).then(|| first.iter().map(|&s| exp2i(s.log2().round() as i32) / s).collect())
 }
 
 /// Scales raw values, or the steps of their annotation with them.

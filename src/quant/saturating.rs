@@ -124,7 +124,7 @@ impl QOp {
             | QOp::Sign
             | QOp::AveragePool(_)
             | QOp::Merge(_)
-            | QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => false,
+            | QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => false,
         }
     }
 

@@ -7,6 +7,7 @@
 mod support {
     pub mod cases;
     pub mod chain;
+    pub mod eval;
     pub mod files;
     pub mod hls4ml;
     pub mod jobs;
@@ -29,6 +30,7 @@ mod golden_proxy_grid;
 mod grid;
 mod main_job;
 mod models;
+mod node_cases;
 mod ports;
 mod proxies;
 mod python;

@@ -93,14 +93,14 @@ fn torch_exports_are_imported_as_they_are() {
     for (name, path) in files("torch") {
         let model = std::fs::read(&path).unwrap();
         let (x, y, width) = reference(&path);
-        if name.contains("gelu") || name.contains("layernorm") {
+        if name.contains("layernorm") {
             let Err(Error::Unsupported(nodes)) =
                 convert(&model, &Samples { width, x: &x, y: None }, None, config(r#"{"epochs": 0}"#))
             else {
                 panic!("{name} is converted")
             };
-            let wanted = if name.contains("gelu") { ("Erf", 3) } else { ("ReduceMean", 2) };
-            assert!(nodes.iter().filter(|n| n.op.contains(wanted.0)).count() >= wanted.1, "{name}: {nodes:?}");
+            let found: Vec<&str> = nodes.iter().map(|n| &n.op[..]).collect();
+            assert_eq!(found, ["Sqrt", "Div"], "{name}");
             assert!(nodes.iter().all(|n| !n.reason.is_empty()));
             continue;
         }
@@ -109,7 +109,9 @@ fn torch_exports_are_imported_as_they_are() {
         let turned: Vec<f32> = x.chunks_exact(width).flat_map(|row| order.iter().map(|&e| row[e])).collect();
         let got = eval::run(&imported.graph, &[&turned], x.len() / width, &imported.graph.outputs).unwrap();
         let most = got[0].iter().zip(&y).map(|(&a, &b)| (a - f64::from(b)).abs()).fold(0.0, f64::max);
-        assert!(got[0].len() == y.len() && most < 1e-5, "{name}: {most}");
+        // GELU has a sigmoid in its place
+        let allowed = if name.contains("gelu") { 0.1 } else { 1e-5 };
+        assert!(got[0].len() == y.len() && most < allowed, "{name}: {most}");
         let (_, case) = taken_over(&name, &model, &features(200, width), &features(200, width), width);
         cases.push(case);
     }

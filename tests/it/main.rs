@@ -5,6 +5,7 @@
 mod support {
     pub mod chain;
     pub mod chains;
+    pub mod checked;
     pub mod eval;
     pub mod faults;
     pub mod files;
@@ -47,6 +48,8 @@ mod import_layout;
 mod import_merge;
 mod import_ops;
 mod import_qcdq;
+mod import_recurrent;
+mod import_selections;
 mod kernels;
 mod kernels_spatial;
 mod properties;

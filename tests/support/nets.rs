@@ -586,6 +586,7 @@ pub fn reference_of(model: &FixedModel, inputs: &[&[f32]], samples: usize, port_
                 FixedOp::Elementwise(f) => v.iter().map(|&x| function(*f, x)).collect(),
                 FixedOp::Move(Move::Reshape) => v.clone(),
                 FixedOp::Move(Move::Permute { source }) => source.iter().map(|&e| v[e]).collect(),
+                FixedOp::Move(Move::Select { source }) => source.iter().map(|e| e.map_or(Num(0, 0), |e| v[e])).collect(),
             };
         }
         for (out, &value) in outputs.iter_mut().zip(&model.outputs) {

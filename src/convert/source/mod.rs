@@ -84,7 +84,7 @@ pub fn load(bytes: &[u8]) -> Result<Source, Error> {
     })?;
     let (mut graph, mut notes, mut output_orders) = (imported.graph, imported.notes, imported.output_orders);
     graph.check().map_err(|e| Error::Internal(e.to_string()))?;
-    let softmax = |graph: &Graph, output| graph.producer(output).filter(|&n| matches!(graph.nodes[n].op, Op::Softmax));
+    let softmax = |graph: &Graph, output| graph.producer(output).filter(|&n| matches!(graph.nodes[n].op, Op::Softmax { .. }));
     let has_softmax = graph.outputs.iter().any(|&o| softmax(&graph, o).is_some());
     let mut logits: Vec<ValueId> = Vec::new();
     let mut kept = Vec::new();
@@ -101,12 +101,27 @@ pub fn load(bytes: &[u8]) -> Result<Source, Error> {
     graph.outputs = kept.iter().map(|&at| graph.outputs[at]).collect();
     output_orders = kept.iter().map(|&at| output_orders.get(at).cloned().flatten()).collect();
     let decoded = kept.iter().map(|&at| imported.decoded.get(at).copied().unwrap_or(false)).collect();
-    if graph.inputs.is_empty() || logits.is_empty() || graph.nodes.iter().all(|n| !matches!(n.op, Op::Dense(_))) {
-        let reason = "there is no Gemm, MatMul or Conv in it: nothing to quantize".into();
+    if graph.inputs.is_empty() || logits.is_empty() || !graph.nodes.iter().any(|n| computes(&n.op)) {
+        let reason = "it moves elements and computes nothing: there is nothing to quantize".into();
         return Err(Error::Unsupported(vec![NodeFault { name: graph.name.clone(), op: "graph".into(), reason }]));
     }
     let widths: Vec<usize> = logits.iter().map(|&v| graph.len_of(v)).collect();
     let width = widths.iter().sum();
     let input_orders = imported.input_orders;
     Ok(Source { notes, logits, has_softmax, widths, width, input_orders, output_orders, decoded, graph })
+}
+
+fn computes(op: &Op) -> bool {
+    match op {
+        Op::Dense(_)
+        | Op::Affine(_)
+        | Op::Quant(_)
+        | Op::Elementwise(_)
+        | Op::Sign
+        | Op::Clip { .. }
+        | Op::MaxPool(_)
+        | Op::AveragePool { .. }
+        | Op::Merge(_) => true,
+        Op::Softmax { .. } | Op::Move(_) => false,
+    }
 }

@@ -48,7 +48,7 @@ fn layer(model: &Model, mut value: usize) -> Option<usize> {
             | QOp::MaxPool(_)
             | QOp::AveragePool(_)
             | QOp::Merge(_)
-            | QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => return None,
+            | QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => return None,
         }
     }
 }

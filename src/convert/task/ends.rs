@@ -11,7 +11,7 @@ use crate::ops::{Elementwise, Move, Table};
 pub fn of(graph: &Graph, output: ValueId, decoded: bool) -> Ends {
     let Some(last) = last(graph, output) else { return Ends::Open };
     let last = &graph.nodes[last].op;
-    if decoded || matches!(last, Op::Softmax) {
+    if decoded || matches!(last, Op::Softmax { .. }) {
         return Ends::Classes;
     }
     if matches!(last, Op::Elementwise(Elementwise::Table(Table::Sigmoid))) {
@@ -36,7 +36,7 @@ fn bounds(graph: &Graph, value: ValueId) -> (f64, f64) {
     let before = || bounds(graph, node.inputs[0]);
     match &node.op {
         Op::Elementwise(f) => f.bounds(before()),
-        Op::Softmax => (0.0, 1.0),
+        Op::Softmax { .. } => (0.0, 1.0),
         Op::Sign => (-1.0, 0.0),
         Op::Clip { lo, hi } => (*lo, *hi),
         Op::Affine(a) => {
@@ -51,6 +51,11 @@ fn bounds(graph: &Graph, value: ValueId) -> (f64, f64) {
         Op::Move(Move::Concat { .. }) => {
             let all = node.inputs.iter().map(|&v| bounds(graph, v));
             all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(OPEN)
+        }
+        Op::Move(Move::Select { source }) => {
+            let (lo, hi) = before();
+            let zeros = source.contains(&None);
+            if zeros { (lo.min(0.0), hi.max(0.0)) } else { (lo, hi) }
         }
         Op::Dense(_) | Op::AveragePool { .. } | Op::Merge(_) | Op::Move(Move::Pad { .. }) => OPEN,
     }

@@ -49,7 +49,7 @@ fn fits(graph: &Graph, node: &Node<Op>) -> bool {
             Op::AveragePool { window, divisor } => pool(window, from, to) && *divisor > 0,
             Op::Merge(_) => from == to && graph.len_of(node.inputs[1]) == to,
             Op::Move(m) => m.fits(&shapes, to).is_ok(),
-            Op::Elementwise(_) | Op::Softmax | Op::Sign | Op::Clip { .. } => from == to,
+            Op::Elementwise(_) | Op::Softmax { .. } | Op::Sign | Op::Clip { .. } => from == to,
         }
 }
 

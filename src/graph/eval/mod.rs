@@ -95,7 +95,7 @@ fn evaluate(
                 layer::pool(x, window, pixels, 0.0, |a, b| a + b, |sum| sum / *divisor as f64)
             }
             (_, Prepared::Pool(window, pixels)) => layer::pool(x, window, pixels, f64::NEG_INFINITY, f64::max, |y| y),
-            (Op::Softmax, _) => softmax(x, graph.values[node.output].shape.last().copied().unwrap_or(1)),
+            (Op::Softmax { log }, _) => softmax(x, graph.values[node.output].shape.last().copied().unwrap_or(1), *log),
             (Op::Merge(merge), _) => x.iter().zip(&values[node.inputs[1]]).map(|(&a, &b)| merge.apply(a, b)).collect(),
             (Op::Move(m), _) => moved(graph, &node.inputs, m, &values, samples),
             (op, Prepared::Nothing) => x.iter().enumerate().map(|(at, &x)| scalar(op, at % len, x)).collect(),
@@ -114,13 +114,14 @@ fn moved(graph: &Graph, inputs: &[ValueId], m: &Move, values: &[Vec<f64>], sampl
     (0..samples).flat_map(|sample| map.iter().map(move |from| element(sample, from))).collect()
 }
 
-fn softmax(x: &[f64], classes: usize) -> Vec<f64> {
+fn softmax(x: &[f64], classes: usize, log: bool) -> Vec<f64> {
     x.chunks(classes.max(1))
         .flat_map(|row| {
             let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let exp: Vec<f64> = row.iter().map(|x| (x - max).exp()).collect();
             let sum: f64 = exp.iter().sum();
-            exp.into_iter().map(move |e| e / sum)
+            let share = move |(e, x): (f64, &f64)| if log { x - max - sum.ln() } else { e / sum };
+            exp.into_iter().zip(row).map(share)
         })
         .collect()
 }
@@ -135,6 +136,6 @@ fn scalar(op: &Op, e: usize, x: f64) -> f64 {
         Op::Sign if x < 0.0 => -1.0,
         Op::Sign => 0.0,
         // not computed element by element
-        Op::Dense(_) | Op::Softmax | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Merge(_) | Op::Move(_) => x,
+        Op::Dense(_) | Op::Softmax { .. } | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Merge(_) | Op::Move(_) => x,
     }
 }

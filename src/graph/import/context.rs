@@ -64,6 +64,8 @@ pub struct Context<'m> {
     pub spatial: bool,
     /// The file fixes the batch to 1.
     pub batch_of_one: bool,
+    /// The axis of the inputs that is the batch; `None` in a file whose inputs are single vectors.
+    pub batch: Option<usize>,
     /// How many nodes and graph outputs read each tensor, counted through identities.
     pub uses: HashMap<&'m str, usize>,
     expanded: usize,
@@ -81,6 +83,7 @@ impl<'m> Context<'m> {
             bare: HashSet::new(),
             spatial: false,
             batch_of_one: false,
+            batch: Some(0),
             uses,
             expanded: 0,
             read: 0,
@@ -107,6 +110,9 @@ impl<'m> Context<'m> {
         match self.item(node, index)? {
             Item::Data(value) => Ok(value),
             Item::Const(_) => Err(Fault::new("its input is constant; fold constants before export (onnxsim)")),
+            Item::Turned { batch, .. } => {
+                Err(Fault::new(format!("axis {batch} of its input is the batch; move it to the front with a Transpose before")))
+            }
             _ => Err(Fault::new("its input is computed from shapes or labels, not from the data")),
         }
     }

@@ -41,7 +41,7 @@ pub fn leave_out(context: &mut Context<'_>, labels: &[Decoded<'_>]) -> Vec<Value
     let graph = &mut context.graph;
     let unread = |n: &usize| {
         let node = &graph.nodes[*n];
-        matches!(node.op, Op::Softmax) && !graph.outputs.contains(&node.output) && graph.consumers(node.output).is_empty()
+        matches!(node.op, Op::Softmax { .. }) && !graph.outputs.contains(&node.output) && graph.consumers(node.output).is_empty()
     };
     let unread: Vec<usize> = (0..graph.nodes.len()).filter(unread).collect();
     unread.into_iter().rev().for_each(|n| drop(graph.nodes.remove(n)));
@@ -49,6 +49,34 @@ pub fn leave_out(context: &mut Context<'_>, labels: &[Decoded<'_>]) -> Vec<Value
 }
 
 fn in_front_of_softmax(graph: &Graph, value: ValueId) -> ValueId {
-    let softmax = graph.producer(value).map(|n| &graph.nodes[n]).filter(|node| matches!(node.op, Op::Softmax));
+    let softmax = graph.producer(value).map(|n| &graph.nodes[n]).filter(|node| matches!(node.op, Op::Softmax { .. }));
     softmax.map_or(value, |node| node.inputs[0])
+}
+
+/// Quantizers between a Softmax and an output are left out: so is the Softmax afterwards.
+pub fn quantized_shares(graph: &mut Graph, notes: &mut Vec<Diagnostic>) {
+    for at in 0..graph.outputs.len() {
+        let output = graph.outputs[at];
+        let mut chain = Vec::new();
+        let mut value = output;
+        let softmax = loop {
+            let Some(n) = graph.producer(value) else { break None };
+            match &graph.nodes[n].op {
+                Op::Softmax { .. } => break Some(value),
+                Op::Quant(_) | Op::Clip { .. } if graph.consumers(value).is_empty() || value != output => chain.push(n),
+                _ => break None,
+            }
+            value = graph.nodes[n].inputs[0];
+            if graph.outputs.contains(&value) || graph.consumers(value).len() != 1 {
+                break None;
+            }
+        };
+        let Some(softmax) = softmax.filter(|_| !chain.is_empty()) else { continue };
+        let name = std::mem::take(&mut graph.values[output].name);
+        notes.push(Diagnostic::at(Code::SoftmaxDropped, &name, "the quantizer of a Softmax is left off with it"));
+        graph.values[softmax].name = name;
+        graph.outputs[at] = softmax;
+        chain.sort_unstable();
+        chain.into_iter().rev().for_each(|n| drop(graph.nodes.remove(n)));
+    }
 }

@@ -11,7 +11,7 @@ use super::context::NodeView;
 use super::error::Refusal;
 use super::fault::Fault;
 use super::op::softmax;
-use super::{OPSETS, liveness, operator, table};
+use super::{MIN_OPSET, liveness, operator, table};
 use crate::onnx::limits::{MAX_BYTES, MAX_NODES};
 use crate::onnx::proto::attribute_proto::AttributeType;
 use crate::onnx::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto};
@@ -56,7 +56,7 @@ pub fn inline(model: &ModelProto) -> Inlined {
 }
 
 /// Everything of a graph but its nodes.
-fn without_nodes(file: &GraphProto) -> GraphProto {
+pub(super) fn without_nodes(file: &GraphProto) -> GraphProto {
     GraphProto {
         node: vec![],
         name: file.name.clone(),
@@ -131,10 +131,9 @@ impl Expansion<'_> {
 
     fn call(&mut self, call: &NodeProto, function: &FunctionProto, depth: usize) -> Result<(), Fault> {
         let version = function.opset_import.iter().find(|o| matches!(o.domain(), "" | "ai.onnx")).map(|o| o.version());
-        if let Some(version) = version.filter(|v| !OPSETS.contains(v)) {
-            let (first, last) = (OPSETS.start(), OPSETS.end());
+        if let Some(version) = version.filter(|v| *v < MIN_OPSET) {
             return Err(Fault::new(format!(
-                "function `{}` is written for opset {version}, which is not in the supported range {first} to {last}",
+                "function `{}` is written for opset {version}, older than {MIN_OPSET}, the oldest that is supported",
                 function.name()
             )));
         }

@@ -48,12 +48,27 @@ pub struct Integers {
     pub hi: i64,
 }
 
+/// Whether data are above a number, or below it.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    pub value: ValueId,
+    pub threshold: f64,
+    pub above: bool,
+}
+
 /// The meaning of a name.
 #[derive(Clone, Debug)]
 pub enum Item {
     Const(Constant),
-    /// A tensor that depends on the input.
+    /// A tensor that depends on the input, its first axis the batch (in a file that has one).
     Data(ValueId),
+    /// The same where axis `batch` is the batch.
+    Turned {
+        value: ValueId,
+        batch: usize,
+    },
+    /// One for each output of a node.
+    Several(Vec<Item>),
     /// Integers computed from shapes; `scalar` when of rank 0.
     Dims {
         dims: Vec<Dim>,
@@ -61,6 +76,8 @@ pub enum Item {
     },
     /// See [`Integers`].
     Integers(Integers),
+    /// See [`Test`].
+    Test(Test),
     /// Class labels decoded from these scores: outside of the circuit.
     Label(ValueId),
     /// Output of a refused node; `constant` when no input of the node depends on the data.

@@ -8,7 +8,10 @@
 //! file. Shapes are inferred here; `value_info` is ignored. Dead nodes are ignored. A model that is
 //! not supported is refused with all of its faults at once.
 
+mod axes;
 mod broadcast;
+mod composite;
+mod constants;
 mod context;
 mod decoded;
 mod error;
@@ -33,8 +36,9 @@ use context::{Context, NodeView};
 use fault::Fault;
 use item::Item;
 
-/// Versions of the standard operator set that the handlers were written for.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+/// Oldest version of the standard operator set that the handlers know; what a newer one than theirs
+/// has changed is refused by operator.
+pub const MIN_OPSET: i64 = 6;
 
 /// An imported model and what to tell about it.
 #[derive(Clone, Debug)]
@@ -58,6 +62,8 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     let empty = GraphProto::default();
     let functions::Inlined { graph: inlined, refusals, missing } = functions::inline(model);
     let file = inlined.as_ref().or(model.graph.as_ref()).unwrap_or(&empty);
+    let expanded = composite::expand(file);
+    let file = expanded.as_ref().map_or(file, |e| &e.graph);
     let live = liveness::analyse(file);
     let mut context = Context::new(file.name(), signature::opset(model), live.uses);
     context.spatial = file.node.iter().any(table::channels_first);
@@ -65,13 +71,20 @@ pub fn import(model: &ModelProto) -> Result<Imported, ImportError> {
     signature::initializers(file, &mut context);
     signature::inputs(file, &mut context);
     context.refusals.extend(refusals);
-    context.items.extend(missing.iter().map(|name| (name.as_str(), Item::Refused { constant: false })));
+    let missing = missing.iter().chain(expanded.iter().flat_map(|e| &e.missing));
+    context.items.extend(missing.map(|name| (name.as_str(), Item::Refused { constant: false })));
+    if let Some(expanded) = &expanded {
+        context.notes.extend(expanded.notes.iter().cloned());
+        context.refusals.extend(expanded.refusals.iter().cloned());
+    }
     for (proto, _) in file.node.iter().zip(&live.nodes).filter(|(_, live)| **live) {
         node(&mut context, &NodeView::of(proto));
     }
     let scores = signature::outputs(file, &mut context);
     let decoded = context.graph.outputs.iter().map(|o| scores.contains(o)).collect();
     let Context { mut graph, notes, mut refusals, .. } = context;
+    let mut notes = notes;
+    decoded::quantized_shares(&mut graph, &mut notes);
     refusals.extend(signature::misplaced_softmax(&graph));
     if !refusals.is_empty() {
         return Err(ImportError::Unsupported { nodes: refusals });
@@ -119,8 +132,12 @@ fn node<'m>(context: &mut Context<'m>, node: &NodeView<'m>) {
         Item::Refused { constant }
     });
     for (index, output) in node.proto.output.iter().enumerate().filter(|(_, o)| !o.is_empty()) {
-        let all_alike = matches!(item, Item::Label(_));
-        let item = if index == 0 || all_alike { item.clone() } else { Item::Refused { constant } };
+        let item = match &item {
+            Item::Several(items) => items.get(index).cloned(),
+            Item::Label(_) => Some(item.clone()),
+            _ => (index == 0).then(|| item.clone()),
+        };
+        let item = item.unwrap_or(Item::Refused { constant });
         if context.items.insert(output, item).is_some() {
             let reason = format!("tensor `{output}` is computed twice; every tensor needs a name of its own");
             context.refusals.push(Refusal { name: node.name.clone(), op: node.proto.op_type().to_string(), reason });
@@ -132,7 +149,7 @@ fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
     if let Some(attribute) = Attributes::of(node.proto).subgraphs().next() {
         return Err(Fault::new(format!("its subgraph `{attribute}` is not supported; export a model without control flow")));
     }
-    let handler = table::handler(node)?;
+    let handler = table::handler(node);
     let inputs: Vec<Option<&Item>> =
         node.proto.input.iter().filter(|i| !i.is_empty()).map(|name| context.items.get(name.as_str())).collect();
     if inputs.iter().any(|item| matches!(item, Some(Item::Refused { .. }))) {
@@ -141,16 +158,36 @@ fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
         if let Some(reason) = table::never_on_tensors(node, &constants) {
             return Err(Fault::new(reason));
         }
+        handler?;
         return Ok(Item::Refused { constant: inputs.iter().all(|i| constant(&i)) });
     }
-    if let Some(scores) = inputs.iter().find_map(|item| if let Some(Item::Label(scores)) = item { Some(*scores) } else { None }) {
+    let chooses = node.proto.op_type() == "Where";
+    let decoded = |item: &Option<&Item>| match item {
+        Some(Item::Label(scores)) => Some(*scores),
+        Some(Item::Test(test)) if !chooses => Some(test.value),
+        _ => None,
+    };
+    if let Some(scores) = inputs.iter().find_map(decoded) {
         return op::label::follow(node, scores);
     }
-    let decodes = node.proto.op_type() == "TopK";
-    if let Some(extra) = node.proto.output.iter().skip(1).find(|o| !decodes && context.uses.contains_key(o.as_str())) {
+    let several = table::has_outputs(node.proto.op_type());
+    if let Some(extra) = node.proto.output.iter().skip(1).find(|o| !several && context.uses.contains_key(o.as_str())) {
         return Err(Fault::new(format!("its output `{extra}` is used; only the first output is supported")));
     }
     context.read(node)?;
+    if let Some(folded) = constants::fold(context, node) {
+        return folded;
+    }
+    let handler = handler?;
+    if let (Some((value, integers)), Some(input)) = (op::qdq::moved(context, node)?, node.input(0)) {
+        let there = context.items.insert(input, Item::Data(value));
+        let item = handler(context, node);
+        context.items.extend(there.map(|item| (input, item)));
+        return Ok(match item? {
+            Item::Data(value) => Item::Integers(item::Integers { source: item::IntegerSource::Data(value), ..integers }),
+            other => other,
+        });
+    }
     let before = context.graph.values.len();
     let item = handler(context, node)?;
     match &item {
@@ -158,7 +195,7 @@ fn translate<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
         Item::Data(value) if *value < before && !liveness::ALIASES.contains(&node.proto.op_type()) => {
             context.bare.remove(value);
         }
-        Item::Data(value) => check_rank(context.shape(*value))?,
+        Item::Data(value) | Item::Turned { value, .. } => check_rank(context.shape(*value))?,
         Item::Const(constant) => check_rank(constant.shape())?,
         _ => {}
     }

@@ -6,7 +6,7 @@ use super::item::Item;
 use super::{op, unsupported};
 use crate::onnx::info::QONNX;
 use crate::onnx::proto::NodeProto;
-use crate::onnx::{Attributes, CHANNELS_LAST};
+use crate::onnx::CHANNELS_LAST;
 use crate::ops::Table;
 
 /// Translates one node into what its first output is.
@@ -19,7 +19,8 @@ pub type Handler = for<'m> fn(&mut Context<'m>, &NodeView<'m>) -> Result<Item, F
 pub fn handler(node: &NodeView<'_>) -> Result<Handler, Fault> {
     let (domain, op) = (node.proto.domain(), node.proto.op_type());
     let found: Option<Handler> = match domain {
-        "" | "ai.onnx" => standard(op),
+        "" | "ai.onnx" => standard(op).or_else(|| qonnx(op)),
+        "PACTOps" if op == "RequantShift" => standard(op),
         _ if QONNX.contains(&domain) => qonnx(op),
         CHANNELS_LAST => channels_last(op),
         "ai.onnx.ml" if op == "ArrayFeatureExtractor" => Some(op::label::only_labels),
@@ -37,8 +38,14 @@ fn standard(op: &str) -> Option<Handler> {
         "Mul" => op::arithmetic::mul,
         "Div" => op::arithmetic::div,
         "Pow" => op::fold::pow,
-        "Sqrt" => op::fold::sqrt,
-        "Neg" => op::fold::neg,
+        "Neg" => op::arithmetic::neg,
+        "Abs" => op::arithmetic::abs,
+        "Erf" => op::activation::erf,
+        "Where" => op::choice::choice,
+        "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => op::choice::test,
+        "ConvTranspose" => op::conv_transpose::conv_transpose,
+        "LSTM" | "GRU" | "RNN" => op::recurrent::recurrent,
+        "RequantShift" => op::requant::requant_shift,
         "BatchNormalization" => op::batch_norm::batch_norm,
         "Relu" => op::activation::relu,
         "LeakyRelu" => op::activation::leaky_relu,
@@ -46,7 +53,7 @@ fn standard(op: &str) -> Option<Handler> {
         "Elu" => op::activation::elu,
         "Selu" => op::activation::selu,
         table if Table::named(table).is_some() => op::activation::table,
-        "Softmax" => op::softmax::softmax,
+        "Softmax" | "LogSoftmax" => op::softmax::softmax,
         "Reshape" => op::reshape::reshape,
         "Flatten" => op::flatten::flatten,
         "Squeeze" => op::squeeze::squeeze,
@@ -57,7 +64,15 @@ fn standard(op: &str) -> Option<Handler> {
         "Cast" => op::cast::cast,
         "Constant" => op::constant::constant,
         "Shape" => op::shape::shape,
-        "Gather" => op::shape::gather,
+        "Gather" => op::gather::gather,
+        "Slice" => op::slice::slice,
+        "Split" => op::slice::split,
+        "Expand" => op::expand::expand,
+        "Tile" => op::expand::tile,
+        "DepthToSpace" => op::depth::depth_to_space,
+        "SpaceToDepth" => op::depth::space_to_depth,
+        "Resize" => op::resize::resize,
+        "Upsample" => op::resize::upsample,
         "Concat" => op::concat::concat,
         "Sum" => op::arithmetic::sum,
         "Max" => op::merge::max,
@@ -67,7 +82,10 @@ fn standard(op: &str) -> Option<Handler> {
         "AveragePool" => op::pool::average_pool,
         "GlobalAveragePool" => op::pool::global_average,
         "GlobalMaxPool" => op::pool::global_max,
-        "ReduceMean" => op::pool::reduce_mean,
+        "ReduceMean" => op::reduce::mean,
+        "ReduceSum" => op::reduce::sum,
+        "ReduceMax" => op::reduce::max,
+        "ReduceMin" => op::reduce::min,
         "Pad" => op::pad::pad,
         "PRelu" => op::activation::prelu,
         "HardSigmoid" => op::clip::hard_sigmoid,
@@ -99,6 +117,11 @@ fn channels_last(op: &str) -> Option<Handler> {
     })
 }
 
+/// Operators all of whose outputs are told what they are.
+pub fn has_outputs(op: &str) -> bool {
+    matches!(op, "TopK" | "Split" | "LSTM" | "GRU" | "RNN")
+}
+
 /// Operators that take the channels as first axis of a sample: a file with one of them holds images
 /// or sequences in that layout.
 pub fn channels_first(node: &NodeProto) -> bool {
@@ -113,8 +136,6 @@ pub fn never_on_tensors(node: &NodeView<'_>, constants: &[bool]) -> Option<&'sta
     match node.proto.op_type() {
         "MatMul" | "Gemm" if !constant(0) && !constant(1) => Some(unsupported::TWO_TENSORS),
         "Div" if !constant(1) => Some(unsupported::DIVISION),
-        "Pow" | "Sqrt" | "Neg" if !constant(0) => Some(unsupported::ON_CONSTANTS),
-        "ReduceMean" if Attributes::of(node.proto).ints("axes").ok().flatten() == Some(&[-1]) => Some(unsupported::NORMALISATION),
         _ => None,
     }
 }

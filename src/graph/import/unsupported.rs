@@ -1,44 +1,44 @@
-//! What to do instead of an operator that is not supported.
+//! What to do instead of an operator that is not supported. Where a reason speaks of hls4ml, stock
+//! hls4ml 1.3.0 was tried (docs/hls4ml-contract.md#more-operators).
 
 /// Reason for a matrix product of two data tensors.
-pub const TWO_TENSORS: &str = "a product of two tensors (attention) is not supported; one operand must be a constant";
-/// Reason for a function of data that only constants are folded with.
-pub const ON_CONSTANTS: &str = "it is supported on constants only";
+pub const TWO_TENSORS: &str = "a product of two tensors (attention) is not supported: stock hls4ml compiles it to other values; one operand must \
+                               be a constant, or a row times a column";
+/// Reason for a power that is no product.
+pub const POWER: &str = "hls4ml has no powers of data; exponents 1, 2 and 3 become products";
 /// Reason for statistics over features.
 pub const NORMALISATION: &str =
     "normalisation over features needs data-dependent division; use BatchNormalization, which folds into weights";
 /// Reason for a division by data.
-pub const DIVISION: &str =
-    "division by a tensor is not supported (hls4ml has none that is exact); normalise with BatchNormalization instead";
+pub const DIVISION: &str = "division by a tensor is not supported: hls4ml's C++ of it does not compile; normalise with BatchNormalization instead";
 
 /// The reason and the way out.
 pub fn reason(domain: &str, op: &str) -> String {
     let known = match op {
         "Trunc" => "truncation of accumulators is not supported; remove it or replace it by Quant",
         "FloatQuant" => "minifloat formats are not fixed-point; quantize with Quant (integer) instead",
-        "QLinearMatMul" | "QLinearConv" | "MatMulInteger" | "ConvInteger" | "DynamicQuantizeLinear" => {
-            "operators on integers are not supported; export in QCDQ form (QuantizeLinear and DequantizeLinear around float operators)"
-        }
-        "ConvTranspose" => "transposed convolutions are not supported by hls4ml; train with a Conv of the wanted size",
-        "Resize" | "Upsample" => "hls4ml takes no Resize from ONNX; train at the size of the output",
-        "DepthToSpace" | "SpaceToDepth" => {
-            "moving channels to positions is not supported; leave it to what reads the proxy's output"
+        "DynamicQuantizeLinear" => "its scale is computed from the data of each call; quantize with fixed scales (QCDQ)",
+        "MatMulInteger" | "ConvInteger" => {
+            "products of integers without scales are not supported; export in QCDQ form (QuantizeLinear and DequantizeLinear around float \
+             operators)"
         }
         "MultiThreshold" => "thresholds of FINN are not supported; convert the QONNX file from before FINN's streamlining",
-        "Slice" | "Split" | "GatherElements" | "GatherND" => "hls4ml takes no part of a tensor; use separate inputs or layers",
-        "Einsum" | "MultiHeadAttention" | "Attention" => "attention multiplies two tensors, which is not supported",
+        "GatherElements" | "GatherND" | "ScatterND" | "ScatterElements" | "NonZero" | "OneHot" | "TopK" => {
+            "it places elements by the data; only constant places (Slice, Gather, Split) are supported"
+        }
+        "Einsum" | "MultiHeadAttention" | "Attention" => TWO_TENSORS,
         "NonMaxSuppression" => "it sorts data; end the model at the scores",
         "If" | "Loop" | "Scan" => "control flow is not supported; export a model with a static graph",
-        "LSTM" | "GRU" | "RNN" => "recurrent layers are not supported; use one-dimensional convolutions over time",
-        "LogSoftmax" => "not supported; end the model at the logits",
-        "Erf" | "Gelu" => "GELU has no exact form in hls4ml; train with Relu, LeakyRelu, Sigmoid or Tanh",
-        "LayerNormalization" | "ReduceMean" | "InstanceNormalization" | "GroupNormalization" | "RMSNormalization" => {
+        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "RMSNormalization" | "SkipLayerNormalization" => {
             NORMALISATION
         }
-        "Celu" | "HardSwish" | "Mish" | "Swish" => {
-            "this activation has no exact form in hls4ml; use Relu, LeakyRelu, Elu, Clip, Softplus, Sigmoid or Tanh"
+        "Exp" | "Log" | "Reciprocal" | "Sqrt" | "Sin" | "Cos" | "ReduceLogSumExp" | "ReduceL2" => {
+            "hls4ml reads no such function of data; use one of its tables (Sigmoid, Tanh, Softplus, Softsign, Elu, Selu)"
         }
-        "Exp" | "Log" | "Reciprocal" | "Abs" => "it is not supported on tensors; fold constants before export (onnxsim)",
+        "TreeEnsembleClassifier" | "TreeEnsembleRegressor" | "TreeEnsemble" => {
+            "trees are no network; conifer compiles them to hardware"
+        }
+        "SVMClassifier" | "SVMRegressor" => "kernels of a support vector machine are not supported; use a linear one",
         _ => "",
     };
     if !known.is_empty() {

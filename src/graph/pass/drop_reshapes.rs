@@ -52,7 +52,7 @@ fn drop_all(graph: &mut Graph) -> bool {
             continue;
         }
         let (input, output) = (node.inputs[0], node.output);
-        let softmax = |&reader: &usize| matches!(graph.nodes[reader].op, Op::Softmax);
+        let softmax = |&reader: &usize| matches!(graph.nodes[reader].op, Op::Softmax { .. });
         let last = |value: usize| graph.values[value].shape.last().copied();
         if links.consumers[output].iter().any(softmax) && last(input) != last(output) {
             continue;
@@ -61,7 +61,7 @@ fn drop_all(graph: &mut Graph) -> bool {
         // the old shape
         if links.is_output[output] {
             let sole = links.only_consumer(input) == Some(index);
-            let producer_is_softmax = links.producer[input].is_some_and(|p| matches!(graph.nodes[p].op, Op::Softmax));
+            let producer_is_softmax = links.producer[input].is_some_and(|p| matches!(graph.nodes[p].op, Op::Softmax { .. }));
             if !sole || producer_is_softmax {
                 continue;
             }

@@ -4,10 +4,12 @@
 
 mod compact;
 mod compose_affines;
+mod compose_selects;
 mod drop_identities;
 mod drop_reshapes;
 mod fold_affine_backward;
 mod fold_affine_forward;
+mod fold_affine_into_selected;
 mod fold_pads;
 mod links;
 mod lower_clips;
@@ -28,10 +30,12 @@ type Pass = fn(&mut Graph) -> bool;
 /// The passes in their order, in front of the layout and after it. Each is repeated until it
 /// changes nothing and says whether it did.
 const BEFORE: [(&str, Pass); 2] = [("drop_identities", drop_identities::run), ("drop_reshapes", drop_reshapes::run)];
-const BEHIND: [(&str, Pass); 9] = [
+const BEHIND: [(&str, Pass); 11] = [
+    ("compose_selects", compose_selects::run),
     ("drop_reshapes", drop_reshapes::run),
     ("lower_clips", lower_clips::run),
     ("compose_affines", compose_affines::run),
+    ("fold_affine_into_selected", fold_affine_into_selected::run),
     ("fold_affine_backward", fold_affine_backward::run),
     ("fold_affine_forward", fold_affine_forward::run),
     ("normalise_signs", normalise_signs::run),

@@ -5,8 +5,8 @@
 //! axis. Everything else is flat, its units are its elements.
 
 use crate::graph::ValueId;
+use super::selection;
 use crate::ops::Move;
-use crate::proxy::error::{Fault, Reason};
 use crate::quant::interval::Span;
 use crate::quant::{FixedModel, FixedOp};
 
@@ -14,17 +14,19 @@ use crate::quant::{FixedModel, FixedOp};
 pub fn grids(model: &FixedModel) -> Vec<bool> {
     let mut parent: Vec<ValueId> = (0..model.values.len()).collect();
     let mut forced = vec![false; model.values.len()];
+    let shape = |v: ValueId| model.values[v].shape.clone();
     for node in &model.nodes {
         let around = node.inputs.iter().copied().chain([node.output]);
         match &node.op {
             FixedOp::MaxPool(_) | FixedOp::AveragePool(_) => around.for_each(|v| forced[v] = true),
             FixedOp::Dense(d) if d.window.is_some() => around.for_each(|v| forced[v] = true),
             FixedOp::Dense(_) | FixedOp::Move(Move::Reshape) => {}
+            FixedOp::Move(Move::Select { source }) if selection::of(source, &shape(node.inputs[0]), &shape(node.output)).is_none() => {}
             FixedOp::Quantize(_)
             | FixedOp::Affine(_)
             | FixedOp::Elementwise(_)
             | FixedOp::Merge(_)
-            | FixedOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => {
+            | FixedOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => {
                 for v in around {
                     let (a, b) = (root(&parent, v), root(&parent, node.output));
                     parent[a] = b;
@@ -73,24 +75,6 @@ pub fn unit_spans(spans: &[Span], units: usize) -> Option<Vec<Span>> {
         }
     }
     Some(all)
-}
-
-/// The spans of all values per unit.
-///
-/// # Errors
-/// Every node with a channel whose positions need more than 127 bits on one grid.
-pub fn by_unit(model: &FixedModel, spans: &[Vec<Span>]) -> Result<Vec<Vec<Span>>, Vec<Fault>> {
-    let leads = leads(model, &grids(model));
-    let mut faults = Vec::new();
-    let units = spans.iter().zip(&leads).enumerate().map(|(v, (spans, lead))| {
-        unit_spans(spans, units(spans.len(), lead)).unwrap_or_else(|| {
-            let node = model.producer(v).map_or(String::new(), |n| model.nodes[n].name.clone());
-            faults.push(Fault { node, reason: Reason::TooWide { what: "a channel", bits: 127 } });
-            Vec::new()
-        })
-    });
-    let units = units.collect();
-    if faults.is_empty() { Ok(units) } else { Err(faults) }
 }
 
 /// One flag per unit: true where any position is.

@@ -3,5 +3,6 @@
 pub mod layout;
 pub mod pass;
 pub mod prune;
+pub mod selection;
 pub mod spans;
 pub mod uniform;

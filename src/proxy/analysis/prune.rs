@@ -2,8 +2,8 @@
 //! counted and evaluated.
 
 use super::layout;
-use super::pass::{constant, live};
-use super::spans::spans;
+use super::pass::live;
+use super::spans::fold_constants;
 use crate::proxy::port;
 use crate::quant::{FixedModel, FixedOp, Kif};
 
@@ -13,8 +13,9 @@ use crate::quant::{FixedModel, FixedOp, Kif};
 pub fn prune(model: &FixedModel) -> FixedModel {
     let mut out = model.clone();
     let (port, _) = port::needed(&out, 0.0);
-    let Ok(ranges) = spans(&out, port) else { return out };
-    constant::fold(&mut out, &ranges);
+    if fold_constants(&mut out, port).is_err() {
+        return out;
+    }
     let leads = layout::leads(&out, &layout::grids(&out));
     // constant outputs keep what computes them
     let read = live::read_by(&out, |_, _| false);

@@ -5,7 +5,7 @@
 
 use super::build::Builder;
 use super::constant::covering;
-use super::part::{Base, Group, Part, Stage, State, lead_behind, lead_of, only, shape};
+use super::part::{Base, Group, NOWHERE, Part, Stage, State, lead_behind, lead_of, only, shape};
 use super::{readers, repack};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::{Node, ValueId};
@@ -133,7 +133,7 @@ impl<'a> Lower<'a> {
         let shared = self.model.outputs.contains(&node.output) || self.model.consumers(node.output).len() != 1;
         self.states[node.output] = Some(state);
         if shared {
-            self.parts(node.output);
+            self.partial(node.output);
         }
     }
 
@@ -157,7 +157,7 @@ impl<'a> Lower<'a> {
                 Ok(State::Parts(self.quantize(node, &FixedQuantizer { formats, offset: q.offset.clone(), ..*q }, source)?))
             }
             FixedOp::Dense(d) => {
-                let parts = self.parts(source);
+                let parts = self.partial(source);
                 Ok(State::Pending(self.stage(node, source, parts, Base::Dense(d))))
             }
             FixedOp::Affine(a) => {
@@ -181,6 +181,7 @@ impl<'a> Lower<'a> {
             FixedOp::MaxPool(window) => self.max_pool(node, source, window),
             FixedOp::Move(Move::Pad { before, after }) => self.pad(node, source, before, after).map(State::Parts),
             FixedOp::Move(Move::Reshape) => self.reshape(node, source),
+            FixedOp::Move(Move::Select { source: elements }) => self.select(node, source, elements).map(State::Parts),
             FixedOp::AveragePool(_) | FixedOp::Merge(_) | FixedOp::Move(Move::Concat { .. } | Move::Permute { .. }) => {
                 Err(Reason::Structure("is not lowered as an operation on one value".into()))
             }
@@ -272,14 +273,15 @@ impl<'a> Lower<'a> {
 
     /// The tensors of `value`; a layer that waits is written with an exact wide `Quant` after it.
     pub(super) fn parts(&mut self, value: ValueId) -> Vec<Part> {
-        if let Some(stage) = self.pending(value) {
-            let parts = self.materialise(&Stage { value, ..stage });
-            self.states[value] = Some(State::Parts(parts));
+        let parts = self.partial(value);
+        if !parts.iter().any(|p| p.elements.contains(&NOWHERE)) {
+            return parts;
         }
-        match &self.states[value] {
-            Some(State::Parts(parts)) => parts.clone(),
-            _ => Vec::new(),
-        }
+        let whole = parts.into_iter().map(|part| self.without_nowhere(value, part)).collect();
+        let name = self.model.values[value].name.clone();
+        let whole = self.or_fault(&name, value, whole);
+        self.states[value] = Some(State::Parts(whole.clone()));
+        whole
     }
 
     /// Writes a stage without a quantizer of its own.

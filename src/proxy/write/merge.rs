@@ -11,7 +11,7 @@ use crate::quant::FixedOp;
 
 impl<'a> Lower<'a> {
     pub(super) fn merge(&mut self, node: &'a Node<FixedOp>, merge: Merge, a: ValueId, b: ValueId) -> Result<Vec<Part>, Reason> {
-        let (left, right) = (self.parts(a), self.parts(b));
+        let (left, right) = (self.partial(a), self.partial(b));
         let wanted = self.live_units(node.output);
         let shared = |p: &Part, q: &Part| -> Vec<usize> {
             p.elements.iter().copied().filter(|e| wanted.contains(e) && q.elements.contains(e)).collect()
@@ -51,6 +51,12 @@ impl<'a> Lower<'a> {
         };
         one_sided(a, b, &left, &right, true)?;
         one_sided(b, a, &right, &left, false)?;
+        // constant in both, but not everywhere
+        let missing: Vec<usize> = wanted.iter().copied().filter(|e| !written.iter().any(|p| p.elements.contains(e))).collect();
+        if !missing.is_empty() {
+            let nothing = self.nothing(&self.leads[node.output].clone())?;
+            written.push(self.selected(&node.name, node.output, vec![nothing], missing)?);
+        }
         self.joined(node.output, written)
     }
 

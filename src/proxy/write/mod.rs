@@ -20,4 +20,5 @@ pub mod quantize;
 pub mod readers;
 pub mod repack;
 pub mod reshape;
+mod select;
 pub mod taps;

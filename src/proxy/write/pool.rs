@@ -149,7 +149,7 @@ impl<'a> Lower<'a> {
             return Err(Reason::Structure("pads more than two axes of positions".into()));
         }
         let mut written = Vec::new();
-        for (at, part) in self.parts(source).into_iter().enumerate() {
+        for (at, part) in self.complete(&node.name, source)?.into_iter().enumerate() {
             let part = self.plain(&node.name, source, part)?;
             let stem = format!("{}_p{at}", self.model.values[node.output].name);
             let mut part = renumbered(part, |e| e + before[axes]);

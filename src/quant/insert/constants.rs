@@ -13,6 +13,8 @@ use crate::quant::{Groups, qonnx};
 const MAX_CONSTANT_F: i32 = 32;
 /// The same where training moves the constant anyway.
 const TRAINED_CONSTANT_F: i32 = 12;
+/// Significant bits of the bias of a layer that no quantizer follows in a float file.
+const OWN_BIAS_BITS: i32 = 20;
 /// Fractional bits kept of a float scale (BatchNormalization after annotated weights).
 const MAX_SCALE_F: i32 = 26;
 
@@ -108,7 +110,9 @@ impl Builder<'_> {
             None if self.trained_quantizer_follows(node) => BiasBits::Activation,
             None => {
                 let most = if self.options.training { TRAINED_CONSTANT_F } else { MAX_CONSTANT_F };
-                BiasBits::Own(bias.iter().map(|&b| own_bias_f(b).min(most)).collect())
+                // with half a step added, as many bits as a float32 still has
+                let fits = |b: f64| if self.takes_over || b == 0.0 { most } else { most.min(OWN_BIAS_BITS - floor_log2(b.abs())) };
+                BiasBits::Own(bias.iter().map(|&b| own_bias_f(b).min(fits(b))).collect())
             }
         }
     }
@@ -130,7 +134,7 @@ impl Builder<'_> {
         loop {
             let consumers = self.graph.consumers(value);
             let output = self.graph.outputs.contains(&value);
-            let ends = |&c: &usize| matches!(self.graph.nodes[c].op, Op::Softmax) || self.needs_grid(c);
+            let ends = |&c: &usize| matches!(self.graph.nodes[c].op, Op::Softmax { .. }) || self.needs_grid(c);
             if output || consumers.iter().any(ends) {
                 return true;
             }
@@ -141,12 +145,12 @@ impl Builder<'_> {
                 Op::Elementwise(_) | Op::Move(Move::Reshape) | Op::MaxPool(_) => value = self.graph.nodes[next].output,
                 Op::Dense(_)
                 | Op::Affine(_)
-                | Op::Softmax
+                | Op::Softmax { .. }
                 | Op::Sign
                 | Op::Clip { .. }
                 | Op::AveragePool { .. }
                 | Op::Merge(_)
-                | Op::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => return false,
+                | Op::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => return false,
             }
         }
     }
@@ -158,7 +162,13 @@ impl Builder<'_> {
         };
         let tensor =
             |values: &[f64], most: i32| FixedTensor::from_f64(&values.iter().map(|&v| grid(v, most)).collect::<Vec<_>>());
-        match (tensor(&a.scale, MAX_SCALE_F), tensor(&a.shift, MAX_CONSTANT_F)) {
+        // a shift has the half step of a quantizer added
+        let narrow = |v: f64| match v {
+            v if self.takes_over || v == 0.0 => v,
+            v => round_half_up(v, OWN_BIAS_BITS - floor_log2(v.abs())),
+        };
+        let shift: Vec<f64> = a.shift.iter().map(|&v| narrow(v)).collect();
+        match (tensor(&a.scale, MAX_SCALE_F), tensor(&shift, MAX_CONSTANT_F)) {
             (Some(scale), Some(shift)) => FixedAffine { scale, shift },
             _ => {
                 self.fault(node, "its scale or shift does not fit one 62-bit grid".into());

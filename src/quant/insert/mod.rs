@@ -160,7 +160,7 @@ impl Builder<'_> {
                 Err(reason) => self.fault(node, reason),
             },
             Op::Elementwise(function) => self.elementwise(node, *function),
-            Op::Softmax => {
+            Op::Softmax { .. } => {
                 self.note(Code::SoftmaxDropped, node, "Softmax is left off: the proxy's outputs are the logits".into());
                 self.current[node.output] = self.current[node.inputs[0]];
             }
@@ -169,6 +169,8 @@ impl Builder<'_> {
                 self.push(node, QOp::Move(Move::Reshape), node.output);
                 if graph.inputs.contains(&from) && self.only_reshaped(from) && !self.is_quantized_next(from) {
                     self.input_quantizer(from, node.output);
+                } else if !self.is_quantized(from) {
+                    self.quantize_output(node.output, node);
                 }
             }
             Op::Sign => self.push(node, QOp::Sign, node.output),
@@ -186,7 +188,7 @@ impl Builder<'_> {
                 self.quantize_if_needed(node.output, node);
             }
             Op::Move(Move::Permute { .. }) => self.fault(node, "a permutation that no dense layer absorbs".into()),
-            Op::Move(m @ (Move::Concat { .. } | Move::Pad { .. })) => {
+            Op::Move(m @ (Move::Concat { .. } | Move::Pad { .. } | Move::Select { .. })) => {
                 self.push(node, QOp::Move(m.clone()), node.output);
                 self.quantize_output(node.output, node);
             }
@@ -278,6 +280,16 @@ impl Builder<'_> {
             })
     }
 
+    /// True when `value` has a quantizer, through shapes.
+    fn is_quantized(&self, value: ValueId) -> bool {
+        let current = self.current[value];
+        self.model.nodes.iter().rfind(|n| n.output == current).is_none_or(|n| match &n.op {
+            QOp::Quantizer(_) => true,
+            QOp::Move(Move::Reshape) => self.is_quantized(n.inputs[0]),
+            _ => false,
+        })
+    }
+
     /// True when a reshape is all that reads a graph input of several axes.
     fn only_reshaped(&self, value: ValueId) -> bool {
         let sole = matches!(self.graph.consumers(value)[..], [c] if matches!(self.graph.nodes[c].op, Op::Move(Move::Reshape)));
@@ -290,7 +302,7 @@ impl Builder<'_> {
         let all = || node.inputs.iter().all(|&v| self.nonnegative(v));
         match &node.op {
             Op::Elementwise(f) => f.is_never_negative(),
-            Op::Softmax => true,
+            Op::Softmax { .. } => true,
             Op::Quant(_) | Op::MaxPool(_) | Op::AveragePool { .. } | Op::Move(_) => all(),
             Op::Merge(m) => m.keeps_sign() && all(),
             Op::Dense(_) | Op::Affine(_) | Op::Sign | Op::Clip { .. } => false,

@@ -24,7 +24,7 @@ impl Builder<'_> {
     pub(super) fn quantize_if_needed(&mut self, value: ValueId, node: &Node<Op>) {
         let consumers = self.graph.consumers(value);
         let is_output =
-            self.graph.outputs.contains(&value) || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax));
+            self.graph.outputs.contains(&value) || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax { .. }));
         if self.takes_over && (is_output || !self.options.training) {
             return;
         }
@@ -48,7 +48,7 @@ impl Builder<'_> {
     /// Adds the quantizer of a graph output to `value`, whose elements were moved or selected only:
     /// elsewhere they have theirs already.
     pub(super) fn quantize_output(&mut self, value: ValueId, node: &Node<Op>) {
-        let softmax = |&c: &usize| matches!(self.graph.nodes[c].op, Op::Softmax);
+        let softmax = |&c: &usize| matches!(self.graph.nodes[c].op, Op::Softmax { .. });
         if self.graph.outputs.contains(&value) || self.graph.consumers(value).iter().any(softmax) {
             self.quantize_if_needed(value, node);
         }
@@ -62,10 +62,10 @@ impl Builder<'_> {
     pub(super) fn needs_grid(&self, consumer: usize) -> bool {
         match self.graph.nodes[consumer].op {
             Op::Dense(_) | Op::Affine(_) | Op::Merge(_) | Op::AveragePool { .. } => true,
-            Op::MaxPool(_) | Op::Move(Move::Reshape | Move::Concat { .. } | Move::Pad { .. }) => {
+            Op::MaxPool(_) | Op::Move(Move::Reshape | Move::Concat { .. } | Move::Pad { .. } | Move::Select { .. }) => {
                 self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c))
             }
-            Op::Quant(_) | Op::Elementwise(_) | Op::Softmax | Op::Sign | Op::Clip { .. } | Op::Move(Move::Permute { .. }) => {
+            Op::Quant(_) | Op::Elementwise(_) | Op::Softmax { .. } | Op::Sign | Op::Clip { .. } | Op::Move(Move::Permute { .. }) => {
                 false
             }
         }
@@ -199,21 +199,28 @@ impl Builder<'_> {
         if let Some(QOp::Quantizer(q)) = before.map(|b| &mut self.model.nodes[b].op) {
             let over = q.f.iter().any(|&f| f.round_ties_even() > limit);
             if over && q.annotated && !self.options.training {
-                self.fault(
-                    node,
-                    format!("its input has more than {limit} fractional bits; hls4ml's table takes at most {limit}"),
-                );
+                self.own_table_input(node, limit);
                 return;
             }
             q.max_f = q.max_f.min(limit);
             q.f.iter_mut().for_each(|f| *f = f.min(limit));
         } else if self.takes_over && !self.options.training {
-            self.fault(node, format!("its input has no quantizer; put one with at most {limit} fractional bits before it"));
+            self.own_table_input(node, limit);
         } else {
             let name = format!("{}_input", node.name);
             let q = self.saturating(value, false, limit, &name);
             self.insert(value, q, &name);
         }
+    }
+
+    /// A quantizer in front of a table that the file has not, or finer.
+    fn own_table_input(&mut self, node: &Node<Op>, limit: f32) {
+        let message = format!("its input gets a quantizer of {limit} fractional bits: hls4ml's table takes no more");
+        self.note(Code::TableInput, node, message);
+        let (value, name) = (node.inputs[0], format!("{}_input", node.name));
+        let q = self.saturating(value, false, limit, &name);
+        let f = vec![limit; q.groups.count()];
+        self.insert(value, Quantizer { f, trainable: false, annotated: true, ..q }, &name);
     }
 
     pub(super) fn annotated_quantizer(&mut self, node: &Node<Op>, a: qonnx::Annotation) -> Quantizer {

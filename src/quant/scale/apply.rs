@@ -20,7 +20,7 @@ pub(super) fn graph(graph: &Graph, exponents: &[Vec<i32>]) -> Graph {
             // what has no units of its own; classes see to it that factors agree, or there are none
             Op::Quant(_)
             | Op::Elementwise(_)
-            | Op::Softmax
+            | Op::Softmax { .. }
             | Op::Sign
             | Op::Clip { .. }
             | Op::MaxPool(_)

@@ -133,7 +133,7 @@ fn tie(c: &mut Classes, graph: &Graph, op: &Op, inputs: &[ValueId], output: Valu
             c.fix(from);
             c.fix(output);
         }
-        Op::Softmax => {
+        Op::Softmax { .. } => {
             c.join_all(from);
             c.fix(output);
         }

@@ -11,9 +11,9 @@
 use super::reference::reference;
 use super::{CalibrationSet, fisher, layer};
 use crate::ops::Move;
-use crate::quant::kif::exp2i;
+use crate::quant::kif::{exp2i, floor_log2};
 use crate::quant::model::fractional_bits;
-use crate::quant::{Model, QOp, Quantizer, Range};
+use crate::quant::{BiasBits, Model, QOp, Quantizer, Range};
 use crate::train::engine::Engine;
 use crate::train::engine::options::EngineOptions;
 use crate::train::error::TrainError;
@@ -235,7 +235,8 @@ impl Widths {
         }
         let at_one = self.error[g] * exp2i(2 * self.measured[g]);
         let f = best_f(at_one, price * cost.max(1.0)) as f32;
-        f.clamp(1.0 - self.i[g].round_ties_even(), self.finest[g] as f32)
+        // the finest is that of a table, also for values smaller than its step
+        f.max(1.0 - self.i[g].round_ties_even()).min(self.finest[g] as f32)
     }
 }
 
@@ -277,11 +278,33 @@ fn widths_of(model: &Model, given: &[Given], node: usize, grids: &[Option<Vec<i3
     if q.annotated || given[node].activations {
         return None;
     }
-    let limit = q.max_f.round_ties_even() as i32;
+    let limit = (q.max_f.round_ties_even() as i32).min(bias_limit(model, model.nodes[node].inputs[0]));
     let own = grid_of(q, grids[model.nodes[node].inputs[0]].as_deref());
     let finest: Vec<i32> = own.iter().map(|f| f.map_or(limit, |f| f.min(limit))).collect();
     let measured = own.iter().zip(&finest).map(|(f, &finest)| f.map_or(MEASURED_F, |f| MEASURED_F.min(f - 1)).min(finest));
     Some(Widths { measured: measured.collect(), error: vec![0.0; finest.len()], finest, i: i.clone() })
+}
+
+/// Fractional bits up to which the bias of the layer that gives `value`, which has those of the
+/// quantizer after it, is a float32 with half a step more.
+fn bias_limit(model: &Model, value: usize) -> i32 {
+    const BIAS_BITS: i32 = 22;
+    let Some(node) = model.producer(value).map(|n| &model.nodes[n]) else { return i32::MAX };
+    match &node.op {
+        QOp::Dense(d) if d.bias_bits == BiasBits::Activation => {
+            let top = d.bias.iter().fold(0f32, |m, b| m.max(b.abs()));
+            if top > 0.0 { BIAS_BITS - 1 - floor_log2(top.into()) } else { i32::MAX }
+        }
+        QOp::Elementwise(_) | QOp::MaxPool(_) | QOp::Move(Move::Reshape) => bias_limit(model, node.inputs[0]),
+        QOp::Dense(_)
+        | QOp::Quantizer(_)
+        | QOp::SaturatingDense(_)
+        | QOp::Affine(_)
+        | QOp::Sign
+        | QOp::AveragePool(_)
+        | QOp::Merge(_)
+        | QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => i32::MAX,
+    }
 }
 
 /// By value of the model: fractional bits that hold all of the data of its elements, of inputs and

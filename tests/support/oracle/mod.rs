@@ -140,7 +140,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                     })
                     .collect()
                 }
-                QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => {
+                QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => {
                     moved(model, n).into_iter().map(|from| from.map_or(0.0, |(i, e)| v[node.inputs[i]][e])).collect()
                 }
             };
@@ -216,7 +216,7 @@ pub fn step(model: &Model, data: &Samples, batch: &[u32], loss: &TaskLoss, beta:
                         dv[node.inputs[1]][e] += db * dy[e];
                     }
                 }
-                QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. }) => {
+                QOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => {
                     for (from, &dy) in moved(model, n).into_iter().zip(&dy) {
                         if let Some((i, e)) = from {
                             dv[node.inputs[i]][e] += dy;

@@ -92,6 +92,7 @@ pub fn moved(model: &Model, node: usize) -> Vec<Option<(usize, usize)>> {
                     }
                     Some((0, flat(&at, shape)))
                 }
+                QOp::Move(Move::Select { source }) => Some((0, source[e]?)),
                 _ => panic!("moves nothing"),
             }
         })

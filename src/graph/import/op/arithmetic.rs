@@ -89,6 +89,30 @@ fn bias<'m>(context: &mut Context<'m>, node: &NodeView<'m>, data: ValueId, const
     Ok(Item::Data(data))
 }
 
+/// `−x`.
+pub fn neg<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    let x = context.data(node, 0)?;
+    let shape = context.shape(x).to_vec();
+    let op = negative(context, &shape)?;
+    Ok(context.emit(node, op, x, shape))
+}
+
+/// The larger one of `x` and `−x`.
+pub fn abs<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+    let x = context.data(node, 0)?;
+    let shape = context.shape(x).to_vec();
+    let op = negative(context, &shape)?;
+    let minus = context.step(&format!("{}_minus", node.name), op, vec![x], shape.clone());
+    Ok(context.emit_many(node, Op::Merge(Merge::Max), vec![x, minus], shape))
+}
+
+/// The change of sign of all elements.
+pub(super) fn negative(context: &mut Context<'_>, shape: &[usize]) -> Result<Op, Fault> {
+    let len = shape.iter().product();
+    context.spend(2 * len)?;
+    Ok(Op::Affine(Affine { scale: vec![-1.0; len], shift: vec![0.0; len] }))
+}
+
 pub fn sub<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     match operands(context, node)? {
         Operands::Tensors(a, b) => merge::two(context, node, Merge::Sub, a, b),

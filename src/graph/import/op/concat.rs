@@ -2,31 +2,48 @@
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
-use super::super::item::Item;
+use super::super::item::{Constant, Item};
 use super::window::Layout;
 use super::{dense, shape};
 use crate::graph::dag::ValueId;
-use crate::graph::op::Op;
+use crate::graph::op::{Affine, Op};
 use crate::ops::{Move, movement};
+
+/// A constant as a tensor: a selection of nothing of `like`, and the constant added.
+fn filled<'m>(
+    context: &mut Context<'m>,
+    node: &NodeView<'m>,
+    at: usize,
+    like: ValueId,
+    constant: &Constant,
+) -> Result<ValueId, Fault> {
+    let shape = match (context.batch, constant.shape()) {
+        (None, shape) | (Some(_), [1, shape @ ..]) => shape.to_vec(),
+        (Some(_), shape) => return Err(Fault::new(format!("it joins samples and a constant of shape {shape:?}"))),
+    };
+    let shift = constant.finite()?;
+    context.spend(4 * shift.len())?;
+    let nothing = Op::Move(Move::Select { source: vec![None; shift.len()] });
+    let zeros = context.step(&format!("{}_zeros{at}", node.name), nothing, vec![like], shape.clone());
+    let affine = Op::Affine(Affine { scale: vec![1.0; shift.len()], shift });
+    Ok(context.step(&format!("{}_constant{at}", node.name), affine, vec![zeros], shape))
+}
 
 pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let items = (0..node.proto.input.len()).map(|index| context.item(node, index)).collect::<Result<Vec<_>, _>>()?;
     if !items.iter().any(|item| matches!(item, Item::Data(_))) {
         return shape::concat(context, node);
     }
-    let value = |item: &Item| match item {
+    let first = items.iter().find_map(|item| if let Item::Data(value) = item { Some(*value) } else { None });
+    let first = first.ok_or_else(|| Fault::new("it joins no tensors"))?;
+    let values = items.iter().enumerate().map(|(at, item)| match item {
         Item::Data(value) => Ok(*value),
-        _ => Err(Fault::new("it joins a tensor and a constant; put the constant into the weights after it")),
-    };
-    let values: Vec<ValueId> = items.iter().map(value).collect::<Result<_, _>>()?;
+        Item::Const(constant) => filled(context, node, at, first, constant),
+        _ => Err(Fault::new("it joins a tensor with what is none")),
+    });
+    let values: Vec<ValueId> = values.collect::<Result<_, _>>()?;
     let shapes: Vec<Vec<usize>> = values.iter().map(|&v| context.shape(v).to_vec()).collect();
-    let rank = shapes[0].len() as i64 + 1;
-    let axis = node.attributes().int("axis", 1)?;
-    let axis = if axis < 0 { axis + rank } else { axis };
-    if axis == 0 || !(1..rank).contains(&axis) {
-        return Err(Fault::new(format!("axis {axis} is the batch or does not exist; samples stay apart")));
-    }
-    let axis = axis as usize - 1;
+    let axis = context.sample_axis(node.attributes().int("axis", 1)?, shapes[0].len())?;
     // with the channels last, the first axis is the last one and the others move up
     let spatial = matches!(shapes[0].len(), 2 | 3) && context.spatial;
     let layout = if spatial { Layout::First } else { Layout::Last };

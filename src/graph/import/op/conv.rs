@@ -39,8 +39,12 @@ pub fn conv<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
     context.spend_window(&window, outputs)?;
     weight.check_finite()?;
     context.spend(if weight.quant.is_some() { 6 } else { 2 } * weight.tensor.len())?;
-    let weight = as_matrix(&weight, layout, outputs, per_group, window.taps());
-    let values = in_f32(context, node, &weight)?;
+    let mut weight = as_matrix(&weight, layout, outputs, per_group, kernel.iter().product());
+    let mut values = in_f32(context, node, &weight)?;
+    if attributes.dilated() != kernel {
+        context.spend(window.patch().saturating_mul(outputs).saturating_mul(if weight.quant.is_some() { 6 } else { 2 }))?;
+        (weight, values) = dilated(&weight, &values, &attributes, per_group, outputs)?;
+    }
     let (bias_values, bias_quant) = match bias {
         None => (vec![0.0; outputs], None),
         Some(bias) => {
@@ -62,6 +66,41 @@ pub fn conv<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
     };
     let last = context.channels_last(node, input, layout)?;
     context.emit_last(node, Op::Dense(layer), vec![last], output, layout)
+}
+
+/// The matrix with zeros between the taps.
+fn dilated(
+    weight: &Constant,
+    values: &[f32],
+    attributes: &Attributes,
+    per_group: usize,
+    outputs: usize,
+) -> Result<(Constant, Vec<f32>), Fault> {
+    if weight.quant.as_ref().is_some_and(|q| q.bipolar) {
+        return Err(Fault::new("its weights of one bit have no zero for the gaps of a dilation"));
+    }
+    let (kernel, large) = (attributes.kernel(), attributes.dilated());
+    let row = per_group * outputs;
+    // the tap of the kernel at a place of the large one
+    let tap = |mut place: usize| {
+        let (mut tap, mut stride) = (0, 1);
+        for axis in (0..kernel.len()).rev() {
+            let at = place % large[axis];
+            place /= large[axis];
+            if !at.is_multiple_of(attributes.dilation[axis]) {
+                return None;
+            }
+            tap += at / attributes.dilation[axis] * stride;
+            stride *= kernel[axis];
+        }
+        Some(tap)
+    };
+    let taps: usize = large.iter().product();
+    let source: Vec<Option<usize>> =
+        (0..taps).flat_map(|place| (0..row).map(move |e| (place, e))).map(|(place, e)| tap(place).map(|t| t * row + e)).collect();
+    let filled: Vec<usize> = source.iter().map(|s| s.unwrap_or(0)).collect();
+    let values = source.iter().map(|s| s.map_or(0.0, |e| values[e])).collect();
+    Ok((weight.gather(vec![taps * per_group, outputs], &filled), values))
 }
 
 /// `(O, I, taps)` or `(O, taps, I)` → `[tap, I][O]`.

@@ -1,11 +1,13 @@
-//! Arithmetic on constants only. Floats are computed in f64 and rounded once to the type of the
+//! Arithmetic on constants, and powers. Floats are computed in f64 and rounded once to the type of the
 //! operands, which for `+ − × ÷ √` of f32 gives the f32 result exactly.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use super::super::{broadcast, unsupported};
+use crate::graph::op::Op;
 use crate::onnx::{Tensor, Values};
+use crate::ops::Merge;
 
 /// Element-wise operation with broadcasting; integers overflow or divide by zero to an error.
 pub fn binary<'m>(
@@ -41,33 +43,28 @@ pub fn binary<'m>(
     Ok(Item::Const(Constant::new(node.output(), Tensor { shape, values, data_type: a.data_type })))
 }
 
-fn unary<'m>(context: &mut Context<'m>, node: &NodeView<'m>, float: impl Fn(f64) -> f64) -> Result<Item, Fault> {
-    let Item::Const(constant) = context.item(node, 0)? else {
-        return Err(Fault::new(unsupported::ON_CONSTANTS));
-    };
-    context.spend(constant.tensor.len())?;
-    let tensor = constant.resolved();
-    let values = match &tensor.values {
-        Values::F32(v) => Values::F32(v.iter().map(|&x| float(x.into()) as f32).collect()),
-        Values::F64(v) => Values::F64(v.iter().map(|&x| float(x)).collect()),
-        _ => return Err(Fault::new("it is supported on floats only")),
-    };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: tensor.shape.clone(), values, data_type: tensor.data_type })))
-}
-
-pub fn sqrt<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    unary(context, node, f64::sqrt)
-}
-
-pub fn neg<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    unary(context, node, |x| -x)
-}
-
+/// Of data: `x²` and `x³` as products.
 pub fn pow<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    match (context.item(node, 0)?, context.item(node, 1)?) {
+    let exponent = match (context.item(node, 0)?, context.item(node, 1)?) {
         (Item::Const(a), Item::Const(b)) => {
-            binary(context, node, &a, &b, f64::powf, |x, y| u32::try_from(y).ok().and_then(|y| x.checked_pow(y)))
+            return binary(context, node, &a, &b, f64::powf, |x, y| u32::try_from(y).ok().and_then(|y| x.checked_pow(y)));
         }
-        _ => Err(Fault::new(unsupported::ON_CONSTANTS)),
+        (Item::Data(_), Item::Const(exponent)) => exponent.resolved().to_f64(),
+        _ => return Err(Fault::new(unsupported::POWER)),
+    };
+    let x = context.data(node, 0)?;
+    let shape = context.shape(x).to_vec();
+    let [first, rest @ ..] = &exponent[..] else { return Err(Fault::new("its exponent is empty")) };
+    if rest.iter().any(|e| e != first) {
+        return Err(Fault::new(unsupported::POWER));
+    }
+    match *first {
+        1.0 => Ok(Item::Data(x)),
+        2.0 => Ok(context.emit_many(node, Op::Merge(Merge::Mul), vec![x, x], shape)),
+        3.0 => {
+            let square = context.step(&format!("{}_square", node.name), Op::Merge(Merge::Mul), vec![x, x], shape.clone());
+            Ok(context.emit_many(node, Op::Merge(Merge::Mul), vec![square, x], shape))
+        }
+        _ => Err(Fault::new(unsupported::POWER)),
     }
 }

@@ -17,7 +17,8 @@ pub fn gemm<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
     }
     let (alpha, beta) = (attributes.float("alpha", 1.0)?, attributes.float("beta", 1.0)?);
     let input = context.data(node, 0)?;
-    if context.shape(input).len() != 1 {
+    // a global pool leaves axes of size 1
+    if context.shape(input).iter().filter(|d| **d != 1).count() > 1 {
         return Err(Fault::new(format!("its input has sample shape {:?}; put a Flatten before it", context.shape(input))));
     }
     let mut weight = context.constant(node, 1, "weight (input 1)")?;

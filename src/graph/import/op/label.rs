@@ -30,20 +30,13 @@ pub fn top_k<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
 
 /// Over the samples of a batch there are no classes.
 fn check_axis(context: &Context<'_>, scores: usize, axis: i64) -> Result<(), Fault> {
-    let rank = context.shape(scores).len() as i64 + 1;
-    if axis == 0 || axis == -rank {
-        return Err(Fault::new("it is over axis 0, the batch; classes are along another axis (axis = 1 or -1)"));
-    }
-    if !(-rank..rank).contains(&axis) {
-        return Err(Fault::new(format!("its axis {axis} is none of the {rank} of its input")));
-    }
-    Ok(())
+    context.sample_axis(axis, context.shape(scores).len()).map(drop)
 }
 
 /// Operators that only rearrange labels, here those of `scores`.
 pub fn follow(node: &NodeView<'_>, scores: usize) -> Result<Item, Fault> {
     match node.proto.op_type() {
-        "ArrayFeatureExtractor" | "Gather" | "Cast" | "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
+        "ArrayFeatureExtractor" | "Gather" | "Cast" | "Not" | "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
             Ok(Item::Label(scores))
         }
         _ => Err(Fault::new("it computes with class labels (ArgMax); end the model at the scores")),

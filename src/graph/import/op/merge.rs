@@ -1,28 +1,41 @@
-//! Two and more tensors of one shape, element by element; and a tensor against a scalar bound.
+//! Two and more tensors, element by element; and a tensor against a scalar bound.
 
+use super::super::broadcast;
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
-use super::super::item::Item;
-use super::clip;
+use super::super::item::{Constant, Item};
+use super::{clip, dense};
 use crate::graph::dag::ValueId;
-use crate::graph::op::Op;
-use crate::ops::Merge;
+use crate::graph::op::{Affine, Op};
+use crate::ops::{Merge, Move};
 
 /// `a ∘ b` of two tensors.
 pub fn two<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge, a: ValueId, b: ValueId) -> Result<Item, Fault> {
-    alike(context, a, b)?;
+    let [a, b] = alike(context, node, [a, b])?;
     let shape = context.shape(a).to_vec();
     Ok(context.emit_many(node, Op::Merge(merge), vec![a, b], shape))
 }
 
-fn alike(context: &Context<'_>, a: ValueId, b: ValueId) -> Result<(), Fault> {
-    let (one, two) = (context.shape(a), context.shape(b));
+/// Both in the shape that they broadcast to: copies of the elements of the smaller one.
+fn alike<'m>(context: &mut Context<'m>, node: &NodeView<'m>, values: [ValueId; 2]) -> Result<[ValueId; 2], Fault> {
+    let [one, two] = values.map(|v| context.shape(v).to_vec());
     if one == two {
-        return Ok(());
+        return Ok(values);
     }
-    Err(Fault::new(format!(
-        "its operands have sample shapes {one:?} and {two:?}; tensors that are broadcast against each other are not supported"
-    )))
+    let fault = || Fault::new(format!("its operands have sample shapes {one:?} and {two:?}, which do not broadcast"));
+    // with fewer axes, the batch of one would meet another axis of the other
+    let common = broadcast::common(&one, &two).filter(|_| one.len() == two.len()).ok_or_else(fault)?;
+    dense::check_size(common.iter().product())?;
+    let mut both = values;
+    for (at, (value, shape)) in both.iter_mut().zip([&one, &two]).enumerate() {
+        if *shape != common {
+            let source = broadcast::indices(shape, &common).ok_or_else(fault)?;
+            context.spend(2 * source.len())?;
+            let op = Op::Move(Move::Select { source: source.into_iter().map(Some).collect() });
+            *value = context.step(&format!("{}_operand{at}", node.name), op, vec![*value], common.clone());
+        }
+    }
+    Ok(both)
 }
 
 pub fn max<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
@@ -41,10 +54,12 @@ pub fn several<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge)
         [one] => return Ok(one.clone()),
         // a bound
         [Item::Data(value), Item::Const(bound)] | [Item::Const(bound), Item::Data(value)] if merge != Merge::Add => {
-            let &[bound] = &bound.finite()?[..] else {
-                return Err(Fault::new("a bound per element is not supported; use one number"));
+            let &[number] = &bound.finite()?[..] else {
+                let other = constant_data(context, node, *value, bound)?;
+                let (value, shape) = (*value, context.shape(*value).to_vec());
+                return Ok(context.emit_many(node, Op::Merge(merge), vec![value, other], shape));
             };
-            let (lo, hi) = if merge == Merge::Max { (bound, f64::INFINITY) } else { (f64::NEG_INFINITY, bound) };
+            let (lo, hi) = if merge == Merge::Max { (number, f64::INFINITY) } else { (f64::NEG_INFINITY, number) };
             return clip::between(context, node, *value, lo, hi);
         }
         _ => {}
@@ -54,7 +69,8 @@ pub fn several<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge)
     let Some((&first, rest)) = values.split_first() else { return Err(Fault::new("it has no operands")) };
     let mut left = first;
     for (at, &right) in rest.iter().enumerate() {
-        alike(context, left, right)?;
+        let [one, right] = alike(context, node, [left, right])?;
+        left = one;
         let shape = context.shape(left).to_vec();
         if at + 1 == rest.len() {
             return Ok(context.emit_many(node, Op::Merge(merge), vec![left, right], shape));
@@ -62,4 +78,22 @@ pub fn several<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge)
         left = context.step(&format!("{}_{at}", node.name), Op::Merge(merge), vec![left, right], shape);
     }
     Ok(Item::Data(left))
+}
+
+/// A constant as a tensor of the shape of `like`: a selection of nothing, and the constant added.
+pub(super) fn constant_data<'m>(
+    context: &mut Context<'m>,
+    node: &NodeView<'m>,
+    like: ValueId,
+    constant: &Constant,
+) -> Result<ValueId, Fault> {
+    let shape = context.shape(like).to_vec();
+    let source = broadcast::onto_sample(constant.shape(), &shape)?;
+    let values = constant.finite()?;
+    context.spend(4 * source.len())?;
+    let nothing = Op::Move(Move::Select { source: vec![None; source.len()] });
+    let zeros = context.step(&format!("{}_zeros", node.name), nothing, vec![like], shape.clone());
+    let shift: Vec<f64> = source.into_iter().map(|e| values[e]).collect();
+    let affine = Op::Affine(Affine { scale: vec![1.0; shift.len()], shift });
+    Ok(context.step(&format!("{}_constant", node.name), affine, vec![zeros], shape))
 }

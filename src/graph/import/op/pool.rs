@@ -3,7 +3,6 @@
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::Item;
-use super::super::unsupported;
 use super::window::{Attributes, Layout, spatial_rank};
 use crate::graph::dag::ValueId;
 use crate::graph::op::Op;
@@ -44,33 +43,54 @@ pub fn global_max<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
     emit(context, node, layout, input, window.clone(), Op::MaxPool(window))
 }
 
-/// `ReduceMean` over all axes but the batch and either the first or the last: the channels.
-pub fn reduce_mean<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
+/// The window of a reduction over axes of positions alone, the channels being the first axis in a
+/// file with convolutions and the last one elsewhere; with it the layout and the input.
+pub fn over_positions<'m>(
+    context: &Context<'m>,
+    node: &NodeView<'m>,
+    axes: &[usize],
+) -> Result<Option<(Layout, ValueId, Window)>, Fault> {
     let input = context.data(node, 0)?;
-    let rank = context.shape(input).len() as i64 + 1;
-    let axes = match context.optional(node, 1, "axes (input 1)")? {
-        Some(axes) => axes.tensor.to_i64(),
-        None => node.attributes().ints("axes")?.map(<[i64]>::to_vec),
-    };
-    let mut axes: Vec<i64> = axes.unwrap_or_default().into_iter().map(|a| if a < 0 { a + rank } else { a }).collect();
-    axes.sort_unstable();
-    let layout = match &axes[..] {
-        _ if rank < 3 => None,
-        axes if axes.iter().copied().eq(2..rank) => Some(Layout::First),
-        axes if axes.iter().copied().eq(1..rank - 1) => Some(Layout::Last),
-        _ => None,
-    };
-    let layout = layout.ok_or_else(|| Fault::new(unsupported::NORMALISATION))?;
-    if node.attributes().int("keepdims", 1)? != 0 {
-        return mean(context, node, layout);
+    let shape = context.shape(input);
+    let rank = shape.len();
+    if !(2..=3).contains(&rank) || axes.is_empty() {
+        return Ok(None);
     }
-    let channels = layout.last(context.shape(input)).last().copied().unwrap_or(1);
+    let first = context.spatial && !axes.contains(&0);
+    let layout = match (first, axes.contains(&(rank - 1))) {
+        (true, _) => Layout::First,
+        (false, false) => Layout::Last,
+        // all axes but the channels' in front
+        (false, true) if axes.iter().copied().eq(1..rank) => Layout::First,
+        (false, true) => return Ok(None),
+    };
+    let last = layout.last(shape);
+    let reduced = |at: usize| axes.contains(&if layout == Layout::First { at + 1 } else { at });
+    let kernel: Vec<usize> = (0..rank - 1).map(|at| if reduced(at) { last[at] } else { 1 }).collect();
+    let ones = vec![1; rank - 1];
+    let window = Window::over(&last, &kernel, &ones, &vec![0; 2 * (rank - 1)], last[rank - 1]);
+    Ok(window.map(|window| (layout, input, window)))
+}
+
+/// The result of a reduction under a window, without the axes that have gone unless they are kept.
+pub fn reduced<'m>(
+    context: &mut Context<'m>,
+    node: &NodeView<'m>,
+    (layout, input, window): (Layout, ValueId, Window),
+    op: Op,
+    output: Vec<usize>,
+) -> Result<Item, Fault> {
+    if node.attributes().int("keepdims", 1)? != 0 {
+        return emit(context, node, layout, input, window, op);
+    }
     let view = NodeView { proto: node.proto, name: format!("{}_mean", node.name) };
-    let Item::Data(mean) = mean(context, &view, layout)? else { return Err(Fault::new("its mean is not a tensor")) };
-    let mut name = context.graph.values[mean].name.clone();
+    let Item::Data(value) = emit(context, &view, layout, input, window, op)? else {
+        return Err(Fault::new("its result is not a tensor"));
+    };
+    let mut name = context.graph.values[value].name.clone();
     name.push_str("_kept");
-    context.graph.values[mean].name = name;
-    Ok(context.emit(node, Op::Move(Move::Reshape), mean, vec![channels]))
+    context.graph.values[value].name = name;
+    Ok(context.emit(node, Op::Move(Move::Reshape), value, output))
 }
 
 /// The input and the window of a pooling node.
@@ -79,17 +99,29 @@ fn window<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<(ValueId, Wi
     let shape = Layout::of(node).last(context.shape(input));
     let rank = spatial_rank(&shape)?;
     let attributes = Attributes::read(node, rank, None)?;
-    let window = attributes.window(&shape, shape[rank])?;
+    if attributes.dilated() != attributes.kernel() {
+        return Err(Fault::new("hls4ml has no pooling with gaps; use dilations = 1"));
+    }
+    let mut window = attributes.window(&shape, shape[rank])?;
     if window.sees_padding_only() {
         return Err(Fault::new("its padding is as wide as its kernel: an output would see padding only"));
     }
     if node.attributes().int("ceil_mode", 0)? != 0 {
-        let whole = |axis: usize| {
+        for axis in 0..2 {
             let padded = window.input[axis] + window.pads[axis] + window.pads[axis + 2];
-            (padded - window.kernel[axis]).is_multiple_of(window.stride[axis])
-        };
-        if !whole(0) || !whole(1) {
-            return Err(Fault::new("ceil_mode = 1 adds an incomplete window at the end; use ceil_mode = 0 or pad the input"));
+            let over = (padded - window.kernel[axis]) % window.stride[axis];
+            // the window after the last one, unless it would begin behind the input
+            let begin = padded - window.kernel[axis] - over + window.stride[axis];
+            if over == 0 || begin >= window.input[axis] + window.pads[axis] {
+                continue;
+            }
+            if node.proto.op_type() != "MaxPool" {
+                return Err(Fault::new("ceil_mode = 1 adds an incomplete window whose divisor is another one; pad the input"));
+            }
+            window.pads[axis + 2] += window.stride[axis] - over;
+        }
+        if window.sees_padding_only() {
+            return Err(Fault::new("ceil_mode = 1 adds a window that sees padding only; use ceil_mode = 0"));
         }
     }
     Ok((input, window))

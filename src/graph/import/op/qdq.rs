@@ -10,13 +10,14 @@ use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, IntegerSource, Integers, Item};
 use crate::graph::annotation::{QuantSpec, RoundingMode};
-use crate::graph::op::Op;
+use crate::graph::dag::ValueId;
+use crate::graph::op::{Affine, Op};
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{Tensor, Values};
 use std::sync::Arc;
 
 /// Range of an integer type that quantized tensors are stored in.
-fn range(kind: DataType) -> Option<(i64, i64)> {
+pub fn range(kind: DataType) -> Option<(i64, i64)> {
     Some(match kind {
         DataType::Int4 => (-8, 7),
         DataType::Uint4 => (0, 15),
@@ -101,22 +102,28 @@ pub fn dequantize<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
             ));
         }
     }
-    let format = Format::of(&integers, &zero_point)?;
     match integers.source.clone() {
         IntegerSource::Data(value) => {
-            let shape = context.shape(value).to_vec();
-            context.spend(5 * context.graph.len_of(value))?;
-            let source = broadcast::onto_sample(&parameters.scale_shape(shape.len() + 1)?, &shape)?;
-            let spec = parameters.spec(node, &format, &source)?;
-            Ok(context.emit(node, Op::Quant(spec), value, shape))
+            let value = match integers.scale {
+                Some(_) => value,
+                None => scaled(context, &node.name, value, &parameters, &zero_point)?,
+            };
+            let quantized = on_data(context, &node.name, value, &parameters, &integers, &zero_point)?;
+            if context.graph.values[quantized].name != node.output() {
+                context.graph.values[quantized].name = node.output().to_string();
+            }
+            Ok(Item::Data(quantized))
         }
         IntegerSource::Const(constant) => {
             constant.check_finite()?;
+            let format = Format::of(&integers, &zero_point)?;
             let spec = constant_spec(context, node, &parameters, &format, constant.shape())?;
             let tensor = if constant.quant.is_some() { constant.resolved() } else { constant.tensor.clone() };
             Ok(Item::Const(Constant { name: constant.name, tensor, quant: Some(Arc::new(spec)) }))
         }
         IntegerSource::Stored(constant) => {
+            // the values are there: a format that holds them is enough
+            let format = Format::of(&integers, &zero_point).or_else(|_| Format::around(&integers, &zero_point))?;
             let spec = constant_spec(context, node, &parameters, &format, constant.shape())?;
             let zeros = parameters.expand_zero_point(&zero_point, constant.shape())?;
             let integers = constant.tensor.to_i64().unwrap_or_default();
@@ -128,6 +135,93 @@ pub fn dequantize<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
             Ok(Item::Const(Constant { name: constant.name, tensor: Arc::new(tensor), quant: Some(Arc::new(spec)) }))
         }
     }
+}
+
+/// What a quantizer makes of `value`. Where the integers less the zero point have the range of no
+/// format, a wider format and bounds on its grid.
+fn on_data(
+    context: &mut Context<'_>,
+    name: &str,
+    value: ValueId,
+    parameters: &Parameters,
+    integers: &Integers,
+    zero_point: &[i64],
+) -> Result<ValueId, Fault> {
+    let shape = context.shape(value).to_vec();
+    context.spend(5 * context.graph.len_of(value))?;
+    let scale = parameters.scale_shape(shape.len() + 1)?;
+    let source = broadcast::onto_sample(&scale, &shape)?;
+    let quantized = |context: &mut Context<'_>, name: &str, format: &Format, value: ValueId| -> Result<ValueId, Fault> {
+        let spec = parameters.spec(name, format, &source)?;
+        Ok(context.step(name, Op::Quant(spec), vec![value], shape.clone()))
+    };
+    let fault = match Format::of(integers, zero_point) {
+        Ok(format) => return quantized(context, name, &format, value),
+        Err(fault) => fault,
+    };
+    let (&[scale], &[zero]) = (&parameters.scale.tensor.to_f64()[..], zero_point) else { return Err(fault) };
+    let format = Format::around(integers, zero_point)?;
+    let bound = |v: i64| v.saturating_sub(zero) as f64 * scale;
+    let wide = quantized(context, &format!("{name}_wide"), &format, value)?;
+    let op = Op::Clip { lo: bound(integers.lo), hi: bound(integers.hi) };
+    context.spend(6 * shape.iter().product::<usize>())?;
+    let clipped = context.step(&format!("{name}_range"), op, vec![wide], shape.clone());
+    quantized(context, name, &format, clipped)
+}
+
+/// Operators that move integers, or take the largest: the same on what they stand for.
+const MOVES: [&str; 10] =
+    ["Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Slice", "Gather", "Identity", "GlobalMaxPool"];
+
+/// The values that the integers at input 0 stand for, where the node only moves them; with them the
+/// node gives integers again.
+pub fn moved<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Option<(ValueId, Integers)>, Fault> {
+    if !MOVES.contains(&node.proto.op_type()) {
+        return Ok(None);
+    }
+    let (Some(Item::Integers(integers)), Some(_)) = (node.input(0).and_then(|i| context.items.get(i)).cloned(), node.input(0))
+    else {
+        return Ok(None);
+    };
+    let IntegerSource::Data(value) = integers.source else { return Ok(None) };
+    if integers.scale.is_none() {
+        return Ok(Some((value, integers)));
+    }
+    let value = standing_for(context, &format!("{}_integers", node.name), &integers)?;
+    Ok(Some((value, integers)))
+}
+
+/// The values that integers of data stand for.
+///
+/// # Errors
+/// Integers of something else, or with a scale per channel.
+pub fn standing_for(context: &mut Context<'_>, name: &str, integers: &Integers) -> Result<ValueId, Fault> {
+    let (IntegerSource::Data(value), Some(scale)) = (&integers.source, &integers.scale) else {
+        return Err(Fault::new("it holds integers that stand for no values; make what DequantizeLinear gives the output"));
+    };
+    if scale.tensor.len() != 1 {
+        return Err(Fault::new("its integers have a scale per channel; make what DequantizeLinear gives the output"));
+    }
+    let parameters = Parameters { scale: scale.clone(), zero_point: None, axis: integers.axis };
+    on_data(context, name, *value, &parameters, integers, &integers.zero_point)
+}
+
+/// `(q − z)·s` of integers that are an input.
+fn scaled(
+    context: &mut Context<'_>,
+    name: &str,
+    value: ValueId,
+    parameters: &Parameters,
+    zero_point: &[i64],
+) -> Result<ValueId, Fault> {
+    let (&[scale], &[zero]) = (&parameters.scale.tensor.to_f64()[..], zero_point) else {
+        return Err(Fault::new("an input of integers has one scale and one zero point"));
+    };
+    let shape = context.shape(value).to_vec();
+    let len = shape.iter().product::<usize>();
+    context.spend(2 * len)?;
+    let affine = Affine { scale: vec![scale; len], shift: vec![-(zero as f64) * scale; len] };
+    Ok(context.step(&format!("{name}_scaled"), Op::Affine(affine), vec![value], shape))
 }
 
 fn constant_spec<'m>(
@@ -146,7 +240,7 @@ fn constant_spec<'m>(
         ))
     };
     context.spend(5 * shape.iter().product::<usize>())?;
-    parameters.spec(node, format, &broadcast::indices(&scale, shape).ok_or_else(fault)?)
+    parameters.spec(&node.name, format, &broadcast::indices(&scale, shape).ok_or_else(fault)?)
 }
 
 /// Scale, zero point and axis of a node.
@@ -224,10 +318,10 @@ impl Parameters {
     }
 
     /// The annotation; `source` picks the scale of each element.
-    fn spec(&self, node: &NodeView<'_>, format: &Format, source: &[usize]) -> Result<QuantSpec, Fault> {
+    fn spec(&self, name: &str, format: &Format, source: &[usize]) -> Result<QuantSpec, Fault> {
         let scale = self.scale.tensor.to_f64();
         Ok(QuantSpec {
-            node: node.name.clone(),
+            node: name.to_string(),
             scale: source.iter().map(|&at| scale[at]).collect(),
             zero_point: vec![0.0; source.len()],
             bits: vec![f64::from(format.bits); source.len()],
@@ -248,6 +342,21 @@ struct Format {
 }
 
 impl Format {
+    /// The narrowest signed or unsigned format that holds the integers less the zero point.
+    fn around(integers: &Integers, zero_point: &[i64]) -> Result<Format, Fault> {
+        let lows = zero_point.iter().map(|z| integers.lo.saturating_sub(*z));
+        let highs = zero_point.iter().map(|z| integers.hi.saturating_sub(*z));
+        let (lo, hi) = (lows.min().unwrap_or(0), highs.max().unwrap_or(0));
+        if lo < i64::from(i32::MIN) * 4 || hi > i64::from(i32::MAX) * 4 {
+            return Err(Fault::new("its zero point is outside of every integer type it could have"));
+        }
+        let width = |n: i64| 64 - n.max(0).leading_zeros();
+        Ok(match lo {
+            0.. => Format { signed: false, narrow: false, bits: width(hi).max(1) },
+            _ => Format { signed: true, narrow: false, bits: width(hi).max(width(-1 - lo)) + 1 },
+        })
+    }
+
     /// The format of `lo − z … hi − z`.
     fn of(integers: &Integers, zero_point: &[i64]) -> Result<Format, Fault> {
         let z = zero_point.first().copied().unwrap_or(0);

@@ -31,6 +31,7 @@ pub fn reshape<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
         Item::Data(value) => {
             let sample = context.shape(value).to_vec();
             let shape = match target.split_first() {
+                _ if context.batch.is_none() => known(&target).and_then(|t| resolve(&t, &sample, sample.iter().product())),
                 // zeros copy the dimension at the same position, so positions are counted with the
                 // batch
                 Some((_, rest)) => known(rest).and_then(|rest| resolve(&rest, &sample, sample.iter().product())),

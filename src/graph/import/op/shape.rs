@@ -1,4 +1,4 @@
-//! `Shape`, and `Gather` and `Concat` of shapes and constants: how exporters compute the target of
+//! `Shape`, and `Concat` of shapes: how exporters compute the target of
 //! a `Reshape` from a batch of any size.
 
 use super::super::context::{Context, NodeView};
@@ -7,7 +7,7 @@ use super::super::item::{Constant, Dim, Item};
 use crate::onnx::{Tensor, Values};
 
 /// Integers as an item; without a batch among them they are an ordinary constant.
-fn item(name: &str, dims: Vec<Dim>, scalar: bool) -> Item {
+pub(super) fn item(name: &str, dims: Vec<Dim>, scalar: bool) -> Item {
     let known: Option<Vec<i64>> = dims.iter().map(|d| if let Dim::Known(n) = *d { Some(n) } else { None }).collect();
     match known {
         Some(values) => Item::Const(Constant::new(name, Tensor::i64(if scalar { vec![] } else { vec![values.len()] }, values))),
@@ -50,23 +50,6 @@ fn vector<'m>(context: &Context<'m>, node: &NodeView<'m>, index: usize) -> Resul
         Item::Data(_) => Err(Fault::new("it is not supported yet on tensors, only on shapes")),
         _ => Err(Fault::new("it is supported only on vectors of integers")),
     }
-}
-
-pub fn gather<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
-    let (dims, _) = vector(context, node, 0)?;
-    let indices = context.constant(node, 1, "index (input 1)")?;
-    if node.attributes().int("axis", 0)? != 0 || indices.shape().len() > 1 {
-        return Err(Fault::new("only axis 0 and a vector of indices are supported"));
-    }
-    let values = indices.tensor.to_i64().ok_or_else(|| Fault::new("its indices are not integers"))?;
-    context.spend(dims.len().saturating_add(values.len()))?;
-    let pick = |&index: &i64| {
-        let at = if index < 0 { index.saturating_add(dims.len() as i64) } else { index };
-        usize::try_from(at).ok().and_then(|at| dims.get(at).copied())
-    };
-    let picked: Option<Vec<Dim>> = values.iter().map(pick).collect();
-    let picked = picked.ok_or_else(|| Fault::new(format!("an index is outside of 0..{}", dims.len())))?;
-    Ok(item(node.output(), picked, indices.shape().is_empty()))
 }
 
 pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

@@ -26,13 +26,12 @@ pub fn write_default_axis(node: &mut NodeProto, opset: i64) {
 pub fn softmax<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
     let input = context.data(node, 0)?;
     let shape = context.shape(input).to_vec();
-    let rank = shape.len() as i64 + 1;
     let axis = node.attributes().int("axis", default_axis(context.opset))?;
     if shape.is_empty() {
         return Err(Fault::new("its input is a single number per sample"));
     }
-    if axis != -1 && axis != rank - 1 {
-        return Err(Fault::new(format!("it is over axis {axis} of {rank}; only the last axis is supported")));
+    if context.sample_axis(axis, shape.len())? + 1 != shape.len() {
+        return Err(Fault::new(format!("it is over axis {axis}; only the last axis is supported")));
     }
-    Ok(context.emit(node, Op::Softmax, input, shape))
+    Ok(context.emit(node, Op::Softmax { log: node.proto.op_type() == "LogSoftmax" }, input, shape))
 }

@@ -1,21 +1,18 @@
 //! `Squeeze` and `Unsqueeze`; the axes are an attribute before opset 13 and an input from then on.
 
+use super::super::axes::sample_of;
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::Item;
+use crate::graph::dag::ValueId;
 use crate::graph::op::Op;
 use crate::ops::Move;
+use super::select::integers;
 use std::collections::BTreeSet;
 
 /// The axes, as indices into `rank` dimensions; `None` where the node names none.
 fn axes<'m>(context: &Context<'m>, node: &NodeView<'m>, rank: usize) -> Result<Option<BTreeSet<usize>>, Fault> {
-    let axes = match node.attributes().ints("axes")? {
-        Some(axes) => axes.to_vec(),
-        None => match context.optional(node, 1, "axes (input 1)")? {
-            Some(axes) => axes.tensor.to_i64().ok_or_else(|| Fault::new("its axes are not integers"))?,
-            None => return Ok(None),
-        },
-    };
+    let Some(axes) = integers(context, node, 1, "axes")? else { return Ok(None) };
     let mut set = BTreeSet::new();
     for &axis in &axes {
         let index = usize::try_from(if axis < 0 { axis.saturating_add(rank as i64) } else { axis });
@@ -28,10 +25,22 @@ fn axes<'m>(context: &Context<'m>, node: &NodeView<'m>, rank: usize) -> Result<O
 }
 
 fn number_of_axes<'m>(context: &Context<'m>, node: &NodeView<'m>) -> Result<usize, Fault> {
-    Ok(match node.attributes().ints("axes")? {
-        Some(axes) => axes.len(),
-        None => context.constant(node, 1, "axes (input 1)")?.tensor.len(),
-    })
+    let axes = integers(context, node, 1, "axes")?;
+    axes.map(|axes| axes.len()).ok_or_else(|| Fault::new("its axes are missing"))
+}
+
+/// The same elements with other axes of size 1.
+fn reshaped<'m>(
+    context: &mut Context<'m>,
+    node: &NodeView<'m>,
+    value: ValueId,
+    sample: Vec<usize>,
+    batch: Option<usize>,
+) -> Result<Item, Fault> {
+    let Item::Data(value) = context.emit(node, Op::Move(Move::Reshape), value, sample) else {
+        return Err(Fault::new("its result is no tensor"));
+    };
+    Ok(context.turned(value, batch))
 }
 
 pub fn squeeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {
@@ -49,13 +58,15 @@ pub fn squeeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Ite
             context.spend(constant.tensor.len())?;
             Ok(Item::Const(constant.reshaped(shape)))
         }
-        Item::Data(value) => {
-            let sample = context.shape(value).to_vec();
-            let axes = axes(context, node, sample.len() + 1)?
-                .filter(|axes| !axes.contains(&0))
+        Item::Data(_) | Item::Turned { .. } => {
+            let seen = context.seen(node, 0)?;
+            let full = context.full_shape(seen);
+            let axes = axes(context, node, full.len())?
+                .filter(|axes| !seen.batch.is_some_and(|batch| axes.contains(&batch)))
                 .ok_or_else(|| Fault::new("it may remove the batch axis; name the axes after it"))?;
-            let shape = without(&sample, &axes.iter().map(|&axis| axis - 1).collect())?;
-            Ok(context.emit(node, Op::Move(Move::Reshape), value, shape))
+            let sample = sample_of(&without(&full, &axes)?, seen.batch.map(|b| b - axes.range(..b).count()));
+            let batch = seen.batch.map(|b| b - axes.range(..b).count());
+            reshaped(context, node, seen.value, sample, batch)
         }
         Item::Dims { dims, scalar: false } if dims.len() == 1 => Ok(Item::Dims { dims, scalar: true }),
         _ => Err(Fault::new("its input is not a tensor")),
@@ -77,14 +88,14 @@ pub fn unsqueeze<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<I
             let shape = with(constant.shape(), &axes);
             Ok(Item::Const(constant.reshaped(shape)))
         }
-        Item::Data(value) => {
-            let sample = context.shape(value).to_vec();
-            let axes = axes(context, node, sample.len() + 1 + added)?.unwrap_or_default();
-            if axes.contains(&0) {
-                return Err(Fault::new("it puts an axis before the batch; only axes after it are supported"));
-            }
-            let shape = with(&sample, &axes.iter().map(|&axis| axis - 1).collect());
-            Ok(context.emit(node, Op::Move(Move::Reshape), value, shape))
+        Item::Data(_) | Item::Turned { .. } => {
+            let seen = context.seen(node, 0)?;
+            let full = context.full_shape(seen);
+            let axes = axes(context, node, full.len() + added)?.unwrap_or_default();
+            let mut old = (0..full.len() + added).filter(|axis| !axes.contains(axis));
+            let batch = seen.batch.and_then(|b| old.nth(b));
+            let sample = sample_of(&with(&full, &axes), batch);
+            reshaped(context, node, seen.value, sample, batch)
         }
         Item::Dims { dims, scalar: true } if added == 1 => Ok(Item::Dims { dims, scalar: false }),
         _ => Err(Fault::new("its input is not a tensor")),

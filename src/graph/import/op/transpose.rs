@@ -1,5 +1,6 @@
 //! `Transpose`: of a constant it is done here, of a tensor it becomes a permutation of the sample.
 
+use super::super::axes::sample_of;
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
@@ -14,17 +15,23 @@ pub fn transpose<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<I
             context.spend(constant.tensor.len() * if constant.quant.is_some() { 5 } else { 2 })?;
             Ok(Item::Const(permuted(&constant, &perm)))
         }
-        Item::Data(value) => {
-            let shape = context.shape(value).to_vec();
-            let perm = checked(perm, shape.len() + 1)?;
-            if perm[0] != 0 {
-                return Err(Fault::new(format!("perm {perm:?} moves the batch axis; only the axes after it may be permuted")));
-            }
-            let perm: Vec<usize> = perm[1..].iter().map(|&axis| axis - 1).collect();
+        Item::Data(_) | Item::Turned { .. } => {
+            let seen = context.seen(node, 0)?;
+            let shape = context.full_shape(seen);
+            let perm = checked(perm, shape.len())?;
+            let batch = seen.batch.and_then(|at| perm.iter().position(|&axis| axis == at));
             context.spend(shape.iter().product())?;
+            // where only the batch moves, no element does
             let source = sources(&shape, &perm);
-            let output = perm.iter().map(|&axis| shape[axis]).collect();
-            Ok(context.emit(node, Op::Move(Move::Permute { source }), value, output))
+            let full: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
+            let sample = sample_of(&full, batch);
+            if context.shape(seen.value) == sample && source.iter().enumerate().all(|(to, &from)| to == from) {
+                return Ok(context.turned(seen.value, batch));
+            }
+            let Item::Data(value) = context.emit(node, Op::Move(Move::Permute { source }), seen.value, sample) else {
+                return Err(Fault::new("its result is no tensor"));
+            };
+            Ok(context.turned(value, batch))
         }
         _ => Err(Fault::new("its input is computed from shapes")),
     }
@@ -49,7 +56,7 @@ pub fn permuted(constant: &Constant, perm: &[usize]) -> Constant {
 }
 
 /// Where each element of the transposed tensor comes from.
-fn sources(shape: &[usize], perm: &[usize]) -> Vec<usize> {
+pub(super) fn sources(shape: &[usize], perm: &[usize]) -> Vec<usize> {
     if shape.contains(&0) {
         return vec![];
     }

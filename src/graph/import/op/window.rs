@@ -89,10 +89,11 @@ impl<'m> Context<'m> {
 /// Attributes of a window before the input is known.
 pub struct Attributes {
     kernel: Vec<usize>,
-    stride: Vec<usize>,
+    pub stride: Vec<usize>,
     /// Begin of every axis, then end of every axis.
-    pads: Vec<usize>,
-    auto_pad: String,
+    pub pads: Vec<usize>,
+    pub dilation: Vec<usize>,
+    pub auto_pad: String,
 }
 
 impl Attributes {
@@ -115,32 +116,40 @@ impl Attributes {
             (None, None) => return Err(Fault::new("attribute `kernel_shape` is missing")),
             (Some(_), _) => list("kernel_shape", rank, 1)?,
         };
-        if list("dilations", rank, 1)?.iter().zip(&kernel).any(|(&d, &k)| d != 1 && k != 1) {
-            return Err(Fault::new("dilations other than 1 are not supported by hls4ml; use a larger kernel or strides"));
-        }
+        let dilation: Vec<usize> =
+            list("dilations", rank, 1)?.iter().zip(&kernel).map(|(&d, &k)| if k == 1 { 1 } else { d }).collect();
         let stride = list("strides", rank, 1)?;
-        if kernel.iter().chain(&stride).any(|&v| v == 0) {
-            return Err(Fault::new("a kernel size or stride is 0"));
+        if kernel.iter().chain(&stride).chain(&dilation).any(|&v| v == 0) {
+            return Err(Fault::new("a kernel size, stride or dilation is 0"));
         }
         let pads = list("pads", 2 * rank, 0)?;
-        Ok(Attributes { kernel, stride, pads, auto_pad: attributes.string("auto_pad", "NOTSET")? })
+        Ok(Attributes { kernel, stride, pads, dilation, auto_pad: attributes.string("auto_pad", "NOTSET")? })
     }
 
     pub fn kernel(&self) -> &[usize] {
         &self.kernel
     }
 
+    /// The kernel with the zeros of its dilation.
+    pub fn dilated(&self) -> Vec<usize> {
+        self.kernel.iter().zip(&self.dilation).map(|(&k, &d)| (k - 1).saturating_mul(d).saturating_add(1)).collect()
+    }
+
     /// The window over a sample of `shape` (channels last); one-dimensional samples have height 1.
     pub fn window(&self, shape: &[usize], groups: usize) -> Result<Window, Fault> {
         let Some((&channels, spatial)) = shape.split_last() else { return Err(Fault::new("its input is a single number")) };
         let rank = spatial.len();
+        let kernel = self.dilated();
+        if kernel.iter().any(|&k| k > MAX_SAMPLE) {
+            return Err(Fault::new(format!("its kernel {:?} with dilations {:?} is too large", self.kernel, self.dilation)));
+        }
         let pads = match self.auto_pad.as_str() {
             "" | "NOTSET" => self.pads.clone(),
             "VALID" => vec![0; 2 * rank],
             mode @ ("SAME_UPPER" | "SAME_LOWER") => {
                 let total = |axis: usize| {
                     let out = spatial[axis].div_ceil(self.stride[axis]);
-                    ((out.saturating_sub(1)) * self.stride[axis] + self.kernel[axis]).saturating_sub(spatial[axis])
+                    ((out.saturating_sub(1)) * self.stride[axis] + kernel[axis]).saturating_sub(spatial[axis])
                 };
                 let small = |axis: usize| total(axis) / 2;
                 let large = |axis: usize| total(axis) - small(axis);
@@ -151,7 +160,7 @@ impl Attributes {
             }
             other => return Err(Fault::new(format!("auto_pad `{other}` is unknown"))),
         };
-        let window = Window::over(shape, &self.kernel, &self.stride, &pads, groups)
+        let window = Window::over(shape, &kernel, &self.stride, &pads, groups)
             .ok_or_else(|| Fault::new(format!("a kernel over {} axes does not fit its input {shape:?}", self.kernel.len())))?;
         let [height, width] = window.output();
         if height == 0 || width == 0 {

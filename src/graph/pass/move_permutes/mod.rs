@@ -1,13 +1,13 @@
 //! Removes permutations `y[j] = x[source[j]]`, with them the way between channels first and last: a
 //! dense layer absorbs them in its columns or rows, element-wise operations, merges and reshapes
 //! let them pass, inverse ones cancel. At a graph input or output the tensor itself changes its
-//! layout. Where none of that is possible a permutation becomes a dense layer of zeros and ones.
+//! layout. Where none of that is possible a permutation becomes a selection.
 //!
 //! One walk in topological order: a value that is stored in another order than it should have
 //! carries that order as pending until a reader absorbs it. Where a reader needs an input of the
 //! graph in another order, the walk starts again with that input in its new layout.
 
-mod matrix;
+mod select;
 
 use super::{Links, is_spatial};
 use crate::graph::channels::{self, inverse};
@@ -96,10 +96,8 @@ struct Walk<'g> {
     /// Position among the new nodes of the dense layer that computes a value, if its only reader is
     /// still to come.
     open_layer: Vec<Option<usize>>,
-    /// Weights that have been moved so far to reorder columns, and elements of matrices that stand
-    /// for permutations.
+    /// Weights that have been moved so far to reorder columns.
     moved: usize,
-    matrices: usize,
 }
 
 /// Most weights that are moved to reorder columns: a layer with a row of transpositions after it is
@@ -124,7 +122,7 @@ impl<'g> Walk<'g> {
         }
         let open_layer = vec![None; graph.values.len()];
         let spatial = from.nodes.iter().any(|n| is_spatial(&n.op));
-        Walk { from, links: Links::of(from), flips, graph, places, spatial, open_layer, moved: 0, matrices: 0 }
+        Walk { from, links: Links::of(from), flips, graph, places, spatial, open_layer, moved: 0 }
     }
 
     fn run(mut self) -> Result<Walked, Flip> {
@@ -153,6 +151,10 @@ impl<'g> Walk<'g> {
                 }
             }
             Op::Merge(_) => return self.merge(node),
+            Op::Move(Move::Select { source }) => {
+                let source = std::mem::take(source);
+                return self.select(node, source);
+            }
             Op::Move(Move::Concat { axis: 0 }) if self.from.values[node.output].shape.len() == 1 => self.join(&mut node),
             Op::Move(Move::Reshape) => {
                 node.inputs = vec![place.stored];
@@ -167,7 +169,7 @@ impl<'g> Walk<'g> {
                 self.places[node.output] = Place { stored: node.output, ..place };
             }
             Op::Dense(_)
-            | Op::Softmax
+            | Op::Softmax { .. }
             | Op::MaxPool(_)
             | Op::AveragePool { .. }
             | Op::Move(Move::Concat { .. } | Move::Pad { .. }) => {

@@ -4,24 +4,25 @@
 use crate::quant::interval::Span;
 use crate::quant::model::enclosed_bits;
 use crate::quant::rounding::shl;
-use crate::quant::{FixedDense, FixedModel, FixedOp, FixedTensor};
+use crate::quant::{FixedDense, FixedTensor};
 
 /// A float32 holds this many significant bits.
 const FLOAT_BITS: u32 = 24;
 
-/// Folds the constant elements of `spans` (see [`crate::proxy::analysis::spans::spans`]) into the
-/// dense layers that read them. A layer whose bias would no longer be a float32 keeps its non-zero
-/// constants.
-pub fn fold(model: &mut FixedModel, spans: &[Vec<Span>]) {
-    for node in &mut model.nodes {
-        let (FixedOp::Dense(dense), Some(&source)) = (&mut node.op, node.inputs.first()) else { continue };
-        let x = rows(dense, &spans[source]);
-        clear(dense, &x, Span::is_zero);
-        if let Some(bias) = folded_bias(dense, &x) {
-            dense.bias = bias;
-            clear(dense, &x, Span::is_constant);
-        }
+/// The layer with the constant elements of what it reads folded into it; `None` where there are
+/// none. A layer whose bias would no longer be a float32 keeps its non-zero constants.
+pub fn folded(dense: &FixedDense, x: &[Span]) -> Option<FixedDense> {
+    let x = rows(dense, x);
+    if x.iter().flatten().all(Option::is_none) {
+        return None;
     }
+    let mut dense = dense.clone();
+    clear(&mut dense, &x, Span::is_zero);
+    if let Some(bias) = folded_bias(&dense, &x) {
+        dense.bias = bias;
+        clear(&mut dense, &x, Span::is_constant);
+    }
+    Some(dense)
 }
 
 /// What each weight row reads, `[row][group of outputs]`: with a window everything the row meets at

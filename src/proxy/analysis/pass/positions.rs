@@ -1,11 +1,11 @@
-//! Explicit reshapes around what only works on flat samples: dense layers without a window next to
-//! a grid, and quantizers or scales that differ over the positions of a channel (a stock `Quant`
+//! Explicit reshapes around what only works on flat samples: dense layers without a window and
+//! selections between positions next to a grid, and quantizers or scales that differ over the positions of a channel (a stock `Quant`
 //! has one format per tensor). The outputs stay bit-identical.
 
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId};
 use crate::ops::Move;
-use crate::proxy::analysis::layout;
+use crate::proxy::analysis::{layout, selection};
 use crate::proxy::error::{Fault, Reason};
 use crate::quant::{FixedModel, FixedOp};
 
@@ -28,13 +28,25 @@ pub fn run(model: &mut FixedModel) -> Result<(), Vec<Fault>> {
             let reason = Reason::Positions { elements: model.len_of(source), limit: FLAT_LIMIT };
             faults.push(Fault { node: node.name.clone(), reason });
         }
-        let dense = matches!(&node.op, FixedOp::Dense(d) if d.window.is_none());
-        if grids[source] && (differs || dense) {
+        let flat_only = match &node.op {
+            FixedOp::Dense(d) => d.window.is_none(),
+            FixedOp::Move(Move::Select { source: elements }) => {
+                selection::of(elements, &model.values[source].shape, &model.values[node.output].shape).is_none()
+            }
+            FixedOp::Quantize(_)
+            | FixedOp::Affine(_)
+            | FixedOp::Elementwise(_)
+            | FixedOp::MaxPool(_)
+            | FixedOp::AveragePool(_)
+            | FixedOp::Merge(_)
+            | FixedOp::Move(_) => false,
+        };
+        if grids[source] && (differs || flat_only) {
             let flat = flat_value(model, source);
             nodes.push(reshape(&node.name, source, flat));
             node.inputs = vec![flat];
         }
-        if grids[node.output] && (differs || dense) {
+        if grids[node.output] && (differs || flat_only) {
             let (flat, output) = (flat_value(model, node.output), node.output);
             let back = reshape(&node.name, flat, output);
             node.output = flat;

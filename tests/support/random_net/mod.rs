@@ -2,6 +2,8 @@
 //! QONNX and QCDQ, branches that meet again, several inputs and outputs. The same seed gives the
 //! same file.
 
+mod more;
+
 use super::onnx::{Attr, Net, info};
 use hgq_onnx::data::Rng;
 use hgq_onnx::onnx::Tensor;
@@ -51,6 +53,8 @@ struct Maker {
     taps: Vec<Tap>,
     count: usize,
     recipe: Vec<String>,
+    /// Elements were moved: tract then misplaces convolutions of one tap that leave out positions.
+    moved: bool,
 }
 
 /// Generates the file of a seed.
@@ -65,7 +69,7 @@ pub fn random_net(seed: u64) -> RandomNet {
     let inputs = if rng.below(6) == 0 { 2 } else { 1 };
     let batched = |shape: &[usize]| std::iter::once(1).chain(shape.iter().map(|&d| d as i64)).collect::<Vec<_>>();
     let net = Net::new(13, &batched(&shape));
-    let mut m = Maker { net, rng, dialect, taps: Vec::new(), count: 0, recipe: vec![format!("{dialect:?} {shape:?}")] };
+    let mut m = Maker { net, rng, dialect, taps: Vec::new(), count: 0, moved: false, recipe: vec![format!("{dialect:?} {shape:?}")] };
     let mut names = vec![("x".to_string(), shape.clone())];
     if inputs == 2 {
         m.net.graph.input.push(info("x2", &batched(&shape)));
@@ -164,10 +168,14 @@ impl Maker {
 
     /// A weight of the dialect.
     fn weight(&mut self, shape: &[usize]) -> String {
+        let bipolar = self.chance(6);
+        self.weight_of(shape, bipolar)
+    }
+
+    fn weight_of(&mut self, shape: &[usize], bipolar: bool) -> String {
         let raw = self.name("w");
         let values = self.values(shape.iter().product());
         self.net.constant(&raw, Tensor::f32(shape.to_vec(), values));
-        let bipolar = self.chance(6);
         match self.dialect {
             Dialect::Float => raw,
             Dialect::Qonnx if bipolar => {
@@ -209,13 +217,14 @@ impl Maker {
     }
 
     fn block(&mut self, x: Tap) -> Tap {
-        let out = match (x.shape.len(), self.rng.below(10)) {
+        let out = match (x.shape.len(), self.rng.below(14)) {
             (1, 0..=4) => self.dense(x),
             (_, 0..=3) => self.conv(x),
             (2 | 3, 4) => self.max_pool(x),
             (2 | 3, 5) => self.average_pool(x),
             (2 | 3, 6) => self.pad(x),
             (_, 7) => self.concat(x),
+            (_, 10..) => self.more(x),
             _ => self.residual(x),
         };
         self.taps.push(out.clone());
@@ -245,6 +254,8 @@ impl Maker {
         let outputs = if depthwise { c * (1 + self.rng.below(2)) } else { 1 + self.rng.below(4) };
         let kernel: Vec<usize> = spatial.iter().map(|&s| 1 + self.rng.below(s.min(3))).collect();
         let strides: Vec<usize> = spatial.iter().map(|_| 1 + self.rng.below(2)).collect();
+        let kept = |(&s, &k): (&usize, &usize)| if self.moved && k == 1 { 1 } else { s };
+        let strides: Vec<usize> = strides.iter().zip(&kernel).map(kept).collect();
         let before: Vec<usize> = kernel.iter().map(|&k| self.rng.below(k)).collect();
         let after: Vec<usize> = kernel.iter().map(|&k| self.rng.below(k)).collect();
         let w = self.weight(&[&[outputs, c / groups], &kernel[..]].concat());
