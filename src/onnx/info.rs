@@ -2,7 +2,7 @@
 
 use super::proto::tensor_shape_proto::Dimension;
 use super::proto::tensor_shape_proto::dimension::Value;
-use super::proto::{ValueInfoProto, type_proto};
+use super::proto::{GraphProto, ValueInfoProto, type_proto};
 
 /// The dimensions of a tensor, none where it has no shape; `None` for what is not a tensor.
 pub fn dims(info: &ValueInfoProto) -> Option<&[Dimension]> {
@@ -25,3 +25,16 @@ pub fn has_batch_of_one(info: &ValueInfoProto) -> bool {
 
 /// Domains under which exporters have written the QONNX operators.
 pub const QONNX: [&str; 4] = ["qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general", "qonnx"];
+
+/// Everything of a graph but its nodes.
+pub fn without_nodes(file: &GraphProto) -> GraphProto {
+    GraphProto {
+        node: vec![],
+        name: file.name.clone(),
+        initializer: file.initializer.clone(),
+        sparse_initializer: file.sparse_initializer.clone(),
+        input: file.input.clone(),
+        output: file.output.clone(),
+        ..Default::default()
+    }
+}

@@ -31,6 +31,8 @@ pub enum Below {
 
 /// Fractional bits of an input that address an entry of [`Below`] exactly.
 pub const BELOW_INPUT_FRAC: i32 = 7;
+/// `x·σ(GELU_SLOPE·x)` is the nearest that a sigmoid comes to GELU: within 0.021.
+pub const GELU_SLOPE: f32 = 1.702;
 /// Selu's `λ` and `α`: those of its paper, and the only ones that hls4ml has.
 pub const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
 

@@ -69,7 +69,8 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
     };
     let live = analysis::pass::live::live(&model, &units.spans);
     let removed = removed(&model, &units.constant, &live);
-    let mut lowered = write::lower::lower(&model, form, target, port, units.spans, &live).map_err(|faults| ProxyError { faults })?;
+    let mut lowered =
+        write::lower::lower(&model, form, target, port, units.spans, &live).map_err(|faults| ProxyError { faults })?;
     if port != DEFAULT_PORT {
         crate::quant::port::state(&mut lowered.model, port);
     }

@@ -5,8 +5,9 @@
 //! in another form is written in that form (see [`super::write::conv`], [`super::write::pool`] and
 //! [`super::write::readers`]).
 
+use super::analysis::selection::{self, Structure};
 use super::error::{Fault, Reason};
-use crate::graph::Window;
+use crate::graph::{Node, Window};
 use crate::onnx::Attributes;
 use crate::onnx::proto::{ModelProto, NodeProto};
 use crate::ops::{Elementwise, Merge, Move};
@@ -126,8 +127,10 @@ pub enum Feature {
     PaddedMaxPool,
     /// Largest values under windows that overlap, or leave gaps.
     OverlappingMaxPool,
-    /// Elements that change their positions by a matrix or a transposition.
+    /// Elements that change their positions.
     Moved,
+    /// The same by a transposition of more than three axes: channels that become positions.
+    Blocks,
     /// The larger or smaller of two tensors.
     Extreme,
     /// Functions by table, and what else reads a quantized tensor: `Sigmoid`, `Elu`, …
@@ -150,7 +153,7 @@ pub enum Verdict {
 }
 
 impl Feature {
-    pub const ALL: [Feature; 13] = [
+    pub const ALL: [Feature; 14] = [
         Feature::Plain,
         Feature::PaddedConv1d,
         Feature::PaddedConv2d,
@@ -160,6 +163,7 @@ impl Feature {
         Feature::PaddedMaxPool,
         Feature::OverlappingMaxPool,
         Feature::Moved,
+        Feature::Blocks,
         Feature::Extreme,
         Feature::Table,
         Feature::Selu,
@@ -177,7 +181,8 @@ impl Feature {
             Feature::MaxPool => "`MaxPool`",
             Feature::PaddedMaxPool => "padded `MaxPool`",
             Feature::OverlappingMaxPool => "`MaxPool` whose stride is not its kernel",
-            Feature::Moved => "`Resize`, `DepthToSpace`, `ConvTranspose`, other positions of elements",
+            Feature::Moved => "`Resize`, other positions of elements",
+            Feature::Blocks => "`DepthToSpace`, `ConvTranspose`",
             Feature::Extreme => "`Max`, `Min`",
             Feature::Table => "functions by table",
             Feature::Selu => "`Selu`",
@@ -201,6 +206,9 @@ impl Feature {
             (Feature::Extreme, Backend::Catapult, Io::Stream, _) => {
                 Refused("its C++ of Max and Min does not compile there; use io_parallel or another backend")
             }
+            (Feature::Blocks, Backend::Quartus | Backend::Catapult, _, _) => {
+                Refused("its Transpose takes at most three axes there; use Vitis or Vivado, or Resize and a Conv")
+            }
             (Feature::OneBit, Backend::Quartus | Backend::Catapult, _, _) => Written("with two bits"),
             (Feature::OverlappingMaxPool, _, Io::Stream, _) => Written("as strided `Conv`s and `Max`"),
             (Feature::SkippedRows, Backend::Vitis | Backend::Vivado | Backend::Catapult, Io::Stream, _) => {
@@ -220,6 +228,7 @@ impl Feature {
                 | Feature::PaddedMaxPool
                 | Feature::OverlappingMaxPool
                 | Feature::Moved
+                | Feature::Blocks
                 | Feature::Extreme
                 | Feature::Table
                 | Feature::Selu
@@ -239,9 +248,9 @@ impl Target {
     }
 }
 
-/// What an operation needs.
-fn features(op: &FixedOp) -> Vec<Feature> {
-    match op {
+/// What a node needs.
+fn features(model: &FixedModel, node: &Node<FixedOp>) -> Vec<Feature> {
+    match &node.op {
         FixedOp::Dense(d) => match &d.window {
             Some(w) => [
                 (w.is_padded(), if w.input[0] == 1 && w.kernel[0] == 1 { Feature::PaddedConv1d } else { Feature::PaddedConv2d }),
@@ -267,7 +276,11 @@ fn features(op: &FixedOp) -> Vec<Feature> {
         | FixedOp::Elementwise(_)
         | FixedOp::Merge(Merge::Add | Merge::Sub | Merge::Mul)
         | FixedOp::Move(Move::Concat { .. } | Move::Reshape | Move::Permute { .. }) => Vec::new(),
-        FixedOp::Move(Move::Select { .. }) => vec![Feature::Moved],
+        FixedOp::Move(Move::Select { source }) => {
+            let [from, to] = [node.inputs[0], node.output].map(|v| &model.values[v].shape[..]);
+            let blocks = matches!(selection::of(source, from, to), Some(Structure::Blocks { .. }));
+            vec![if blocks { Feature::Blocks } else { Feature::Moved }]
+        }
     }
 }
 
@@ -301,7 +314,7 @@ pub fn faults(model: &FixedModel, target: Target) -> Vec<Fault> {
         .nodes
         .iter()
         .filter_map(|node| {
-            let why = features(&node.op).into_iter().find_map(refusal)?;
+            let why = features(model, node).into_iter().find_map(refusal)?;
             let reason = Reason::Setting { setting: target.to_string(), why };
             Some(Fault { node: node.name.clone(), reason })
         })

@@ -41,6 +41,12 @@ fn image(net: Net, r: &mut Rng, has: &dyn Fn(Feature) -> bool) -> Net {
         let window = net.window([2, 2], [1, 1], pads, 4);
         net = net.conv(r, 4, window).one_format(true, 2, 3, HalfEven);
     }
+    if has(Feature::Moved) {
+        let other = net.last;
+        net = moved(net, r, has(Feature::Blocks));
+        beside.push(net.last);
+        net = net.at(other);
+    }
     if has(Feature::PaddedMaxPool) {
         // negative values beside the padding: a wide signed layer without Relu
         let window = net.window([1, 1], [1, 1], [0; 4], 1);
@@ -56,6 +62,37 @@ fn image(net: Net, r: &mut Rng, has: &dyn Fn(Feature) -> bool) -> Net {
     let len = net.len();
     let net = net.reshape(&[len]);
     if beside.is_empty() { net } else { net.concat(&beside, 0) }
+}
+
+/// Channels as positions, rows twice and columns three times, every second of both from the second
+/// on, then rows in another order: all the ways in which positions change, down to a vector.
+fn moved(net: Net, r: &mut Rng, blocks: bool) -> Net {
+    let at = |shape: &[usize], e: usize| {
+        let (channels, width) = (shape[2], shape[1]);
+        [e / channels / width, e / channels % width, e % channels]
+    };
+    let element = |shape: &[usize], [row, column, channel]: [usize; 3]| (row * shape[1] + column) * shape[2] + channel;
+    let select = |net: Net, shape: [usize; 3], from: &dyn Fn([usize; 3]) -> [usize; 3]| {
+        let before = net.shape();
+        let source = (0..shape.iter().product()).map(|e| element(&before, from(at(&shape, e)))).collect();
+        net.select(&shape, source)
+    };
+    let [height, width] = [net.shape()[0], net.shape()[1]];
+    let kernel = if blocks { [2, 2] } else { [1, 1] };
+    let net = match blocks {
+        true => select(net, [2 * height, 2 * width, 1], &|[y, x, _]| [y / 2, x / 2, y % 2 * 2 + x % 2]),
+        false => net,
+    };
+    let window = net.window(kernel, kernel, [0; 4], 1);
+    let net = net.conv(r, 2, window).channel_quantize(r, true, HalfUp);
+    let net = select(net, [2 * height, 3 * width, 2], &|[y, x, c]| [y / 2, x / 3, c]);
+    let net = select(net, [height, 3 * width / 2, 2], &|[y, x, c]| [2 * y + 1, 2 * x + 1, c]);
+    let rows = height;
+    let net = select(net, [height, 3 * width / 2, 2], &|[y, x, c]| [rows - 1 - y, x, c]);
+    let window = net.window([1, 1], [1, 1], [0; 4], 1);
+    let net = net.conv(r, 1, window).one_format(true, 2, 3, HalfUp);
+    let len = net.len();
+    net.reshape(&[len])
 }
 
 /// A line of several layers, down to a vector.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hgq_onnx::{
     data::{Arrays, DataLimits, Rng, Values},
+    diagnostic::Code,
     graph::{self, Graph, ImportError, Imported, Op, eval},
     onnx::{self, Limits, OnnxError, Tensor, proto::ModelProto},
     verify::tract,
@@ -204,6 +205,9 @@ fn agrees_with_tract(files: Vec<PathBuf>) -> usize {
     for file in files {
         let bytes = std::fs::read(&file).unwrap();
         let Ok(imported) = graph::import(&onnx::decode(&bytes, &Limits::default()).unwrap()) else { continue };
+        if imported.notes.iter().any(|n| n.code == Code::Approximated) {
+            continue;
+        }
         let graph = &imported.graph;
         let samples = 70;
         let mut rng = Rng::new(1);

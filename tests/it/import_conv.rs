@@ -134,10 +134,11 @@ fn conv_faults_are_named() {
     refused(&conv_net(&shape, &[3, 3, 2, 2], &[]), "y", "do not fit an input of 2 channels");
     refused(&conv_net(&shape, &[3, 1, 2, 2], &[("group", Attr::I(2))]), "y", "3 outputs");
     refused(&conv_net(&shape, &[2, 2, 5, 2], &[]), "y", "larger than the padded input");
-    refused(&conv_net(&shape, &[2, 2, 2, 2], &[("dilations", is(&[2, 1]))]), "y", "dilations");
+    refused(&conv_net(&shape, &[2, 2, 2, 2], &[("dilations", is(&[4, 1]))]), "y", "larger than the padded input");
+    refused(&conv_net(&shape, &[2, 2, 2, 2], &[("dilations", is(&[0, 1]))]), "y", "dilation is 0");
     refused(&conv_net(&shape, &[2, 2, 2, 2], &[("kernel_shape", is(&[2, 1]))]), "y", "kernel_shape");
     refused(&conv_net(&shape, &[2, 2, 2, 2], &[("pads", is(&[0, -1, 0, 0]))]), "y", "`pads`");
-    refused(&conv_net(&shape, &[2, 2, 2, 2], &[("strides", is(&[0, 1]))]), "y", "stride is 0");
+    refused(&conv_net(&shape, &[2, 2, 2, 2], &[("strides", is(&[0, 1]))]), "y", "dilation is 0");
     refused(&conv_net(&shape, &[2, 2, 2], &[]), "y", "4 axes are needed");
     refused(&conv_net(&[4], &[2, 2, 2], &[]), "y", "sample shape [4]");
     refused(&conv_net(&[2, 3, 3, 3], &[2, 2, 2, 2, 2], &[]), "y", "sample shape");
@@ -175,7 +176,9 @@ fn max_pools() {
     // no incomplete window at the end: ceil_mode changes nothing
     let ceil = |stride| [kernel(&[2, 2]), ("strides", is(stride)), ("ceil_mode", Attr::I(1))];
     check_pool(&[1, 6, 4], &ceil(&[2, 2]), win([2, 2], [2, 2], [0; 4]));
-    refused(&pool_net("MaxPool", &[1, 5, 4], &ceil(&[2, 2])), "y", "ceil_mode");
+    // a row of padding after the last one
+    check_pool(&[1, 5, 4], &ceil(&[2, 2]), win([2, 2], [2, 2], [0, 0, 1, 0]));
+    refused(&pool_net("MaxPool", &[1, 5, 4], &[kernel(&[2, 2]), ("dilations", is(&[2, 1]))]), "y", "gaps");
     refused(&pool_net("MaxPool", &[1, 5, 4], &[kernel(&[2, 2]), ("pads", is(&[0, 2, 0, 0]))]), "y", "padding only");
     refused(&pool_net("MaxPool", &[1, 5, 4], &[]), "y", "`kernel_shape` is missing");
     refused(&pool_net("MaxPool", &[1, 5, 4], &[kernel(&[2])]), "y", "`kernel_shape`");
@@ -239,8 +242,8 @@ fn global_pools_and_means() {
     let found =
         check(&net, &[4, 5, 3], |x| T::new(&[3], (0..3).map(|c| (0..20).map(|p| x.v[p * 3 + c]).sum::<f64>() / 20.0).collect()));
     assert_eq!(kinds(&found), ["AveragePool", "Reshape"]);
-    for axes in [&[1][..], &[1, 2, 3], &[1, 3], &[0, 1], &[9], &[2, 2]] {
-        refused(&pool_net("ReduceMean", &[3, 4, 5], &[("axes", is(axes))]), "y", "normalisation over features");
+    for (axes, text) in [(&[9][..], "none of the 4"), (&[2, 2], "given twice")] {
+        refused(&pool_net("ReduceMean", &[3, 4, 5], &[("axes", is(axes))]), "y", text);
     }
 }
 

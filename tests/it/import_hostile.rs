@@ -395,7 +395,7 @@ fn many_large_nodes_are_bounded() {
     net.node("GlobalMaxPool", &["@"], "y", &[]);
     let graph = import(&net.model()).unwrap_or_else(|e| panic!("{e}")).graph;
     assert_eq!(graph.nodes.len(), 2001);
-    // permutations that become matrices: a few do, many are refused
+    // permutations that become selections
     let stuck = |count: usize| {
         let mut net = Net::new(13, &[1, 16, 16, 16]);
         for n in 0..count {
@@ -405,9 +405,7 @@ fn many_large_nodes_are_bounded() {
         }
         net
     };
-    import(&stuck(2).model()).unwrap();
-    let found = refusals(&stuck(60));
-    assert!(found.iter().all(|r| r.reason.contains("large")), "{found:?}");
+    import(&stuck(60).model()).unwrap();
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn transpose_is_absorbed_by_the_layer_before_or_becomes_one() {
     );
     // nothing slides over positions, so that the output keeps its layout
     let graph = net.agrees();
-    assert_eq!(kinds(&graph), ["Relu", "Reshape", "Gemm", "Reshape"]);
+    assert_eq!(kinds(&graph), ["Relu", "Gather"]);
     assert_eq!(graph.values[graph.outputs[0]].shape, [3, 2]);
 }
 
@@ -222,7 +222,7 @@ fn quant_faults_are_named() {
 fn all_faults_of_a_model_are_listed() {
     let mut net = Net::new(13, &[1, 4]);
     net.random("w", &[3, 4]).constant("bad", Tensor::f32(vec![3, 3], [vec![f32::NAN], vec![1.0; 8]].concat()));
-    net.node("Mish", &["@"], "a", &[]).node("Gemm", &["x", "w"], "b", &[]).node(
+    net.node("Exp", &["@"], "a", &[]).node("Gemm", &["x", "w"], "b", &[]).node(
         "Gemm",
         &["x", "w"],
         "c",
@@ -243,10 +243,13 @@ fn signature_faults() {
     let mut net = Net::new(13, &[1, 0]);
     net.node("Relu", &["@"], "y", &[]);
     assert_eq!(net.refusals()[0].op, "input");
-    // opset out of range
-    let mut net = Net::new(26, &[1, 2]);
+    // opsets are refused where they are older than what is known; newer ones by operator
+    let mut net = Net::new(5, &[1, 2]);
     net.node("Relu", &["@"], "y", &[]);
     assert_eq!(net.refusals()[0].op, "opset");
+    let mut net = Net::new(40, &[1, 2]);
+    net.node("Relu", &["@"], "y", &[]);
+    assert!(graph::import(&net.model()).is_ok());
     // weights outside of the file, and a shape that does not fit the data
     let mut net = Net::new(13, &[1, 2]);
     net.random("w", &[2, 2]).random("v", &[2, 2]).node("MatMul", &["@", "w"], "m", &[]).node("MatMul", &["@", "v"], "y", &[]);
@@ -281,7 +284,7 @@ fn transposes_in_branches_and_of_large_inputs() {
     model.graph.as_mut().unwrap().output.push(ValueInfoProto { name: Some("other".into()), ..Default::default() });
     let imported = graph::import(&model).unwrap();
     let graph = &imported.graph;
-    assert_eq!(kinds(graph), ["Tanh", "Reshape", "Gemm", "Reshape", "Gemm", "Reshape"]);
+    assert_eq!(kinds(graph), ["Tanh", "Reshape", "Gemm", "Gather"]);
     let x: Vec<f32> = (0..12).map(|v| v as f32 / 10.0).collect();
     let ours = evaluate(&imported, &[&x], 2);
     let theirs = tract::run(&onnx::encode(&model), &[&x], 2).unwrap();
@@ -290,7 +293,7 @@ fn transposes_in_branches_and_of_large_inputs() {
     }
     assert_eq!(graph.values[graph.outputs[1]].name, "other");
     assert_eq!(graph.values[graph.outputs[1]].shape, [3, 2]);
-    // 5000 elements are too many for a matrix, but a layer takes them
+    // 5000 elements are too many for a selection, but a layer takes them
     let mut net = Net::new(13, &[1, 2, 50, 50]);
     net.node("Transpose", &["x"], "t", &[("perm", Attr::Is(&[0, 3, 2, 1]))]).node("Relu", &["@"], "r", &[]);
     assert_eq!(net.refusals()[0].op, "Transpose");

@@ -1,6 +1,8 @@
 //! QCDQ files against their QONNX twins and against formulas.
 
+use crate::support::eval::evaluate;
 use crate::support::onnx::{Attr, Net};
+use hgq_onnx::diagnostic::Code;
 use hgq_onnx::graph::{Op, QuantSpec, RoundingMode, eval, import};
 use hgq_onnx::onnx::Tensor;
 use hgq_onnx::onnx::proto::{TensorProto, tensor_proto::DataType};
@@ -66,10 +68,16 @@ fn ranges_of_integers_become_formats() {
 }
 
 #[test]
-fn ranges_that_are_no_format_are_refused() {
+fn ranges_that_are_no_format_are_bounds_in_a_wider_one() {
     for (zero, clip) in [(3, None), (0, Some((-5, 7))), (0, Some((0, 9))), (0, Some((5, 7)))] {
-        let text = spec(&activation(DataType::Int8, zero, clip)).unwrap_err();
-        assert!(text.contains("fixed-point format") && text.contains("dq"), "{text}");
+        let imported = import(&activation(DataType::Int8, zero, clip).model()).unwrap();
+        let (lo, hi) = clip.unwrap_or((-128, 127));
+        let x: Vec<f32> = (-80..80).map(|n| n as f32 * 0.6).collect();
+        let y = evaluate(&imported, &[&x], x.len() / 2);
+        for (x, y) in x.iter().zip(&y[0]) {
+            let q = ((f64::from(*x) / 0.25).round_ties_even() + zero as f64).clamp(lo as f64, hi as f64);
+            assert_eq!(*y, (q - zero as f64) * 0.25, "{x} {zero} {clip:?}");
+        }
     }
     let mut net = activation(DataType::Int8, 0, None);
     net.constant("s2", Tensor::f32(vec![], vec![0.5]));
@@ -80,7 +88,10 @@ fn ranges_that_are_no_format_are_refused() {
     let mut net = Net::new(13, &[1, 2]);
     net.constant("s", Tensor::f32(vec![], vec![0.25]));
     net.node("QuantizeLinear", &["@", "s"], "q", &[]);
-    assert!(import(&net.model()).unwrap_err().to_string().contains("holds the integers"));
+    // an output of integers is what they stand for
+    let imported = import(&net.model()).unwrap();
+    assert_eq!(imported.notes.iter().map(|n| n.code).collect::<Vec<_>>(), [Code::IntegerPort]);
+    assert_eq!(evaluate(&imported, &[&[0.3, 99.0]], 1)[0], [0.25, 63.75]);
 }
 
 #[test]

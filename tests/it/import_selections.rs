@@ -2,6 +2,7 @@
 //! computes from the same bytes.
 
 use crate::support::checked::Checked;
+use crate::support::eval::evaluate;
 use crate::support::loops::{self, kinds};
 use crate::support::onnx::{Attr, Net, scalar};
 use hgq_onnx::diagnostic::Code;
@@ -27,11 +28,9 @@ fn selection(op: &str, shape: &[i64], constants: &[&[i64]], attributes: &[(&str,
 
 #[test]
 fn parts_of_tensors() {
-    for (starts, ends, axes, steps) in [
-        (&[1][..], &[3][..], &[1][..], &[1][..]),
-        (&[-2], &[i64::MAX], &[2], &[1]),
-        (&[4, 0], &[i64::MIN, 3], &[2, 1], &[-2, 1]),
-    ] {
+    for (starts, ends, axes, steps) in
+        [(&[1][..], &[3][..], &[1][..], &[1][..]), (&[-2], &[i64::MAX], &[2], &[1]), (&[4, 0], &[i64::MIN, 3], &[2, 1], &[-2, 1])]
+    {
         assert_eq!(kinds(&selection("Slice", &[1, 4, 5], &[starts, ends, axes, steps], &[]).agrees()), ["Gather"]);
     }
     selection("Gather", &[1, 4, 3], &[&[3, 0, -1]], &[("axis", Attr::I(1))]).agrees();
@@ -103,17 +102,24 @@ fn tensors_broadcast_against_each_other() {
 
 #[test]
 fn functions_of_others() {
-    for (op, opset, attributes) in [
-        ("HardSwish", 14, &[][..]),
-        ("Celu", 13, &[("alpha", Attr::F(0.5))]),
-        ("Abs", 13, &[]),
-        ("Neg", 13, &[]),
-        ("LeakyRelu", 13, &[("alpha", Attr::F(-0.25))]),
-        ("LeakyRelu", 13, &[("alpha", Attr::F(0.0))]),
-    ] {
-        let mut net = Net::new(opset, &[1, 5]);
+    type Function = fn(f64) -> f64;
+    let functions: [(&str, &[(&str, Attr<'_>)], Function); 8] = [
+        ("HardSwish", &[], |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
+        ("Swish", &[("alpha", Attr::F(2.0))], |x| x / (1.0 + (-2.0 * x).exp())),
+        ("Mish", &[], |x| x * (1.0 + x.exp()).ln().tanh()),
+        ("Celu", &[("alpha", Attr::F(0.5))], |x| if x > 0.0 { x } else { 0.5 * ((x / 0.5).exp() - 1.0) }),
+        ("Abs", &[], f64::abs),
+        ("Neg", &[], |x| -x),
+        ("LeakyRelu", &[("alpha", Attr::F(-0.25))], |x| if x < 0.0 { -0.25 * x } else { x }),
+        ("LeakyRelu", &[("alpha", Attr::F(0.0))], |x| x.max(0.0)),
+    ];
+    let x: Vec<f32> = (0..40).map(|n| (n - 20) as f32 * 0.25).collect();
+    for (op, attributes, function) in functions {
+        let mut net = Net::new(22, &[1, 40]);
         net.node(op, &["@"], "y", attributes);
-        net.agrees();
+        let y = evaluate(&graph::import(&net.model()).unwrap_or_else(|e| panic!("{e}")), &[&x], 1);
+        let worst = x.iter().zip(&y[0]).map(|(&x, y)| (y - function(x.into())).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-6, "{op}: {worst}");
     }
     for exponent in [2.0, 3.0] {
         let mut net = Net::new(13, &[1, 5]);
@@ -153,7 +159,7 @@ fn gelu_is_near_and_said() {
     let imported = graph::import(&net.model()).unwrap();
     assert_eq!(imported.notes.iter().map(|n| n.code).collect::<Vec<_>>(), [Code::Approximated]);
     let x: Vec<f32> = (0..40).map(|n| (n - 20) as f32 * 0.25).collect();
-    let y = crate::support::eval::evaluate(&imported, &[&x], 1);
+    let y = evaluate(&imported, &[&x], 1);
     let worst = x.iter().zip(&y[0]).map(|(&x, y)| (y - f64::from(x) / (1.0 + (-1.702 * f64::from(x)).exp())).abs());
     assert!(worst.fold(0.0, f64::max) < 1e-6);
 }

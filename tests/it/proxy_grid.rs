@@ -213,3 +213,64 @@ fn formats_per_position_of_a_small_value() {
     }
     agree(cases);
 }
+
+/// Positions and channels in other places: as they are in memory, cut, repeated, in blocks, and in
+/// any order, on grids whose channels have formats of their own.
+#[test]
+fn selections() {
+    let mut cases = Vec::new();
+    for seed in 0..40 {
+        let mut r = Rng::new(seed);
+        let r = &mut r;
+        let (height, width) = (r.range(2, 4) as usize, r.range(2, 4) as usize);
+        let net = Net::new(&[height, width, 4]).channel_quantize(r, true, Rounding::HalfUp);
+        let element = |y: usize, x: usize, c: usize| (y * width + x) * 4 + c;
+        let all = |h: usize, w: usize, c: usize| (0..h * w * c).map(move |e| (e / c / w, e / c % w, e % c));
+        let (shape, source): (Vec<usize>, Vec<usize>) = match seed % 6 {
+            0 => (vec![height, width, 3], all(height, width, 3).map(|(y, x, c)| element(y, x, 3 - c)).collect()),
+            1 => (vec![height - 1, width - 1, 4], all(height - 1, width - 1, 4).map(|(y, x, c)| element(y + 1, x, c)).collect()),
+            2 => (
+                vec![2 * height, 3 * width, 4],
+                all(2 * height, 3 * width, 4).map(|(y, x, c)| element(y / 2, x / 3, c)).collect(),
+            ),
+            3 => {
+                let blocks = all(2 * height - 1, 2 * width, 1);
+                let place = |(y, x, _): (usize, usize, usize)| element((y + 1) / 2, x / 2, (y + 1) % 2 * 2 + x % 2);
+                (vec![2 * height - 1, 2 * width, 1], blocks.map(place).collect())
+            }
+            4 => (vec![width, height, 4], all(width, height, 4).map(|(x, y, c)| element(y, x, c)).collect()),
+            _ => (vec![height, width, 4], all(height, width, 4).map(|(y, x, c)| element(height - 1 - y, x / 2, c)).collect()),
+        };
+        let net = net.select(&shape, source);
+        let window = net.window([1, 1], [1, 1], [0; 4], 1);
+        let net = match seed % 2 {
+            0 => net.conv(r, 2, window).relu().channel_quantize(r, false, Rounding::HalfUp),
+            _ => net.channel_quantize(r, true, Rounding::Floor),
+        };
+        let len = net.len();
+        let net = net.reshape(&[len]).dense(r, 3).one_format(true, 3, 4, Rounding::HalfUp);
+        cases.push((format!("seed {seed} {shape:?}"), net.done()));
+    }
+    agree(cases);
+}
+
+/// Flat elements in other orders, in parts, twice, and zeros among them.
+#[test]
+fn selections_of_vectors() {
+    let mut cases = Vec::new();
+    for seed in 0..30 {
+        let mut r = Rng::new(seed);
+        let r = &mut r;
+        let net = Net::new(&[8]).random_quantize(r, true, Rounding::HalfUp);
+        let whole = net.last;
+        let rows: Vec<usize> = (0..r.range(2, 8)).map(|_| r.range(0, 7) as usize).collect();
+        let half = net.select(&[4], (4..8).collect());
+        let second = half.last;
+        let net =
+            half.at(whole).select(&[4], vec![3, 1, 0, 2]).merge(Merge::Add, second).one_format(true, 3, 3, Rounding::HalfUp);
+        let sum = net.last;
+        let net = net.at(whole).select(&[rows.len()], rows).concat(&[sum], 0).dense(r, 3);
+        cases.push((format!("seed {seed}"), net.random_quantize(r, true, Rounding::Floor).done()));
+    }
+    agree(cases);
+}

@@ -266,6 +266,11 @@ impl Net {
         self.same(FixedOp::Elementwise(Elementwise::Table(Table::Tanh)))
     }
 
+    /// Element `j` of the result is element `source[j]`.
+    pub fn select(self, shape: &[usize], source: Vec<usize>) -> Net {
+        self.op(FixedOp::Move(Move::Select { source: source.into_iter().map(Some).collect() }), shape.to_vec())
+    }
+
     pub fn reshape(self, shape: &[usize]) -> Net {
         self.op(FixedOp::Move(Move::Reshape), shape.to_vec())
     }

@@ -61,11 +61,15 @@ pub fn quantized_shares(graph: &mut Graph, notes: &mut Vec<Diagnostic>) {
         let mut value = output;
         let softmax = loop {
             let Some(n) = graph.producer(value) else { break None };
-            match &graph.nodes[n].op {
-                Op::Softmax { .. } => break Some(value),
-                Op::Quant(_) | Op::Clip { .. } if graph.consumers(value).is_empty() || value != output => chain.push(n),
-                _ => break None,
+            let op = &graph.nodes[n].op;
+            if matches!(op, Op::Softmax { .. }) {
+                break Some(value);
             }
+            let read = value == output && !graph.consumers(value).is_empty();
+            if read || !matches!(op, Op::Quant(_) | Op::Clip { .. }) {
+                break None;
+            }
+            chain.push(n);
             value = graph.nodes[n].inputs[0];
             if graph.outputs.contains(&value) || graph.consumers(value).len() != 1 {
                 break None;

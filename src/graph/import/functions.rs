@@ -12,6 +12,7 @@ use super::error::Refusal;
 use super::fault::Fault;
 use super::op::softmax;
 use super::{MIN_OPSET, liveness, operator, table};
+use crate::onnx::info;
 use crate::onnx::limits::{MAX_BYTES, MAX_NODES};
 use crate::onnx::proto::attribute_proto::AttributeType;
 use crate::onnx::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto};
@@ -51,21 +52,8 @@ pub fn inline(model: &ModelProto) -> Inlined {
         }
     }
     let nodes = expansion.nodes;
-    inlined.graph = Some(GraphProto { node: nodes, ..without_nodes(file) });
+    inlined.graph = Some(GraphProto { node: nodes, ..info::without_nodes(file) });
     inlined
-}
-
-/// Everything of a graph but its nodes.
-pub(super) fn without_nodes(file: &GraphProto) -> GraphProto {
-    GraphProto {
-        node: vec![],
-        name: file.name.clone(),
-        initializer: file.initializer.clone(),
-        sparse_initializer: file.sparse_initializer.clone(),
-        input: file.input.clone(),
-        output: file.output.clone(),
-        ..Default::default()
-    }
 }
 
 /// All tensor names of a graph, each with the number that its next namesake gets.

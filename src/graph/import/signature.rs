@@ -33,7 +33,8 @@ fn refuse(context: &mut Context<'_>, op: &str, name: &str, reason: impl Into<Str
 
 pub fn check_opset(model: &ModelProto, context: &mut Context<'_>) {
     if context.opset < MIN_OPSET {
-        let reason = format!("opset {} is older than {MIN_OPSET}, the oldest that is supported; convert the model", context.opset);
+        let reason =
+            format!("opset {} is older than {MIN_OPSET}, the oldest that is supported; convert the model", context.opset);
         refuse(context, "opset", model.producer_name(), reason);
     }
 }
@@ -107,7 +108,8 @@ fn given(info: &ValueInfoProto, value: ValueId, context: &mut Context<'_>) -> It
     }
 }
 
-/// Whether every input is a single vector of fixed length: a controller's, exported without a batch.
+/// Whether every input is a single vector of fixed length: a controller's, exported without a
+/// batch.
 fn without_batch(file: &GraphProto, context: &Context<'_>) -> bool {
     let mut inputs = file.input.iter().filter(|i| !context.items.contains_key(i.name())).peekable();
     inputs.peek().is_some()
@@ -166,7 +168,9 @@ pub fn outputs(file: &GraphProto, context: &mut Context<'_>) -> Vec<ValueId> {
                     context.graph.values[value].name = name.to_string();
                 }
             }
-            Some(&(Item::Label(scores) | Item::Test(Test { value: scores, .. }))) => labels.push(Decoded { name, position: context.graph.outputs.len(), scores }),
+            Some(&(Item::Label(scores) | Item::Test(Test { value: scores, .. }))) => {
+                labels.push(Decoded { name, position: context.graph.outputs.len(), scores })
+            }
             Some(Item::Refused { .. }) => {}
             Some(Item::Const(_) | Item::Dims { .. }) => refuse(context, "output", name, "it does not depend on the input"),
             Some(Item::Turned { batch, .. }) => {
@@ -206,7 +210,8 @@ pub fn outputs(file: &GraphProto, context: &mut Context<'_>) -> Vec<ValueId> {
 /// Softmax is supported only where it can be left off the circuit.
 pub fn misplaced_softmax(graph: &Graph) -> Vec<Refusal> {
     let inner = |node: &&Node<Op>| {
-        matches!(node.op, Op::Softmax { .. }) && (!graph.outputs.contains(&node.output) || !graph.consumers(node.output).is_empty())
+        matches!(node.op, Op::Softmax { .. })
+            && (!graph.outputs.contains(&node.output) || !graph.consumers(node.output).is_empty())
     };
     let reason = "Softmax is supported only right before a graph output; end the model at the logits";
     let refusal = |node: &Node<Op>| Refusal { name: node.name.clone(), op: "Softmax".into(), reason: reason.into() };

@@ -4,9 +4,9 @@ use super::context::{Context, NodeView};
 use super::fault::Fault;
 use super::item::Item;
 use super::{op, unsupported};
+use crate::onnx::CHANNELS_LAST;
 use crate::onnx::info::QONNX;
 use crate::onnx::proto::NodeProto;
-use crate::onnx::CHANNELS_LAST;
 use crate::ops::Table;
 
 /// Translates one node into what its first output is.
@@ -54,6 +54,13 @@ fn standard(op: &str) -> Option<Handler> {
         "Selu" => op::activation::selu,
         table if Table::named(table).is_some() => op::activation::table,
         "Softmax" | "LogSoftmax" => op::softmax::softmax,
+        _ => return moves(op),
+    })
+}
+
+/// Operators that change places, shapes and constants, and those of quantized files.
+fn moves(op: &str) -> Option<Handler> {
+    Some(match op {
         "Reshape" => op::reshape::reshape,
         "Flatten" => op::flatten::flatten,
         "Squeeze" => op::squeeze::squeeze,

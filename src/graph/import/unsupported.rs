@@ -10,7 +10,8 @@ pub const POWER: &str = "hls4ml has no powers of data; exponents 1, 2 and 3 beco
 pub const NORMALISATION: &str =
     "normalisation over features needs data-dependent division; use BatchNormalization, which folds into weights";
 /// Reason for a division by data.
-pub const DIVISION: &str = "division by a tensor is not supported: hls4ml's C++ of it does not compile; normalise with BatchNormalization instead";
+pub const DIVISION: &str =
+    "division by a tensor is not supported: hls4ml's C++ of it does not compile; normalise with BatchNormalization instead";
 
 /// The reason and the way out.
 pub fn reason(domain: &str, op: &str) -> String {

@@ -4,8 +4,8 @@
 //! `[1, positions.., channels]` and what the lowering calls its units are the channels of the last
 //! axis. Everything else is flat, its units are its elements.
 
-use crate::graph::ValueId;
 use super::selection;
+use crate::graph::ValueId;
 use crate::ops::Move;
 use crate::quant::interval::Span;
 use crate::quant::{FixedModel, FixedOp};
@@ -21,7 +21,8 @@ pub fn grids(model: &FixedModel) -> Vec<bool> {
             FixedOp::MaxPool(_) | FixedOp::AveragePool(_) => around.for_each(|v| forced[v] = true),
             FixedOp::Dense(d) if d.window.is_some() => around.for_each(|v| forced[v] = true),
             FixedOp::Dense(_) | FixedOp::Move(Move::Reshape) => {}
-            FixedOp::Move(Move::Select { source }) if selection::of(source, &shape(node.inputs[0]), &shape(node.output)).is_none() => {}
+            FixedOp::Move(Move::Select { source })
+                if selection::of(source, &shape(node.inputs[0]), &shape(node.output)).is_none() => {}
             FixedOp::Quantize(_)
             | FixedOp::Affine(_)
             | FixedOp::Elementwise(_)

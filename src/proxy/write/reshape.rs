@@ -1,7 +1,7 @@
 //! Another shape for the same elements, between grids and flat values.
 
-use super::lower::Lower;
 use super::constant::{covering, quant_type};
+use super::lower::Lower;
 use super::part::{Part, Stage, State};
 use super::select::MAX_ENTRIES;
 use crate::graph::{Node, ValueId};

@@ -28,7 +28,9 @@ impl<'a> Lower<'a> {
         }
         match selection::of(source, &self.model.values[from].shape, &self.model.values[to].shape) {
             Some(Structure::Channels(channels)) => self.units(node, from, &channels),
-            Some(Structure::Crop { window, tap }) => self.each(node, from, |s, stem, part| s.cropped(stem, to, part, &window, tap)),
+            Some(Structure::Crop { window, tap }) => {
+                self.each(node, from, |s, stem, part| s.cropped(stem, to, part, &window, tap))
+            }
             Some(Structure::Repeat { factors }) => self.each(node, from, |s, stem, part| s.repeated(stem, part, factors)),
             Some(Structure::Blocks { block, cut }) => self.blocks(node, from, block, cut),
             None => Err(Reason::Structure("selects other elements at every position".into())),
@@ -107,7 +109,11 @@ impl<'a> Lower<'a> {
             let row = tap * rows + if depthwise { 0 } else { unit };
             weights[row * units + unit] = Span::new(1, 1, 0);
         }
-        let window = Window { input: [window.input[0], window.input[1], units], groups: if depthwise { units } else { 1 }, ..window.clone() };
+        let window = Window {
+            input: [window.input[0], window.input[1], units],
+            groups: if depthwise { units } else { 1 },
+            ..window.clone()
+        };
         let kif = covering(part.elements.iter().map(|&e| &self.spans[value][e]));
         let product = self.product(stem, &part, Some(&window), &weights, &vec![Span::ZERO; units], depthwise)?;
         let lead = super::part::lead_behind(&window, &part.lead);

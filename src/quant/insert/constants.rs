@@ -111,7 +111,8 @@ impl Builder<'_> {
             None => {
                 let most = if self.options.training { TRAINED_CONSTANT_F } else { MAX_CONSTANT_F };
                 // with half a step added, as many bits as a float32 still has
-                let fits = |b: f64| if self.takes_over || b == 0.0 { most } else { most.min(OWN_BIAS_BITS - floor_log2(b.abs())) };
+                let fits =
+                    |b: f64| if self.takes_over || b == 0.0 { most } else { most.min(OWN_BIAS_BITS - floor_log2(b.abs())) };
                 BiasBits::Own(bias.iter().map(|&b| own_bias_f(b).min(fits(b))).collect())
             }
         }

@@ -283,10 +283,9 @@ impl Builder<'_> {
     /// True when `value` has a quantizer, through shapes.
     fn is_quantized(&self, value: ValueId) -> bool {
         let current = self.current[value];
-        self.model.nodes.iter().rfind(|n| n.output == current).is_none_or(|n| match &n.op {
-            QOp::Quantizer(_) => true,
-            QOp::Move(Move::Reshape) => self.is_quantized(n.inputs[0]),
-            _ => false,
+        self.model.nodes.iter().rfind(|n| n.output == current).is_none_or(|n| {
+            let reshaped = matches!(n.op, QOp::Move(Move::Reshape)) && self.is_quantized(n.inputs[0]);
+            reshaped || matches!(n.op, QOp::Quantizer(_))
         })
     }
 

@@ -23,8 +23,8 @@ impl Builder<'_> {
     /// ends, or in front of a product.
     pub(super) fn quantize_if_needed(&mut self, value: ValueId, node: &Node<Op>) {
         let consumers = self.graph.consumers(value);
-        let is_output =
-            self.graph.outputs.contains(&value) || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax { .. }));
+        let is_output = self.graph.outputs.contains(&value)
+            || consumers.iter().any(|&c| matches!(self.graph.nodes[c].op, Op::Softmax { .. }));
         if self.takes_over && (is_output || !self.options.training) {
             return;
         }
@@ -65,9 +65,12 @@ impl Builder<'_> {
             Op::MaxPool(_) | Op::Move(Move::Reshape | Move::Concat { .. } | Move::Pad { .. } | Move::Select { .. }) => {
                 self.graph.consumers(self.graph.nodes[consumer].output).iter().any(|&c| self.needs_grid(c))
             }
-            Op::Quant(_) | Op::Elementwise(_) | Op::Softmax { .. } | Op::Sign | Op::Clip { .. } | Op::Move(Move::Permute { .. }) => {
-                false
-            }
+            Op::Quant(_)
+            | Op::Elementwise(_)
+            | Op::Softmax { .. }
+            | Op::Sign
+            | Op::Clip { .. }
+            | Op::Move(Move::Permute { .. }) => false,
         }
     }
 

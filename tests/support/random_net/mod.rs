@@ -69,7 +69,8 @@ pub fn random_net(seed: u64) -> RandomNet {
     let inputs = if rng.below(6) == 0 { 2 } else { 1 };
     let batched = |shape: &[usize]| std::iter::once(1).chain(shape.iter().map(|&d| d as i64)).collect::<Vec<_>>();
     let net = Net::new(13, &batched(&shape));
-    let mut m = Maker { net, rng, dialect, taps: Vec::new(), count: 0, moved: false, recipe: vec![format!("{dialect:?} {shape:?}")] };
+    let mut m =
+        Maker { net, rng, dialect, taps: Vec::new(), count: 0, moved: false, recipe: vec![format!("{dialect:?} {shape:?}")] };
     let mut names = vec![("x".to_string(), shape.clone())];
     if inputs == 2 {
         m.net.graph.input.push(info("x2", &batched(&shape)));

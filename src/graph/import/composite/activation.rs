@@ -4,9 +4,7 @@ use super::super::context::NodeView;
 use super::super::fault::Fault;
 use super::nodes::{Nodes, float};
 use crate::diagnostic::Code;
-
-/// `x·σ(GELU_SLOPE·x)` is the nearest that a sigmoid comes to GELU: within 0.021.
-pub const GELU_SLOPE: f32 = 1.702;
+use crate::ops::table::GELU_SLOPE;
 
 fn input<'m>(node: &NodeView<'m>, index: usize) -> Result<&'m str, Fault> {
     node.input(index).ok_or_else(|| Fault::new(format!("input {index} is missing")))

@@ -7,13 +7,12 @@ mod learned;
 mod nodes;
 mod qlinear;
 
-pub use activation::GELU_SLOPE;
-
 use super::context::NodeView;
 use super::error::Refusal;
 use super::fault::Fault;
-use super::{functions, liveness, operator};
+use super::{liveness, operator};
 use crate::diagnostic::Diagnostic;
+use crate::onnx::info;
 use crate::onnx::proto::GraphProto;
 use nodes::Nodes;
 
@@ -36,7 +35,7 @@ pub fn expand(file: &GraphProto) -> Option<Expanded> {
     if !file.node.iter().any(|node| expansion(node.domain(), node.op_type()).is_some()) {
         return None;
     }
-    let graph = functions::without_nodes(file);
+    let graph = info::without_nodes(file);
     let mut all = Expanded { graph, notes: vec![], refusals: vec![], missing: vec![] };
     for (proto, _) in file.node.iter().zip(liveness::analyse(file).nodes).filter(|(_, live)| *live) {
         let Some(expansion) = expansion(proto.domain(), proto.op_type()) else {
@@ -79,7 +78,11 @@ fn expansion(domain: &str, op: &str) -> Option<Expansion> {
         ("com.microsoft", "QLinearConcat") => qlinear::concat,
         (
             "com.microsoft",
-            "QLinearAveragePool" | "QLinearGlobalAveragePool" | "QLinearSigmoid" | "QLinearLeakyRelu" | "QLinearSoftmax"
+            "QLinearAveragePool"
+            | "QLinearGlobalAveragePool"
+            | "QLinearSigmoid"
+            | "QLinearLeakyRelu"
+            | "QLinearSoftmax"
             | "QLinearReduceMean",
         ) => qlinear::unary,
         ("ai.onnx.ml", "Scaler") => learned::scaler,

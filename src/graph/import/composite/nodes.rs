@@ -44,7 +44,8 @@ impl Nodes {
     /// A constant; its name.
     pub fn constant(&mut self, tensor: &Tensor) -> String {
         let kind = Some(AttributeType::Tensor as i32);
-        let value = AttributeProto { name: Some("value".into()), t: Some(tensor.to_proto("")), r#type: kind, ..Default::default() };
+        let value =
+            AttributeProto { name: Some("value".into()), t: Some(tensor.to_proto("")), r#type: kind, ..Default::default() };
         self.step("Constant", &[], vec![value])
     }
 

@@ -19,13 +19,7 @@ fn together(context: &mut Context<'_>, shapes: &[&[usize]]) -> Result<(Vec<usize
     Ok((common, picks))
 }
 
-pub fn compare<'m>(
-    context: &mut Context<'m>,
-    node: &NodeView<'m>,
-    op: &str,
-    a: &Constant,
-    b: &Constant,
-) -> Result<Item, Fault> {
+pub fn compare<'m>(context: &mut Context<'m>, node: &NodeView<'m>, op: &str, a: &Constant, b: &Constant) -> Result<Item, Fault> {
     let (shape, picks) = together(context, &[a.shape(), b.shape()])?;
     let (x, y) = (a.resolved(), b.resolved());
     let pairs = || picks[0].iter().copied().zip(picks[1].iter().copied());
@@ -43,9 +37,8 @@ pub fn compare<'m>(
             _ => None,
         }
     };
-    let logical = |f: fn(bool, bool) -> bool| -> Option<Vec<bool>> {
-        pairs().map(|(i, j)| truth(i, j).map(|[a, b]| f(a, b))).collect()
-    };
+    let logical =
+        |f: fn(bool, bool) -> bool| -> Option<Vec<bool>> { pairs().map(|(i, j)| truth(i, j).map(|[a, b]| f(a, b))).collect() };
     let values = match op {
         "And" => logical(|a, b| a && b),
         "Or" => logical(|a, b| a || b),

@@ -42,7 +42,10 @@ pub fn range<'m>(
         Values::F64(_) => Values::F64(steps.map(|n| start_at + n as f64 * by).collect()),
         _ => Values::F32(steps.map(|n| (start_at + n as f64 * by) as f32).collect()),
     };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: vec![count as usize], values, data_type: start.tensor.data_type })))
+    Ok(Item::Const(Constant::new(
+        node.output(),
+        Tensor { shape: vec![count as usize], values, data_type: start.tensor.data_type },
+    )))
 }
 
 pub fn size(node: &NodeView<'_>, x: &Constant) -> Result<Item, Fault> {

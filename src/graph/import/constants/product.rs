@@ -64,6 +64,18 @@ fn sum_over<'m>(
         return Err(Fault::new("constants are multiplied too often; fold them before export (onnxsim)"));
     }
     context.spend(len.saturating_add(total >> 5))?;
+    let result = summed(&labels, right.chars().count(), terms, operands);
+    let first = operands[0].resolved();
+    let values = match &first.values {
+        Values::I64(_) => Values::I64(result.iter().map(|&v| v as i64).collect()),
+        Values::F64(_) => Values::F64(result),
+        _ => Values::F32(result.iter().map(|&v| v as f32).collect()),
+    };
+    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: shape.to_vec(), values, data_type: first.data_type })))
+}
+
+/// The sums of products of elements, over all labels but the first `kept`.
+fn summed(labels: &[(char, usize)], kept: usize, terms: &[&str], operands: &[Constant]) -> Vec<f64> {
     // the step of each label in each operand
     let strides: Vec<Vec<usize>> = terms
         .iter()
@@ -80,7 +92,8 @@ fn sum_over<'m>(
         })
         .collect();
     let values: Vec<Vec<f64>> = operands.iter().map(|o| o.resolved().to_f64()).collect();
-    let inner: usize = labels[right.chars().count()..].iter().map(|(_, d)| d).product();
+    let len: usize = labels[..kept].iter().map(|(_, d)| d).product();
+    let inner: usize = labels[kept..].iter().map(|(_, d)| d).product();
     let mut result = Vec::with_capacity(len);
     let (mut counter, mut at) = (vec![0usize; labels.len()], vec![0usize; operands.len()]);
     for _ in 0..len {
@@ -99,11 +112,5 @@ fn sum_over<'m>(
         }
         result.push(sum);
     }
-    let first = operands[0].resolved();
-    let values = match &first.values {
-        Values::I64(_) => Values::I64(result.iter().map(|&v| v as i64).collect()),
-        Values::F64(_) => Values::F64(result),
-        _ => Values::F32(result.iter().map(|&v| v as f32).collect()),
-    };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: shape.to_vec(), values, data_type: first.data_type })))
+    result
 }

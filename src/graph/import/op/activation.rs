@@ -2,7 +2,6 @@
 //! those that hls4ml has as tables.
 
 use super::super::broadcast;
-use super::super::composite::GELU_SLOPE;
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::Item;
@@ -10,7 +9,7 @@ use super::arithmetic::negative;
 use crate::diagnostic::Code;
 use crate::graph::dag::ValueId;
 use crate::graph::op::{Affine, Op};
-use crate::ops::table::SELU;
+use crate::ops::table::{GELU_SLOPE, SELU};
 use crate::ops::{Elementwise, Merge, Table};
 
 /// The operator's default in ONNX.
@@ -34,13 +33,13 @@ pub(super) fn elementwise_of<'m>(
     input: ValueId,
     shape: Vec<usize>,
 ) -> Result<Item, Fault> {
-    match f {
-        Elementwise::LeakyRelu { slope } if slope <= 0.0 => {
-            let slopes = vec![f64::from(slope); shape.iter().product()];
-            two_slopes(context, node, input, shape, slopes)
-        }
-        f => Ok(context.emit(node, Op::Elementwise(f), input, shape)),
+    if let Elementwise::LeakyRelu { slope } = f
+        && slope <= 0.0
+    {
+        let slopes = vec![f64::from(slope); shape.iter().product()];
+        return two_slopes(context, node, input, shape, slopes);
     }
+    Ok(context.emit(node, Op::Elementwise(f), input, shape))
 }
 
 /// `Relu(x) − slope·Relu(−x)` with a slope per element.

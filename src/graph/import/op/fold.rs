@@ -1,5 +1,5 @@
-//! Arithmetic on constants, and powers. Floats are computed in f64 and rounded once to the type of the
-//! operands, which for `+ − × ÷ √` of f32 gives the f32 result exactly.
+//! Arithmetic on constants, and powers. Floats are computed in f64 and rounded once to the type
+//! of the operands, which for `+ − × ÷ √` of f32 gives the f32 result exactly.
 
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;

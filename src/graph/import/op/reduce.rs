@@ -1,5 +1,6 @@
 //! `ReduceMean`, `ReduceSum`, `ReduceMax`, `ReduceMin` over constant axes: the largest element or
-//! the average under a window that covers them, or a dense layer of ones where nothing else is left.
+//! the average under a window that covers them, or a dense layer of ones where nothing else is
+//! left.
 
 use super::super::axes::normalised;
 use super::super::context::{Context, NodeView};

@@ -1,5 +1,5 @@
-//! `RequantShift` of PULP's Deeploy: `⌊(x·mul + add) / div⌋`, clipped to 8 bits or as many as it has
-//! levels. Everything is an integer, so the weights in front are a format too.
+//! `RequantShift` of PULP's Deeploy: `⌊(x·mul + add) / div⌋`, clipped to 8 bits or as many as it
+//! has levels. Everything is an integer, so the weights in front are a format too.
 
 use super::super::broadcast;
 use super::super::context::{Context, NodeView};
@@ -62,11 +62,14 @@ fn integers(context: &mut Context<'_>, value: ValueId) {
     let mut at = value;
     let layer = loop {
         let Some(node) = context.graph.producer(at) else { return };
-        match &context.graph.nodes[node].op {
-            Op::Dense(_) => break node,
-            Op::Move(_) => at = context.graph.nodes[node].inputs[0],
-            _ => return,
+        let op = &context.graph.nodes[node].op;
+        if matches!(op, Op::Dense(_)) {
+            break node;
         }
+        if !matches!(op, Op::Move(_)) {
+            return;
+        }
+        at = context.graph.nodes[node].inputs[0];
     };
     let name = context.graph.nodes[layer].name.clone();
     let Op::Dense(dense) = &mut context.graph.nodes[layer].op else { return };

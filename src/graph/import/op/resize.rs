@@ -56,7 +56,11 @@ fn nearest_elements<'m>(
     nearest: &str,
 ) -> Result<Item, Fault> {
     selected(context, node, node.output(), |from| {
-        let mut picked = Picked { axes: (0..from.len()).map(Some).collect(), shape: from.to_vec(), source: (0..from.iter().product()).collect() };
+        let mut picked = Picked {
+            axes: (0..from.len()).map(Some).collect(),
+            shape: from.to_vec(),
+            source: (0..from.iter().product()).collect(),
+        };
         let given = match target {
             Target::Scales(scales) => scales.len(),
             Target::Sizes(sizes) => sizes.len(),
@@ -72,7 +76,8 @@ fn nearest_elements<'m>(
             if !(to >= 1.0 && to * picked.source.len() as f64 <= MAX_EXPANDED as f64 * size as f64) {
                 return Err(Fault::new(format!("axis {axis} would have {to} elements")));
             }
-            let rows = (0..to as usize).map(|at| row(at, size, to, scale, coordinates, nearest)).collect::<Result<Vec<_>, _>>()?;
+            let rows =
+                (0..to as usize).map(|at| row(at, size, to, scale, coordinates, nearest)).collect::<Result<Vec<_>, _>>()?;
             let next = Picked::along(&picked.shape, axis, &rows);
             picked = picked.then(next);
         }

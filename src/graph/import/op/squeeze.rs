@@ -4,10 +4,10 @@ use super::super::axes::sample_of;
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::Item;
+use super::select::integers;
 use crate::graph::dag::ValueId;
 use crate::graph::op::Op;
 use crate::ops::Move;
-use super::select::integers;
 use std::collections::BTreeSet;
 
 /// The axes, as indices into `rank` dimensions; `None` where the node names none.

@@ -161,7 +161,7 @@ impl<'g> Walk<'g> {
                 self.places[node.output] = Place { stored: node.output, axes: None, ..place };
             }
             op @ (Op::Affine(_) | Op::Quant(_) | Op::Elementwise(_) | Op::Sign | Op::Clip { .. }) => {
-                if let Some(pending) = &place.pending {
+                if let (Some(pending), Op::Affine(_) | Op::Quant(_)) = (&place.pending, &*op) {
                     permute_vectors(op, &inverse(pending));
                 }
                 node.inputs = vec![place.stored];

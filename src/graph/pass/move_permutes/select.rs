@@ -81,11 +81,11 @@ impl Walk<'_> {
         shape.len() > 1
             && self.links.consumers[value].iter().any(|&reader| {
                 let node = &self.from.nodes[reader];
-                match &node.op {
-                    Op::Move(Move::Permute { source }) => *source == channels::order(&channels::to_last(shape)),
-                    Op::Move(Move::Select { .. }) => self.wanted_last(node.output),
-                    op => is_elementwise(op) && self.wanted_last(node.output),
+                if let Op::Move(Move::Permute { source }) = &node.op {
+                    return *source == channels::order(&channels::to_last(shape));
                 }
+                let passes = is_elementwise(&node.op) || matches!(node.op, Op::Move(Move::Select { .. }));
+                passes && self.wanted_last(node.output)
             })
     }
 

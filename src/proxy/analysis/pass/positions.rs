@@ -1,6 +1,7 @@
 //! Explicit reshapes around what only works on flat samples: dense layers without a window and
-//! selections between positions next to a grid, and quantizers or scales that differ over the positions of a channel (a stock `Quant`
-//! has one format per tensor). The outputs stay bit-identical.
+//! selections between positions next to a grid, and quantizers or scales that differ over the
+//! positions of a channel (a stock `Quant` has one format per tensor). The outputs stay
+//! bit-identical.
 
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId};

@@ -111,7 +111,8 @@ fn outputs<'m>(
     (time_first, along_batch): (bool, bool),
 ) -> Result<Item, Fault> {
     let (count, steps) = (states.len(), states.first().map_or(0, Vec::len));
-    let used = |index: usize| node.proto.output.get(index).filter(|o| !o.is_empty() && context.uses.contains_key(o.as_str())).cloned();
+    let used =
+        |index: usize| node.proto.output.get(index).filter(|o| !o.is_empty() && context.uses.contains_key(o.as_str())).cloned();
     let names = [used(0), used(1), used(2)];
     let end = |d: usize| if directions[d] { 0 } else { steps - 1 };
     let mut items = Vec::new();
@@ -127,7 +128,12 @@ fn outputs<'m>(
         };
         let joined = match values[..] {
             [one] => one,
-            _ => context.step(&format!("{name}_joined"), Op::Move(Move::Concat { axis: 0 }), values.clone(), vec![values.len() * hidden]),
+            _ => context.step(
+                &format!("{name}_joined"),
+                Op::Move(Move::Concat { axis: 0 }),
+                values.clone(),
+                vec![values.len() * hidden],
+            ),
         };
         let shape = match (index, along_batch) {
             (0, true) => vec![count, 1, hidden],
