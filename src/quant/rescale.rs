@@ -7,7 +7,7 @@ use super::exact::MinMax;
 use super::kif::{ceil_log2, exp2i, floor_log2};
 use super::qonnx::power_of_two;
 use crate::graph::channels::per_channel;
-use crate::graph::{Affine, Graph, Node, Op, QuantSpec, RoundingMode, ValueId};
+use crate::graph::{Affine, Dense, Graph, Node, Op, QuantSpec, RoundingMode, ValueId};
 use crate::ops::Move;
 
 /// Fractional bits of a factor that stands as a multiplication of its own: an error of 1/32 step at
@@ -47,8 +47,8 @@ pub fn rescale(graph: &Graph, ranges: &[MinMax]) -> Rescaled {
 }
 
 impl Rescaled {
-    /// Steps of weights that are no power of two go into the scale that alone reads the layer: the
-    /// weights are narrow integers again.
+    /// Steps of weights that are no power of two go into the scale that alone reads the layer, the
+    /// bias into its shift: the weights are narrow integers again.
     fn weights_in_front_of_scales(&mut self) {
         for at in 0..self.graph.nodes.len() {
             let output = self.graph.nodes[at].output;
@@ -58,7 +58,14 @@ impl Rescaled {
             if self.graph.outputs.contains(&output) || !matches!(self.graph.nodes[reader].op, Op::Affine(_)) {
                 continue;
             }
-            let outputs = d.outputs;
+            let (outputs, bias) = (d.outputs, quantized_bias(d));
+            if let Op::Affine(a) = &mut self.graph.nodes[reader].op {
+                a.shift.iter_mut().zip(&a.scale).enumerate().for_each(|(e, (t, s))| *t += bias[e % outputs] * s);
+            }
+            if let Op::Dense(d) = &mut self.graph.nodes[at].op {
+                d.bias.fill(0.0);
+                d.bias_quant = None;
+            }
             let all: Vec<f64> = (0..self.graph.len_of(output)).map(|e| factor[e % outputs]).collect();
             self.scale_above(output, &all);
             if let Op::Affine(a) = &mut self.graph.nodes[reader].op {
@@ -251,6 +258,12 @@ fn carried(op: &Op, factor: &[f64], len: usize) -> Option<Vec<f64>> {
         | Op::Merge(_)
         | Op::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Permute { .. } | Move::Select { .. }) => None,
     }
+}
+
+/// The bias with its annotation applied.
+fn quantized_bias(d: &Dense) -> Vec<f64> {
+    let of = |(e, &b): (usize, &f32)| d.bias_quant.as_ref().map_or(f64::from(b), |q| q.apply(e, b.into()));
+    d.bias.iter().enumerate().map(of).collect()
 }
 
 /// What makes the steps of weights powers of two where all of a column are alike and some are none.

@@ -41,7 +41,7 @@ fn image(net: Net, r: &mut Rng, has: &dyn Fn(Feature) -> bool) -> Net {
         let window = net.window([2, 2], [1, 1], pads, 4);
         net = net.conv(r, 4, window).one_format(true, 2, 3, HalfEven);
     }
-    if has(Feature::Moved) {
+    if has(Feature::Moved) || has(Feature::Blocks) {
         let other = net.last;
         net = moved(net, r, has(Feature::Blocks));
         beside.push(net.last);

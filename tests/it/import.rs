@@ -132,8 +132,6 @@ fn every_shared_model_is_imported_or_refused_by_name() {
         "example-models/two_layer_keras",
         "example-models/two_layer_pytorch",
         "example-models/conv2d_small_mp_keras",
-        "example-models/branched_model_ch_last",
-        "example-models/tiny_unet_ch_last",
         "torch/jet_mlp_gelu_float",
     ];
     for name in imported {

@@ -102,8 +102,8 @@ fn tensors_broadcast_against_each_other() {
 
 #[test]
 fn functions_of_others() {
-    type Function = fn(f64) -> f64;
-    let functions: [(&str, &[(&str, Attr<'_>)], Function); 8] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, Attr<'a>)], fn(f64) -> f64);
+    let functions: [Case<'_>; 8] = [
         ("HardSwish", &[], |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
         ("Swish", &[("alpha", Attr::F(2.0))], |x| x / (1.0 + (-2.0 * x).exp())),
         ("Mish", &[], |x| x * (1.0 + x.exp()).ln().tanh()),

@@ -235,7 +235,7 @@ fn selections() {
             ),
             3 => {
                 let blocks = all(2 * height - 1, 2 * width, 1);
-                let place = |(y, x, _): (usize, usize, usize)| element((y + 1) / 2, x / 2, (y + 1) % 2 * 2 + x % 2);
+                let place = |(y, x, _): (usize, usize, usize)| element(y.div_ceil(2), x / 2, (y + 1) % 2 * 2 + x % 2);
                 (vec![2 * height - 1, 2 * width, 1], blocks.map(place).collect())
             }
             4 => (vec![width, height, 4], all(width, height, 4).map(|(x, y, c)| element(y, x, c)).collect()),

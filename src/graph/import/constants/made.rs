@@ -32,7 +32,7 @@ pub fn range<'m>(
 ) -> Result<Item, Fault> {
     let [start_at, to, by] = [start, limit, delta].map(|c| c.tensor.to_f64().first().copied().unwrap_or(f64::NAN));
     let count = ((to - start_at) / by).ceil().max(0.0);
-    if !(count <= MAX_ELEMENTS as f64) {
+    if count.is_nan() || count > MAX_ELEMENTS as f64 {
         return Err(Fault::new(format!("from {start_at} to {to} by {by} are too many numbers")));
     }
     context.spend(count as usize)?;

@@ -8,10 +8,13 @@ use super::super::op::select::integers;
 use super::super::op::transpose::permuted;
 use crate::onnx::{Tensor, Values};
 
+/// What is made of a row.
+type Fold = Box<dyn Fn(&[f64]) -> f64>;
+
 /// `None` where the operator has another handler.
 pub fn reduce<'m>(context: &mut Context<'m>, node: &NodeView<'m>, op: &str, x: &Constant) -> Option<Result<Item, Fault>> {
     let sum = |v: &[f64]| v.iter().sum::<f64>();
-    let of: Box<dyn Fn(&[f64]) -> f64> = match op {
+    let of: Fold = match op {
         "ReduceSum" => Box::new(sum),
         "ReduceMean" => Box::new(move |v| sum(v) / v.len() as f64),
         "ReduceMax" => Box::new(|v| v.iter().copied().fold(f64::NEG_INFINITY, f64::max)),

@@ -11,7 +11,7 @@ use crate::quant::{FixedDense, FixedModel, FixedOp};
 const FLOAT_BITS: u32 = 24;
 
 /// Per value and element: must it be computed? `units` are the spans per unit of [`layout`]. Run
-/// after [`super::constant::fold`]: a constant that is still read by a non-zero weight is live.
+/// after [`super::constant::folded`]: a constant that is still read by a non-zero weight is live.
 /// Constant units of model outputs are not: the output stage writes them; nor are those of merges
 /// and of what is joined along positions, which fill them in.
 pub fn live(model: &FixedModel, units: &[Vec<Span>]) -> Vec<Vec<bool>> {
