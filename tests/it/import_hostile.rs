@@ -21,6 +21,35 @@ fn is(v: &[i64]) -> Attr<'_> {
     Attr::Is(v)
 }
 
+/// Small nets of operators that select, reduce, repeat or are computed from constants.
+fn selecting_seeds() -> Vec<Net> {
+    let mut net = Net::new(13, &[1, 4, 4, 4]);
+    for (name, v) in [("s", &[0i64][..]), ("e", &[3]), ("a", &[2]), ("t", &[2]), ("i", &[1, 0, -1]), ("r", &[1, 1, 2, 1])] {
+        net.constant(name, Tensor::i64(vec![v.len()], v.to_vec()));
+    }
+    net.constant("scales", Tensor::f32(vec![4], vec![1.0, 1.0, 2.0, 1.0])).random("w", &[4, 2, 2, 3]);
+    net.node("DepthToSpace", &["@"], "d", &[("blocksize", Attr::I(2))]);
+    net.node("SpaceToDepth", &["@"], "p", &[("blocksize", Attr::I(2))]);
+    net.node("ConvTranspose", &["@", "w"], "c", &[("strides", is(&[2, 1])), ("pads", is(&[0, 1, 0, 1]))]);
+    net.node("Slice", &["@", "s", "e", "a", "t"], "l", &[]).node("Gather", &["@", "i"], "g", &[("axis", Attr::I(3))]);
+    net.node("Tile", &["@", "r"], "n", &[]).node("Resize", &["@", "", "scales"], "z", &[("mode", Attr::S("nearest"))]);
+    net.node("ReduceMax", &["@"], "m", &[("axes", is(&[2])), ("keepdims", Attr::I(0))]).node("Abs", &["@"], "y", &[]);
+    let mut recurrent = Net::new(13, &[1, 3, 2]);
+    recurrent.random("w", &[1, 8, 2]).random("r", &[1, 8, 2]).random("b", &[1, 16]);
+    recurrent.node("Transpose", &["@"], "t", &[("perm", is(&[1, 0, 2]))]);
+    recurrent.node("LSTM", &["@", "w", "r", "b"], "l", &[("hidden_size", Attr::I(2))]);
+    recurrent.node("Transpose", &["@"], "y", &[("perm", is(&[2, 0, 1, 3]))]);
+    let mut constants = Net::new(13, &[1, 4]);
+    constants.random("v", &[3, 4]).random("u", &[4, 3]).constant("zero", scalar(0.0)).constant("one", scalar(1.0));
+    constants.node("Range", &["zero", "one", "one"], "k", &[]).node("Greater", &["v", "zero"], "g", &[]);
+    constants.node("Where", &["g", "v", "k"], "h", &[]).node("ReduceL2", &["h"], "o", &[("axes", is(&[1]))]);
+    constants.node("Add", &["@", "one"], "n", &[]);
+    constants.node("Trilu", &["h"], "q", &[]).node("Div", &["q", "n"], "f", &[]);
+    constants.node("Einsum", &["f", "u"], "p", &[("equation", Attr::S("ik,kj->ij"))]).node("MatMul", &["p", "v"], "w", &[]);
+    constants.node("Gemm", &["x", "w"], "y", &[("transB", Attr::I(1))]);
+    vec![net, recurrent, constants]
+}
+
 /// Small nets with every operator of the import.
 fn seeds() -> Vec<Net> {
     let mut nets = Vec::new();
@@ -115,6 +144,7 @@ fn seeds() -> Vec<Net> {
     );
     net.node("Tanh", &["@"], "y", &[]);
     nets.push(net);
+    nets.extend(selecting_seeds());
     nets
 }
 
@@ -483,4 +513,41 @@ fn hostile_attributes_are_refused() {
         }
     }
     assert!(refused > 400, "{refused}");
+}
+
+/// Empty tensors, scalars and huge numbers where operators expect sizes.
+#[test]
+fn sizes_of_new_operators_are_checked() {
+    let constant = |op: &str, shape: &[usize], inputs: &[(&str, &[i64])], attributes: &[(&str, Attr<'_>)]| {
+        let mut net = Net::new(13, &[1, 2]);
+        net.constant("c", Tensor::f32(shape.to_vec(), vec![1.0; shape.iter().product()]));
+        for (name, v) in inputs {
+            net.constant(name, Tensor::i64(vec![v.len()], v.to_vec()));
+        }
+        let names: Vec<&str> = std::iter::once("c").chain(inputs.iter().map(|(name, _)| *name)).collect();
+        net.node(op, &names, "k", attributes).node("Add", &["x", "k"], "y", &[]);
+        drop(import(&net.model()));
+    };
+    constant("Slice", &[], &[("s", &[0]), ("e", &[1])], &[]);
+    constant("Slice", &[0], &[("s", &[-1]), ("e", &[i64::MIN]), ("a", &[0]), ("t", &[-1])], &[]);
+    constant("Resize", &[1, 1, 0, 2], &[("roi", &[]), ("scales", &[]), ("sizes", &[1, 1, 2, 2])], &[]);
+    for (start, limit, delta) in [(i64::MIN, i64::MAX, i64::MAX / 4), (0, 0, 0), (5, 0, 1)] {
+        let mut net = Net::new(13, &[1, 2]);
+        for (name, v) in [("s", start), ("l", limit), ("d", delta)] {
+            net.constant(name, Tensor::i64(vec![], vec![v]));
+        }
+        net.node("Range", &["s", "l", "d"], "k", &[]).node("Reshape", &["x", "k"], "y", &[]);
+        drop(import(&net.model()));
+    }
+    let huge = i64::MAX / 2;
+    for attributes in [
+        [("output_padding", is(&[huge, 0])), ("strides", is(&[1, 1]))],
+        [("output_shape", is(&[huge, huge])), ("strides", is(&[1, 1]))],
+        [("strides", is(&[1 << 24, 1 << 24])), ("pads", is(&[0, 0, 0, 0]))],
+        [("dilations", is(&[1 << 24, 1 << 24])), ("strides", is(&[1, 1]))],
+    ] {
+        let mut net = Net::new(13, &[1, 1, 4, 4]);
+        net.random("w", &[1, 1, 2, 2]).node("ConvTranspose", &["@", "w"], "y", &attributes);
+        assert_eq!(refusals(&net).len(), 1);
+    }
 }

@@ -31,21 +31,21 @@ pub fn range<'m>(
     delta: &Constant,
 ) -> Result<Item, Fault> {
     let [start_at, to, by] = [start, limit, delta].map(|c| c.tensor.to_f64().first().copied().unwrap_or(f64::NAN));
-    let count = ((to - start_at) / by).ceil().max(0.0);
+    let count = ((to - start_at) / by).ceil();
     if count.is_nan() || count > MAX_ELEMENTS as f64 {
         return Err(Fault::new(format!("from {start_at} to {to} by {by} are too many numbers")));
     }
-    context.spend(count as usize)?;
-    let steps = 0..count as usize;
+    let count = count.max(0.0) as usize;
+    context.spend(count)?;
+    let steps = 0..count;
     let values = match &start.tensor.values {
-        Values::I64(_) => Values::I64(steps.map(|n| start_at as i64 + n as i64 * by as i64).collect()),
+        Values::I64(_) => {
+            Values::I64(steps.map(|n| (start_at as i64).wrapping_add((n as i64).wrapping_mul(by as i64))).collect())
+        }
         Values::F64(_) => Values::F64(steps.map(|n| start_at + n as f64 * by).collect()),
         _ => Values::F32(steps.map(|n| (start_at + n as f64 * by) as f32).collect()),
     };
-    Ok(Item::Const(Constant::new(
-        node.output(),
-        Tensor { shape: vec![count as usize], values, data_type: start.tensor.data_type },
-    )))
+    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: vec![count], values, data_type: start.tensor.data_type })))
 }
 
 pub fn size(node: &NodeView<'_>, x: &Constant) -> Result<Item, Fault> {

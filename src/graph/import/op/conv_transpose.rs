@@ -2,7 +2,7 @@
 //! selection that puts them in their places: no zero is multiplied.
 
 use super::super::broadcast;
-use super::super::context::{Context, NodeView};
+use super::super::context::{Context, MAX_SAMPLE, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use super::dense::{check_size, in_f32};
@@ -99,7 +99,14 @@ fn axes(node: &NodeView<'_>, rank: usize, kernel: &[usize], shape: &[usize]) -> 
     for axis in 0..rank {
         let (size, stride) = (shape[axis], read.stride[axis]);
         let kernel = (kernel[axis] - 1) * read.dilation[axis] + 1;
-        let full = (size - 1) * stride + kernel + extra.as_ref().map_or(0, |e| e[axis]);
+        let extra = extra.as_ref().map_or(0, |e| e[axis]);
+        if extra >= stride.max(read.dilation[axis]) && extra > 0 {
+            return Err(Fault::new(format!("output_padding {extra} is not below its stride {stride} or dilation")));
+        }
+        let full = (size - 1) * stride + kernel + extra;
+        if full > MAX_SAMPLE {
+            return Err(Fault::new(format!("axis {axis} of its result has {full} elements; the limit is {MAX_SAMPLE}")));
+        }
         let same = read.auto_pad.starts_with("SAME");
         let target = wanted.as_ref().map(|w| w[axis]).or(same.then(|| size * stride));
         let (cut, output) = match target {
@@ -134,6 +141,15 @@ struct Phases<'a> {
 impl Phases<'_> {
     fn count(&self) -> usize {
         self.axes.iter().map(|a| a.stride).product()
+    }
+
+    /// Channels of the convolution.
+    ///
+    /// # Errors
+    /// More than a sample may have.
+    fn outputs(&self) -> Result<usize, Fault> {
+        let outputs = self.count().checked_mul(self.groups).and_then(|n| n.checked_mul(self.per_group));
+        outputs.filter(|&n| n <= MAX_SAMPLE).ok_or_else(|| Fault::new("its strides make more phases than a sample may have"))
     }
 
     /// `at` as one index per axis of `sizes`.
@@ -175,7 +191,7 @@ impl Phases<'_> {
     ) -> Result<Dense, Fault> {
         let share = self.channels / self.groups;
         let taps: usize = self.axes.iter().map(Axis::taps).product();
-        let (inputs, outputs) = (taps * share, self.groups * self.count() * self.per_group);
+        let (inputs, outputs) = (taps * share, self.outputs()?);
         let size: usize = self.kernel.iter().product();
         context.spend(inputs.saturating_mul(outputs).saturating_mul(if weight.quant.is_some() { 7 } else { 2 }))?;
         let mut source = Vec::with_capacity(inputs * outputs);

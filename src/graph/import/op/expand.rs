@@ -29,11 +29,7 @@ pub fn tile<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, 
         let repeats = repeats.ok_or_else(|| Fault::new(format!("its repeats are not one per axis of {from:?}")))?;
         let shape: Vec<usize> = from.iter().zip(&repeats).map(|(d, r)| d.saturating_mul(*r)).collect();
         sized(&shape)?;
-        let mut picked = Picked {
-            axes: (0..from.len()).map(Some).collect(),
-            shape: from.to_vec(),
-            source: (0..from.iter().product()).collect(),
-        };
+        let mut picked = Picked::whole(from);
         for axis in 0..from.len() {
             let rows: Vec<usize> = (0..shape[axis]).map(|row| row % from[axis]).collect();
             let next = Picked::along(&picked.shape, axis, &rows);

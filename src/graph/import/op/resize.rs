@@ -56,11 +56,10 @@ fn nearest_elements<'m>(
     nearest: &str,
 ) -> Result<Item, Fault> {
     selected(context, node, node.output(), |from| {
-        let mut picked = Picked {
-            axes: (0..from.len()).map(Some).collect(),
-            shape: from.to_vec(),
-            source: (0..from.iter().product()).collect(),
-        };
+        let mut picked = Picked::whole(from);
+        if from.contains(&0) {
+            return Err(Fault::new(format!("its input of shape {from:?} is empty")));
+        }
         let given = match target {
             Target::Scales(scales) => scales.len(),
             Target::Sizes(sizes) => sizes.len(),

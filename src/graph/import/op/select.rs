@@ -21,6 +21,11 @@ pub struct Picked {
 }
 
 impl Picked {
+    /// Everything where it is.
+    pub fn whole(from: &[usize]) -> Picked {
+        Picked { axes: (0..from.len()).map(Some).collect(), shape: from.to_vec(), source: (0..from.iter().product()).collect() }
+    }
+
     /// The rows `rows` along `axis`.
     pub fn along(from: &[usize], axis: usize, rows: &[usize]) -> Picked {
         let inner: usize = from[axis + 1..].iter().product();

@@ -17,7 +17,7 @@ pub fn slice<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
         return Err(Fault::new("its starts, ends, axes and steps are not as many, or a step is 0"));
     }
     selected(context, node, node.output(), |shape| {
-        let mut picked = Picked::along(shape, 0, &(0..shape[0]).collect::<Vec<_>>());
+        let mut picked = Picked::whole(shape);
         for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
             let axis = normalised(axis, shape.len())?;
             let rows = range(start, end, step, picked.shape[axis]);
@@ -30,6 +30,9 @@ pub fn slice<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item,
 
 /// The rows of `start..end` by `step`, as NumPy counts them.
 fn range(start: i64, end: i64, step: i64, size: usize) -> Vec<usize> {
+    if size == 0 {
+        return Vec::new();
+    }
     let size = size as i64;
     let wrapped = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
     let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };
@@ -82,6 +85,7 @@ mod tests {
         assert_eq!((range(1, 5, 2, 10), range(-3, i64::MAX, 1, 4)), (vec![1, 3], vec![1, 2, 3]));
         assert_eq!((range(-1, i64::MIN, -1, 3), range(5, 1, 1, 9)), (vec![2, 1, 0], vec![]));
         assert_eq!((range(20, 0, -4, 10), range(0, -1, 1, 3)), (vec![9, 5, 1], vec![0, 1]));
+        assert_eq!((range(0, 5, 1, 0), range(-1, i64::MIN, -1, 0)), (vec![], vec![]));
         assert_eq!((even(7, 3), even(6, 2)), (vec![3, 3, 1], vec![3, 3]));
     }
 }
