@@ -6,9 +6,10 @@ use super::item::{Constant, Item};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::Graph;
 use crate::graph::dag::{Dag, Node, ValueId};
-use crate::graph::op::Op;
+use crate::graph::op::{Affine, Op};
 use crate::onnx::Attributes;
 use crate::onnx::proto::NodeProto;
+use crate::ops::Move;
 use std::collections::{HashMap, HashSet};
 
 /// Most numbers that expanding constants (broadcast scales, per-element annotations, folded
@@ -186,6 +187,15 @@ impl<'m> Context<'m> {
         let output = self.graph.add_value(name, shape);
         self.graph.nodes.push(Node { name: name.to_string(), op, inputs, output });
         output
+    }
+
+    /// `values` as a tensor of data: a selection of nothing of `like`, and the values added.
+    pub fn filled(&mut self, name: &str, like: ValueId, values: Vec<f64>, shape: Vec<usize>) -> Result<ValueId, Fault> {
+        self.spend(4 * values.len())?;
+        let nothing = Op::Move(Move::Select { source: vec![None; values.len()] });
+        let zeros = self.step(&format!("{name}_zeros"), nothing, vec![like], shape.clone());
+        let affine = Op::Affine(Affine { scale: vec![1.0; values.len()], shift: values });
+        Ok(self.step(name, affine, vec![zeros], shape))
     }
 
     pub fn note(&mut self, code: Code, node: &NodeView<'_>, message: impl Into<String>) {

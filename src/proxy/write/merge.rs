@@ -53,14 +53,11 @@ impl<'a> Lower<'a> {
         one_sided(b, a, &right, &left, false)?;
         // constant in both, but not everywhere
         let missing: Vec<usize> = wanted.iter().copied().filter(|e| !written.iter().any(|p| p.elements.contains(e))).collect();
-        if !missing.is_empty() {
-            let nothing = self.nothing(&self.leads[node.output].clone())?;
-            written.push(self.selected(&node.name, node.output, vec![nothing], missing)?);
-        }
+        written.extend(self.constant_part(&node.name, node.output, missing)?);
         self.joined(node.output, written)
     }
 
-    /// ExactCandidate `elements` of a part.
+    /// Exactly `elements` of a part.
     pub(super) fn operand(
         &mut self,
         node: &Node<FixedOp>,

@@ -219,11 +219,17 @@ impl<'a> Lower<'a> {
         let mut parts = self.parts(value);
         let held = |e: &usize| parts.iter().any(|p| p.elements.contains(e));
         let missing: Vec<usize> = self.live_units(value).into_iter().filter(|e| !held(e)).collect();
-        if !missing.is_empty() {
-            let nothing = self.nothing(&self.leads[value].clone())?;
-            parts.push(self.selected(node, value, vec![nothing], missing)?);
-        }
+        parts.extend(self.constant_part(node, value, missing)?);
         Ok(parts)
+    }
+
+    /// Constant units of `value` as a tensor; `None` for no units.
+    pub(super) fn constant_part(&mut self, node: &str, value: ValueId, units: Vec<usize>) -> Result<Option<Part>, Reason> {
+        if units.is_empty() {
+            return Ok(None);
+        }
+        let nothing = self.nothing(&self.leads[value].clone())?;
+        self.selected(node, value, vec![nothing], units).map(Some)
     }
 
     /// The part without elements that are nowhere.

@@ -5,7 +5,7 @@ use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use super::super::op::fold;
-use super::Operands;
+use super::{Operands, computed, rounded};
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{Tensor, Values};
 
@@ -88,7 +88,7 @@ pub fn select<'m>(
         (Values::Bool(x), Values::Bool(y)) => Values::Bool(pick!(x, y)),
         _ => return Err(Fault::new("its operands are of different types")),
     };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape, values, data_type: x.data_type })))
+    Ok(computed(node, shape, values, &x))
 }
 
 pub fn clip<'m>(
@@ -110,11 +110,8 @@ pub fn clip<'m>(
     let bounded = |v: f64| v.max(lo).min(hi);
     context.spend(x.tensor.len())?;
     let tensor = x.resolved();
-    let values = match &tensor.values {
-        Values::F64(v) => Values::F64(v.iter().map(|&x| bounded(x)).collect()),
-        _ => Values::F32(tensor.to_f64().into_iter().map(|x| bounded(x) as f32).collect()),
-    };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: tensor.shape.clone(), values, data_type: tensor.data_type })))
+    let values = rounded(tensor.to_f64().into_iter().map(bounded).collect(), &tensor);
+    Ok(computed(node, tensor.shape.clone(), values, &tensor))
 }
 
 /// Any number of operands, from left to right.

@@ -4,6 +4,7 @@ use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use super::super::op::select::integers;
+use super::computed;
 use crate::onnx::limits::MAX_ELEMENTS;
 use crate::onnx::{Tensor, Values};
 
@@ -45,7 +46,7 @@ pub fn range<'m>(
         Values::F64(_) => Values::F64(steps.map(|n| start_at + n as f64 * by).collect()),
         _ => Values::F32(steps.map(|n| (start_at + n as f64 * by) as f32).collect()),
     };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: vec![count], values, data_type: start.tensor.data_type })))
+    Ok(computed(node, vec![count], values, &start.tensor))
 }
 
 pub fn size(node: &NodeView<'_>, x: &Constant) -> Result<Item, Fault> {
@@ -73,7 +74,7 @@ pub fn trilu<'m>(context: &mut Context<'m>, node: &NodeView<'m>, x: &Constant, k
         Values::U64(v) => Values::U64(masked(v, kept)),
         Values::Bool(v) => Values::Bool(masked(v, kept)),
     };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: tensor.shape.clone(), values, data_type: tensor.data_type })))
+    Ok(computed(node, tensor.shape.clone(), values, &tensor))
 }
 
 pub fn eye_like<'m>(context: &mut Context<'m>, node: &NodeView<'m>, x: &Constant) -> Result<Item, Fault> {

@@ -10,9 +10,26 @@ mod unary;
 use super::context::{Context, NodeView};
 use super::fault::Fault;
 use super::item::{Constant, Item};
+use crate::onnx::{Tensor, Values};
 
 /// The constants that a node reads, in their order; `None` for one that is left out.
 type Operands = Vec<Option<Constant>>;
+
+/// The constant that a node gives, of the type of `like`.
+fn computed(node: &NodeView<'_>, shape: Vec<usize>, values: Values, like: &Tensor) -> Item {
+    Item::Const(Constant::new(node.output(), Tensor { shape, values, data_type: like.data_type }))
+}
+
+/// Results computed in f64 in the type of `like`.
+fn rounded(values: Vec<f64>, like: &Tensor) -> Values {
+    match &like.values {
+        Values::I64(_) => Values::I64(values.iter().map(|&v| v as i64).collect()),
+        Values::F64(_) => Values::F64(values),
+        Values::F32(_) => Values::F32(values.iter().map(|&v| v as f32).collect()),
+        Values::U64(_) => Values::U64(values.iter().map(|&v| v as u64).collect()),
+        Values::Bool(_) => Values::Bool(values.iter().map(|&v| v != 0.0).collect()),
+    }
+}
 
 /// The result of a node whose inputs are all constant (there may be none); `None` where its
 /// operator is left to its handler.

@@ -3,8 +3,7 @@
 use super::super::context::{Context, MAX_EXPANDED, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
-use super::Operands;
-use crate::onnx::{Tensor, Values};
+use super::{Operands, computed, rounded};
 use std::collections::BTreeMap;
 
 /// Most multiplications of one fold: some seconds.
@@ -66,12 +65,7 @@ fn sum_over<'m>(
     context.spend(len.saturating_add(total >> 5))?;
     let result = summed(&labels, right.chars().count(), terms, operands);
     let first = operands[0].resolved();
-    let values = match &first.values {
-        Values::I64(_) => Values::I64(result.iter().map(|&v| v as i64).collect()),
-        Values::F64(_) => Values::F64(result),
-        _ => Values::F32(result.iter().map(|&v| v as f32).collect()),
-    };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: shape.to_vec(), values, data_type: first.data_type })))
+    Ok(computed(node, shape.to_vec(), rounded(result, &first), &first))
 }
 
 /// The sums of products of elements, over all labels but the first `kept`.

@@ -6,7 +6,7 @@ use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use super::super::op::select::integers;
 use super::super::op::transpose::permuted;
-use crate::onnx::{Tensor, Values};
+use super::{computed, rounded};
 
 /// What is made of a row.
 type Fold = Box<dyn Fn(&[f64]) -> f64>;
@@ -50,10 +50,5 @@ fn along<'m>(context: &mut Context<'m>, node: &NodeView<'m>, x: &Constant, of: &
     let results = moved.to_f64().chunks(row).map(of).collect::<Vec<f64>>();
     let size = |axis: usize| if gone.contains(&axis) { keep.then_some(1) } else { Some(x.shape()[axis]) };
     let shape = (0..rank).filter_map(size).collect();
-    let values = match &moved.values {
-        Values::I64(_) => Values::I64(results.iter().map(|&v| v as i64).collect()),
-        Values::F64(_) => Values::F64(results),
-        _ => Values::F32(results.iter().map(|&v| v as f32).collect()),
-    };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape, values, data_type: moved.data_type })))
+    Ok(computed(node, shape, rounded(results, &moved), &moved))
 }

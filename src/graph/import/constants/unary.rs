@@ -3,7 +3,8 @@
 use super::super::context::{Context, NodeView};
 use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
-use crate::onnx::{Tensor, Values};
+use super::computed;
+use crate::onnx::Values;
 use crate::ops::Table;
 
 /// The function on floats.
@@ -56,7 +57,7 @@ pub fn apply<'m>(context: &mut Context<'m>, node: &NodeView<'m>, op: &str, x: &C
         (Values::Bool(v), None) => Values::Bool(v.iter().map(|x| !x).collect()),
         _ => return Err(fault()),
     };
-    Ok(Item::Const(Constant::new(node.output(), Tensor { shape: tensor.shape.clone(), values, data_type: tensor.data_type })))
+    Ok(computed(node, tensor.shape.clone(), values, &tensor))
 }
 
 /// The error function: its series near 0, the continued fraction of its complement elsewhere.

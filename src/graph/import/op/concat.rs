@@ -6,10 +6,10 @@ use super::super::item::{Constant, Item};
 use super::window::Layout;
 use super::{dense, shape};
 use crate::graph::dag::ValueId;
-use crate::graph::op::{Affine, Op};
+use crate::graph::op::Op;
 use crate::ops::{Move, movement};
 
-/// A constant as a tensor: a selection of nothing of `like`, and the constant added.
+/// A constant as a tensor beside others.
 fn filled<'m>(
     context: &mut Context<'m>,
     node: &NodeView<'m>,
@@ -21,12 +21,7 @@ fn filled<'m>(
         (None, shape) | (Some(_), [1, shape @ ..]) => shape.to_vec(),
         (Some(_), shape) => return Err(Fault::new(format!("it joins samples and a constant of shape {shape:?}"))),
     };
-    let shift = constant.finite()?;
-    context.spend(4 * shift.len())?;
-    let nothing = Op::Move(Move::Select { source: vec![None; shift.len()] });
-    let zeros = context.step(&format!("{}_zeros{at}", node.name), nothing, vec![like], shape.clone());
-    let affine = Op::Affine(Affine { scale: vec![1.0; shift.len()], shift });
-    Ok(context.step(&format!("{}_constant{at}", node.name), affine, vec![zeros], shape))
+    context.filled(&format!("{}_constant{at}", node.name), like, constant.finite()?, shape)
 }
 
 pub fn concat<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Item, Fault> {

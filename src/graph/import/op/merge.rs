@@ -6,7 +6,7 @@ use super::super::fault::Fault;
 use super::super::item::{Constant, Item};
 use super::{clip, dense};
 use crate::graph::dag::ValueId;
-use crate::graph::op::{Affine, Op};
+use crate::graph::op::Op;
 use crate::ops::{Merge, Move};
 
 /// `a ∘ b` of two tensors.
@@ -80,7 +80,7 @@ pub fn several<'m>(context: &mut Context<'m>, node: &NodeView<'m>, merge: Merge)
     Ok(Item::Data(left))
 }
 
-/// A constant as a tensor of the shape of `like`: a selection of nothing, and the constant added.
+/// A constant as a tensor of the shape of `like`.
 pub(super) fn constant_data<'m>(
     context: &mut Context<'m>,
     node: &NodeView<'m>,
@@ -90,10 +90,6 @@ pub(super) fn constant_data<'m>(
     let shape = context.shape(like).to_vec();
     let source = broadcast::onto_sample(constant.shape(), &shape)?;
     let values = constant.finite()?;
-    context.spend(4 * source.len())?;
-    let nothing = Op::Move(Move::Select { source: vec![None; source.len()] });
-    let zeros = context.step(&format!("{}_zeros", node.name), nothing, vec![like], shape.clone());
-    let shift: Vec<f64> = source.into_iter().map(|e| values[e]).collect();
-    let affine = Op::Affine(Affine { scale: vec![1.0; shift.len()], shift });
-    Ok(context.step(&format!("{}_constant", node.name), affine, vec![zeros], shape))
+    let values = source.into_iter().map(|e| values[e]).collect();
+    context.filled(&format!("{}_constant", node.name), like, values, shape)
 }

@@ -109,9 +109,7 @@ pub fn dequantize<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<
                 None => scaled(context, &node.name, value, &parameters, &zero_point)?,
             };
             let quantized = on_data(context, &node.name, value, &parameters, &integers, &zero_point)?;
-            if context.graph.values[quantized].name != node.output() {
-                context.graph.values[quantized].name = node.output().to_string();
-            }
+            context.graph.values[quantized].name = node.output().to_string();
             Ok(Item::Data(quantized))
         }
         IntegerSource::Const(constant) => {
@@ -179,8 +177,7 @@ pub fn moved<'m>(context: &mut Context<'m>, node: &NodeView<'m>) -> Result<Optio
     if !MOVES.contains(&node.proto.op_type()) {
         return Ok(None);
     }
-    let (Some(Item::Integers(integers)), Some(_)) = (node.input(0).and_then(|i| context.items.get(i)).cloned(), node.input(0))
-    else {
+    let Some(Item::Integers(integers)) = node.input(0).and_then(|i| context.items.get(i)).cloned() else {
         return Ok(None);
     };
     let IntegerSource::Data(value) = integers.source else { return Ok(None) };

@@ -150,9 +150,10 @@ impl Cell {
         let window = (steps > 1).then(|| Window::pointwise(1, steps, self.inputs));
         let shape = if steps > 1 { vec![steps, rows] } else { vec![rows] };
         let name = format!("{stem}_inputs");
-        let from = match steps {
-            1 => context.step(&format!("{stem}_step"), Op::Move(Move::Reshape), vec![input], vec![self.inputs]),
-            _ => input,
+        let from = if steps == 1 {
+            context.step(&format!("{stem}_step"), Op::Move(Move::Reshape), vec![input], vec![self.inputs])
+        } else {
+            input
         };
         dense(context, &name, from, (&self.w, self.inputs), &all, bias, window, shape)
     }
@@ -163,14 +164,11 @@ impl Cell {
             return Ok(None);
         }
         let mut of = |what: &str, values: &Option<Vec<f64>>| {
-            let shift = values.clone().unwrap_or_else(|| vec![0.0; self.hidden]);
-            let nothing = Op::Move(Move::Select { source: vec![None; self.hidden] });
-            let zeros = context.step(&format!("{stem}_{what}_zeros"), nothing, vec![like], vec![self.hidden]);
-            let affine = Op::Affine(Affine { scale: vec![1.0; self.hidden], shift });
-            context.step(&format!("{stem}_{what}"), affine, vec![zeros], vec![self.hidden])
+            let values = values.clone().unwrap_or_else(|| vec![0.0; self.hidden]);
+            context.filled(&format!("{stem}_{what}"), like, values, vec![self.hidden])
         };
-        let h = of("h", &self.start[0]);
-        let c = (self.kind == Kind::Lstm).then(|| of("c", &self.start[1]));
+        let h = of("h", &self.start[0])?;
+        let c = (self.kind == Kind::Lstm).then(|| of("c", &self.start[1])).transpose()?;
         Ok(Some(State { h, c }))
     }
 
