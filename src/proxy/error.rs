@@ -55,6 +55,11 @@ pub enum Reason {
          or granularity `tensor` before it"
     )]
     Selection { from: usize, to: usize, limit: usize },
+    #[error(
+        "the proxy has {found} {what}, a file may have {limit}: its formats differ from element to element; use granularity `channel` \
+         or `tensor` for activations, or form `concat` or `uniform`"
+    )]
+    TooLarge { what: &'static str, found: usize, limit: usize },
     #[error("{what}: {found} elements where {wanted} are needed")]
     Shape { what: &'static str, found: usize, wanted: usize },
     #[error("hls4ml does not compute it exactly with the settings asked for ({setting}): {why}")]

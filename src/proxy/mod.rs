@@ -17,6 +17,8 @@ pub mod ports;
 pub mod target;
 mod write;
 
+use crate::onnx::limits;
+use crate::onnx::proto::ModelProto;
 use crate::quant::FixedModel;
 pub use crate::quant::port::DEFAULT_PORT;
 pub use analysis::prune::prune;
@@ -75,14 +77,8 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
         crate::quant::port::state(&mut lowered.model, port);
     }
     warnings.extend(lowered.warnings);
-    Ok(Proxy {
-        bytes: lowered.model.encode_to_vec(),
-        model: lowered.model,
-        warnings,
-        input_port: port,
-        removed,
-        output_order: lowered.output_order,
-    })
+    let bytes = within_limits(&lowered.model).map_err(|fault| ProxyError { faults: vec![fault] })?;
+    Ok(Proxy { bytes, model: lowered.model, warnings, input_port: port, removed, output_order: lowered.output_order })
 }
 
 /// [`elementwise::write`] with the port that the executor needs; the plug-in types hls4ml's port
@@ -93,14 +89,27 @@ fn emit_elementwise(model: &FixedModel, reach: f64) -> Result<Proxy, ProxyError>
     if port != DEFAULT_PORT {
         crate::quant::port::state(&mut lowered.model, port);
     }
+    let bytes = within_limits(&lowered.model).map_err(|fault| ProxyError { faults: vec![fault] })?;
     Ok(Proxy {
-        bytes: lowered.model.encode_to_vec(),
+        bytes,
         model: lowered.model,
         warnings: lowered.warnings,
         input_port: port,
         removed: Vec::new(),
         output_order: lowered.output_order,
     })
+}
+
+/// The encoded file, which must be one that a file may be: the executor reads it, and so does
+/// whoever converts it once more.
+fn within_limits(model: &ModelProto) -> Result<Vec<u8>, Fault> {
+    let too_large = |what, found, limit| Fault { node: "(graph)".into(), reason: Reason::TooLarge { what, found, limit } };
+    let nodes = model.graph.as_ref().map_or(0, |g| g.node.len());
+    if nodes > limits::MAX_NODES {
+        return Err(too_large("nodes", nodes, limits::MAX_NODES));
+    }
+    let bytes = model.encode_to_vec();
+    if bytes.len() > limits::MAX_BYTES { Err(too_large("bytes", bytes.len(), limits::MAX_BYTES)) } else { Ok(bytes) }
 }
 
 fn removed(model: &FixedModel, constants: &[Vec<bool>], live: &[Vec<bool>]) -> Vec<Removed> {

@@ -13,8 +13,11 @@ pub struct Taps {
     pub positions: usize,
     /// Entries of a patch: rows of the weight matrix.
     pub patch: usize,
-    /// `[position][entry]`: the element that outputs of the first group read.
-    first: Vec<u32>,
+    /// `[position][tap]`: the first element of the pixel under it.
+    pixels: Vec<u32>,
+    /// Per entry: its tap, and its channel within the first group.
+    entries: Vec<(u32, u32)>,
+    taps: usize,
     group_outputs: usize,
     group_channels: usize,
 }
@@ -22,20 +25,15 @@ pub struct Taps {
 impl Taps {
     pub fn new(inputs: usize, outputs: usize, window: Option<&Window>) -> Taps {
         let Some(w) = window else {
-            let first = (0..inputs as u32).collect();
-            return Taps { positions: 1, patch: inputs, first, group_outputs: outputs.max(1), group_channels: 0 };
+            let entries = (0..inputs as u32).map(|k| (k, 0)).collect();
+            let (pixels, group_outputs) = ((0..inputs as u32).collect(), outputs.max(1));
+            return Taps { positions: 1, patch: inputs, pixels, entries, taps: inputs, group_outputs, group_channels: 0 };
         };
-        let (positions, patch) = (w.positions(), w.patch());
-        let mut first = Vec::with_capacity(positions * patch);
-        for p in 0..positions {
-            for tap in 0..w.taps() {
-                match w.pixel(p, tap) {
-                    Some(pixel) => first.extend((0..w.group_channels()).map(|c| (pixel * w.input[2] + c) as u32)),
-                    None => first.extend(std::iter::repeat_n(NOTHING, w.group_channels())),
-                }
-            }
-        }
-        Taps { positions, patch, first, group_outputs: w.group_outputs(outputs), group_channels: w.group_channels() }
+        let (positions, patch, taps, group_channels) = (w.positions(), w.patch(), w.taps(), w.group_channels());
+        let first = |at: usize| w.pixel(at / taps, at % taps).map_or(NOTHING, |pixel| (pixel * w.input[2]) as u32);
+        let pixels = (0..positions * taps).map(first).collect();
+        let entries = (0..taps as u32).flat_map(|tap| (0..group_channels as u32).map(move |c| (tap, c))).collect();
+        Taps { positions, patch, pixels, entries, taps, group_outputs: w.group_outputs(outputs), group_channels }
     }
 
     /// The table of a pooling window: one output per channel.
@@ -53,9 +51,13 @@ impl Taps {
     /// [`Taps::element`] by row, for one output at one position.
     #[inline]
     pub fn elements(&self, position: usize, o: usize) -> impl Fn(usize) -> Option<usize> {
-        let first = &self.first[position * self.patch..][..self.patch];
+        let pixels = &self.pixels[position * self.taps..][..self.taps];
         let shift = o / self.group_outputs * self.group_channels;
-        move |k| (first[k] != NOTHING).then(|| first[k] as usize + shift)
+        move |k| {
+            let (tap, channel) = self.entries[k];
+            let pixel = pixels[tap as usize];
+            (pixel != NOTHING).then(|| pixel as usize + channel as usize + shift)
+        }
     }
 
     /// The elements that output `o` reads at `position`, in the order of the patch, without
@@ -67,7 +69,7 @@ impl Taps {
 
     /// True when some weight reads padding.
     pub fn is_padded(&self) -> bool {
-        self.first.contains(&NOTHING)
+        self.pixels.contains(&NOTHING)
     }
 
     /// `Σ` over the positions of `values` of the elements under entry `k` for output `o`.

@@ -12,7 +12,7 @@ pub use error::TraceError;
 
 use crate::ops::Elementwise;
 use crate::quant::exact::{Exact, MinMax};
-use crate::quant::interval;
+use crate::quant::interval::{self, AllBounds};
 use crate::quant::model::{FixedModel, FixedOp, Model, QOp, Quantizer, Range};
 use crate::quant::{Kif, Overflow};
 use freeze::freeze;
@@ -158,33 +158,39 @@ fn unclipped_model(model: &Model, reach: &[MinMax]) -> Result<FixedModel, TraceE
         }
     }
     let mut open = freeze(model, &formats)?;
+    let (mut bounds, last_readers) = (vec![None; open.values.len()], open.last_readers());
     for n in 0..open.nodes.len() {
-        let (from, QOp::Quantizer(q)) = (open.nodes[n].inputs[0], &model.nodes[n].op) else { continue };
-        if q.saturation().is_some() {
-            continue;
-        }
-        let f = q.groups.expand(&q.rounded_f());
         // bounds of everything before this node are final, its own format is found from them
-        let bounds = interval::bounds(&prefix(&open, n))?;
-        let found: Vec<Kif> = match &bounds[from] {
-            Some(b) => (0..f.len())
-                .map(|e| {
-                    let round = |v| q.rounding.shift(v, b[e].frac - f[e]);
-                    Kif::covering(round(b[e].lo), round(b[e].hi), f[e])
-                })
-                .collect(),
-            None => input_formats(&open, from, reach, &f, q),
-        };
-        if let FixedOp::Quantize(fixed) = &mut open.nodes[n].op {
-            fixed.formats = found;
-            fixed.overflow = Overflow::Sat;
+        if let QOp::Quantizer(q) = &model.nodes[n].op
+            && q.saturation().is_none()
+        {
+            widen(&mut open, n, q, &bounds, reach);
+        }
+        interval::extend(&open, n, &mut bounds)?;
+        for &v in open.nodes[n].inputs.iter().filter(|&&v| last_readers[v] == Some(n)) {
+            bounds[v] = None;
         }
     }
     Ok(open)
 }
 
-fn prefix(model: &FixedModel, nodes: usize) -> FixedModel {
-    FixedModel { nodes: model.nodes[..nodes].to_vec(), ..model.clone() }
+/// Gives the quantizer at node `n` formats that hold everything in front of it.
+fn widen(open: &mut FixedModel, n: usize, q: &Quantizer, bounds: &AllBounds, reach: &[MinMax]) {
+    let from = open.nodes[n].inputs[0];
+    let f = q.groups.expand(&q.rounded_f());
+    let found: Vec<Kif> = match &bounds[from] {
+        Some(b) => (0..f.len())
+            .map(|e| {
+                let round = |v| q.rounding.shift(v, b[e].frac - f[e]);
+                Kif::covering(round(b[e].lo), round(b[e].hi), f[e])
+            })
+            .collect(),
+        None => input_formats(open, from, reach, &f, q),
+    };
+    if let FixedOp::Quantize(fixed) = &mut open.nodes[n].op {
+        fixed.formats = found;
+        fixed.overflow = Overflow::Sat;
+    }
 }
 
 fn input_formats(open: &FixedModel, mut from: usize, reach: &[MinMax], f: &[i32], q: &Quantizer) -> Vec<Kif> {

@@ -61,14 +61,14 @@ pub struct Judge<'a> {
     pub finish: fn(&FixedModel) -> FixedModel,
 }
 
-/// A candidate made exact.
+/// A candidate made exact. Its parts are shared: those of an image net take a gigabyte.
 #[derive(Clone, Debug)]
 pub struct ExactCandidate {
     /// As traced, nothing removed.
-    pub full: FixedModel,
+    pub full: Arc<FixedModel>,
     /// Dead channels removed: what is emitted and counted.
-    pub pruned: FixedModel,
-    pub ranges: Ranges,
+    pub pruned: Arc<FixedModel>,
+    pub ranges: Arc<Ranges>,
     pub score: Score,
 }
 
@@ -80,9 +80,9 @@ impl ExactCandidate {
     pub fn restored(&self, scales: &Scales) -> Result<ExactCandidate, TooFarApart> {
         let by_node = scales.restore_ranges(&self.full, &self.ranges.by_node);
         Ok(ExactCandidate {
-            full: scales.restore(&self.full)?,
-            pruned: scales.restore(&self.pruned)?,
-            ranges: Ranges { by_node, samples: self.ranges.samples },
+            full: scales.restore(&self.full)?.into(),
+            pruned: scales.restore(&self.pruned)?.into(),
+            ranges: Ranges { by_node, samples: self.ranges.samples }.into(),
             score: self.score,
         })
     }
@@ -122,7 +122,8 @@ impl Judge<'_> {
         let Measured { metric, error, loss } = found;
         let train_val_loss = if annealed { self.train_val_loss(&exact, loss) } else { f64::INFINITY };
         let score = Score { ebops, ebops_hgq2, metric, metric_error: error, loss, collapsed, annealed, train_val_loss };
-        Ok(ExactCandidate { full, pruned, ranges, score })
+        drop(exact);
+        Ok(ExactCandidate { full: full.into(), pruned: pruned.into(), ranges: ranges.into(), score })
     }
 
     /// Outputs on `data`, in the user's units, joined.

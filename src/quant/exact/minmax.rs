@@ -32,16 +32,15 @@ impl MinMax {
     }
 }
 
-/// A range under way: several per element, so that samples side by side need not be compared with
-/// each other.
+/// A range under way, in the numbers of the samples.
 pub(super) struct Widening<T> {
-    least: Vec<[T; LANES]>,
-    most: Vec<[T; LANES]>,
+    least: Vec<T>,
+    most: Vec<T>,
 }
 
 impl<T: Number> Widening<T> {
     pub(super) fn new(n: usize) -> Self {
-        Widening { least: vec![[T::of(f64::INFINITY); LANES]; n], most: vec![[T::of(f64::NEG_INFINITY); LANES]; n] }
+        Widening { least: vec![T::of(f64::INFINITY); n], most: vec![T::of(f64::NEG_INFINITY); n] }
     }
 
     /// Widens by the first `n` values of each of `columns`, which are `stride` long.
@@ -50,11 +49,8 @@ impl<T: Number> Widening<T> {
     }
 
     pub(super) fn range(&self) -> MinMax {
-        let fold = |of: fn(f64, f64) -> f64, from| move |e: &[T; LANES]| e.iter().map(|v| v.to_f64()).fold(from, of);
-        MinMax {
-            min: self.least.iter().map(fold(f64::min, f64::INFINITY)).collect(),
-            max: self.most.iter().map(fold(f64::max, f64::NEG_INFINITY)).collect(),
-        }
+        let double = |v: &[T]| v.iter().map(|v| v.to_f64()).collect();
+        MinMax { min: double(&self.least), max: double(&self.most) }
     }
 }
 
@@ -71,7 +67,13 @@ impl<T: Number> Vectorized for Take<'_, T> {
     fn run<L: Lane>(self, has: Has<L>) {
         let ranges = self.to.least.iter_mut().zip(&mut self.to.most);
         for ((least, most), column) in ranges.zip(self.columns.chunks_exact(self.stride)) {
-            widen(has, least, most, &column[..self.n]);
+            // several side by side, so that most samples need not be compared with each other
+            let (mut lo, mut hi) = ([*least; LANES], [*most; LANES]);
+            widen(has, &mut lo, &mut hi, &column[..self.n]);
+            for (lo, hi) in lo.into_iter().zip(hi) {
+                *least = if lo < *least { lo } else { *least };
+                *most = if hi > *most { hi } else { *most };
+            }
         }
     }
 }

@@ -17,7 +17,6 @@ use super::interval::{self, AllBounds, IntervalError};
 use super::model::FixedModel;
 use crate::graph::ValueId;
 use crate::simd::{Buffer, Isa, LANES, Number};
-use block::BLOCK;
 use integer::Operand;
 use minmax::Widening;
 use program::{Program, programs};
@@ -38,6 +37,8 @@ pub struct Exact<'a> {
     precision: Precision,
     isa: Isa,
     programs: Vec<Program>,
+    /// Elements of the largest value.
+    largest: usize,
     /// Per value: the last node that reads it.
     last_reader: Vec<Option<usize>>,
 }
@@ -63,7 +64,8 @@ impl<'a> Exact<'a> {
         let bounds = interval::bounds(&model)?;
         let (precision, isa) = (precision::needed(&model, &bounds), Isa::detect());
         let (programs, last_reader) = (programs(&model), model.last_readers());
-        Ok(Exact { model, bounds, precision, isa, programs, last_reader })
+        let largest = (0..model.values.len()).map(|v| model.len_of(v)).max().unwrap_or(1);
+        Ok(Exact { model, bounds, precision, isa, programs, largest, last_reader })
     }
 
     pub fn model(&self) -> &FixedModel {
@@ -98,13 +100,14 @@ impl<'a> Exact<'a> {
     }
 
     fn run_in<T: Number>(&self, inputs: &[&[f32]], samples: usize, wanted: &[ValueId]) -> Vec<Vec<f64>> {
-        let blocks: Vec<Vec<Vec<f64>>> = (0..samples.div_ceil(BLOCK))
+        let width = block::width(samples, self.largest);
+        let blocks: Vec<Vec<Vec<f64>>> = (0..samples.div_ceil(width))
             .into_par_iter()
             .map_init(Free::<T>::default, |free, b| {
-                let (first, n) = (b * BLOCK, BLOCK.min(samples - b * BLOCK));
+                let n = width.min(samples - b * width);
                 let mut out = vec![Vec::new(); wanted.len()];
-                self.block(free, inputs, first, n, &mut |v, columns| {
-                    wanted.iter().zip(&mut out).filter(|(w, _)| **w == v).for_each(|(_, o)| *o = rows(columns, n));
+                self.block(free, inputs, (b * width, n, width), &mut |v, columns| {
+                    wanted.iter().zip(&mut out).filter(|(w, _)| **w == v).for_each(|(_, o)| *o = rows(columns, n, width));
                 });
                 out
             })
@@ -130,15 +133,16 @@ impl<'a> Exact<'a> {
         let empty = || wanted.iter().map(|&v| MinMax::empty(self.model.len_of(v))).collect::<Vec<_>>();
         let fresh =
             || (Free::<T>::default(), wanted.iter().map(|&v| Widening::<T>::new(self.model.len_of(v))).collect::<Vec<_>>());
-        let blocks = samples.div_ceil(BLOCK);
+        let width = block::width(samples, self.largest);
+        let blocks = samples.div_ceil(width);
         (0..blocks)
             .into_par_iter()
             .with_min_len(blocks.div_ceil(PARTS * rayon::current_num_threads()))
             .fold(fresh, |(mut free, mut ranges), b| {
-                let (first, n) = (b * BLOCK, BLOCK.min(samples - b * BLOCK));
-                self.block(&mut free, inputs, first, n, &mut |v, columns| {
+                let n = width.min(samples - b * width);
+                self.block(&mut free, inputs, (b * width, n, width), &mut |v, columns| {
                     let range = wanted.iter().zip(&mut ranges).find(|(w, _)| **w == v);
-                    range.into_iter().for_each(|(_, range)| range.take(self.isa, columns, BLOCK, n));
+                    range.into_iter().for_each(|(_, range)| range.take(self.isa, columns, width, n));
                 });
                 (free, ranges)
             })
@@ -151,15 +155,14 @@ impl<'a> Exact<'a> {
             })
     }
 
-    /// Computes one block and shows every value to `seen`, `[element][BLOCK samples]`. Values are
-    /// dropped as soon as their last reader is done: their buffers go to `free`, and new ones come
-    /// from there.
+    /// Computes `n` samples from `first` on and shows every value to `seen`, `[element][width]`.
+    /// Values are dropped as soon as their last reader is done: their buffers go to `free`, and new
+    /// ones come from there.
     fn block<T: Number>(
         &self,
         free: &mut Free<T>,
         inputs: &[&[f32]],
-        first: usize,
-        n: usize,
+        (first, n, width): (usize, usize, usize),
         seen: &mut dyn FnMut(ValueId, &[T]),
     ) {
         let mut values: Vec<Option<Buffer<T>>> = vec![None; self.model.values.len()];
@@ -167,26 +170,26 @@ impl<'a> Exact<'a> {
         let mut ints: Vec<Option<Vec<i128>>> = vec![None; if wide { self.model.values.len() } else { 0 }];
         for (data, &id) in inputs.iter().zip(&self.model.inputs) {
             let len = self.model.len_of(id);
-            let mut columns = take(free, len * BLOCK);
-            transpose(&data[first * len..(first + n) * len], len, &mut columns);
+            let mut columns = take(free, len * width);
+            transpose(&data[first * len..(first + n) * len], len, &mut columns, width);
             seen(id, &columns);
             values[id] = Some(columns);
         }
         for (index, (node, program)) in self.model.nodes.iter().zip(&self.programs).enumerate() {
             let to = node.output;
             let real = |v: ValueId| values[v].as_deref().unwrap_or(&[]);
-            let mut out = take(free, self.model.len_of(to) * BLOCK);
+            let mut out = take(free, self.model.len_of(to) * width);
             if let Some(bounds) = self.bounds[to].as_ref().filter(|_| wide) {
                 let operand = |&v: &ValueId| Operand { bounds: self.bounds[v].as_ref(), ints: ints[v].as_deref(), real: real(v) };
                 let operands: Vec<Operand<T>> = node.inputs.iter().map(operand).collect();
-                let result = integer::node(&node.op, program, &operands, bounds);
+                let result = integer::node(&node.op, program, &operands, bounds, width);
                 for (k, (r, &v)) in out.iter_mut().zip(&result).enumerate() {
-                    *r = T::of(v as f64 * 2f64.powi(-bounds[k / BLOCK].frac));
+                    *r = T::of(v as f64 * 2f64.powi(-bounds[k / width].frac));
                 }
                 ints[to] = Some(result);
             } else {
                 let operands: Vec<&[T]> = node.inputs.iter().map(|&v| real(v)).collect();
-                real::node(self.isa, &node.op, program, &operands, &mut out);
+                real::node(self.isa, &node.op, program, &operands, &mut out, width);
             }
             seen(to, &out);
             values[to] = Some(out);
@@ -211,11 +214,11 @@ fn take<T: Number>(free: &mut Free<T>, len: usize) -> Buffer<T> {
     buffer
 }
 
-/// Rows of `len` values → `[element][BLOCK]`.
-fn transpose<T: Number>(rows: &[f32], len: usize, columns: &mut [T]) {
+/// Rows of `len` values → `[element][width]`.
+fn transpose<T: Number>(rows: &[f32], len: usize, columns: &mut [T], width: usize) {
     // a line of every column at a time
     for (first, rows) in (0..).step_by(LANES).zip(rows.chunks(LANES * len.max(1))) {
-        for (e, column) in columns.chunks_exact_mut(BLOCK).enumerate() {
+        for (e, column) in columns.chunks_exact_mut(width).enumerate() {
             for (to, row) in column[first..].iter_mut().zip(rows.chunks_exact(len)) {
                 *to = T::of(row[e].into());
             }
@@ -223,11 +226,11 @@ fn transpose<T: Number>(rows: &[f32], len: usize, columns: &mut [T]) {
     }
 }
 
-/// `[element][BLOCK]` → sample-major rows of the first `n` samples.
-fn rows<T: Number>(columns: &[T], n: usize) -> Vec<f64> {
-    let len = columns.len() / BLOCK;
+/// `[element][width]` → sample-major rows of the first `n` samples.
+fn rows<T: Number>(columns: &[T], n: usize, width: usize) -> Vec<f64> {
+    let len = columns.len() / width;
     let mut out = vec![0.0; len * n];
-    for (e, column) in columns.chunks_exact(BLOCK).enumerate() {
+    for (e, column) in columns.chunks_exact(width).enumerate() {
         for s in 0..n {
             out[s * len + e] = column[s].to_f64();
         }

@@ -42,7 +42,7 @@ pub(super) fn needed(model: &FixedModel, bounds: &AllBounds) -> Precision {
 /// inputs that have no grid yet.
 fn is_plain(model: &FixedModel, bounds: &AllBounds) -> bool {
     let constant = |t: &FixedTensor| F32_GRIDS.contains(&t.frac) && t.ints.iter().all(|v| v.unsigned_abs() >> F32_BITS == 0);
-    let grids = bounds.iter().flatten().all(|b| b.iter().all(|s| F32_GRIDS.contains(&s.frac)));
+    let grids = bounds.iter().flatten().all(|b| b.distinct().iter().all(|s| F32_GRIDS.contains(&s.frac)));
     grids
         && model.nodes.iter().all(|node| {
             let on_grid = bounds[node.inputs[0]].is_some();
@@ -87,7 +87,7 @@ fn partial_sums(model: &FixedModel, bounds: &AllBounds) -> u32 {
         let sum = |o: usize| d.bias.value(o).abs() + (0..d.inputs).map(|k| term(k, o)).sum::<f64>();
         let most = (0..d.outputs).map(sum).fold(0.0, f64::max);
         // on the grid of the result
-        most * 2f64.powi(out.first().map_or(0, |s| s.frac)) * SLACK
+        most * 2f64.powi(if out.is_empty() { 0 } else { out[0].frac }) * SLACK
     };
     let most = model.nodes.iter().map(of_layer).fold(0.0, f64::max);
     if most < 1.0 { 0 } else { floor_log2(most) as u32 + 1 }

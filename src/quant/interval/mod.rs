@@ -4,6 +4,7 @@
 //! `rules` has the intervals. [`bounds`] is for evaluation, where what a layer computes is on one
 //! grid; the proxy, whose elements have types of their own, walks by [`step`] itself.
 
+mod bounds;
 mod error;
 mod grid;
 mod rules;
@@ -14,39 +15,10 @@ use super::kif::Kif;
 use super::model::{FixedModel, FixedOp, FixedQuantizer};
 use crate::graph::Node;
 use crate::ops::Move;
+pub use bounds::Bounds;
 pub use error::{IntervalError, MAX_BITS, Unfit};
 pub use rules::step;
 pub use span::Span;
-use std::ops::Deref;
-
-/// Bounds of one value, one entry per element of a sample.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bounds(Vec<Span>);
-
-impl Deref for Bounds {
-    type Target = [Span];
-
-    fn deref(&self) -> &[Span] {
-        &self.0
-    }
-}
-
-impl Bounds {
-    /// The narrowest format of element `e`.
-    pub fn format(&self, e: usize) -> Kif {
-        self[e].kif()
-    }
-
-    /// Bits of the widest element, sign included.
-    pub fn max_bits(&self) -> u32 {
-        self.iter().map(|s| s.kif().bits()).max().unwrap_or(0)
-    }
-
-    /// Finest fractional bits of the elements that are not constant 0.
-    pub fn max_frac(&self) -> i32 {
-        self.iter().filter(|s| !s.is_zero()).map(|s| s.frac).max().unwrap_or(0)
-    }
-}
 
 /// Bounds per value; `None` for float inputs and what merely reshapes them.
 pub type AllBounds = Vec<Option<Bounds>>;
@@ -58,10 +30,20 @@ pub type AllBounds = Vec<Option<Bounds>>;
 /// does not fit its operands.
 pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
     let mut all: AllBounds = vec![None; model.values.len()];
-    for node in &model.nodes {
-        all[node.output] = of_node(model, node, &all)?;
+    for node in 0..model.nodes.len() {
+        extend(model, node, &mut all)?;
     }
     Ok(all)
+}
+
+/// The bounds of the output of node `node`, from those of its inputs in `all`.
+///
+/// # Errors
+/// See [`bounds`].
+pub fn extend(model: &FixedModel, node: usize, all: &mut AllBounds) -> Result<(), IntervalError> {
+    let node = &model.nodes[node];
+    all[node.output] = of_node(model, node, all)?;
+    Ok(())
 }
 
 fn of_node(model: &FixedModel, node: &Node<FixedOp>, all: &AllBounds) -> Result<Option<Bounds>, IntervalError> {
@@ -69,10 +51,11 @@ fn of_node(model: &FixedModel, node: &Node<FixedOp>, all: &AllBounds) -> Result<
     let wide = |bits| IntervalError::TooWide { node: node.name.clone(), bits };
     let bounds = if let Some(x) = operands {
         grids_fit(node, x[0])?;
-        let spans: Vec<&[Span]> = x.iter().map(|b| &b[..]).collect();
+        let spans: Vec<Vec<Span>> = x.iter().map(|b| b.iter().collect()).collect();
+        let spans: Vec<&[Span]> = spans.iter().map(Vec::as_slice).collect();
         let result = step(&node.op, &spans, &model.shapes(&node.inputs), model.len_of(node.output));
         let result = result.map_err(|unfit| unfit.at(&node.name))?;
-        grid::lifted(&node.op, &x, result).ok_or(wide(i128::BITS))?
+        grid::lifted(&node.op, &spans, result).ok_or(wide(i128::BITS))?
     } else if let FixedOp::Quantize(q) = &node.op {
         everything(q)
     } else if matches!(node.op, FixedOp::Move(Move::Reshape)) {
@@ -102,5 +85,5 @@ fn everything(q: &FixedQuantizer) -> Bounds {
         let (lo, hi) = q.overflow.bounds(k);
         Span { lo, hi, frac: k.fractional }
     };
-    Bounds(q.formats.iter().map(of).collect())
+    q.formats.iter().map(of).collect()
 }

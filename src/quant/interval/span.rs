@@ -8,7 +8,7 @@ use crate::quant::rounding::shl;
 /// All values `n·2^-frac` with `lo ≤ n ≤ hi`. What is computed from others is on the coarsest grid
 /// that holds it: a constant without trailing zeros, a constant 0 with `frac` 0, so that it refines
 /// no grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     pub lo: i128,
     pub hi: i128,

@@ -1,12 +1,11 @@
 //! Spans of convolutions and pooling.
 //!
-//! Where every position of a channel holds the same span (formats per channel), outputs differ only
-//! by which taps lie in the padding: one result per pattern of taps.
+//! In most images nearly all pixels have the same spans (formats per channel), so outputs differ
+//! only where taps lie in the padding or near it: one result per pattern of taps.
 
 use super::error::Unfit;
 use super::span::Span;
 use crate::graph::Window;
-use crate::graph::channels::per_channel;
 use crate::ops::Merge;
 use crate::quant::model::FixedDense;
 use std::collections::HashMap;
@@ -22,32 +21,57 @@ fn fits(window: &Window, x: &[Span]) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// Calls `at` for every position, once per pattern of taps where `x` is uniform; returns all
+/// In [`classes`], a pixel of padding.
+const PADDING: u32 = u32::MAX;
+
+/// Calls `at` for every position, once for each pattern of what lies under its taps; returns all
 /// positions' results in order.
 fn positions(
     window: &Window,
     x: &[Span],
     mut at: impl FnMut(&[Option<usize>]) -> Result<Vec<Span>, Unfit>,
 ) -> Result<Vec<Span>, Unfit> {
-    let alike = per_channel(x, window.input[2]).is_some();
-    let mut known: HashMap<Vec<bool>, Vec<Span>> = HashMap::new();
-    let mut out = Vec::new();
+    let classes = classes(x, window.input[2]);
+    let mut known: HashMap<Box<[u32]>, usize> = HashMap::new();
+    let mut out: Vec<Span> = Vec::new();
+    // of the position before: most positions of an image are like it
+    let (mut last, mut pattern, mut start) = (Vec::new(), Vec::new(), 0);
     for position in 0..window.positions() {
-        let pixels: Vec<Option<usize>> = (0..window.taps()).map(|tap| window.pixel(position, tap)).collect();
-        if !alike {
-            out.extend(at(&pixels)?);
-            continue;
+        let pixels = (0..window.taps()).map(|tap| window.pixel(position, tap));
+        pattern.clear();
+        pattern.extend(pixels.map(|pixel| pixel.map_or(PADDING, |p| classes[p])));
+        if position == 0 || pattern != last {
+            start = known.get(pattern.as_slice()).copied().unwrap_or(out.len());
+            std::mem::swap(&mut last, &mut pattern);
         }
-        let pattern: Vec<bool> = pixels.iter().map(Option::is_some).collect();
-        if let Some(result) = known.get(&pattern) {
-            out.extend_from_slice(result);
-        } else {
+        if start == out.len() {
+            let pixels: Vec<Option<usize>> = (0..window.taps()).map(|tap| window.pixel(position, tap)).collect();
             let result = at(&pixels)?;
-            out.extend_from_slice(&result);
-            known.insert(pattern, result);
+            if position == 0 {
+                out.reserve_exact(result.len() * window.positions());
+            }
+            out.extend(result);
+            known.insert(last.as_slice().into(), start);
+        } else {
+            let width = out.len() / position;
+            out.extend_from_within(start..start + width);
         }
     }
     Ok(out)
+}
+
+/// A number per pixel; pixels whose channels have the same spans share one.
+fn classes(x: &[Span], channels: usize) -> Vec<u32> {
+    let mut known: HashMap<&[Span], u32> = HashMap::new();
+    let mut last: (&[Span], u32) = (&[], 0);
+    let number = |pixel| {
+        if last.0 != pixel {
+            let next = known.len() as u32;
+            last = (pixel, *known.entry(pixel).or_insert(next));
+        }
+        last.1
+    };
+    x.chunks_exact(channels.max(1)).map(number).collect()
 }
 
 /// A convolution.
@@ -92,4 +116,43 @@ pub(super) fn max(window: &Window, x: &[Span]) -> Result<Vec<Span>, Unfit> {
             })
             .collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::model::FixedTensor;
+
+    #[test]
+    fn positions_that_are_alike_are_computed_once_and_right() {
+        let window = Window { input: [4, 5, 2], kernel: [3, 3], stride: [1, 1], pads: [1, 1, 1, 1], groups: 1 };
+        // all alike, another border, and no two pixels alike
+        let of_pixel: [fn(usize) -> i128; 3] = [|_| 3, |p| if p < 5 || p.is_multiple_of(5) { 1 } else { 3 }, |p| 1 + p as i128];
+        for of in of_pixel {
+            let x: Vec<Span> = (0..40).map(|e| Span::new(-(e as i128 % 2), of(e / 2), 1)).collect();
+            let weights: Vec<i64> = (0..36).map(|n| (n * 7 % 11) - 5).collect();
+            let d = FixedDense {
+                inputs: 18,
+                outputs: 2,
+                weight: FixedTensor { ints: weights.clone(), frac: 2 },
+                bias: FixedTensor { ints: vec![1, 0], frac: 0 },
+                weight_bits: vec![0; 36],
+                bias_bits: vec![0; 2],
+                window: Some(window.clone()),
+                ebops_scale: 1.0,
+            };
+            let found = dense(&d, &x).unwrap();
+            for (at, found) in found.iter().enumerate() {
+                let (p, o) = (at / 2, at % 2);
+                let mut want = Span::constant(&d.bias, o);
+                for (k, row) in weights.chunks(2).enumerate() {
+                    if let Some(e) = window.element(p, k, o, 2) {
+                        want = want.plus(x[e].times(row[o], 2).unwrap()).unwrap();
+                    }
+                }
+                let (a, b) = (found.lifted(5).unwrap(), want.lifted(5).unwrap());
+                assert_eq!(a, b, "{at}");
+            }
+        }
+    }
 }

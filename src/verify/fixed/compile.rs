@@ -50,6 +50,14 @@ impl Known {
             Known::Data(d) => d.bounds.len(),
         }
     }
+
+    /// Forgets what the elements may be: nothing reads the tensor any more.
+    fn release(&mut self) {
+        match self {
+            Known::Constant(c) => c.values = Vec::new(),
+            Known::Data(d) => d.bounds = Vec::new(),
+        }
+    }
 }
 
 /// A computed tensor: `2^-frac` is the grid of all its elements.
@@ -142,6 +150,20 @@ impl Compiler {
         match self.operand(node, index)? {
             Known::Constant(c) => Ok(c),
             Known::Data(_) => Err(format!("input {index} must be a constant")),
+        }
+    }
+
+    /// Counts the inputs of a node as read; what nothing after it reads is forgotten: the bounds of
+    /// all tensors of an image net at a time would not fit the memory.
+    fn release(&mut self, node: &NodeProto, unread: &mut HashMap<&str, usize>) {
+        for name in &node.input {
+            let Some(left) = unread.get_mut(name.as_str()) else { continue };
+            *left -= 1;
+            if *left == 0
+                && let Some(known) = self.known.get_mut(name)
+            {
+                known.release();
+            }
         }
     }
 
@@ -243,6 +265,8 @@ fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
     }
     let inputs = c.inputs(graph, port, &mut fault);
     let mut broken: HashSet<&str> = HashSet::new();
+    let mut unread: HashMap<&str, usize> = HashMap::new();
+    graph.node.iter().flat_map(|n| &n.input).for_each(|name| *unread.entry(name).or_default() += 1);
     for node in &graph.node {
         // what only follows from a fault is not reported again
         if node.input.iter().any(|i| broken.contains(i.as_str())) {
@@ -254,6 +278,7 @@ fn compile(model: &ModelProto, port: Kif) -> Result<Program, FixedError> {
             fault(name, node.op_type(), reason);
             broken.extend(node.output.iter().map(String::as_str));
         }
+        c.release(node, &mut unread);
     }
     let mut outputs = Vec::new();
     for output in &graph.output {

@@ -41,7 +41,8 @@ pub enum Step {
         b: usize,
         dst: usize,
     },
-    /// One cast per element; clipped (or wrapped) elements are counted in slot `quant`.
+    /// One cast per element, or those of one pixel where all have the same; clipped (or wrapped)
+    /// elements are counted in slot `quant`.
     Quant {
         src: usize,
         dst: usize,
@@ -93,7 +94,7 @@ pub enum Step {
 }
 
 /// `clip(round(v·2^-drop), lo, hi) << up`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cast {
     pub drop: i32,
     pub lo: i64,
@@ -160,7 +161,7 @@ impl Step {
             Step::Mul { a, b, .. } => out.iter_mut().zip(&t[*a][..]).zip(&t[*b][..]).for_each(|((o, &x), &y)| *o = x * y),
             Step::Quant { src, casts, rounding, wrap, quant, .. } => {
                 let mut clipped = 0;
-                for ((o, x), cast) in out.chunks_exact_mut(n).zip(t[*src].chunks_exact(n)).zip(casts) {
+                for ((o, x), cast) in out.chunks_exact_mut(n).zip(t[*src].chunks_exact(n)).zip(casts.iter().cycle()) {
                     clipped += cast.apply(x, o, *rounding, *wrap);
                 }
                 saturations[*quant] += clipped;

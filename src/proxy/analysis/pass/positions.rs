@@ -40,7 +40,7 @@ pub fn run(model: &mut FixedModel) -> Result<(), Vec<Fault>> {
             | FixedOp::MaxPool(_)
             | FixedOp::AveragePool(_)
             | FixedOp::Merge(_)
-            | FixedOp::Move(_) => false,
+            | FixedOp::Move(Move::Concat { .. } | Move::Pad { .. } | Move::Reshape | Move::Permute { .. }) => false,
         };
         if grids[source] && (differs || flat_only) {
             let flat = flat_value(model, source);
