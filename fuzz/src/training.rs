@@ -59,7 +59,6 @@ pub fn train(checkpoint: Option<&[u8]>) -> Result<(Fitted, Vec<Vec<u8>>), FitErr
         l1: 0.0,
         loss: TaskLoss::new(LossKind::CrossEntropy),
         goal: Goal::Budgets(vec![300.0, 200.0]),
-        patience: Some(4),
         loss_scale: 1.0,
         overhead: 0.0,
         engine: EngineOptions { threads: 1, ..EngineOptions::default() },

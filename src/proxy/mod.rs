@@ -49,6 +49,8 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
         return fail(vec![Fault { node: broken.node.clone(), reason: Reason::Structure(broken.to_string()) }]);
     }
     let mut model = if form == Form::Uniform { analysis::uniform::envelope(model) } else { model.clone() };
+    // hls4ml has no tensor without an axis
+    model.values.iter_mut().filter(|v| v.shape.is_empty()).for_each(|v| v.shape.push(1));
     let faults = target::faults(&model, target);
     if !faults.is_empty() {
         return fail(faults);

@@ -3,14 +3,17 @@
 
 use crate::support::cases::{self, Case};
 use crate::support::jobs::{Samples, config, convert, outputs};
+use crate::support::onnx::Net;
 use crate::support::reference::{Arrays, shared};
 use crate::support::sample::quarter;
 use hgq_onnx::convert::{Error, inspect};
 use hgq_onnx::graph::channels;
 use hgq_onnx::graph::{eval, import};
+use hgq_onnx::onnx::Tensor;
 use hgq_onnx::onnx::codec::decode;
 use hgq_onnx::onnx::limits::Limits;
 use hgq_onnx::verify::fixed::Program;
+use prost::Message;
 use std::path::{Path, PathBuf};
 
 /// The ONNX files of a folder of the reference material, by name.
@@ -169,4 +172,18 @@ fn public_files_convert_or_say_why_not() {
     }
     let missing: Vec<&&str> = CONVERTED.iter().filter(|n| !converted.iter().any(|c| c == *n)).collect();
     assert!(missing.is_empty(), "no longer converted: {missing:?}\nconverted: {converted:?}\nrefused: {refused:?}");
+}
+
+/// A sample that is one number has no axis in ONNX, and needs one in hls4ml: inside and as output.
+#[test]
+fn samples_without_an_axis_get_one() {
+    let mut net = Net::new(13, &[1, 4]);
+    net.random("w", &[4, 1]).random("v", &[1, 3]).random("u", &[3, 1]);
+    net.constant("all", Tensor::i64(vec![1], vec![-1])).constant("column", Tensor::i64(vec![2], vec![-1, 1]));
+    net.node("MatMul", &["@", "w"], "m", &[]).node("Reshape", &["@", "all"], "a", &[]).node("Relu", &["@"], "r", &[]);
+    net.node("Reshape", &["@", "column"], "c", &[]).node("MatMul", &["@", "v"], "n", &[]);
+    net.node("MatMul", &["@", "u"], "o", &[]).node("Reshape", &["@", "all"], "y", &[]);
+    let x = features(40, 4);
+    let (_, case) = taken_over("one number", &net.model().encode_to_vec(), &x, &x, 4);
+    cases::judge(&[case]);
 }

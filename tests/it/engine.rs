@@ -6,7 +6,7 @@ use crate::support::chains::{dense, recipe, unfused, v1};
 use crate::support::training::{Lcg, compare, data, isas};
 use hgq_onnx::ops::{Elementwise, Table};
 use hgq_onnx::quant::{Model, QOp};
-use hgq_onnx::train::{Engine, EngineOptions, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
+use hgq_onnx::train::{Engine, EngineOptions, EngineState, LossKind, ParamKind, TaskLoss, TrainError, TrainSet};
 
 #[test]
 fn every_operation_matches_the_oracle() {
@@ -112,6 +112,16 @@ fn training_learns_and_checkpoints_resume() {
     let copy = Engine::new(&exported, &EngineOptions::default()).unwrap();
     assert_eq!(copy.snapshot(), after);
     assert_ne!(exported, model);
+    // padding is 0 in all that is trained: other numbers there are no state of this model
+    let at = (saved.parameters.iter().zip(&saved.first_moments)).rposition(|(&p, &m)| p == 0.0 && m == 0.0).unwrap();
+    let fields: [fn(&mut EngineState) -> &mut Vec<f32>; 3] =
+        [|s| &mut s.parameters, |s| &mut s.first_moments, |s| &mut s.second_moments];
+    for field in fields {
+        let mut foreign = saved.clone();
+        field(&mut foreign)[at] = 1e30;
+        assert!(other.load_state(&foreign).is_err());
+        assert_eq!(other.snapshot(), after);
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod engine_hgq2;
 mod engine_tasks;
 mod exact;
 mod fixed;
+mod fuzzers;
 mod goals;
 mod golden_conv;
 mod golden_ebops;

@@ -120,7 +120,14 @@ impl Params {
             let fits = |v: &f32| v.is_finite() && (low..=high).contains(v);
             (0..s.rows).all(|r| values[s.offset + r * s.stride..][..s.cols].iter().all(fits))
         };
-        values.len() == self.values.len() && self.segments.iter().all(inside)
+        self.is_padded(values) && self.segments.iter().all(inside)
+    }
+
+    /// Whether `values` has the length of the parameters, and zeros where these have padding.
+    pub fn is_padded(&self, values: &[f32]) -> bool {
+        let zeros =
+            |s: &Segment| (0..s.rows).all(|r| values[s.offset + r * s.stride..][s.cols..s.stride].iter().all(|&v| v == 0.0));
+        values.len() == self.values.len() && self.segments.iter().all(zeros)
     }
 
     /// Compact copy of segment `s` out of `of` (values or gradients).

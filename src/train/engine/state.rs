@@ -109,7 +109,7 @@ impl Engine {
             ("second_moments", &state.second_moments),
         ];
         for (field, values) in fields {
-            if values.len() != expected {
+            if !self.params.is_padded(values) {
                 return Err(TrainError::Checkpoint { field, expected, found: values.len() });
             }
         }
