@@ -141,7 +141,7 @@ pub fn ebops(model: &FixedModel, bounds: &AllBounds) -> u64 {
 /// HGQ v1's count of what training does not steer: element-wise scales and products of tensors.
 ///
 /// # Errors
-/// See [`interval::bounds`].
+/// See [`interval::bounds()`].
 pub fn fixed(model: &FixedModel) -> Result<u64, IntervalError> {
     let bounds = interval::bounds(model)?;
     let scale = |l: &LayerEbops| matches!(model.nodes[l.node].op, FixedOp::Affine(_) | FixedOp::Merge(_));

@@ -47,7 +47,7 @@ impl<'a> Exact<'a> {
     /// Prepares `model`.
     ///
     /// # Errors
-    /// See [`interval::bounds`].
+    /// See [`interval::bounds()`].
     pub fn new(model: &'a FixedModel) -> Result<Self, IntervalError> {
         Self::of(Cow::Borrowed(model))
     }
@@ -55,7 +55,7 @@ impl<'a> Exact<'a> {
     /// Prepares a model that it keeps.
     ///
     /// # Errors
-    /// See [`interval::bounds`].
+    /// See [`interval::bounds()`].
     pub fn owning(model: FixedModel) -> Result<Exact<'static>, IntervalError> {
         Exact::of(Cow::Owned(model))
     }

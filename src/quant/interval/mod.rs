@@ -1,7 +1,7 @@
 //! Worst-case ranges of every value of an exact model, by interval arithmetic on integers: what
 //! formats and weights allow, whatever the data.
 //!
-//! `rules` has the intervals. [`bounds`] is for evaluation, where what a layer computes is on one
+//! `rules` has the intervals. [`bounds()`] is for evaluation, where what a layer computes is on one
 //! grid; the proxy, whose elements have types of their own, walks by [`step`] itself.
 
 mod bounds;
@@ -39,7 +39,7 @@ pub fn bounds(model: &FixedModel) -> Result<AllBounds, IntervalError> {
 /// The bounds of the output of node `node`, from those of its inputs in `all`.
 ///
 /// # Errors
-/// See [`bounds`].
+/// See [`bounds()`].
 pub fn extend(model: &FixedModel, node: usize, all: &mut AllBounds) -> Result<(), IntervalError> {
     let node = &model.nodes[node];
     all[node.output] = of_node(model, node, all)?;

@@ -31,7 +31,7 @@ const NAMELESS: &str = "a model";
 /// The page.
 ///
 /// # Errors
-/// See [`interval::bounds`].
+/// See [`interval::bounds()`].
 pub fn page(report: &Report, model: &FixedModel) -> Result<String, IntervalError> {
     let bounds = interval::bounds(model)?;
     let title = if model.name.trim().is_empty() { NAMELESS } else { &model.name };
