@@ -19,8 +19,10 @@ with it: `--table` prints the rows.
 
 import argparse
 import json
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -49,12 +51,16 @@ CHECK = Path(__file__).parent.parent / 'tests' / 'support' / 'hls4ml' / 'check.p
 
 def run(*command, limit=LIMIT):
     """Exit status (None: given up), stdout, stderr and seconds of a command."""
-    started = time.monotonic()
+    started, pipe = time.monotonic(), subprocess.PIPE
+    # a group of its own: what the command starts is given up with it
+    child = subprocess.Popen([str(part) for part in command], stdout=pipe, stderr=pipe, text=True, start_new_session=True)
     try:
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=limit)
+        out, err = child.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
         return None, '', f'given up after {limit} s', limit
-    return done.returncode, done.stdout, done.stderr, time.monotonic() - started
+    return child.returncode, out, err, time.monotonic() - started
 
 
 def random_inputs(tensors, samples, integers=()):

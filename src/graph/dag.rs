@@ -83,6 +83,16 @@ impl<O> Dag<O> {
         last
     }
 
+    /// The values that node `node` is the last to read; `last` is [`Dag::last_readers`].
+    pub fn read_last<'a>(&'a self, last: &'a [Option<usize>], node: usize) -> impl Iterator<Item = ValueId> + 'a {
+        self.nodes[node].inputs.iter().copied().filter(move |&v| last[v] == Some(node))
+    }
+
+    /// Elements of the largest value, at least 1.
+    pub fn largest(&self) -> usize {
+        self.values.iter().map(Value::len).max().unwrap_or(1).max(1)
+    }
+
     /// Adds a value and returns its id.
     pub fn add_value(&mut self, name: impl Into<String>, shape: Vec<usize>) -> ValueId {
         self.values.push(Value { name: name.into(), shape });

@@ -17,10 +17,11 @@ pub mod ports;
 pub mod target;
 mod write;
 
+use crate::diagnostic::Diagnostic;
 use crate::onnx::limits;
 use crate::onnx::proto::ModelProto;
-use crate::quant::FixedModel;
 pub use crate::quant::port::DEFAULT_PORT;
+use crate::quant::{FixedModel, Kif};
 pub use analysis::prune::prune;
 pub use analysis::uniform;
 pub use error::{Fault, ProxyError, Reason};
@@ -29,6 +30,7 @@ pub use name::sanitize;
 use prost::Message;
 pub use target::Target;
 pub use write::input_layout::channels_first;
+use write::lower::Lowered;
 
 /// Writes `model` as a proxy.
 ///
@@ -62,7 +64,7 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
     if let Err(faults) = analysis::pass::positions::run(&mut model) {
         return fail(faults);
     }
-    let (port, mut warnings) = port::needed(&model, reach);
+    let (port, warnings) = port::needed(&model, reach);
     if let Err(faults) = analysis::spans::fold_constants(&mut model, port) {
         return fail(faults);
     }
@@ -73,33 +75,31 @@ pub fn emit_for(model: &FixedModel, form: Form, target: Target, reach: f64) -> R
     };
     let live = analysis::pass::live::live(&model, &units.spans);
     let removed = removed(&model, &units.constant, &live);
-    let mut lowered =
-        write::lower::lower(&model, form, target, port, units.spans, &live).map_err(|faults| ProxyError { faults })?;
-    if port != DEFAULT_PORT {
-        crate::quant::port::state(&mut lowered.model, port);
-    }
-    warnings.extend(lowered.warnings);
-    let bytes = within_limits(&lowered.model).map_err(|fault| ProxyError { faults: vec![fault] })?;
-    Ok(Proxy { bytes, model: lowered.model, warnings, input_port: port, removed, output_order: lowered.output_order })
+    let lowered = write::lower::lower(&model, form, target, port, units.spans, &live).map_err(|faults| ProxyError { faults })?;
+    finished(lowered, port, warnings, removed)
 }
 
 /// [`elementwise::write`] with the port that the executor needs; the plug-in types hls4ml's port
 /// from the quantizers after it.
 fn emit_elementwise(model: &FixedModel, reach: f64) -> Result<Proxy, ProxyError> {
     let (port, _) = port::needed(model, reach);
-    let mut lowered = write::elementwise::write(model).map_err(|faults| ProxyError { faults })?;
-    if port != DEFAULT_PORT {
-        crate::quant::port::state(&mut lowered.model, port);
+    let lowered = write::elementwise::write(model).map_err(|faults| ProxyError { faults })?;
+    finished(lowered, port, Vec::new(), Vec::new())
+}
+
+/// The file with its port; `warnings` and `removed` are told of it.
+fn finished(
+    mut lowered: Lowered,
+    input_port: Kif,
+    mut warnings: Vec<Diagnostic>,
+    removed: Vec<Removed>,
+) -> Result<Proxy, ProxyError> {
+    if input_port != DEFAULT_PORT {
+        crate::quant::port::state(&mut lowered.model, input_port);
     }
+    warnings.extend(lowered.warnings);
     let bytes = within_limits(&lowered.model).map_err(|fault| ProxyError { faults: vec![fault] })?;
-    Ok(Proxy {
-        bytes,
-        model: lowered.model,
-        warnings: lowered.warnings,
-        input_port: port,
-        removed: Vec::new(),
-        output_order: lowered.output_order,
-    })
+    Ok(Proxy { bytes, model: lowered.model, warnings, input_port, removed, output_order: lowered.output_order })
 }
 
 /// The encoded file, which must be one that a file may be: the executor reads it, and so does

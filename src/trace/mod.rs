@@ -167,9 +167,7 @@ fn unclipped_model(model: &Model, reach: &[MinMax]) -> Result<FixedModel, TraceE
             widen(&mut open, n, q, &bounds, reach);
         }
         interval::extend(&open, n, &mut bounds)?;
-        for &v in open.nodes[n].inputs.iter().filter(|&&v| last_readers[v] == Some(n)) {
-            bounds[v] = None;
-        }
+        open.read_last(&last_readers, n).for_each(|v| bounds[v] = None);
     }
     Ok(open)
 }

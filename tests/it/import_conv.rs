@@ -2,13 +2,9 @@
 //! layout of the file.
 
 use crate::support::loops::{T, Win, check, check_model, kinds, refused, win};
-use crate::support::onnx::{Attr, Net};
+use crate::support::onnx::{Attr, Net, is};
 use hgq_onnx::graph::Op;
 use hgq_onnx::onnx::Tensor;
-
-fn is(v: &[i64]) -> Attr<'_> {
-    Attr::Is(v)
-}
 
 /// `x` of `shape` through one convolution with weight `w` of `weight` and bias `b`.
 fn conv_net(shape: &[usize], weight: &[usize], attributes: &[(&str, Attr<'_>)]) -> Net {

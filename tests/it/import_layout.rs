@@ -2,17 +2,13 @@
 //! channels last.
 
 use crate::support::loops::{T, Win, check, check_model, concat, kinds, win};
-use crate::support::onnx::{Attr, Net};
+use crate::support::onnx::{Attr, Net, is};
 use hgq_onnx::graph::Op;
 use hgq_onnx::onnx::Tensor;
 use hgq_onnx::onnx::proto::{ModelProto, ValueInfoProto};
 
 const POINT: Win = Win { k: [1, 1], s: [1, 1], p: [0; 4] };
 const TWO: Win = Win { k: [2, 2], s: [1, 1], p: [0; 4] };
-
-fn is(v: &[i64]) -> Attr<'_> {
-    Attr::Is(v)
-}
 
 /// `x [2, 3, 4]` and `c`, a convolution of it with three channels of 2 × 3.
 fn image() -> (Net, impl Fn(&T) -> T) {

@@ -43,6 +43,7 @@ mod golden_v2;
 mod hard_data;
 mod import;
 mod import_conv;
+mod import_damaged;
 mod import_functions;
 mod import_hostile;
 mod import_layout;

@@ -38,6 +38,11 @@ pub enum Attr<'a> {
     T(Tensor),
 }
 
+/// Integers, as sizes and axes are.
+pub fn is(v: &[i64]) -> Attr<'_> {
+    Attr::Is(v)
+}
+
 impl Net {
     pub fn new(opset: i64, input: &[i64]) -> Self {
         let graph = GraphProto { name: Some("net".into()), input: vec![info("x", input)], ..Default::default() };

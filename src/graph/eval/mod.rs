@@ -59,8 +59,7 @@ pub fn fold<T: Send>(
     let mut last_use = graph.last_readers();
     // what is asked for is kept
     wanted.iter().for_each(|&id| last_use[id] = None);
-    let largest = graph.values.iter().map(|v| v.len()).max().unwrap_or(1).max(1);
-    let size = (BLOCK_ELEMENTS / largest).clamp(1, BLOCK);
+    let size = (BLOCK_ELEMENTS / graph.largest()).clamp(1, BLOCK);
     let of_block = |all: T, block: usize| {
         let range = block * size..samples.min((block + 1) * size);
         let inputs = graph.inputs.iter().zip(inputs).map(|(&id, data)| {

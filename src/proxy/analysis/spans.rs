@@ -47,9 +47,7 @@ fn each(
         });
         see(Some(index), node.output, &operands, &spans);
         all[node.output] = spans;
-        for &input in node.inputs.iter().filter(|&&v| last[v] == Some(index)) {
-            all[input] = Vec::new();
-        }
+        model.read_last(&last, index).for_each(|v| all[v] = Vec::new());
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }

@@ -1,7 +1,5 @@
 //! How many samples are evaluated at a time.
 
-use crate::simd::LANES;
-
 /// Samples per block: eight registers of floats ([`crate::simd::weighted_sum`]), and a few hundred
 /// values stay in the second-level cache.
 pub const BLOCK: usize = 128;
@@ -14,15 +12,13 @@ const BLOCK_NUMBERS: usize = 1 << 24;
 /// quarter of [`BLOCK`] is not padded to it.
 pub fn width(samples: usize, elements: usize) -> usize {
     let most = if samples > BLOCK / 4 { BLOCK } else { samples.max(1) };
-    match BLOCK_NUMBERS / elements.max(1) {
-        fitting if fitting < most => (fitting / LANES * LANES).max(fitting.min(LANES / 2)).max(1),
-        _ => most,
-    }
+    most.min(BLOCK_NUMBERS / elements).max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::LANES;
 
     #[test]
     fn blocks_fit_the_samples_and_the_memory() {

@@ -37,8 +37,6 @@ pub struct Exact<'a> {
     precision: Precision,
     isa: Isa,
     programs: Vec<Program>,
-    /// Elements of the largest value.
-    largest: usize,
     /// Per value: the last node that reads it.
     last_reader: Vec<Option<usize>>,
 }
@@ -64,8 +62,7 @@ impl<'a> Exact<'a> {
         let bounds = interval::bounds(&model)?;
         let (precision, isa) = (precision::needed(&model, &bounds), Isa::detect());
         let (programs, last_reader) = (programs(&model), model.last_readers());
-        let largest = (0..model.values.len()).map(|v| model.len_of(v)).max().unwrap_or(1);
-        Ok(Exact { model, bounds, precision, isa, programs, largest, last_reader })
+        Ok(Exact { model, bounds, precision, isa, programs, last_reader })
     }
 
     pub fn model(&self) -> &FixedModel {
@@ -100,7 +97,7 @@ impl<'a> Exact<'a> {
     }
 
     fn run_in<T: Number>(&self, inputs: &[&[f32]], samples: usize, wanted: &[ValueId]) -> Vec<Vec<f64>> {
-        let width = block::width(samples, self.largest);
+        let width = block::width(samples, self.model.largest());
         let blocks: Vec<Vec<Vec<f64>>> = (0..samples.div_ceil(width))
             .into_par_iter()
             .map_init(Free::<T>::default, |free, b| {
@@ -133,7 +130,7 @@ impl<'a> Exact<'a> {
         let empty = || wanted.iter().map(|&v| MinMax::empty(self.model.len_of(v))).collect::<Vec<_>>();
         let fresh =
             || (Free::<T>::default(), wanted.iter().map(|&v| Widening::<T>::new(self.model.len_of(v))).collect::<Vec<_>>());
-        let width = block::width(samples, self.largest);
+        let width = block::width(samples, self.model.largest());
         let blocks = samples.div_ceil(width);
         (0..blocks)
             .into_par_iter()
@@ -193,7 +190,7 @@ impl<'a> Exact<'a> {
             }
             seen(to, &out);
             values[to] = Some(out);
-            for &v in node.inputs.iter().filter(|&&v| self.last_reader[v] == Some(index)) {
+            for v in self.model.read_last(&self.last_reader, index) {
                 free.extend(values[v].take());
                 if let Some(ints) = ints.get_mut(v) {
                     *ints = None;

@@ -87,7 +87,7 @@ fn partial_sums(model: &FixedModel, bounds: &AllBounds) -> u32 {
         let sum = |o: usize| d.bias.value(o).abs() + (0..d.inputs).map(|k| term(k, o)).sum::<f64>();
         let most = (0..d.outputs).map(sum).fold(0.0, f64::max);
         // on the grid of the result
-        most * 2f64.powi(if out.is_empty() { 0 } else { out[0].frac }) * SLACK
+        most * 2f64.powi(out.iter().next().map_or(0, |s| s.frac)) * SLACK
     };
     let most = model.nodes.iter().map(of_layer).fold(0.0, f64::max);
     if most < 1.0 { 0 } else { floor_log2(most) as u32 + 1 }

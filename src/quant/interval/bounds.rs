@@ -5,8 +5,8 @@ use crate::quant::kif::Kif;
 use std::collections::HashMap;
 use std::ops::Index;
 
-/// Places of the table that most repeated spans are found in without a hash map; a power of two.
-const RECENT: usize = 1024;
+/// Most places of the table that repeated spans are found in without a hash map.
+const MAX_RECENT: usize = 1024;
 
 /// Bounds of one value, one entry per element of a sample. An image has millions of elements and
 /// few different spans: each is kept once.
@@ -20,11 +20,14 @@ pub struct Bounds {
 impl FromIterator<Span> for Bounds {
     fn from_iter<I: IntoIterator<Item = Span>>(elements: I) -> Bounds {
         let mut known: HashMap<Span, u32> = HashMap::new();
-        let mut recent: Vec<Option<(Span, u32)>> = vec![None; RECENT];
+        let elements = elements.into_iter();
+        let mut recent: Vec<Option<(Span, u32)>> =
+            vec![None; elements.size_hint().1.map_or(MAX_RECENT, |n| n.clamp(1, MAX_RECENT))];
         let mut spans = Vec::new();
         let number = |span: Span| {
             let mixed = (span.lo as u64).wrapping_mul(31).wrapping_add(span.hi as u64).wrapping_mul(31) ^ span.frac as u64;
-            let place = &mut recent[(mixed ^ (mixed >> 20)) as usize % RECENT];
+            let place = (mixed ^ (mixed >> 20)) as usize % recent.len();
+            let place = &mut recent[place];
             match *place {
                 Some((kept, number)) if kept == span => number,
                 Some(_) | None => {
@@ -37,7 +40,7 @@ impl FromIterator<Span> for Bounds {
                 }
             }
         };
-        let of = elements.into_iter().map(number).collect();
+        let of = elements.map(number).collect();
         Bounds { spans, of }
     }
 }

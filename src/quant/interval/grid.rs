@@ -7,19 +7,19 @@ use crate::quant::model::{FixedDense, FixedOp};
 use crate::quant::taps::Taps;
 
 /// The `result` of an operation on these grids; `None` beyond 127 bits.
-pub(super) fn lifted(op: &FixedOp, operands: &[&[Span]], result: Vec<Span>) -> Option<Bounds> {
+pub(super) fn lifted(op: &FixedOp, operands: &[&Bounds], result: Vec<Span>) -> Option<Bounds> {
     let x = *operands.first()?;
     let of_all = |frac: i32| vec![frac; result.len()];
     let grids: Vec<i32> = match op {
         FixedOp::Quantize(q) => q.formats.iter().map(|k| k.fractional).collect(),
         FixedOp::Dense(d) => of_all(layer(x, d)),
-        FixedOp::AveragePool(a) => of_all(finest(x).unwrap_or(0) + a.reciprocal.frac),
+        FixedOp::AveragePool(a) => of_all(x.max_frac() + a.reciprocal.frac),
         FixedOp::Affine(a) => x.iter().map(|s| (s.frac + a.scale.frac).max(a.shift.frac)).collect(),
         FixedOp::Elementwise(f) => x.iter().map(|s| f.output_frac(s.frac)).collect(),
         FixedOp::MaxPool(window) => {
             let (taps, channels) = (Taps::pooling(window), window.input[2]);
-            let under = |at: usize| taps.under(at / channels, at % channels).map(|e| x[e].frac).max().unwrap_or(0);
-            (0..result.len()).map(under).collect()
+            let finest = |at: usize| taps.under(at / channels, at % channels).map(|e| x[e].frac).max().unwrap_or(0);
+            (0..result.len()).map(finest).collect()
         }
         FixedOp::Merge(m) => x.iter().zip(operands.get(1)?.iter()).map(|(a, b)| m.output_frac(a.frac, b.frac)).collect(),
         FixedOp::Move(_) => result.iter().map(|s| s.frac).collect(),
@@ -27,13 +27,8 @@ pub(super) fn lifted(op: &FixedOp, operands: &[&[Span]], result: Vec<Span>) -> O
     result.into_iter().zip(grids).map(|(s, frac)| s.lifted(frac)).collect()
 }
 
-/// Finest fractional bits of the elements that are not constant 0.
-fn finest(x: &[Span]) -> Option<i32> {
-    x.iter().filter(|s| !s.is_zero()).map(|s| s.frac).max()
-}
-
 /// Finest product or bias of a layer, each weight on its own grid.
-fn layer(x: &[Span], d: &FixedDense) -> i32 {
+fn layer(x: &Bounds, d: &FixedDense) -> i32 {
     let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
     let outputs = d.outputs.max(1);
     let groups = d.window.as_ref().map_or(1, |w| w.groups.max(1));
@@ -44,12 +39,12 @@ fn layer(x: &[Span], d: &FixedDense) -> i32 {
         read.map(|e| x[e]).filter(|s| !s.is_zero()).map(|s| s.frac).max()
     };
     let met: Vec<Option<i32>> = (0..d.inputs * groups).map(|n| met(n / groups, n % groups)).collect();
-    let product = |(at, &w): (usize, &i64)| {
+    let finest = |(at, &w): (usize, &i64)| {
         let (k, o) = (at / outputs, at % outputs);
         let own = d.weight.frac - w.trailing_zeros() as i32;
         met[k * groups + (o / share).min(groups - 1)].map(|f| f + own)
     };
-    let products = d.weight.ints.iter().enumerate().filter(|(_, w)| **w != 0).filter_map(product);
+    let products = d.weight.ints.iter().enumerate().filter(|(_, w)| **w != 0).filter_map(finest);
     let biases = d.bias.ints.iter().filter(|v| **v != 0).map(|v| d.bias.frac - v.trailing_zeros() as i32);
     products.chain(biases).max().unwrap_or(0)
 }

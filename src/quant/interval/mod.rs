@@ -55,7 +55,7 @@ fn of_node(model: &FixedModel, node: &Node<FixedOp>, all: &AllBounds) -> Result<
         let spans: Vec<&[Span]> = spans.iter().map(Vec::as_slice).collect();
         let result = step(&node.op, &spans, &model.shapes(&node.inputs), model.len_of(node.output));
         let result = result.map_err(|unfit| unfit.at(&node.name))?;
-        grid::lifted(&node.op, &spans, result).ok_or(wide(i128::BITS))?
+        grid::lifted(&node.op, &x, result).ok_or(wide(i128::BITS))?
     } else if let FixedOp::Quantize(q) = &node.op {
         everything(q)
     } else if matches!(node.op, FixedOp::Move(Move::Reshape)) {
