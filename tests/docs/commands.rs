@@ -16,7 +16,8 @@ const PAGE_SECONDS: &str = "900";
 const EXPORTERS: &str = "tests/support/exporters.txt";
 const HLS4ML: &str = "tests/support/hls4ml/requirements.txt";
 
-/// The interpreter of the frameworks that export models.
+/// The interpreter of the frameworks that export models: six gigabytes, most of them libraries of
+/// graphics processors that torch links to.
 fn exporters() -> Option<PathBuf> {
     hls4ml::environment("export-env", &root().join(EXPORTERS))
 }
@@ -194,6 +195,9 @@ fn run(name: &str, page: &str) -> Result<Vec<String>, String> {
     let here = |b: &&Block| b.language == "python" && b.file().is_none() && !b.not_run();
     let (with_hls4ml, exports) = (blocks.iter().any(|b| here(&b)), blocks.iter().any(Block::exports));
     let python = if with_hls4ml { hls4ml::python() } else { None };
+    if exports && std::env::var_os("HGQ_ALL").is_none() {
+        return Ok(vec![format!("{name}: all of it, it exports models: HGQ_ALL=1 runs it")]);
+    }
     let exporters = if exports { exporters() } else { None };
     if with_hls4ml && python.is_none() || exports && exporters.is_none() {
         return Ok(vec![format!("{name}: all of it, for want of Python or a C++ compiler")]);
