@@ -8,7 +8,9 @@ use super::remote;
 use super::{files, overrides, screen, table};
 use crate::convert;
 use crate::convert::config::JobConfig;
-use crate::convert::documents::{self, ChoiceMade, Figures, Layer, OutputMetric, ParetoPoint, ProxyFile, Report, Verified};
+use crate::convert::documents::{
+    self, ChoiceMade, Figures, HardwareEstimate, Layer, OutputMetric, ParetoPoint, ProxyFile, Report, Verified,
+};
 use crate::convert::error::Error;
 use crate::convert::job::Job;
 use crate::diagnostic::Diagnostic;
@@ -208,6 +210,8 @@ fn cancel_on_signal() -> std::io::Result<Arc<AtomicBool>> {
 struct Shown<'a> {
     ebops: u64,
     ebops_hgq2: u64,
+    #[serde(flatten)]
+    hardware: HardwareEstimate,
     metric: &'a str,
     source: &'a Figures,
     proxy: &'a ProxyFile,
@@ -227,6 +231,8 @@ struct ShownPoint<'a> {
     epoch: usize,
     ebops: u64,
     ebops_hgq2: u64,
+    luts: u64,
+    levels: u32,
     #[serde(flatten)]
     figures: &'a Figures,
     chosen: bool,
@@ -244,6 +250,8 @@ fn summary(report: Option<&Report>, out: &Path) -> Result<String, Error> {
             epoch: p.epoch,
             ebops: p.ebops,
             ebops_hgq2: p.ebops_hgq2,
+            luts: p.hardware.luts,
+            levels: p.hardware.levels,
             figures: &p.figures,
             chosen: p.chosen,
             chosen_within: &p.chosen_within,
@@ -252,6 +260,7 @@ fn summary(report: Option<&Report>, out: &Path) -> Result<String, Error> {
     let shown = Shown {
         ebops: report.ebops,
         ebops_hgq2: report.ebops_hgq2,
+        hardware: report.hardware,
         metric: &report.metric,
         source: &report.source,
         proxy: &report.proxy,

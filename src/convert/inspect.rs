@@ -12,7 +12,7 @@ use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
 use crate::onnx::proto::OperatorSetIdProto;
 use crate::quant::exact::MinMax;
-use crate::quant::{QOp, ebops, interval};
+use crate::quant::{QOp, ebops, hardware, interval};
 use crate::trace::freeze::freeze;
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ fn layer(node: &Node<Op>) -> InspectedLayer {
     }
 }
 
-/// EBOPs of a file whose every activation is annotated: no data needed.
+/// EBOPs and hardware of a file whose every activation is annotated: no data needed.
 fn annotated_ebops(source: &Source, out: &mut Inspection) {
     let graph = &source.graph;
     let ranges: Vec<MinMax> = graph.values.iter().map(|v| MinMax { min: vec![-1.0; v.len()], max: vec![1.0; v.len()] }).collect();
@@ -112,5 +112,6 @@ fn annotated_ebops(source: &Source, out: &mut Inspection) {
     {
         out.ebops = Some(ebops::ebops(&fixed, &bounds));
         out.ebops_hgq2 = Some(ebops::ebops_hgq2(&fixed, &bounds));
+        out.hardware = Some(hardware::count(&fixed, &bounds).1.into());
     }
 }

@@ -33,6 +33,8 @@ pub struct Artifacts {
     pub page: String,
     /// Exact EBOPs of the proxy.
     pub ebops: u64,
+    /// LUTs of the proxy, estimated.
+    pub luts: u64,
     /// Proxies of the Pareto front, in order of EBOPs.
     pub pareto: Vec<ParetoProxy>,
     /// Further files beside the proxy, by name: `hls4ml_config.json`, and `proxy_elementwise.onnx`

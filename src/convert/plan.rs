@@ -50,6 +50,7 @@ pub fn plan(job: &Job) -> Result<Plan, Error> {
         },
         start: PlannedStart {
             ebops: start.ebops,
+            hardware: start.hardware.into(),
             figures: Measured::from(&start).figures(judge.kind),
             relative_error: finite(error),
         },

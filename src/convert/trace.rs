@@ -11,13 +11,13 @@ use super::source::values::SourceValues;
 use super::source::{self, domain};
 use crate::data::DataFile;
 use crate::quant::exact::MinMax;
-use crate::quant::{FixedModel, FixedOp, Model, QOp, ebops, interval};
+use crate::quant::{FixedModel, FixedOp, Model, QOp, ebops, hardware, interval};
 use crate::trace::{FormatOptions, Ranges, Tracer, fix};
 
 /// Samples from the start of the data that spreads are measured on.
 const SPREAD_SAMPLES: usize = 4096;
 
-/// Ranges and formats of every quantizer, and EBOPs.
+/// Ranges and formats of every quantizer, EBOPs and hardware.
 ///
 /// # Errors
 /// See [`Error`].
@@ -49,16 +49,17 @@ pub fn trace(model: &[u8], calibration: &DataFile, config: &JobConfig) -> Result
         let fixed = scales.restore(&fix(&built.model, &ranges, &options)?)?;
         let ranges = Ranges { by_node: scales.restore_ranges(&built.model, &ranges.by_node), ..ranges };
         let bounds = interval::bounds(&fixed)?;
-        let counts = ebops::layers(&fixed, &bounds);
+        let (counts, hardware) = (ebops::layers(&fixed, &bounds), hardware::count(&fixed, &bounds));
         let quantizers = quantizer_formats(&built.model, &fixed, &ranges);
         Ok(Trace {
             schema: "hgq-onnx/trace/1".into(),
             samples: data.samples(),
             warnings,
             quantizers,
-            layers: layers(&fixed, &bounds, &counts, &ranges),
+            layers: layers(&fixed, &bounds, &counts, &hardware.0, &ranges),
             ebops: ebops::ebops(&fixed, &bounds),
             ebops_hgq2: ebops::ebops_hgq2(&fixed, &bounds),
+            hardware: hardware.1.into(),
         })
     })
 }

@@ -347,6 +347,16 @@ impl Elementwise {
         }
     }
 
+    /// The constant that one side of the argument is multiplied with, as an integer on a grid of its
+    /// own.
+    pub fn slope(self) -> Option<i64> {
+        match self {
+            Elementwise::LeakyRelu { slope } => i64::try_from(integer(slope).0).ok(),
+            Elementwise::Selu => i64::try_from(LAMBDA).ok(),
+            Elementwise::Relu | Elementwise::ThresholdedRelu { .. } | Elementwise::Elu { .. } | Elementwise::Table(_) => None,
+        }
+    }
+
     /// It commutes with every rounding, so that a rounding offset may be added in front of it.
     pub fn commutes_with_rounding(self) -> bool {
         self == Elementwise::Relu

@@ -5,6 +5,7 @@ pub mod bias;
 pub mod ebops;
 pub mod exact;
 pub mod groups;
+pub mod hardware;
 pub mod insert;
 pub mod interval;
 pub mod kif;

@@ -16,6 +16,8 @@ use std::time::Instant;
 /// Seconds of a stage: from reading a small model to training a large one.
 const SECONDS: [f64; 12] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0];
 /// EBOPs of a proxy as shares of those of the quantized model that training started from.
+/// Upper bounds of LUTs: from what a trigger has room for to the largest FPGAs.
+const LUTS: [f64; 9] = [100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6];
 const SHARES: [f64; 9] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -44,6 +46,7 @@ struct Inner {
     ended: Family<Ended, Counter>,
     stages: Family<OfStage, Histogram>,
     share: Histogram,
+    luts: Histogram,
     received: Counter,
     sent: Counter,
     refused: Family<Refused, Counter>,
@@ -58,6 +61,7 @@ impl Default for Metrics {
             ended: Family::default(),
             stages: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             share: Histogram::new(SHARES),
+            luts: Histogram::new(LUTS),
             received: Counter::default(),
             sent: Counter::default(),
             refused: Family::default(),
@@ -72,6 +76,7 @@ impl Default for Metrics {
             "EBOPs of proxies against the model that training started from",
             inner.share.clone(),
         );
+        registry.register("job_luts", "LUTs of proxies, estimated", inner.luts.clone());
         registry.register_with_unit("received", "Files that clients sent", Unit::Bytes, inner.received.clone());
         registry.register_with_unit("sent", "Artifacts that clients fetched", Unit::Bytes, inner.sent.clone());
         registry.register("problems", "Requests that were not successful, by code", inner.refused.clone());
@@ -85,6 +90,7 @@ impl Metrics {
     }
 
     pub fn converted(&self, made: &Artifacts) {
+        self.0.luts.observe(made.luts as f64);
         if made.report.start_ebops > 0 {
             self.0.share.observe(made.ebops as f64 / made.report.start_ebops as f64);
         }

@@ -161,6 +161,9 @@ pub struct Outcome {
     /// Exact EBOPs of the proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ebops: Option<u64>,
+    /// LUTs of the proxy, estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub luts: Option<u64>,
     /// Why the proxy misses the job's target, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmet: Option<String>,

@@ -5,6 +5,8 @@
 //! candidates share one, and the better of them must not be lost to the smaller. [`Front::steps`]
 //! is the usual front of EBOPs and metric.
 
+use crate::quant::hardware::Hardware;
+
 /// Standard errors of the metric by which a annealed candidate may be worse than the best: the 95 %
 /// that a difference is said to need.
 const ANNEALED_ERRORS: f64 = 2.0;
@@ -16,6 +18,8 @@ pub struct Score {
     pub ebops: u64,
     /// The same model in HGQ2's count.
     pub ebops_hgq2: u64,
+    /// What it takes of an FPGA.
+    pub hardware: Hardware,
     /// Metric on the rows that models are judged on, larger is better (accuracy, agreement, or the
     /// negated error).
     pub metric: f64,
@@ -41,6 +45,7 @@ impl Score {
     pub const WORST: Score = Score {
         ebops: u64::MAX,
         ebops_hgq2: u64::MAX,
+        hardware: Hardware { luts: u64::MAX, levels: u32::MAX, registers: u64::MAX },
         metric: f64::NEG_INFINITY,
         metric_error: 0.0,
         loss: f64::INFINITY,

@@ -151,6 +151,7 @@ fn event(kind: &str, data: &Value) -> Option<Event> {
             loss: number("loss"),
             metric: number("metric"),
             ebops: number("ebops"),
+            luts: data["luts"].as_f64(),
             beta: number("beta"),
         },
         _ => return None,

@@ -1,5 +1,6 @@
 //! What `hgq-onnx inspect` answers.
 
+use super::hardware::HardwareEstimate;
 use crate::convert::error::NodeFault;
 use crate::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ pub struct Inspection {
     /// HGQ2's count, where the file says everything that it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ebops_hgq2: Option<u64>,
+    /// What it takes of an FPGA, where the file says everything that it needs.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareEstimate>,
 }
 
 /// An operator set.

@@ -1,11 +1,12 @@
 //! Layers and quantizers of an exact model, as the report and a trace have them.
 
+use super::hardware::HardwareEstimate;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// A node that multiplies, or a quantizer.
+/// A node that takes hardware, or a quantizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Layer {
     /// The node's name.
@@ -18,6 +19,9 @@ pub struct Layer {
     /// Of a node that multiplies: HGQ2's count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ebops_hgq2: Option<u64>,
+    /// Of a node that takes some.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareEstimate>,
     /// Of a node that has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,

@@ -2,6 +2,7 @@
 //! (docs/schema) follow from them.
 
 mod checks;
+mod hardware;
 mod inspection;
 mod layer;
 mod plan;
@@ -11,6 +12,7 @@ mod schema;
 mod trace;
 
 pub use checks::{ImportCheck, Verification};
+pub use hardware::HardwareEstimate;
 pub use inspection::{InspectedLayer, Inspection, Opset, Tensor};
 pub use layer::{Activation, FormatCount, Layer, Weights};
 pub use plan::{

@@ -1,5 +1,6 @@
 //! What `convert --dry-run` answers.
 
+use super::hardware::HardwareEstimate;
 use super::purpose::Purpose;
 use super::report::Figures;
 use crate::diagnostic::Diagnostic;
@@ -100,6 +101,9 @@ pub struct PlannedData {
 pub struct PlannedStart {
     /// HGQ v1's count.
     pub ebops: u64,
+    /// What it takes of an FPGA.
+    #[serde(flatten)]
+    pub hardware: HardwareEstimate,
     /// Its metric, its standard error and its loss.
     #[serde(flatten)]
     pub figures: Figures,

@@ -1,6 +1,7 @@
 //! `report.json` (docs/report.md).
 
 use super::checks::{ImportCheck, Verification};
+use super::hardware::HardwareEstimate;
 use super::layer::Layer;
 use super::purpose::Purpose;
 use crate::convert::config::JobConfig;
@@ -34,6 +35,11 @@ pub struct Report {
     pub ebops: u64,
     /// HGQ2's count of the same model before dead channels are removed.
     pub ebops_hgq2: u64,
+    /// What the proxy takes of an FPGA.
+    #[serde(flatten)]
+    pub hardware: HardwareEstimate,
+    /// LUTs of the quantized model that training started from.
+    pub start_luts: u64,
     /// HGQ v1's count of the quantized model that training started from.
     pub start_ebops: u64,
     /// Its relative error against the source.
@@ -184,6 +190,9 @@ pub struct ParetoPoint {
     pub ebops: u64,
     /// HGQ2's count.
     pub ebops_hgq2: u64,
+    /// What it takes of an FPGA.
+    #[serde(flatten)]
+    pub hardware: HardwareEstimate,
     /// Its metric, its standard error and its loss.
     #[serde(flatten)]
     pub figures: Figures,
@@ -287,6 +296,9 @@ pub struct TrainingPoint {
     pub metric: Option<f64>,
     /// Smooth EBOPs.
     pub ebops: Option<f64>,
+    /// LUTs of the last snapshot that was scored.
+    #[serde(default)]
+    pub luts: Option<f64>,
     /// Factor of EBOPs in the loss; of a candidate the price per EBOP.
     pub beta: Option<f64>,
 }

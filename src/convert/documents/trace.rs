@@ -1,5 +1,6 @@
 //! What `hgq-onnx trace` answers.
 
+use super::hardware::HardwareEstimate;
 use super::layer::{FormatCount, Layer};
 use crate::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct Trace {
     pub ebops: u64,
     /// HGQ2's count.
     pub ebops_hgq2: u64,
+    /// What it takes of an FPGA.
+    #[serde(flatten)]
+    pub hardware: HardwareEstimate,
 }
 
 /// A quantizer: ranges and formats of its elements.

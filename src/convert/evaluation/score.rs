@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::proxy::prune;
 use crate::quant::exact::Exact;
 use crate::quant::scale::{Scales, TooFarApart};
-use crate::quant::{FixedModel, Model, ebops, interval};
+use crate::quant::{FixedModel, Model, ebops, hardware, interval};
 use crate::trace::error::TraceError;
 use crate::trace::{FormatOptions, Ranges, fix, trace_minmax};
 use crate::train::pareto::Score;
@@ -117,11 +117,12 @@ impl Judge<'_> {
         let ebops = ebops::ebops(&pruned, exact.bounds());
         // as the file's layers are declared: what pruning drops has no width there either
         let ebops_hgq2 = ebops::ebops_hgq2(&full, &interval::bounds(&full)?);
+        let (_, hardware) = hardware::count(&pruned, exact.bounds());
         let (joined, found) = self.measured(&exact, self.validation, self.source_logits);
         let collapsed = self.is_collapsed(&joined);
         let Measured { metric, error, loss } = found;
         let train_val_loss = if annealed { self.train_val_loss(&exact, loss) } else { f64::INFINITY };
-        let score = Score { ebops, ebops_hgq2, metric, metric_error: error, loss, collapsed, annealed, train_val_loss };
+        let score = Score { ebops, ebops_hgq2, hardware, metric, metric_error: error, loss, collapsed, annealed, train_val_loss };
         drop(exact);
         Ok(ExactCandidate { full: full.into(), pruned: pruned.into(), ranges: ranges.into(), score })
     }

@@ -26,6 +26,9 @@ pub struct CurvePoint {
     /// Factor of EBOPs in the loss; of a candidate the price per EBOP.
     #[prost(double, tag = "5")]
     pub beta: f64,
+    /// Of the last snapshot that was scored.
+    #[prost(double, optional, tag = "6")]
+    pub luts: Option<f64>,
 }
 
 /// Every `stride`-th epoch, where `stride` doubles whenever there are more than [`MAX_POINTS`]; and
@@ -68,6 +71,11 @@ impl Curve {
         self.last.map(|p| p.metric)
     }
 
+    /// The LUTs of the last epoch.
+    pub fn last_luts(&self) -> Option<f64> {
+        self.last.and_then(|p| p.luts)
+    }
+
     fn stride(&self) -> u64 {
         1u64.checked_shl(self.doublings).unwrap_or(u64::MAX)
     }
@@ -78,7 +86,7 @@ mod tests {
     use super::*;
 
     fn point(epoch: u64) -> CurvePoint {
-        CurvePoint { epoch, loss: 1.0 / epoch as f64, metric: 0.5, ebops: 100.0, beta: 0.0 }
+        CurvePoint { epoch, loss: 1.0 / epoch as f64, metric: 0.5, ebops: 100.0, beta: 0.0, luts: None }
     }
 
     fn curve(epochs: impl Iterator<Item = u64>) -> Curve {

@@ -41,6 +41,9 @@ pub enum Event {
         metric: f64,
         /// As training counts them.
         ebops: f64,
+        /// LUTs of the last snapshot that was scored.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        luts: Option<f64>,
         /// Factor of EBOPs in the loss.
         beta: f64,
     },
@@ -106,8 +109,8 @@ impl<'a> Reporter<'a> {
     /// An epoch of `epochs`, or a candidate.
     pub fn epoch(&mut self, point: CurvePoint, epochs: usize) {
         self.curve.push(point);
-        let CurvePoint { epoch, loss, metric, ebops, beta } = point;
-        (self.progress)(Event::Epoch { epoch: epoch as usize, epochs, loss, metric, ebops, beta });
+        let CurvePoint { epoch, loss, metric, ebops, beta, luts } = point;
+        (self.progress)(Event::Epoch { epoch: epoch as usize, epochs, loss, metric, ebops, luts, beta });
     }
 
     /// Tells the warnings known so far: a user can stop a run that starts from a misunderstanding.

@@ -2,20 +2,28 @@
 
 use crate::convert::documents::{Activation, FormatCount, Layer, Weights, finite};
 use crate::quant::ebops::{LayerEbops, wire_formats};
+use crate::quant::hardware::LayerHardware;
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{enclosed_bits, kind};
 use crate::quant::{FixedDense, FixedModel, FixedOp, Kif};
 use crate::trace::Ranges;
 use std::collections::BTreeMap;
 
-/// One entry per node that multiplies, and one per quantizer.
-pub fn layers(model: &FixedModel, bounds: &AllBounds, counts: &[LayerEbops], ranges: &Ranges) -> Vec<Layer> {
+/// One entry per node that takes hardware, and one per quantizer.
+pub fn layers(
+    model: &FixedModel,
+    bounds: &AllBounds,
+    counts: &[LayerEbops],
+    hardware: &[LayerHardware],
+    ranges: &Ranges,
+) -> Vec<Layer> {
     let entry = |n: usize| {
         let node = &model.nodes[n];
         let count = counts.iter().find(|c| c.node == n);
+        let takes = hardware.iter().find(|h| h.node == n);
         let weights = if let FixedOp::Dense(d) = &node.op { Some(weights(d)) } else { None };
         let quantizer = if let FixedOp::Quantize(q) = &node.op { Some(q) } else { None };
-        if count.is_none() && weights.is_none() && quantizer.is_none() {
+        if count.is_none() && takes.is_none() && weights.is_none() && quantizer.is_none() {
             return None;
         }
         Some(Layer {
@@ -23,6 +31,7 @@ pub fn layers(model: &FixedModel, bounds: &AllBounds, counts: &[LayerEbops], ran
             op: kind(&node.op).into(),
             ebops: count.map(|c| c.ebops),
             ebops_hgq2: count.map(|c| c.ebops_hgq2),
+            hardware: takes.map(|h| h.hardware.into()),
             weights,
             rounding: quantizer.map(|q| format!("{:?}", q.rounding)),
             activation: quantizer.map(|_| {

@@ -27,7 +27,7 @@ use crate::diagnostic::Diagnostic;
 use crate::proxy::port;
 use crate::proxy::target::latency_layers;
 use crate::quant::exact::Exact;
-use crate::quant::{ebops, interval};
+use crate::quant::{ebops, hardware, interval};
 use per_output::per_output;
 pub use sanity::found_to_say;
 use std::collections::BTreeMap;
@@ -69,12 +69,28 @@ pub fn report(
     let page = html::page(&report, &files.exactly.pruned)?;
     let Files { proxy, exactly, pareto, extra_files, .. } = files;
     let unmet = chosen.choice.unmet.clone();
-    Ok(Artifacts { proxy: proxy.proxy.bytes, report, page, ebops: exactly.score.ebops, pareto, extra_files, unmet })
+    Ok(Artifacts {
+        proxy: proxy.proxy.bytes,
+        report,
+        page,
+        ebops: exactly.score.ebops,
+        luts: exactly.score.hardware.luts,
+        pareto,
+        extra_files,
+        unmet,
+    })
 }
 
 fn training_point(p: CurvePoint) -> TrainingPoint {
-    let CurvePoint { epoch, loss, metric, ebops, beta } = p;
-    TrainingPoint { epoch, loss: finite(loss), metric: finite(metric), ebops: finite(ebops), beta: finite(beta) }
+    let CurvePoint { epoch, loss, metric, ebops, beta, luts } = p;
+    TrainingPoint {
+        epoch,
+        loss: finite(loss),
+        metric: finite(metric),
+        ebops: finite(ebops),
+        luts: luts.and_then(finite),
+        beta: finite(beta),
+    }
 }
 
 /// The report, without what is known at the end of the run alone.
@@ -83,6 +99,7 @@ fn compose(s: &Stages) -> Result<Report, Error> {
     let exact = Exact::new(&files.exactly.pruned)?;
     let full_bounds = interval::bounds(&files.exactly.full)?;
     let counts = ebops::layers(&files.exactly.pruned, exact.bounds());
+    let (hardware, _) = hardware::count(&files.exactly.pruned, exact.bounds());
     Ok(Report {
         schema: SCHEMA.into(),
         tool: Tool { name: "hgq-onnx".into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -97,12 +114,14 @@ fn compose(s: &Stages) -> Result<Report, Error> {
         proxy_elementwise: files.elementwise.clone(),
         ebops: files.exactly.score.ebops,
         ebops_hgq2: ebops::ebops_hgq2(&files.exactly.full, &full_bounds),
+        hardware: files.exactly.score.hardware.into(),
+        start_luts: s.found.start.score.hardware.luts,
         start_ebops: s.found.start.score.ebops,
         start_error: finite(s.found.start_error),
         metric: s.judge.kind.name().into(),
         task: p.purpose.clone(),
         source: p.source_score.figures(s.judge.kind),
-        layers: layers::layers(&files.exactly.pruned, exact.bounds(), &counts, &files.exactly.ranges),
+        layers: layers::layers(&files.exactly.pruned, exact.bounds(), &counts, &hardware, &files.exactly.ranges),
         target: Target { met: s.chosen.choice.unmet.is_none(), reason: s.chosen.choice.unmet.clone() },
         choice: ChoiceMade {
             why: s.chosen.choice.why.clone(),
@@ -173,6 +192,7 @@ fn pareto(s: &Stages) -> Vec<ParetoPoint> {
             epoch: point.epoch,
             ebops: score.ebops,
             ebops_hgq2: score.ebops_hgq2,
+            hardware: score.hardware.into(),
             figures: Measured::from(score).figures(s.judge.kind),
             train_val_loss: finite(score.train_val_loss),
             annealed: score.annealed,

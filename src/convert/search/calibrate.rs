@@ -155,9 +155,16 @@ impl Search<'_, '_, '_> {
         // sums beyond 62 bits: no candidate, and smaller ones will do
         let Ok(exactly) = self.job.judge.judge(&model) else { return Ok(true) };
         let error = self.enter(self.tried, &exactly, model)?;
-        let Score { ebops, metric, loss, collapsed, .. } = exactly.score;
+        let Score { ebops, metric, loss, collapsed, hardware, .. } = exactly.score;
         let metric_shown = self.job.judge.kind.shown(metric);
-        let point = CurvePoint { epoch: self.tried as u64, loss, metric: metric_shown, ebops: ebops as f64, beta: price };
+        let point = CurvePoint {
+            epoch: self.tried as u64,
+            loss,
+            metric: metric_shown,
+            ebops: ebops as f64,
+            beta: price,
+            luts: Some(hardware.luts as f64),
+        };
         self.reporter.epoch(point, self.total);
         let config = self.job.config;
         // one answer for everything is not a candidate, however good its metric

@@ -35,6 +35,7 @@ struct Watch<'a, 'b, 'c> {
     reporter: &'b mut Reporter<'c>,
     kind: MetricKind,
     last_metric: f64,
+    last_luts: Option<f64>,
 }
 
 impl Observer for Watch<'_, '_, '_> {
@@ -47,9 +48,17 @@ impl Observer for Watch<'_, '_, '_> {
     fn epoch(&mut self, e: &Epoch) {
         if let Some(s) = e.score.filter(|s| s.metric.is_finite()) {
             self.last_metric = self.kind.shown(s.metric);
+            self.last_luts = Some(s.hardware.luts as f64);
         }
         let ebops = e.score.map_or(e.ebops, |s| s.ebops as f64);
-        let point = CurvePoint { epoch: e.epoch as u64, loss: e.loss, metric: self.last_metric, ebops, beta: e.beta };
+        let point = CurvePoint {
+            epoch: e.epoch as u64,
+            loss: e.loss,
+            metric: self.last_metric,
+            ebops,
+            beta: e.beta,
+            luts: self.last_luts,
+        };
         self.reporter.epoch(point, e.epochs);
     }
 
@@ -106,7 +115,8 @@ pub fn train(
     let mut checkpoints = Checkpoints::new(job, keeper)?;
     let resume = checkpoints.load(reporter);
     let last_metric = reporter.curve.last_metric().unwrap_or_else(|| judge.kind.shown(start.score.metric));
-    let mut watch = Watch { judge, checkpoints, kind: judge.kind, reporter, last_metric };
+    let last_luts = reporter.curve.last_luts();
+    let mut watch = Watch { judge, checkpoints, kind: judge.kind, reporter, last_metric, last_luts };
     let mut fitted = fit(&model, &set, &order, &options, &mut watch, resume.as_deref(), cancel).map_err(|e| match e {
         FitError::Canceled => Error::Canceled,
         FitError::Diverged => Error::Data(vec![e.to_string()]),

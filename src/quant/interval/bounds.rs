@@ -68,6 +68,11 @@ impl Bounds {
         self.of.iter().map(|&n| self.spans[n as usize])
     }
 
+    /// Per element: the place of its span in [`Bounds::distinct`].
+    pub fn numbers(&self) -> &[u32] {
+        &self.of
+    }
+
     /// Every span that some element has, once.
     pub fn distinct(&self) -> &[Span] {
         &self.spans

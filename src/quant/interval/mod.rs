@@ -4,6 +4,7 @@
 //! `rules` has the intervals. [`bounds()`] is for evaluation, where what a layer computes is on one
 //! grid; the proxy, whose elements have types of their own, walks by [`step`] itself.
 
+mod alike;
 mod bounds;
 mod error;
 mod grid;
@@ -15,6 +16,7 @@ use super::kif::Kif;
 use super::model::{FixedModel, FixedOp, FixedQuantizer};
 use crate::graph::Node;
 use crate::ops::Move;
+pub use alike::Alike;
 pub use bounds::Bounds;
 pub use error::{IntervalError, MAX_BITS, Unfit};
 pub use rules::step;

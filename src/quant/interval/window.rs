@@ -1,14 +1,11 @@
-//! Spans of convolutions and pooling.
-//!
-//! In most images nearly all pixels have the same spans (formats per channel), so outputs differ
-//! only where taps lie in the padding or near it: one result per pattern of taps.
+//! Spans of convolutions and pooling: one result for all positions that are alike.
 
+use super::alike::Alike;
 use super::error::Unfit;
 use super::span::Span;
 use crate::graph::Window;
 use crate::ops::Merge;
 use crate::quant::model::FixedDense;
-use std::collections::HashMap;
 
 fn fits(window: &Window, x: &[Span]) -> Result<(), Unfit> {
     let wanted = window.input.iter().product();
@@ -21,57 +18,24 @@ fn fits(window: &Window, x: &[Span]) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// In [`classes`], a pixel of padding.
-const PADDING: u32 = u32::MAX;
-
-/// Calls `at` for every position, once for each pattern of what lies under its taps; returns all
-/// positions' results in order.
+/// Calls `at` for one position of each pattern of what lies under its taps; returns all positions'
+/// results in order.
 fn positions(
     window: &Window,
     x: &[Span],
     mut at: impl FnMut(&[Option<usize>]) -> Result<Vec<Span>, Unfit>,
 ) -> Result<Vec<Span>, Unfit> {
-    let classes = classes(x, window.input[2]);
-    let mut known: HashMap<Box<[u32]>, usize> = HashMap::new();
-    let mut out: Vec<Span> = Vec::new();
-    // of the position before: most positions of an image are like it
-    let (mut last, mut pattern, mut start) = (Vec::new(), Vec::new(), 0);
-    for position in 0..window.positions() {
-        let pixels = (0..window.taps()).map(|tap| window.pixel(position, tap));
-        pattern.clear();
-        pattern.extend(pixels.map(|pixel| pixel.map_or(PADDING, |p| classes[p])));
-        if position == 0 || pattern != last {
-            start = known.get(pattern.as_slice()).copied().unwrap_or(out.len());
-            std::mem::swap(&mut last, &mut pattern);
-        }
-        if start == out.len() {
-            let pixels: Vec<Option<usize>> = (0..window.taps()).map(|tap| window.pixel(position, tap)).collect();
-            let result = at(&pixels)?;
-            if position == 0 {
-                out.reserve_exact(result.len() * window.positions());
-            }
-            out.extend(result);
-            known.insert(last.as_slice().into(), start);
-        } else {
-            let width = out.len() / position;
-            out.extend_from_within(start..start + width);
-        }
+    let Alike { pattern, first } = Alike::new(window, x);
+    let mut results = Vec::with_capacity(first.len());
+    for position in first {
+        let pixels: Vec<Option<usize>> = (0..window.taps()).map(|tap| window.pixel(position, tap)).collect();
+        results.push(at(&pixels)?);
+    }
+    let mut out = Vec::with_capacity(results.first().map_or(0, Vec::len) * pattern.len());
+    for number in pattern {
+        out.extend_from_slice(&results[number as usize]);
     }
     Ok(out)
-}
-
-/// A number per pixel; pixels whose channels have the same spans share one.
-fn classes(x: &[Span], channels: usize) -> Vec<u32> {
-    let mut known: HashMap<&[Span], u32> = HashMap::new();
-    let mut last: (&[Span], u32) = (&[], 0);
-    let number = |pixel| {
-        if last.0 != pixel {
-            let next = known.len() as u32;
-            last = (pixel, *known.entry(pixel).or_insert(next));
-        }
-        last.1
-    };
-    x.chunks_exact(channels.max(1)).map(number).collect()
 }
 
 /// A convolution.

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 
 /// Exact EBOPs of the proxy.
 static EBOPS: HeaderName = HeaderName::from_static("x-hgq-ebops");
+static LUTS: HeaderName = HeaderName::from_static("x-hgq-luts");
 /// Longer than any job may take and wait.
 const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -75,6 +76,10 @@ async fn answer(app: &App, done: &Record, headers: &HeaderMap) -> Result<Respons
     let ebops = done.outcome.ebops.unwrap_or_default();
     let found = response.headers_mut();
     found.insert(EBOPS.clone(), HeaderValue::from(ebops));
+    // a job of an earlier version has none
+    if let Some(luts) = done.outcome.luts {
+        found.insert(LUTS.clone(), HeaderValue::from(luts));
+    }
     found.insert(header::VARY, HeaderValue::from_static("accept"));
     if let Ok(location) = HeaderValue::try_from(href(done)) {
         found.insert(header::LOCATION, location);

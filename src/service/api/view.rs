@@ -59,6 +59,9 @@ pub struct Job {
     /// Exact EBOPs of the proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ebops: Option<u64>,
+    /// LUTs of the proxy, estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub luts: Option<u64>,
     /// Whether the proxy is what the job asked for (`target_ebops`, `max_metric_drop`, …); the
     /// artifacts are there either way.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,6 +104,7 @@ impl From<&Record> for Job {
             memory: r.spec.memory,
             progress: r.progress.clone(),
             ebops: r.outcome.ebops,
+            luts: r.outcome.luts,
             target_met: succeeded.then_some(r.outcome.unmet.is_none()),
             unmet: r.outcome.unmet.clone(),
             cached: r.outcome.cached,

@@ -56,6 +56,9 @@ pub struct Member {
     /// Its number in that job's front.
     pub number: u64,
     pub ebops: u64,
+    /// Estimated; none of jobs of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub luts: Option<u64>,
     pub metric: f64,
     pub loss: f64,
     /// Where its proxy is fetched.
@@ -70,6 +73,7 @@ pub fn members(job: &JobId, report: &Value) -> (Vec<Member>, bool) {
             job: job.to_string(),
             number,
             ebops: p["ebops"].as_u64()?,
+            luts: p["luts"].as_u64(),
             metric: p["metric"].as_f64()?,
             loss: p["loss"].as_f64()?,
             proxy: format!("/v1/jobs/{job}/artifacts/pareto/{number}/proxy.onnx"),
@@ -128,7 +132,15 @@ mod tests {
 
     #[test]
     fn fronts_merge() {
-        let of = |job: &str, ebops, metric| Member { job: job.into(), number: 0, ebops, metric, loss: 0.0, proxy: String::new() };
+        let of = |job: &str, ebops, metric| Member {
+            job: job.into(),
+            number: 0,
+            ebops,
+            luts: None,
+            metric,
+            loss: 0.0,
+            proxy: String::new(),
+        };
         let all = vec![of("a", 100, 0.9), of("a", 200, 0.95), of("b", 100, 0.9), of("b", 150, 0.96), of("b", 300, 0.99)];
         let found = front(all.clone(), false);
         let shown: Vec<(&str, u64)> = found.iter().map(|m| (m.job.as_str(), m.ebops)).collect();

@@ -234,7 +234,7 @@ impl Run {
             files.push((name, file));
         }
         self.worker.metrics.converted(made);
-        let outcome = Outcome { ebops: Some(made.ebops), unmet: made.unmet.clone(), ..Outcome::default() };
+        let outcome = Outcome { ebops: Some(made.ebops), luts: Some(made.luts), unmet: made.unmet.clone(), ..Outcome::default() };
         Ok(Made { outcome, files })
     }
 }

@@ -109,7 +109,7 @@ export function front(points, metric, source, selected, pick) {
       p.number === selected
         ? s("path", { class: "chosen", d: `M${cx - 8} ${cy}L${cx} ${cy - 8}L${cx + 8} ${cy}L${cx} ${cy + 8}Z` })
         : s("circle", { class: "point c1", cx, cy, r: 4.5 });
-    shape.append(s("title", {}, `point ${p.number}: ${number(p.ebops)} EBOPs, ${metric} ${number(p.metric)}`));
+    shape.append(s("title", {}, `point ${p.number}: ${number(p.ebops)} EBOPs, ${number(p.luts)} LUTs, ${metric} ${number(p.metric)}`));
     shape.addEventListener("click", () => pick(p.number));
     svg.append(shape);
   }

@@ -20,7 +20,7 @@ export function frontOf(path, report, fail) {
     const point = points.find((p) => p.number === selected);
     for (const input of box.querySelectorAll("input[type=radio]")) input.checked = Number(input.value) === selected;
     picture.replaceChildren(chart(points, metric, source, selected, pick));
-    button.textContent = `Download the proxy of point ${selected} (${number(point.ebops)} EBOPs)`;
+    button.textContent = `Download the proxy of point ${selected} (${number(point.ebops)} EBOPs, ${number(point.luts)} LUTs)`;
   }
 
   const row = (p) => {
@@ -40,6 +40,7 @@ export function frontOf(path, report, fail) {
       ),
       number(p.ebops),
       percent(p.ebops, report.start_ebops),
+      number(p.luts),
       number(p.metric),
       number(p.metric_error),
       Number.isFinite(source) ? number(p.metric - source) : "–",
@@ -47,7 +48,7 @@ export function frontOf(path, report, fail) {
       number(p.epoch),
     ];
   };
-  const columns = ["point", "EBOPs", "of the start", metric, "± (standard error)", "against the source", "loss", "epoch"];
+  const columns = ["point", "EBOPs", "of the start", "LUTs", metric, "± (standard error)", "against the source", "loss", "epoch"];
   box.append(
     h("h3", {}, "Pareto front"),
     h(

@@ -103,6 +103,7 @@ async function ended(path, state, result) {
       "dl",
       { class: "figures" },
       of("EBOPs", report.start_ebops, report.ebops),
+      of("LUTs, estimated", report.start_luts, report.luts),
       of(report.metric ?? "metric", report.source?.metric, report.proxy?.metric),
       h(
         "div",

@@ -91,7 +91,8 @@ function inspection(found) {
     `${number(found.bytes)} bytes, ${number(found.parameters ?? 0)} parameters. Operators: ${operators || "none"}.`,
   );
   if (found.supported) {
-    const ebops = found.ebops === undefined ? "" : ` As annotated it has ${number(found.ebops)} EBOPs.`;
+    const ebops =
+      found.ebops === undefined ? "" : ` As annotated it has ${number(found.ebops)} EBOPs, about ${number(found.luts)} LUTs.`;
     const notes = (found.notes ?? []).map((n) => h("li", {}, `${n.node ? `${n.node}: ` : ""}${n.message}`));
     return [
       h("p", { class: "good" }, h("strong", {}, "Supported."), ebops),

@@ -48,6 +48,12 @@ pub struct Candidate {
     pub collapsed: bool,
     #[prost(double, tag = "10")]
     pub metric_error: f64,
+    #[prost(uint64, tag = "11")]
+    pub luts: u64,
+    #[prost(uint32, tag = "12")]
+    pub levels: u32,
+    #[prost(uint64, tag = "13")]
+    pub registers: u64,
 }
 
 /// See the module.

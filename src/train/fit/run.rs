@@ -6,6 +6,7 @@ use super::options::{Epoch, FitError, FitOptions, Fitted, Goal, Observer};
 use super::stages::{self, BRANCH_START, BRANCH_START_OF_MOST, Kind, Stage};
 use crate::data::rng::Rng;
 use crate::quant::Model;
+use crate::quant::hardware::Hardware;
 use crate::train::pareto::{Front, Point, Score};
 use crate::train::{Ebops, Engine, EngineState, TrainError, TrainSet};
 use prost::Message;
@@ -294,6 +295,9 @@ impl<'a> Run<'a> {
             epoch: p.epoch as u64,
             ebops: p.score.ebops,
             ebops_hgq2: p.score.ebops_hgq2,
+            luts: p.score.hardware.luts,
+            levels: p.score.hardware.levels,
+            registers: p.score.hardware.registers,
             metric: p.score.metric,
             loss: p.score.loss,
             annealed: p.score.annealed,
@@ -351,7 +355,8 @@ impl<'a> Run<'a> {
         })?;
         for c in &state.front {
             let Candidate { ebops, ebops_hgq2, metric, metric_error, loss, annealed, train_val_loss, collapsed, .. } = *c;
-            let score = Score { ebops, ebops_hgq2, metric, metric_error, loss, annealed, train_val_loss, collapsed };
+            let hardware = Hardware { luts: c.luts, levels: c.levels, registers: c.registers };
+            let score = Score { ebops, ebops_hgq2, hardware, metric, metric_error, loss, annealed, train_val_loss, collapsed };
             self.front.insert(Point { epoch: c.epoch as usize, score, payload: c.parameters.clone() });
         }
         (self.stage, self.epoch, self.done) = (state.stage as usize, state.epoch as usize, state.done as usize);

@@ -35,6 +35,7 @@ pub fn section(report: &Report) -> Option<Markup> {
         Curve { what: loss, class: "c2", log: true, of: |p| p.loss },
         Curve { what: &metric, class: "c1", log: false, of: |p| p.metric },
         Curve { what: "EBOPs", class: "c3", log: true, of: |p| p.ebops },
+        Curve { what: "LUTs", class: "c3", log: true, of: |p| p.luts },
         Curve { what: beta, class: "c4", log: true, of: |p| p.beta },
     ];
     Some(html! {

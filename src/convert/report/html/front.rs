@@ -75,8 +75,9 @@ fn chart(report: &Report, metric: &str) -> Markup {
 
 /// What a point says of itself.
 fn title(p: &ParetoPoint, metric: &str) -> String {
-    let (ebops, shown, loss) = (count(p.ebops), maybe(p.figures.metric), maybe(p.figures.loss));
-    clean(&format!("point {}: {ebops} EBOPs, {metric} {shown}, loss {loss}, epoch {}", p.number, p.epoch))
+    let (ebops, luts) = (count(p.ebops), count(p.hardware.luts));
+    let (shown, loss) = (maybe(p.figures.metric), maybe(p.figures.loss));
+    clean(&format!("point {}: {ebops} EBOPs, {luts} LUTs, {metric} {shown}, loss {loss}, epoch {}", p.number, p.epoch))
 }
 
 /// The mark of the proxy.
@@ -120,6 +121,8 @@ fn table(points: &[ParetoPoint], metric: &str) -> Markup {
             tr class=[p.chosen.then_some("mine")] {
                 th scope="row" { (p.number) }
                 td { (count(p.ebops)) }
+                td { (count(p.hardware.luts)) }
+                td { (p.hardware.levels) }
                 td { (maybe(p.figures.metric)) }
                 td { (maybe(p.figures.metric_error)) }
                 td { (maybe(p.figures.loss)) }
@@ -130,7 +133,19 @@ fn table(points: &[ParetoPoint], metric: &str) -> Markup {
             }
         }
     };
-    let columns = ["point", "EBOPs", metric, "± (standard error)", "loss", "loss on all rows", "annealed", "epoch", "chosen"];
+    let columns = [
+        "point",
+        "EBOPs",
+        "LUTs",
+        "levels",
+        metric,
+        "± (standard error)",
+        "loss",
+        "loss on all rows",
+        "annealed",
+        "epoch",
+        "chosen",
+    ];
     super::table("Points of the front", &columns.map(Column::Number), &rows)
 }
 

@@ -1,10 +1,10 @@
-//! Layer by layer: shares of EBOPs, widths of weights and of activations, ranges against formats.
+//! Layer by layer: shares of LUTs and EBOPs, widths of weights and of activations, ranges against formats.
 
 use super::bits::{histogram, legend};
 use super::plot::drawing;
 use super::text::{clean, count, cut, maybe, name, number, percent, px};
 use super::{Column, heat_map, table};
-use crate::convert::documents::{Activation, FormatCount, Layer, Report, Weights};
+use crate::convert::documents::{Activation, FormatCount, HardwareEstimate, Layer, Report, Weights};
 use crate::quant::{FixedDense, FixedModel, FixedOp};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -18,21 +18,25 @@ const BAR: f64 = 120.0;
 /// Characters of a name that a drawing is described with.
 const DESCRIBED: usize = 80;
 
-/// EBOPs by layer, where any layer has them.
+/// LUTs, registers and EBOPs by layer, where any layer has them.
 pub fn shares(report: &Report) -> Option<Markup> {
-    let multiplying: Vec<(&Layer, u64)> = report.layers.iter().filter_map(|l| Some((l, l.ebops?))).take(ROWS).collect();
-    if multiplying.is_empty() {
+    let taking: Vec<(&Layer, HardwareEstimate)> =
+        report.layers.iter().filter_map(|l| Some((l, l.hardware?))).take(ROWS).collect();
+    if taking.is_empty() {
         return None;
     }
-    let total = report.ebops as f64;
+    let total = report.hardware.luts as f64;
     let rows = html! {
-        @for (layer, ebops) in multiplying {
+        @for (layer, hardware) in taking {
             tr {
                 th scope="row" { (name(&layer.name)) }
                 td { (clean(&layer.op)) }
-                td { (count(ebops)) }
-                td { (percent(ebops as f64, total)) }
-                td class="drawn" { (share(ebops as f64, total)) }
+                td { (count(hardware.luts)) }
+                td { (percent(hardware.luts as f64, total)) }
+                td class="drawn" { (share(hardware.luts as f64, total)) }
+                td { (hardware.levels) }
+                td { (count(hardware.ff)) }
+                td { (maybe(layer.ebops.map(|n| n as f64))) }
                 td { (maybe(layer.ebops_hgq2.map(|n| n as f64))) }
             }
         }
@@ -40,16 +44,19 @@ pub fn shares(report: &Report) -> Option<Markup> {
     let columns = [
         Column::Number("layer"),
         Column::Number("operation"),
-        Column::Number("EBOPs"),
+        Column::Number("LUTs"),
         Column::Number("share"),
         Column::Text("share, drawn"),
+        Column::Number("levels"),
+        Column::Number("registers"),
+        Column::Number("EBOPs"),
         Column::Number("HGQ2’s count"),
     ];
-    Some(html! { h2 id="ebops" { "EBOPs by layer" } (table("EBOPs by layer", &columns, &rows)) })
+    Some(html! { h2 id="layers" { "Hardware by layer" } (table("Hardware by layer", &columns, &rows)) })
 }
 
-fn share(ebops: f64, total: f64) -> Markup {
-    let share = if total > 0.0 { (ebops / total).clamp(0.0, 1.0) } else { 0.0 };
+fn share(part: f64, total: f64) -> Markup {
+    let share = if total > 0.0 { (part / total).clamp(0.0, 1.0) } else { 0.0 };
     html! {
         svg class="share" viewBox={ "0 0 " (BAR) " 12" } width=(BAR) height="12" aria-hidden="true" {
             path class="back" d={ "M0 0H" (BAR) "V12H0Z" } {}

@@ -14,6 +14,7 @@ pub fn head(report: &Report, title: &str) -> Markup {
     let (before, after) = (report.start_ebops as f64, report.ebops as f64);
     let saved =
         if before > 0.0 { format!("{} of the {} at the start", percent(after, before), number(before)) } else { String::new() };
+    let levels = format!("{} adders one behind the other", report.hardware.levels);
     let sent = |of: String| format!("model sent: {of}");
     let samples = format!("on {} samples", count(report.verification.compared.samples as u64));
     html! {
@@ -21,6 +22,7 @@ pub fn head(report: &Report, title: &str) -> Markup {
         p class="by" { (report.tool.name) " " (report.tool.version) " · " (report.schema) }
         dl class="figures" {
             (figure("EBOPs", &number(after), &saved))
+            (figure("LUTs, estimated", &count(report.hardware.luts), &levels))
             (figure(&metric(report), &plus_minus(&report.proxy.figures), &sent(plus_minus(&report.source))))
             (figure("loss", &maybe(report.proxy.figures.loss), &sent(maybe(report.source.loss))))
             (figure("mismatches", &count(report.verification.compared.mismatches), &samples))
@@ -66,6 +68,9 @@ pub fn before_and_after(report: &Report) -> Markup {
         (figure("loss", [sent.loss, None, made.loss]))
         (figure("EBOPs (HGQ v1)", [None, whole(report.start_ebops), whole(report.ebops)]))
         (figure("EBOPs (HGQ2’s count)", [None, None, whole(report.ebops_hgq2)]))
+        (figure("LUTs, estimated", [None, whole(report.start_luts), whole(report.hardware.luts)]))
+        (figure("adders one behind the other", [None, None, Some(f64::from(report.hardware.levels))]))
+        (figure("registers, estimated", [None, None, whole(report.hardware.ff)]))
         @if let Some(alone) = &report.validation_alone {
             (figure("metric on the validation rows alone", [alone.source.metric, None, alone.proxy.metric]))
             (figure("its standard error", [alone.source.metric_error, None, alone.proxy.metric_error]))
@@ -85,8 +90,8 @@ pub fn before_and_after(report: &Report) -> Markup {
             @if let Some(one) = &report.data.one_answer {
                 " One answer for everything would be right for " (percent(one.accuracy, 1.0)) " of them."
             }
-            " EBOPs, effective bit operations, estimate the circuit’s area; the two counts are different quantities and do not \
-            compare."
+            " EBOPs, effective bit operations, are what training counts; the two counts are different quantities and do not \
+            compare. LUTs are what the circuit takes of an FPGA without multipliers of its own: an estimate from its adders."
         }
     }
 }

@@ -1,0 +1,178 @@
+//! What an exact model takes of an FPGA that computes it in one piece, without multipliers of its
+//! own: LUTs, registers, and adders one behind the other (docs/hardware.md).
+//!
+//! An estimate: [`LUTS_PER_CARRY`] and its like were fitted to synthesis. The rule behind it is
+//! exact and cheap, so it can count every candidate of a search.
+
+mod casts;
+mod elements;
+mod live;
+mod merges;
+mod products;
+mod tree;
+mod wires;
+
+use super::interval::{AllBounds, Bounds};
+use super::model::{FixedModel, FixedOp};
+use crate::graph::Node;
+use casts::{Readers, Source};
+use products::Fold;
+use tree::{Depth, Sum};
+use wires::Wires;
+
+/// LUTs per carry position of the adders.
+const LUTS_PER_CARRY: f64 = 0.893;
+/// LUTs per bit that is chosen between values: of the largest of two, behind a comparison.
+const LUTS_PER_CHOICE: f64 = 1.0;
+/// LUTs per bit that is masked by a Relu or clipped by a quantizer: they are part of the other
+/// figures.
+const LUTS_PER_MASK: f64 = 0.0;
+
+/// What a model, or one node of it, takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hardware {
+    pub luts: u64,
+    /// Adders one behind the other: of a model from its inputs to its outputs, of a node from the
+    /// last registers.
+    pub levels: u32,
+    /// Registers, where every quantizer and every output has some.
+    pub registers: u64,
+}
+
+/// What was counted, before it became LUTs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Carry positions of adders and comparisons.
+    pub carries: f64,
+    /// Bits chosen between two values.
+    pub choices: u64,
+    /// Bits masked or clipped.
+    pub masks: u64,
+    /// LUTs of tables.
+    pub tables: u64,
+}
+
+impl Parts {
+    fn luts(&self) -> u64 {
+        let fitted = LUTS_PER_CARRY * self.carries + LUTS_PER_CHOICE * self.choices as f64 + LUTS_PER_MASK * self.masks as f64;
+        fitted.round() as u64 + self.tables
+    }
+
+    /// Whether they lengthen the way of a signal: masks are part of the logic behind them.
+    fn is_deep(&self) -> bool {
+        self.carries > 0.0 || self.choices > 0 || self.tables > 0
+    }
+
+    /// With those of another node.
+    pub fn plus(self, other: Parts) -> Parts {
+        Parts {
+            carries: self.carries + other.carries,
+            choices: self.choices + other.choices,
+            masks: self.masks + other.masks,
+            tables: self.tables + other.tables,
+        }
+    }
+}
+
+/// One node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerHardware {
+    /// Index into [`FixedModel::nodes`](crate::graph::Dag::nodes).
+    pub node: usize,
+    pub parts: Parts,
+    pub hardware: Hardware,
+}
+
+/// A node while it is counted.
+#[derive(Default)]
+struct Made {
+    parts: Parts,
+    registers: u64,
+    /// Per element of its output.
+    depth: Vec<Depth>,
+}
+
+impl Made {
+    /// Sums, of which `share` are computed at a time.
+    fn of(sums: &[Sum], share: f64) -> Made {
+        let carries = sums.iter().map(|s| s.carries).sum::<u64>() as f64 * share;
+        Made { parts: Parts { carries, ..Parts::default() }, registers: 0, depth: sums.iter().map(Sum::depth).collect() }
+    }
+}
+
+/// Every node that takes something, and the whole model.
+pub fn count(model: &FixedModel, bounds: &AllBounds) -> (Vec<LayerHardware>, Hardware) {
+    let live = live::live(model, bounds);
+    let readers = Readers::new(model);
+    let mut depth: Vec<Vec<Depth>> = model.values.iter().map(|v| vec![Depth::default(); v.len()]).collect();
+    let mut layers = Vec::new();
+    for (n, node) in model.nodes.iter().enumerate() {
+        let operands: Option<Vec<Wires>> =
+            node.inputs.iter().map(|&v| Some(Wires { bounds: bounds[v].as_ref()?, depth: &depth[v] })).collect();
+        // what reads floats stands in front of the hardware
+        let (Some(operands), Some(result)) = (operands, &bounds[node.output]) else { continue };
+        let made = of_node(model, (n, node), &operands, result, &live[node.output], &readers);
+        let stage = made.depth.iter().zip(&live[node.output]).filter(|(_, live)| **live).map(|(d, _)| d.stage).max();
+        let levels = if made.parts.is_deep() { stage.unwrap_or(0) } else { 0 };
+        let hardware = Hardware { luts: made.parts.luts(), levels, registers: made.registers };
+        if hardware != Hardware::default() {
+            layers.push(LayerHardware { node: n, parts: made.parts, hardware });
+        }
+        depth[node.output] = made.depth;
+        if matches!(node.op, FixedOp::Quantize(_)) {
+            depth[node.output].iter_mut().for_each(|d| d.stage = 0);
+        }
+    }
+    let whole = whole(model, &layers, &live, &depth);
+    (layers, whole)
+}
+
+/// The sum of the nodes, the longest way to an output, and registers at outputs that no quantizer
+/// gives.
+fn whole(model: &FixedModel, layers: &[LayerHardware], live: &[Vec<bool>], depth: &[Vec<Depth>]) -> Hardware {
+    let mut whole = Hardware::default();
+    for layer in layers {
+        whole.luts += layer.hardware.luts;
+        whole.registers += layer.hardware.registers;
+    }
+    let outputs = model.outputs.iter().flat_map(|&v| depth[v].iter().zip(&live[v]));
+    whole.levels = outputs.filter(|(_, live)| **live).map(|(d, _)| d.total).max().unwrap_or(0);
+    whole
+}
+
+/// One node, `operands` and `result` as hardware has them; `live` says which elements are computed.
+fn of_node(
+    model: &FixedModel,
+    (n, node): (usize, &Node<FixedOp>),
+    operands: &[Wires],
+    result: &Bounds,
+    live: &[bool],
+    readers: &Readers,
+) -> Made {
+    let x = operands[0];
+    let folds = || -> Vec<Fold> { readers.folds(model, n) };
+    let mut made = match &node.op {
+        FixedOp::Dense(d) => Made::of(&products::dense(d, &x, live, &folds()), d.ebops_scale),
+        FixedOp::Affine(a) => Made::of(&products::affine(a, &x, live, &folds()), 1.0),
+        FixedOp::AveragePool(pool) => Made::of(&products::mean(pool, &x, live, &folds()), 1.0),
+        FixedOp::MaxPool(window) => merges::largest(window, &x, live),
+        FixedOp::Merge(merge) => merges::merge(*merge, operands, live),
+        FixedOp::Elementwise(f) => elements::function(*f, &x, result, live, readers.masks(model, n)),
+        FixedOp::Quantize(q) => {
+            let source = Source { wires: x, is_masked: readers.is_masked(n), is_folded: readers.is_folded(n) };
+            casts::cast(q, &source, result, live)
+        }
+        FixedOp::Move(m) => {
+            Made { depth: m.apply(&depths(operands), &model.shapes(&node.inputs), Depth::default()), ..Made::default() }
+        }
+    };
+    if model.outputs.contains(&node.output) && !matches!(node.op, FixedOp::Quantize(_)) {
+        made.registers +=
+            live.iter().zip(result.iter()).filter(|(live, _)| **live).map(|(_, span)| u64::from(wires::bits(span))).sum::<u64>();
+    }
+    made
+}
+
+fn depths<'a>(operands: &[Wires<'a>]) -> Vec<&'a [Depth]> {
+    operands.iter().map(|w| w.depth).collect()
+}
