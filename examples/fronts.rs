@@ -8,11 +8,12 @@
 //!
 //! ```sh
 //! cargo run --release --example fronts -- MODEL.onnx TRAIN.npz TEST.npz 700,1000,2000 [--seeds 3] [--first-seed 0] [--config JSON] \
-//!     [--chosen-on test|validation] [--hgq2] [--random] [--unlabelled N] [--name NAME]
+//!     [--chosen-on test|validation] [--hgq2] [--luts] [--random] [--unlabelled N] [--name NAME]
 //! ```
 //!
 //! The data hold `x_train`, `y_train`, `x_test`, `y_test`, or `x` and `y`; bytes are divided by
-//! 255. `--chosen-on` leaves the other half of the runs out, `--hgq2` counts as HGQ2 does,
+//! 255. `--chosen-on` leaves the other half of the runs out, `--hgq2` counts as HGQ2 does, `--luts` in
+//! LUTs,
 //! `--random` starts from Glorot-uniform weights without teacher, `--unlabelled` has only the
 //! inputs of the first N training samples. One JSON line per run goes to stdout, with the metric
 //! that each model was chosen by and its size in both counts; the tables go to stderr.
@@ -102,6 +103,7 @@ fn settings() -> Settings {
     let config = flag("--config", 1).map_or_else(Default::default, |v| serde_json::from_str(&v).expect("a JSON object"));
     let name = flag("--name", 1);
     let count = if flag("--hgq2", 0).is_some() { "ebops_hgq2" } else { "ebops" };
+    let count = if flag("--luts", 0).is_some() { "luts" } else { count };
     let random = flag("--random", 0).is_some();
     let unlabelled = flag("--unlabelled", 1).map(|n| n.parse().expect("a number of samples"));
     let [model, train, test, budgets] = &args[..] else { panic!("MODEL.onnx TRAIN.npz TEST.npz BUDGETS") };
@@ -168,9 +170,13 @@ fn points(s: &Settings, done: &Artifacts, on_test: bool) -> Vec<Point> {
     let point = |p: &ParetoPoint| {
         let metric = p.figures.metric.expect("a metric");
         let test = if on_test { metric } else { tested(s, done, p.number) };
-        let (v1, hgq2) = (p.ebops as f64, p.ebops_hgq2 as f64);
-        let ebops = if s.count == "ebops" { v1 } else { hgq2 };
-        Point { ebops, v1, hgq2, metric, within: p.chosen_within.clone(), test }
+        let (v1, hgq2, luts) = (p.ebops as f64, p.ebops_hgq2 as f64, p.hardware.luts as f64);
+        let size = match s.count {
+            "ebops" => v1,
+            "luts" => luts,
+            _ => hgq2,
+        };
+        Point { size, v1, hgq2, luts, metric, within: p.chosen_within.clone(), test }
     };
     done.report.pareto.iter().map(point).collect()
 }
@@ -179,11 +185,12 @@ fn points(s: &Settings, done: &Artifacts, on_test: bool) -> Vec<Point> {
 struct Point {
     /// In the count of the budgets.
     #[serde(skip)]
-    ebops: f64,
+    size: f64,
     #[serde(rename = "ebops")]
     v1: f64,
     #[serde(rename = "ebops_hgq2")]
     hgq2: f64,
+    luts: f64,
     /// What it was chosen by.
     metric: f64,
     /// The budgets that the program chose it for.
@@ -202,10 +209,10 @@ fn tested(s: &Settings, done: &Artifacts, number: usize) -> f64 {
 
 /// The best member within a budget, or the one that the program chose.
 fn within(points: &[Point], budget: f64, on_test: bool) -> Option<&Point> {
-    let best = points.iter().filter(|p| p.ebops <= budget).max_by(|a, b| a.metric.total_cmp(&b.metric));
+    let best = points.iter().filter(|p| p.size <= budget).max_by(|a, b| a.metric.total_cmp(&b.metric));
     let largest = |p: &Point| p.within.iter().copied().fold(0.0, f64::max);
     let chosen =
-        points.iter().filter(|p| !p.within.is_empty() && p.ebops <= budget).max_by(|a, b| largest(a).total_cmp(&largest(b)));
+        points.iter().filter(|p| !p.within.is_empty() && p.size <= budget).max_by(|a, b| largest(a).total_cmp(&largest(b)));
     if on_test { best } else { chosen.or(best) }
 }
 

@@ -36,6 +36,13 @@ pub struct Overrides {
     /// Largest exact EBOPs of the wanted model
     #[arg(long, allow_negative_numbers = true, value_name = "EBOPS", conflicts_with_all = ["beta_start", "beta_end"])]
     pub target_ebops: Option<f64>,
+    /// Largest LUTs of the wanted model, as estimated
+    #[arg(long, allow_negative_numbers = true, value_name = "LUTS", conflicts_with_all = ["target_ebops", "beta_start", "beta_end"])]
+    pub target_luts: Option<f64>,
+    /// What sizes are counted in: fronts, and "the smallest model"
+    /// [default: luts with --target-luts, else ebops]
+    #[arg(long, value_name = "COUNT", value_parser = named(["ebops", "luts"]))]
+    pub count: Option<String>,
     /// Return the smallest model whose validation metric is at most this much below the source
     /// model's
     #[arg(long, allow_negative_numbers = true, value_name = "DROP")]
@@ -179,12 +186,15 @@ impl Overrides {
         self.apply_names(config)
     }
 
-    /// A target and a β schedule exclude each other: the one on the command line wins over the one
-    /// in the file.
+    /// Targets and a β schedule exclude each other: the one on the command line wins over those in
+    /// the file.
     fn apply_goal(&self, config: &mut JobConfig) -> Result<(), String> {
-        if self.target_ebops.is_some() {
-            config.target_ebops = self.target_ebops;
-            config.beta = None;
+        if self.target_ebops.is_some() || self.target_luts.is_some() {
+            (config.target_ebops, config.target_luts) = (self.target_ebops, self.target_luts);
+            (config.beta, config.count) = (None, None);
+        }
+        if let Some(name) = &self.count {
+            config.count = Some(spelled("count", name)?);
         }
         if self.beta_start.is_some() || self.beta_end.is_some() {
             let given = config.beta.take().unwrap_or_default();
@@ -200,7 +210,7 @@ impl Overrides {
                 other => other,
             };
             config.beta = Some(Beta { start: Some(start), end: Some(end), schedule, points: Vec::new() });
-            config.target_ebops = None;
+            (config.target_ebops, config.target_luts) = (None, None);
         }
         Ok(())
     }

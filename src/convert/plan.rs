@@ -59,7 +59,7 @@ pub fn plan(job: &Job) -> Result<Plan, Error> {
         metric_because: judged.why.clone(),
         task: prepared.purpose.clone(),
         choice: choice(job),
-        training: training(config, &prepared, &judge, start.ebops as f64, source_metric)?,
+        training: training(config, &prepared, &judge, config.count().of(&start) as f64, source_metric)?,
         memory_estimate_bytes: memory_estimate(job, source, data),
         threads: config.thread_count(),
         warnings,
@@ -133,17 +133,19 @@ fn beta_control(goal: &Goal) -> BetaControl {
 fn choice(job: &Job) -> String {
     let config = &job.config;
     let metric = |drop: f64| format!("whose metric is at most {drop} below the source's");
-    match (config.epochs, config.target_ebops, config.max_metric_drop, config.max_output_error) {
-        (0, None, None, _) => "the model as it is".into(),
-        (0, Some(target), None, _) => format!("the model as it is; the target is met if it has at most {target} EBOPs"),
-        (0, None, Some(drop), _) => format!("the model as it is; the target is met by one {}", metric(drop)),
-        (0, Some(target), Some(drop), _) => {
-            format!("the model as it is; the target is met by one of at most {target} EBOPs {}", metric(drop))
-        }
-        (_, Some(target), None, _) => format!("the best one of at most {target} EBOPs"),
-        (_, None, Some(drop), _) => format!("the smallest one {}", metric(drop)),
-        (_, Some(target), Some(drop), _) => format!("the best one of at most {target} EBOPs {}", metric(drop)),
-        (_, None, None, Some(error)) => format!("the smallest one whose output error is at most {error}"),
-        (_, None, None, None) => DEFAULT.into(),
+    let size = config.target().map(|target| format!("of at most {target} {}", config.count().unit()));
+    let bound = match (size, config.max_metric_drop) {
+        (None, None) => None,
+        (Some(size), None) => Some(size),
+        (None, Some(drop)) => Some(metric(drop)),
+        (Some(size), Some(drop)) => Some(format!("{size} {}", metric(drop))),
+    };
+    match (config.epochs, bound, config.max_output_error) {
+        (0, None, _) => "the model as it is".into(),
+        (0, Some(bound), _) => format!("the model as it is; the target is met by one {bound}"),
+        (_, Some(bound), _) if config.target().is_some() => format!("the best one {bound}"),
+        (_, Some(bound), _) => format!("the smallest one {bound}"),
+        (_, None, Some(error)) => format!("the smallest one whose output error is at most {error}"),
+        (_, None, None) => DEFAULT.into(),
     }
 }

@@ -1,15 +1,43 @@
-//! The Pareto front: candidates that no other candidate equals or beats in EBOPs, validation metric
-//! and validation loss.
+//! The Pareto front: candidates that no other candidate equals or beats in size, validation metric
+//! and validation loss. Size is EBOPs or LUTs ([`Count`]).
 //!
 //! The loss is a third objective because the metric of a small validation set has few steps: many
 //! candidates share one, and the better of them must not be lost to the smaller. [`Front::steps`]
-//! is the usual front of EBOPs and metric.
+//! is the usual front of size and metric.
 
 use crate::quant::hardware::Hardware;
 
 /// Standard errors of the metric by which a annealed candidate may be worse than the best: the 95 %
 /// that a difference is said to need.
 const ANNEALED_ERRORS: f64 = 2.0;
+
+/// What the size of a model is counted in: what targets and budgets are in, and fronts ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Count {
+    /// HGQ v1's exact count.
+    #[default]
+    Ebops,
+    /// LUTs of an FPGA, estimated ([`crate::quant::hardware`]).
+    Luts,
+}
+
+impl Count {
+    /// The size of a candidate.
+    pub fn of(self, score: &Score) -> u64 {
+        match self {
+            Count::Ebops => score.ebops,
+            Count::Luts => score.hardware.luts,
+        }
+    }
+
+    /// Its unit, for people.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Count::Ebops => "EBOPs",
+            Count::Luts => "LUTs",
+        }
+    }
+}
 
 /// How good a candidate is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,11 +82,11 @@ impl Score {
         train_val_loss: f64::INFINITY,
     };
 
-    /// At least as good in EBOPs, metric and losses, annealed if the other one is, and alive if it
+    /// At least as good in size, metric and losses, annealed if the other one is, and alive if it
     /// is: a constant answer may have a better metric than a model that knows something, and is no
     /// substitute for it.
-    fn covers(&self, other: &Score) -> bool {
-        self.ebops <= other.ebops
+    fn covers(&self, other: &Score, count: Count) -> bool {
+        count.of(self) <= count.of(other)
             && self.metric >= other.metric
             && self.loss <= other.loss
             && self.train_val_loss <= other.train_val_loss
@@ -75,22 +103,32 @@ pub struct Point<T> {
     pub payload: T,
 }
 
-/// Non-dominated points in order of EBOPs.
+/// Non-dominated points in order of their size.
 #[derive(Clone, Debug)]
 pub struct Front<T> {
+    count: Count,
     points: Vec<Point<T>>,
 }
 
-impl<T> Default for Front<T> {
-    fn default() -> Self {
-        Front { points: Vec::new() }
-    }
-}
-
 impl<T> Front<T> {
+    /// One without points.
+    pub fn new(count: Count) -> Front<T> {
+        Front { count, points: Vec::new() }
+    }
+
+    /// What sizes are counted in.
+    pub fn count(&self) -> Count {
+        self.count
+    }
+
+    /// The size of a point.
+    pub fn size(&self, point: usize) -> u64 {
+        self.count.of(&self.points[point].score)
+    }
+
     /// Whether a candidate of this score would be kept.
     pub fn accepts(&self, score: &Score) -> bool {
-        score.metric.is_finite() && score.loss.is_finite() && !self.points.iter().any(|p| p.score.covers(score))
+        score.metric.is_finite() && score.loss.is_finite() && !self.points.iter().any(|p| p.score.covers(score, self.count))
     }
 
     /// Keeps `point` if nothing dominates it and drops what it dominates. Returns whether it was
@@ -99,8 +137,9 @@ impl<T> Front<T> {
         if !self.accepts(&point.score) {
             return false;
         }
-        self.points.retain(|p| !point.score.covers(&p.score));
-        let at = self.points.partition_point(|p| p.score.ebops < point.score.ebops);
+        let count = self.count;
+        self.points.retain(|p| !point.score.covers(&p.score, count));
+        let at = self.points.partition_point(|p| count.of(&p.score) < count.of(&point.score));
         self.points.insert(at, point);
         true
     }
@@ -119,14 +158,14 @@ impl<T> Front<T> {
         self.points.iter().enumerate().filter(|(_, p)| !p.score.collapsed)
     }
 
-    /// Indices of the points that no other beats in EBOPs and metric alone; without those of one
+    /// Indices of the points that no other beats in size and metric alone; without those of one
     /// answer where there are others.
     pub fn steps(&self) -> Vec<usize> {
         let only_dead = !self.is_alive();
         let mut best = f64::NEG_INFINITY;
         let mut steps: Vec<usize> = Vec::new();
         for (i, p) in self.points.iter().enumerate().filter(|(_, p)| only_dead || !p.score.collapsed) {
-            let same_size = steps.last().is_some_and(|&l| self.points[l].score.ebops == p.score.ebops);
+            let same_size = steps.last().is_some_and(|&l| self.size(l) == self.count.of(&p.score));
             if p.score.metric > best {
                 if same_size {
                     steps.pop();
@@ -138,12 +177,12 @@ impl<T> Front<T> {
         steps
     }
 
-    /// Index of the most trustworthy point of at most `ebops`: a annealed one whose metric is
+    /// Index of the most trustworthy point of at most `size`: a annealed one whose metric is
     /// within two of its `error`s of the best one's; else one within one. Among several the one
     /// with the lowest loss: on all data if they are annealed, else on validation data. None of one
     /// answer.
-    pub fn best_within(&self, ebops: f64, error: impl Fn(f64) -> f64) -> Option<usize> {
-        self.best_of(|s| s.ebops as f64 <= ebops, error)
+    pub fn best_within(&self, size: f64, error: impl Fn(f64) -> f64) -> Option<usize> {
+        self.best_of(|s| self.count.of(s) as f64 <= size, error)
     }
 
     /// The same among the points that `fits` says.
@@ -166,9 +205,9 @@ impl<T> Front<T> {
         within.reduce(|a, b| if b.1.score.metric > a.1.score.metric { b } else { a }).map(|(i, _)| i)
     }
 
-    /// The lowest loss of a point of at most `ebops`; infinite if there is none.
-    pub fn lowest_loss(&self, ebops: f64) -> f64 {
-        let within = self.points.iter().filter(|p| p.score.ebops as f64 <= ebops);
+    /// The lowest loss of a point of at most `size`; infinite if there is none.
+    pub fn lowest_loss(&self, size: f64) -> f64 {
+        let within = self.points.iter().filter(|p| self.count.of(&p.score) as f64 <= size);
         within.map(|p| p.score.loss).fold(f64::INFINITY, f64::min)
     }
 
@@ -188,7 +227,7 @@ mod tests {
 
     #[test]
     fn keeps_exactly_the_non_dominated() {
-        let mut f = Front::default();
+        let mut f = Front::new(Count::Ebops);
         assert!(f.insert(point(100, 0.9, 0.3)));
         assert!(f.insert(point(50, 0.8, 0.5)));
         assert!(!f.insert(point(60, 0.8, 0.6)));
@@ -209,7 +248,7 @@ mod tests {
             (p.score.annealed, p.score.train_val_loss) = (true, train_val_loss);
             p
         };
-        let mut f = Front::default();
+        let mut f = Front::new(Count::Ebops);
         for p in [point(80, 0.97, 0.1), annealed(90, 0.95, 0.3, 0.2), annealed(85, 0.95, 0.25, 0.4), point(70, 0.96, 0.05)] {
             assert!(f.insert(p));
         }
@@ -229,7 +268,7 @@ mod tests {
             p.score.collapsed = true;
             p
         };
-        let mut f = Front::default();
+        let mut f = Front::new(Count::Ebops);
         assert!(f.insert(dead(0, 0.99, 0.05)));
         assert_eq!(
             (f.steps(), f.is_alive(), f.best_within(9.0, |_| 0.0), f.smallest_reaching(0.5)),
@@ -252,7 +291,7 @@ mod tests {
 
     #[test]
     fn within_the_error_of_the_metric_the_loss_decides() {
-        let mut f = Front::default();
+        let mut f = Front::new(Count::Ebops);
         for p in [point(50, 0.8, 0.5), point(90, 0.95, 0.2), point(95, 0.94, 0.1)] {
             f.insert(p);
         }

@@ -78,7 +78,7 @@ impl Engine for Fake {
                 for epoch in 1..=3 {
                     // a loss that is not a number in JSON
                     let loss = if epoch == 2 { f64::INFINITY } else { 1.0 };
-                    progress(Event::Epoch { epoch, epochs: 3, loss, metric: 0.5, ebops: 9.0, beta: 0.0 });
+                    progress(Event::Epoch { epoch, epochs: 3, loss, metric: 0.5, ebops: 9.0, luts: Some(12.0), beta: 0.0 });
                 }
                 progress(Event::Note { code: "note".into(), message: "m".into() });
             }
@@ -108,7 +108,16 @@ impl Engine for Fake {
         report.pareto.truncate(1);
         (report.pareto[0].ebops, report.pareto[0].figures.metric) = (seed, Some(seed as f64 / 10.0));
         let page = "<!DOCTYPE html>".into();
-        Ok(Artifacts { proxy: b"proxy bytes".to_vec(), report, page, ebops: 42, pareto, extra_files: Vec::new(), unmet })
+        Ok(Artifacts {
+            proxy: b"proxy bytes".to_vec(),
+            report,
+            page,
+            ebops: 42,
+            luts: 57,
+            pareto,
+            extra_files: Vec::new(),
+            unmet,
+        })
     }
 
     fn inspect(&self, model: &[u8]) -> Result<Inspection, Error> {

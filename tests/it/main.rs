@@ -41,6 +41,7 @@ mod golden_quantizer;
 mod golden_train;
 mod golden_v2;
 mod hard_data;
+mod hardware;
 mod import;
 mod import_conv;
 mod import_damaged;

@@ -114,7 +114,6 @@ impl JobConfig {
             ends.iter().all(sound),
             "beta: start and end are needed (constant: start), not negative, and above 0 for a log schedule",
         );
-        need(self.target_ebops.is_none() && self.budgets.is_none(), "beta excludes target_ebops and budgets: give one of them");
     }
 
     /// What the wanted model may cost and lose.
@@ -124,7 +123,7 @@ impl JobConfig {
             need(sound, "budgets: 1 to 64 numbers of at least 1");
         }
         need(self.gamma.is_finite() && self.gamma >= 0.0, "gamma: not negative");
-        need(self.target_ebops.is_none_or(|t| t.is_finite() && t >= 1.0), "target_ebops: at least 1");
+        self.check_size(need);
         need(self.max_metric_drop.is_none_or(|t| t.is_finite() && t >= 0.0), "max_metric_drop: not negative");
     }
 

@@ -9,6 +9,7 @@ pub mod port_type;
 pub mod proxy;
 pub mod quantizers;
 pub mod rules;
+pub mod size;
 pub mod suggest;
 pub mod training;
 
@@ -19,6 +20,7 @@ use port_type::PortType;
 use proxy::{Hls4mlConfig, ProxyConfig};
 use quantizers::{ActivationOverflowName, GranularityConfig, InitBits, OverflowName, QuantizersName, RoundingName};
 use serde::{Deserialize, Serialize};
+use size::CountName;
 use std::collections::BTreeMap;
 use training::{Beta, ClassWeights, LearningRate, LossName, MetricName};
 use utoipa::ToSchema;
@@ -42,8 +44,13 @@ pub struct JobConfig {
     pub gamma: f32,
     /// Largest exact EBOPs of the wanted model.
     pub target_ebops: Option<f64>,
-    /// EBOPs that training anneals at, one branch each; default: around `target_ebops`, or eight
-    /// from the start down to 2 % of it.
+    /// Largest LUTs of the wanted model, as estimated (docs/hardware.md).
+    pub target_luts: Option<f64>,
+    /// What sizes are counted in: `budgets`, fronts, "the smallest model". Default: LUTs with
+    /// `target_luts`, else EBOPs.
+    pub count: Option<CountName>,
+    /// Sizes that training anneals at, one branch each; default: around the target, or eight from
+    /// the start down to 2 % of it.
     pub budgets: Option<Vec<f64>>,
     /// Return the smallest model whose validation metric is at most this much below the source
     /// model's.
@@ -122,6 +129,8 @@ impl Default for JobConfig {
             beta: None,
             gamma: 0.0,
             target_ebops: None,
+            target_luts: None,
+            count: None,
             budgets: None,
             max_metric_drop: None,
             checkpoint_epochs: None,

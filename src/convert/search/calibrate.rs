@@ -98,7 +98,7 @@ pub fn calibrate(job: &Calibration, reporter: &mut Reporter, cancel: &AtomicBool
         job,
         sensitivity,
         reporter,
-        front: Front::default(),
+        front: Front::new(config.count()),
         tried: 0,
         total: shares.len() * (PRICES + HALVINGS),
         closest: None,
@@ -168,8 +168,8 @@ impl Search<'_, '_, '_> {
         self.reporter.epoch(point, self.total);
         let config = self.job.config;
         // one answer for everything is not a candidate, however good its metric
-        Ok(match (config.target_ebops, config.max_output_error, config.max_metric_drop) {
-            (Some(target), _, _) => ebops as f64 > target,
+        Ok(match (config.target(), config.max_output_error, config.max_metric_drop) {
+            (Some(target), _, _) => config.count().of(&exactly.score) as f64 > target,
             (None, Some(bound), _) => !collapsed && error <= bound,
             (None, None, Some(drop)) => !collapsed && metric >= self.job.source_metric - drop,
             (None, None, None) => {

@@ -6,7 +6,7 @@ use crate::convert::error::Error;
 use crate::convert::task::metric::MetricKind;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::quant::Model;
-use crate::train::pareto::{Front, Score};
+use crate::train::pareto::{Count, Front, Score};
 
 /// The figures of [`Chooser::reaches`] were added and subtracted: what is equal but for that is
 /// equal.
@@ -48,7 +48,7 @@ impl Chooser<'_> {
             return Ok(self.dead());
         }
         let config = self.config;
-        let choice = match (config.target_ebops, config.max_metric_drop, config.max_output_error) {
+        let choice = match (config.target(), config.max_metric_drop, config.max_output_error) {
             (Some(target), drop, _) => self.within(target, drop),
             (None, Some(drop), _) => self.smallest_within(drop),
             // within it are all of them
@@ -80,10 +80,12 @@ impl Chooser<'_> {
     }
 
     fn within(&self, target: f64, drop: Option<f64>) -> Option<Choice> {
-        let inside = |s: &Score| s.ebops as f64 <= target;
-        let Some((point, why)) = self.best(inside, &format!("of at most {target} EBOPs")) else {
+        let count = self.front.count();
+        let (unit, field) = (count.unit(), target_field(count));
+        let inside = |s: &Score| count.of(s) as f64 <= target;
+        let Some((point, why)) = self.best(inside, &format!("of at most {target} {unit}")) else {
             let point = self.front.smallest_reaching(f64::NEG_INFINITY)?;
-            let least = self.score(point).ebops;
+            let least = self.front.size(point);
             let constant = if self.front.points().iter().any(|p| inside(&p.score)) {
                 "; below that there are only networks with one answer for everything"
             } else {
@@ -91,7 +93,7 @@ impl Chooser<'_> {
             };
             let cure = if self.config.epochs == 0 { "train for some epochs" } else { "give more epochs" };
             let unmet = format!(
-                "target_ebops {target} was not reached: the smallest candidate has {least} EBOPs{constant}; {cure} or a larger target"
+                "{field} {target} was not reached: the smallest candidate has {least} {unit}{constant}; {cure} or a larger target"
             );
             return Some(Choice { point, why: "the smallest model found".into(), unmet: Some(unmet) });
         };
@@ -100,13 +102,13 @@ impl Chooser<'_> {
         let both = |s: &Score| inside(s) && self.reaches(s, want);
         let name = self.kind.name();
         let shown = self.kind.shown(want);
-        if let Some((point, why)) = self.best(both, &format!("of at most {target} EBOPs and a {name} of {shown:.4} or better")) {
+        if let Some((point, why)) = self.best(both, &format!("of at most {target} {unit} and a {name} of {shown:.4} or better")) {
             return Some(Choice { point, why, unmet: None });
         }
         let best = self.front.most_accurate(inside).unwrap_or(point);
         let got = self.kind.shown(self.score(best).metric);
-        let unmet = format!("at {target} EBOPs the metric is {got:.4}, not {shown:.4} as max_metric_drop asks");
-        Some(Choice { point: best, why: format!("the best {name} of at most {target} EBOPs"), unmet: Some(unmet) })
+        let unmet = format!("at {target} {unit} the metric is {got:.4}, not {shown:.4} as max_metric_drop asks");
+        Some(Choice { point: best, why: format!("the best {name} of at most {target} {unit}"), unmet: Some(unmet) })
     }
 
     fn smallest_within(&self, drop: f64) -> Option<Choice> {
@@ -152,7 +154,8 @@ impl Chooser<'_> {
         if self.config.epochs > 0 && metric < self.source - self.kind.default_drop(self.source).max(self.error(self.source)) {
             let (got, was) = (self.kind.shown(metric), self.kind.shown(self.source));
             let message = format!(
-                "the source's metric is {was:.4}, the proxy's {got:.4}; give max_metric_drop or target_ebops to choose another trade"
+                "the source's metric is {was:.4}, the proxy's {got:.4}; give max_metric_drop or {} to choose another trade",
+                target_field(self.front.count())
             );
             warnings.push(Diagnostic::new(Code::MetricDrop, message));
         }
@@ -169,7 +172,7 @@ impl Chooser<'_> {
         };
         let config = self.config;
         let asked = [
-            ("target_ebops", config.target_ebops.is_some()),
+            (target_field(self.front.count()), config.target().is_some()),
             ("max_metric_drop", config.max_metric_drop.is_some()),
             ("max_output_error", config.max_output_error.is_some()),
         ];
@@ -205,6 +208,15 @@ impl Chooser<'_> {
     /// A point by the figures that the report lists of it.
     fn told(&self, point: usize) -> String {
         let s = self.score(point);
-        format!("{:.4} ({} EBOPs)", self.kind.shown(s.metric), s.ebops)
+        let count = self.front.count();
+        format!("{:.4} ({} {})", self.kind.shown(s.metric), count.of(s), count.unit())
+    }
+}
+
+/// The field with a target in this unit.
+fn target_field(count: Count) -> &'static str {
+    match count {
+        Count::Ebops => "target_ebops",
+        Count::Luts => "target_luts",
     }
 }

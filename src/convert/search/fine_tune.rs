@@ -132,12 +132,13 @@ pub fn train(
             epochs: config.epochs,
             input_widths: &widths,
             loss: &options.loss,
+            count: options.count,
             layers: &options.engine.layers,
             output_exponents: &options.engine.output_exponents,
             trained: &|full| logits.trained_exactly(full),
         };
         let mut begins = |step| watch.reporter.step(step);
-        polish_front(&mut fitted.front, &options.goal, config.target_ebops, judge, &how, &mut begins, cancel)?;
+        polish_front(&mut fitted.front, &options.goal, config.target(), judge, &how, &mut begins, cancel)?;
     }
     Ok(fitted)
 }
@@ -149,7 +150,7 @@ fn fit_options(t: &Training, teacher: &[f32]) -> Result<FitOptions, Error> {
     let exponents = judge.scales.of_outputs();
     let rows = t.domain.train.samples;
     let batch = batch_size(config, rows);
-    let goal = goal(config, judge, steps(config, rows), start.score.ebops as f64, t.source_metric);
+    let goal = goal(config, judge, steps(config, rows), config.count().of(&start.score) as f64, t.source_metric);
     let overhead = ebops::fixed(&start.pruned)? as f64;
     let loss_scale = objective.scale(teacher, source.width);
     Ok(FitOptions {
@@ -166,6 +167,7 @@ fn fit_options(t: &Training, teacher: &[f32]) -> Result<FitOptions, Error> {
             temperature: judge.temperature as f32,
         },
         goal,
+        count: config.count(),
         loss_scale,
         overhead,
         engine: EngineOptions {

@@ -55,7 +55,7 @@ pub fn steps(config: &JobConfig, rows: usize) -> usize {
     config.epochs * (rows / batch_size(config, rows)).max(1)
 }
 
-/// What the run steers to, from the job's wishes, its optimizer steps, the EBOPs it starts from and
+/// What the run steers to, from the job's wishes, its optimizer steps, the size it starts from and
 /// the source's metric.
 pub fn goal(config: &JobConfig, judge: &Judge, steps: usize, start: f64, source_metric: f64) -> Goal {
     // how far a metric may be below the one wanted by a drop until annealing does not make up for
@@ -80,7 +80,7 @@ pub fn goal(config: &JobConfig, judge: &Judge, steps: usize, start: f64, source_
         budgets.sort_by(|a, b| b.total_cmp(a));
         return Goal::Budgets(budgets);
     }
-    if let Some(target) = config.target_ebops {
+    if let Some(target) = config.target() {
         // few steps are all needed for the target itself
         let budgets = if steps < STEPS_FOR_A_FRONT { &[1.0][..] } else { &TARGET_BUDGETS[..] };
         return Goal::Budgets(budgets.iter().map(|m| (m * target).max(1.0)).collect());

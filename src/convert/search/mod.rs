@@ -54,7 +54,7 @@ pub fn search(
     let start_error = relative_error(&start, &p.scales, &p.source, &p.domain, teacher)?;
     let source_metric = p.source_score.metric;
     let (source, domain) = (&p.source, &p.domain);
-    let (mut front, mut unmet, mut warnings) = (Front::default(), None, Vec::new());
+    let (mut front, mut unmet, mut warnings) = (Front::new(config.count()), None, Vec::new());
     if config.epochs == 0 && config.mode == Mode::FineTune {
         warnings.extend(start_differs(start_error));
     }

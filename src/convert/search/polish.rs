@@ -7,7 +7,7 @@ use crate::convert::progress::Step;
 use crate::quant::{Model, interval};
 use crate::train::fit::options::Goal;
 use crate::train::pareto::{Front, Point};
-use crate::train::polish::{EbopsBudget, Polishing, polish};
+use crate::train::polish::{Budget, Polishing, polish};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For a budget, a model of the next larger one is polished down to it, too, if that is at most
@@ -27,7 +27,7 @@ const IDLE: usize = 2;
 /// too.
 const GAIN: f64 = 0.02;
 
-/// EBOPs, and members of the front that are polished down to them.
+/// A size, and members of the front that are polished down to it.
 type Starts = (f64, Vec<Point<Model>>);
 
 /// Polishes what a job may want and offers the results to the front. From the smallest budget up,
@@ -88,7 +88,7 @@ fn at_budget(front: &Front<Model>, budgets: &[f64], n: usize, error: impl Fn(f64
 
 fn as_it_is(front: &Front<Model>, n: usize) -> Starts {
     let point = front.points()[n].clone();
-    (point.score.ebops as f64, vec![point])
+    (front.size(n) as f64, vec![point])
 }
 
 fn down_to(
@@ -105,7 +105,7 @@ fn down_to(
     for pass in 0..PASSES {
         let Ok(bounds) = interval::bounds(&exactly.full) else { break };
         // new weights may widen what is after them; the way back must not do so again
-        let room = EbopsBudget { ebops: exactly.score.ebops as f64, budget: aim, may_exceed: pass == 0 };
+        let room = Budget { size: front.count().of(&exactly.score) as f64, budget: aim, may_exceed: pass == 0 };
         let polished = polish(&model, &(how.trained)(&exactly.full), &bounds, how, room, cancel);
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
@@ -116,7 +116,7 @@ fn down_to(
         let Ok(found) = judge.judged(&model, score.annealed) else { break };
         exactly = found;
         front.insert(Point { epoch, score: exactly.score, payload: model.clone() });
-        let beyond = exactly.score.ebops as f64 - budget;
+        let beyond = front.count().of(&exactly.score) as f64 - budget;
         if beyond <= 0.0 {
             break;
         }
@@ -129,12 +129,12 @@ fn down_to(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::pareto::Score;
+    use crate::train::pareto::{Count, Score};
 
     #[test]
     fn what_would_be_chosen_is_polished_and_the_most_accurate() {
         let model = Model { name: String::new(), values: vec![], nodes: vec![], inputs: vec![], outputs: vec![] };
-        let mut front = Front::default();
+        let mut front = Front::new(Count::Ebops);
         let mut add = |ebops: u64, metric: f64, train_val_loss: f64| {
             let annealed = train_val_loss.is_finite();
             let score = Score { ebops, metric, loss: 1.0 - metric, annealed, train_val_loss, ..Score::WORST };

@@ -8,16 +8,16 @@ use prost::Message;
 
 /// Raised when the meaning of a field or the way of training changes: older checkpoints are then
 /// ignored.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// More than any run counts to, and far from where a count overflows.
 const MAX_COUNT: u64 = 1 << 48;
 
 /// A model worth going back to.
 #[derive(Clone, PartialEq, Message)]
 pub struct Snapshot {
-    /// Exact EBOPs.
+    /// Exact size, in the unit of the budgets.
     #[prost(double, tag = "1")]
-    pub ebops: f64,
+    pub size: f64,
     #[prost(float, repeated, tag = "2")]
     pub parameters: Vec<f32>,
     /// The β controller's slow part.
@@ -74,7 +74,7 @@ pub struct State {
     pub branches: Vec<u64>,
     #[prost(double, tag = "6")]
     pub controller: f64,
-    /// Exact EBOPs ÷ those that training saw, of the last snapshot.
+    /// The size in the unit of the budgets ÷ the EBOPs that training saw, of the last snapshot.
     #[prost(double, tag = "7")]
     pub gap: f64,
     /// Factor on the learning rates.
@@ -87,12 +87,15 @@ pub struct State {
     pub rollbacks: u64,
     #[prost(uint64, tag = "11")]
     pub collapses: u64,
-    /// EBOPs at the start.
+    /// Size at the start.
     #[prost(double, tag = "13")]
     pub start: f64,
-    /// Most EBOPs of the trunk so far.
+    /// Largest size of the trunk so far.
     #[prost(double, tag = "21")]
     pub most: f64,
+    /// The size in the unit of the budgets ÷ exact EBOPs, of the last snapshot.
+    #[prost(double, tag = "22")]
+    pub ratio: f64,
     #[prost(float, repeated, tag = "14")]
     pub parameters: Vec<f32>,
     #[prost(float, repeated, tag = "15")]
@@ -125,8 +128,8 @@ impl State {
     /// Whether its counts are those of a run, and its measures are numbers.
     fn is_sound(&self) -> bool {
         let counts = [self.stage, self.epoch, self.done, self.stage_rollbacks, self.rollbacks, self.collapses, self.step];
-        let snapshots = self.starts.iter().chain(&self.good).flat_map(|s| [s.ebops, s.controller]);
-        let measures = [self.controller, self.gap, self.rate, self.start, self.most].into_iter().chain(snapshots);
+        let snapshots = self.starts.iter().chain(&self.good).flat_map(|s| [s.size, s.controller]);
+        let measures = [self.controller, self.ratio, self.gap, self.rate, self.start, self.most].into_iter().chain(snapshots);
         let counted = counts.iter().all(|&n| n < MAX_COUNT) && self.epoch <= self.done;
         counted && measures.into_iter().all(f64::is_finite)
     }
@@ -141,7 +144,7 @@ mod tests {
         let good = State { done: 7, epoch: 3, step: 90, gap: 1.0, ..State::current() };
         let decoded = |state: State| State::decoded(&state.encode_to_vec());
         assert_eq!(decoded(good.clone()), Some(good.clone()));
-        let snapshot = || Some(Snapshot { ebops: f64::INFINITY, ..Snapshot::default() });
+        let snapshot = || Some(Snapshot { size: f64::INFINITY, ..Snapshot::default() });
         let bad: [(&str, State); 8] = [
             ("version", State { version: VERSION - 1, ..good.clone() }),
             ("more epochs of the stage than in all", State { epoch: 8, ..good.clone() }),

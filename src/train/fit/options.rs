@@ -5,14 +5,14 @@ use crate::quant::Model;
 use crate::train::engine::loss::TaskLoss;
 use crate::train::engine::options::EngineOptions;
 use crate::train::error::TrainError;
-use crate::train::pareto::{Front, Score};
+use crate::train::pareto::{Count, Front, Score};
 use thiserror::Error;
 /// What the run steers to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Goal {
     /// A β schedule over all epochs.
     Schedule(Beta),
-    /// Budgets in EBOPs, largest first.
+    /// Budgets in the unit of the count, largest first.
     Budgets(Vec<f64>),
     /// The smallest model whose metric is at least `floor`, looked for among `budgets` (largest
     /// first). The trunk ends where the metric is below `hopeless`.
@@ -31,6 +31,8 @@ pub struct FitOptions {
     pub l1: f32,
     pub loss: TaskLoss,
     pub goal: Goal,
+    /// What the goal's budgets are in.
+    pub count: Count,
     /// Magnitude of the task loss, 1 for a cross entropy: the controller's β is in its units.
     pub loss_scale: f64,
     /// EBOPs of the exact count that training cannot change and the engine does not see.
@@ -53,7 +55,7 @@ pub struct Epoch {
 }
 
 /// Result of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fitted {
     pub front: Front<Model>,
     /// Times the run diverged (a loss or parameter that is not finite) and was taken back.

@@ -7,7 +7,7 @@ use super::stages::{self, BRANCH_START, BRANCH_START_OF_MOST, Kind, Stage};
 use crate::data::rng::Rng;
 use crate::quant::Model;
 use crate::quant::hardware::Hardware;
-use crate::train::pareto::{Front, Point, Score};
+use crate::train::pareto::{Count, Front, Point, Score};
 use crate::train::{Ebops, Engine, EngineState, TrainError, TrainSet};
 use prost::Message;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,8 @@ const MAX_ROLLBACKS: usize = 6;
 /// The same for a collapsed one: a budget may be too small for more than one answer, then the stage
 /// ends.
 const MAX_COLLAPSES: usize = 2;
-/// Bounds of [`Run::gap`]: beyond them a count is no hint for the other.
+/// Bounds of [`Run::gap`], as multiples of [`Run::ratio`]: beyond them a count is no hint for the
+/// other.
 const GAP: (f64, f64) = (0.5, 1.5);
 
 pub struct Run<'a> {
@@ -37,8 +38,10 @@ pub struct Run<'a> {
     /// Budgets of the branches begun.
     branches: Vec<usize>,
     controller: Controller,
-    /// Exact EBOPs ÷ those that training saw, of the last snapshot of a branch: its target is in
-    /// exact EBOPs.
+    /// The size in the unit of the budgets ÷ exact EBOPs, of the last snapshot.
+    ratio: f64,
+    /// That size ÷ the EBOPs that training saw, of the last snapshot of a branch: its target is an
+    /// exact size.
     gap: f64,
     /// Factor on the learning rates of the stage; halved by every rollback.
     rate: f64,
@@ -46,7 +49,7 @@ pub struct Run<'a> {
     rollbacks: usize,
     collapses: usize,
     start: f64,
-    /// Most EBOPs of the trunk so far.
+    /// Largest size of the trunk so far.
     most: f64,
     good: Snapshot,
     /// By budget.
@@ -80,12 +83,13 @@ impl<'a> Run<'a> {
             options,
             observer,
             cancel,
-            front: Front::default(),
+            front: Front::new(options.count),
             stage: 0,
             epoch: 0,
             done: 0,
             branches: Vec::new(),
             controller: Controller::default(),
+            ratio: 1.0,
             gap: 1.0,
             rate: 1.0,
             stage_rollbacks: 0,
@@ -102,9 +106,10 @@ impl<'a> Run<'a> {
     pub fn start(&mut self) -> Result<(), FitError> {
         let score = self.observer.score(self.model, false).map_err(FitError::Score)?;
         let parameters = self.engine.snapshot();
-        self.start = score.ebops as f64;
+        self.start = self.options.count.of(&score) as f64;
+        self.ratio = self.ratio_of(&score);
         self.most = self.start;
-        self.good = Snapshot { ebops: self.start, parameters: parameters.clone(), controller: self.controller.state };
+        self.good = Snapshot { size: self.start, parameters: parameters.clone(), controller: self.controller.state };
         self.starts = vec![self.good.clone(); stages::budgets(&self.options.goal).len()];
         self.front.insert(Point { epoch: 0, score, payload: parameters });
         Ok(())
@@ -142,7 +147,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// [`TrainError::Checkpoint`] is impossible here: all parameters are this engine's.
     pub fn fitted(mut self) -> Result<Fitted, FitError> {
-        let mut front = Front::default();
+        let mut front = Front::new(self.options.count);
         for point in self.front.points() {
             let mut model = self.model.clone();
             // epoch 0 is the model as it came, annotations included
@@ -160,8 +165,7 @@ impl<'a> Run<'a> {
             Goal::Metric { floor, .. } => floor,
             _ => f64::INFINITY,
         };
-        let reached =
-            |b: f64| self.front.smallest_reaching(floor).is_some_and(|n| self.front.points()[n].score.ebops as f64 <= b);
+        let reached = |b: f64| self.front.smallest_reaching(floor).is_some_and(|n| self.front.size(n) as f64 <= b);
         let begun = self.branches.len().min(self.stage.saturating_sub(1));
         // a stage under way stays what it is, whatever the front holds by now
         let under_way = self.branches.get(begun).copied();
@@ -169,7 +173,7 @@ impl<'a> Run<'a> {
     }
 
     fn enter(&mut self, stage: Stage) -> Result<(), FitError> {
-        (self.gap, self.rate) = (1.0, 1.0);
+        (self.gap, self.rate) = (self.ratio, 1.0);
         if let Kind::Branch(n) = stage.kind {
             self.branches.push(n);
             if let Some(start) = self.starts.get(n) {
@@ -253,14 +257,16 @@ impl<'a> Run<'a> {
             self.take_back()?;
             return Ok(Outcome::Fine);
         }
-        let snapshot =
-            Snapshot { ebops: score.ebops as f64, parameters: self.engine.snapshot(), controller: self.controller.state };
+        let size = self.options.count.of(score) as f64;
+        self.ratio = self.ratio_of(score);
+        let snapshot = Snapshot { size, parameters: self.engine.snapshot(), controller: self.controller.state };
         match stage.kind {
-            Kind::Branch(_) if seen > 0.0 => self.gap = (snapshot.ebops / seen).clamp(GAP.0, GAP.1),
+            Kind::Branch(_) if seen > 0.0 => self.gap = (size / seen).clamp(GAP.0 * self.ratio, GAP.1 * self.ratio),
             Kind::Trunk => {
                 let budgets = stages::budgets(&self.options.goal);
-                self.most = self.most.max(snapshot.ebops);
-                let enough = |b: f64| snapshot.ebops >= (BRANCH_START * b).min(BRANCH_START_OF_MOST * self.most);
+                self.gap = self.ratio;
+                self.most = self.most.max(size);
+                let enough = |b: f64| size >= (BRANCH_START * b).min(BRANCH_START_OF_MOST * self.most);
                 for (start, _) in self.starts.iter_mut().zip(budgets).filter(|(_, b)| enough(**b)) {
                     start.clone_from(&snapshot);
                 }
@@ -270,6 +276,15 @@ impl<'a> Run<'a> {
         let out_of_reach = matches!(self.options.goal, Goal::Metric { hopeless, .. } if score.metric < hopeless);
         self.good = snapshot;
         Ok(if out_of_reach && stage.kind == Kind::Trunk { Outcome::Over } else { Outcome::Fine })
+    }
+
+    /// How many units of the budgets an EBOP of this model is; 1 where they are EBOPs.
+    fn ratio_of(&self, score: &Score) -> f64 {
+        match self.options.count {
+            Count::Ebops => 1.0,
+            Count::Luts if score.ebops == 0 || score.hardware.luts == 0 => self.ratio,
+            Count::Luts => score.hardware.luts as f64 / score.ebops as f64,
+        }
     }
 
     /// Back to the last good state at half the rate.
@@ -312,6 +327,7 @@ impl<'a> Run<'a> {
             done: self.done as u64,
             branches: self.branches.iter().map(|&n| n as u64).collect(),
             controller: self.controller.state,
+            ratio: self.ratio,
             gap: self.gap,
             rate: self.rate,
             stage_rollbacks: self.stage_rollbacks as u64,
@@ -362,7 +378,8 @@ impl<'a> Run<'a> {
         (self.stage, self.epoch, self.done) = (state.stage as usize, state.epoch as usize, state.done as usize);
         self.branches = state.branches.iter().map(|&n| n as usize).collect();
         self.controller = Controller { state: state.controller };
-        (self.gap, self.rate, self.start, self.most) = (state.gap, state.rate, state.start, state.most);
+        (self.ratio, self.gap) = (state.ratio, state.gap);
+        (self.rate, self.start, self.most) = (state.rate, state.start, state.most);
         self.stage_rollbacks = state.stage_rollbacks as usize;
         (self.rollbacks, self.collapses) = (state.rollbacks as usize, state.collapses as usize);
         (self.good, self.starts) = (good, state.starts.clone());

@@ -97,7 +97,7 @@ pub fn budgets(goal: &Goal) -> &[f64] {
 
 /// Stage `number` of a run that begins it after `spent` epochs, the trunk and the branches `done`;
 /// `under_way`: the budget of the branch if it has begun. `reached(b)`: some snapshot of at most
-/// `b` EBOPs has the metric that is looked for. `None` after the last.
+/// `b` has the metric that is looked for. `None` after the last.
 pub fn stage(
     o: &FitOptions,
     number: usize,
@@ -145,7 +145,7 @@ fn next_to_try(budgets: &[f64], done: &[usize], reached: impl Fn(f64) -> bool) -
     }
 }
 
-/// EBOPs that stage `kind` aims at, at `u`; `start`: EBOPs at the start of the run.
+/// The size that stage `kind` aims at, at `u`; `start`: that at the start of the run.
 pub fn target(goal: &Goal, kind: Kind, start: f64, u: f64) -> f64 {
     let budgets = budgets(goal);
     match kind {
@@ -176,6 +176,7 @@ mod tests {
             l1: 0.0,
             loss: crate::train::TaskLoss::new(crate::train::LossKind::Mse),
             goal,
+            count: Default::default(),
             loss_scale: 1.0,
             overhead: 0.0,
             engine: Default::default(),

@@ -1,10 +1,12 @@
-//! The Pareto front: EBOPs against the metric, the chosen point marked, and the same as a table.
+//! The Pareto front: size against the metric, the chosen point marked, and the same as a table.
 
 use super::Column;
 use super::plot::{Axis, Chart, area, label, line};
 use super::summary::metric;
 use super::text::{clean, count, maybe, message, number, px};
+use crate::convert::config::size::CountName;
 use crate::convert::documents::{ParetoPoint, Report};
+use crate::train::pareto::Count;
 use maud::{Markup, html};
 
 const HEIGHT: f64 = 250.0;
@@ -28,13 +30,13 @@ pub fn section(report: &Report) -> Option<Markup> {
     Some(html! {
         h2 id="pareto" { "Pareto front" }
         p {
-            "Every trade-off found between EBOPs and the metric, joined by a line, and models off it that are the choice by the rule \
+            "Every trade-off found between size and the metric, joined by a line, and models off it that are the choice by the rule \
             below. The proxy of point N is " code { "pareto/N/proxy.onnx" } "."
         }
         figure {
             (chart(report, &metric))
             figcaption {
-                "EBOPs against " (metric) " on the " (report.choice.judged_on) ". Diamond: the proxy."
+                (Count::from(report.count).unit()) " against " (metric) " on the " (report.choice.judged_on) ". Diamond: the proxy."
                 @if report.source.metric.is_some() { " Dashed line: the model sent." }
             }
         }
@@ -47,9 +49,10 @@ fn chart(report: &Report, metric: &str) -> Markup {
     let points = &report.pareto;
     let corners @ [left, right, top, bottom] = area(HEIGHT);
     let source = report.source.metric;
-    let x = Axis::over(points.iter().map(|p| p.ebops as f64), true, left + MARK, right - MARK);
+    let (unit, size) = (Count::from(report.count).unit(), |p: &ParetoPoint| size(report.count, p) as f64);
+    let x = Axis::over(points.iter().map(size), true, left + MARK, right - MARK);
     let y = Axis::over(points.iter().filter_map(|p| p.figures.metric).chain(source), false, bottom - MARK, top + MARK);
-    let at = |p: &ParetoPoint| Some((x.at(p.ebops as f64), y.at(p.figures.metric?)));
+    let at = |p: &ParetoPoint| Some((x.at(size(p)), y.at(p.figures.metric?)));
     let front = || points.iter().filter(|p| p.on_front).map(at);
     let path: Vec<Place> = front().flatten().collect();
     let marks = html! {
@@ -69,8 +72,16 @@ fn chart(report: &Report, metric: &str) -> Markup {
             }
         }
     };
-    let description = format!("{} models: EBOPs against {metric}. The numbers are in the table below.", points.len());
-    Chart { height: HEIGHT, x, y, x_label: "EBOPs", y_label: metric, description: &description, marks }.svg()
+    let description = format!("{} models: {unit} against {metric}. The numbers are in the table below.", points.len());
+    Chart { height: HEIGHT, x, y, x_label: unit, y_label: metric, description: &description, marks }.svg()
+}
+
+/// The size of a point in the unit that the job counts in.
+fn size(count: CountName, p: &ParetoPoint) -> u64 {
+    match count {
+        CountName::Ebops => p.ebops,
+        CountName::Luts => p.hardware.luts,
+    }
 }
 
 /// What a point says of itself.

@@ -145,6 +145,7 @@ fn spelled(value: &impl Serialize) -> String {
 fn trained(config: &JobConfig) -> Markup {
     let wanted = [
         (config.target_ebops, "Wanted: at most this many EBOPs:"),
+        (config.target_luts, "Wanted: at most this many LUTs:"),
         (config.max_metric_drop, "Wanted: at most this loss of the metric:"),
         (config.max_output_error, "Wanted: at most this output error:"),
     ];
