@@ -132,7 +132,6 @@ pub fn train(
             epochs: config.epochs,
             input_widths: &widths,
             loss: &options.loss,
-            count: options.count,
             layers: &options.engine.layers,
             output_exponents: &options.engine.output_exponents,
             trained: &|full| logits.trained_exactly(full),

@@ -6,8 +6,8 @@ use crate::convert::evaluation::score::Judge;
 use crate::convert::progress::Step;
 use crate::quant::{Model, interval};
 use crate::train::fit::options::Goal;
-use crate::train::pareto::{Front, Point};
-use crate::train::polish::{Budget, Polishing, polish};
+use crate::train::pareto::{Front, Point, Score};
+use crate::train::polish::{EbopsBudget, Polishing, polish};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For a budget, a model of the next larger one is polished down to it, too, if that is at most
@@ -19,6 +19,8 @@ const PASSES: usize = 4;
 /// What a pass aims at, at least, as a share of what the last one aimed at: below nothing there is
 /// nothing to aim at.
 const MIN_AIM: f64 = 0.5;
+/// What an EBOP costs, at least: a model without products has no price.
+const MIN_PRICE: f64 = 1e-3;
 /// Members of the front that are polished where no budgets say which, at most.
 const MAX_POLISHED: usize = 12;
 /// Budgets in a row at which it did not help, after which no larger one is tried.
@@ -101,11 +103,16 @@ fn down_to(
 ) -> Result<(), Error> {
     let Point { epoch, score, payload: mut model } = start;
     let Ok(mut exactly) = judge.judge(&model) else { return Ok(()) };
+    let count = front.count();
+    let size = |score: &Score| count.of(score) as f64;
     let mut aim = budget;
     for pass in 0..PASSES {
         let Ok(bounds) = interval::bounds(&exactly.full) else { break };
+        // the search counts EBOPs: their price is that of this model
+        let ebops = exactly.score.ebops as f64;
+        let price = size(&exactly.score) / ebops.max(1.0);
         // new weights may widen what is after them; the way back must not do so again
-        let room = Budget { size: front.count().of(&exactly.score) as f64, budget: aim, may_exceed: pass == 0 };
+        let room = EbopsBudget { ebops, budget: aim / price.max(MIN_PRICE), may_exceed: pass == 0 };
         let polished = polish(&model, &(how.trained)(&exactly.full), &bounds, how, room, cancel);
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
@@ -116,7 +123,7 @@ fn down_to(
         let Ok(found) = judge.judged(&model, score.annealed) else { break };
         exactly = found;
         front.insert(Point { epoch, score: exactly.score, payload: model.clone() });
-        let beyond = front.count().of(&exactly.score) as f64 - budget;
+        let beyond = size(&exactly.score) - budget;
         if beyond <= 0.0 {
             break;
         }

@@ -28,16 +28,6 @@ const LUTS_PER_CHOICE: f64 = 1.0;
 /// figures.
 const LUTS_PER_MASK: f64 = 0.0;
 
-/// LUTs of a product, quickly: per digit of the weight and bit of its input, and …
-pub const LUTS_PER_DIGIT: f64 = 0.875;
-/// … per digit as many bits again, by which an adder is wider than its operand.
-pub const ADDER_GROWTH: f64 = 1.5;
-
-/// Digits of the canonical signed form of a weight.
-pub fn digits(weight: i64) -> usize {
-    tree::digits(weight).count()
-}
-
 /// What a model, or one node of it, takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hardware {

@@ -36,7 +36,7 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
     responses(
         (status = 200, description = "The proxy, or with `Accept: application/json` the report", content(
             (Vec<u8> = "application/octet-stream"), (Report = "application/json"),
-        ), headers(("Location" = String, description = "The job"), ("X-Hgq-Ebops" = String, description = "Exact EBOPs of the proxy"))),
+        ), headers(("Location" = String, description = "The job"), ("X-Hgq-Ebops" = String, description = "Exact EBOPs of the proxy"), ("X-Hgq-Luts" = String, description = "LUTs of the proxy, estimated"))),
         Problem,
     )
 )]

@@ -45,7 +45,8 @@ pub struct Sweep {
     state: JobState,
     /// In the order of their combinations.
     jobs: Vec<Job>,
-    /// Members of all fronts that no other equals or beats in EBOPs and metric. Metrics compare
+    /// Members of all fronts that no other equals or beats in size and metric; sizes are LUTs where
+    /// a job counts in them. Metrics compare
     /// where `validation` was sent: else jobs of different seeds hold different samples back.
     pareto: Vec<Member>,
 }
@@ -135,15 +136,16 @@ async fn all_ended(app: &App, jobs: Vec<Record>, time: Duration) -> Result<(), S
 }
 
 async fn shown(app: &App, id: SweepId, jobs: &[Record]) -> Result<Sweep, StoreError> {
-    let (mut all, mut is_error) = (Vec::new(), false);
+    let (mut all, mut order) = (Vec::new(), sweep::Order::default());
     for job in jobs {
         let Some(report) = job.artifacts.iter().find(|a| a.name == "report.json") else { continue };
         let bytes = tokio::fs::read(app.0.store.open(&report.digest).await?).await?;
         let report = serde_json::from_slice(&bytes).map_err(|e| StoreError::Internal(e.to_string()))?;
-        let (members, less_is_better) = sweep::members(&job.id, &report);
-        is_error |= less_is_better;
+        let (members, of_job) = sweep::members(&job.id, &report);
+        order.less_is_better |= of_job.less_is_better;
+        order.by_luts |= of_job.by_luts;
         all.extend(members);
     }
     let jobs_shown = jobs.iter().map(Job::from).collect();
-    Ok(Sweep { id: id.to_string(), state: sweep::state(jobs), jobs: jobs_shown, pareto: sweep::front(all, is_error) })
+    Ok(Sweep { id: id.to_string(), state: sweep::state(jobs), jobs: jobs_shown, pareto: sweep::front(all, order) })
 }

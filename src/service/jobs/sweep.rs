@@ -65,8 +65,17 @@ pub struct Member {
     pub proxy: String,
 }
 
-/// Members of a job's own front, from its report; and whether less of the metric is better.
-pub fn members(job: &JobId, report: &Value) -> (Vec<Member>, bool) {
+/// What members are compared by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Order {
+    /// Whether less of the metric is better.
+    pub less_is_better: bool,
+    /// Whether sizes are LUTs, where every member has them.
+    pub by_luts: bool,
+}
+
+/// Members of a job's own front, from its report, and what it compared them by.
+pub fn members(job: &JobId, report: &Value) -> (Vec<Member>, Order) {
     let one = |p: &Value| {
         let number = p["number"].as_u64()?;
         Some(Member {
@@ -80,14 +89,17 @@ pub fn members(job: &JobId, report: &Value) -> (Vec<Member>, bool) {
         })
     };
     let found = report["pareto"].as_array().into_iter().flatten().filter_map(one).collect();
-    (found, report["metric"].as_str().is_some_and(less_is_better))
+    let less_is_better = report["metric"].as_str().is_some_and(less_is_better);
+    (found, Order { less_is_better, by_luts: report["count"] == "luts" })
 }
 
-/// Members that no other equals or beats in EBOPs and metric, in order of EBOPs; of equals, the one
-/// of the first job.
-pub fn front(mut all: Vec<Member>, less_is_better: bool) -> Vec<Member> {
-    let goodness = |m: &Member| if less_is_better { -m.metric } else { m.metric };
-    all.sort_by(|a, b| a.ebops.cmp(&b.ebops).then(goodness(b).total_cmp(&goodness(a))));
+/// Members that no other equals or beats in size and metric, in order of size; of equals, the one of
+/// the first job.
+pub fn front(mut all: Vec<Member>, order: Order) -> Vec<Member> {
+    let goodness = |m: &Member| if order.less_is_better { -m.metric } else { m.metric };
+    let by_luts = order.by_luts && all.iter().all(|m| m.luts.is_some());
+    let size = |m: &Member| if by_luts { m.luts.unwrap_or(u64::MAX) } else { m.ebops };
+    all.sort_by(|a, b| size(a).cmp(&size(b)).then(goodness(b).total_cmp(&goodness(a))));
     let mut best = f64::NEG_INFINITY;
     all.retain(|m| {
         let better = goodness(m) > best;
@@ -136,16 +148,21 @@ mod tests {
             job: job.into(),
             number: 0,
             ebops,
-            luts: None,
+            luts: Some(400 - ebops),
             metric,
             loss: 0.0,
             proxy: String::new(),
         };
         let all = vec![of("a", 100, 0.9), of("a", 200, 0.95), of("b", 100, 0.9), of("b", 150, 0.96), of("b", 300, 0.99)];
-        let found = front(all.clone(), false);
+        let order = Order::default();
+        let found = front(all.clone(), order);
         let shown: Vec<(&str, u64)> = found.iter().map(|m| (m.job.as_str(), m.ebops)).collect();
         assert_eq!(shown, [("a", 100), ("b", 150), ("b", 300)]);
-        let errors: Vec<u64> = front(all, true).iter().map(|m| m.ebops).collect();
+        let luts = front(all.clone(), Order { by_luts: true, ..order });
+        assert_eq!(luts.iter().map(|m| m.ebops).collect::<Vec<_>>(), [300]);
+        let unknown = front(all.iter().map(|m| Member { luts: None, ..m.clone() }).collect(), Order { by_luts: true, ..order });
+        assert_eq!(unknown.len(), found.len());
+        let errors: Vec<u64> = front(all, Order { less_is_better: true, ..order }).iter().map(|m| m.ebops).collect();
         assert_eq!(errors, [100]);
     }
 }

@@ -83,15 +83,17 @@ export function curve(points, xLabel, yLabel, colour, log) {
   return svg;
 }
 
-/** The Pareto front: EBOPs against the metric; `selected` is a number, `pick` is called with one. */
-export function front(points, metric, source, selected, pick) {
+/** The Pareto front: size, counted as `count` says, against the metric; `selected` is a number, `pick` is called with one. */
+export function front(points, count, metric, source, selected, pick) {
+  const unit = count === "luts" ? "LUTs" : "EBOPs";
+  const size = (p) => (count === "luts" ? p.luts : p.ebops);
   const ys = points.map((p) => p.metric).concat(Number.isFinite(source) ? [source] : []);
-  const description = `${points.length} models, EBOPs against ${metric}; the table has the numbers and the choice`;
+  const description = `${points.length} models, ${unit} against ${metric}; the table has the numbers and the choice`;
   const { svg, x, y } = frame(
     description,
-    points.map((p) => p.ebops),
+    points.map(size),
     ys,
-    "EBOPs",
+    unit,
     metric,
     [true, false],
     8,
@@ -102,9 +104,9 @@ export function front(points, metric, source, selected, pick) {
     );
   }
   const joined = points.filter((p) => p.on_front !== false);
-  svg.append(s("path", { class: "line c1", d: path(joined.map((p) => [x.at(p.ebops), y.at(p.metric)])) }));
+  svg.append(s("path", { class: "line c1", d: path(joined.map((p) => [x.at(size(p)), y.at(p.metric)])) }));
   for (const p of points) {
-    const [cx, cy] = [x.at(p.ebops), y.at(p.metric)];
+    const [cx, cy] = [x.at(size(p)), y.at(p.metric)];
     const shape =
       p.number === selected
         ? s("path", { class: "chosen", d: `M${cx - 8} ${cy}L${cx} ${cy - 8}L${cx + 8} ${cy}L${cx} ${cy + 8}Z` })

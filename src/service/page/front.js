@@ -19,7 +19,7 @@ export function frontOf(path, report, fail) {
     selected = number_;
     const point = points.find((p) => p.number === selected);
     for (const input of box.querySelectorAll("input[type=radio]")) input.checked = Number(input.value) === selected;
-    picture.replaceChildren(chart(points, metric, source, selected, pick));
+    picture.replaceChildren(chart(points, report.count, metric, source, selected, pick));
     button.textContent = `Download the proxy of point ${selected} (${number(point.ebops)} EBOPs, ${number(point.luts)} LUTs)`;
   }
 

@@ -57,7 +57,7 @@ export async function show(name, changed) {
       epochs.push(data);
       bar.max = data.epochs;
       bar.value = data.epoch;
-      const figures = `metric ${number(data.metric)}, ${number(Math.round(data.ebops))} EBOPs`;
+      const figures = `metric ${number(data.metric)}, ${number(Math.round(data.ebops))} EBOPs${data.luts === undefined ? "" : `, ${number(data.luts)} LUTs`}`;
       doing.textContent = `epoch ${data.epoch} of ${data.epochs}: ${figures}`;
       timer ??= setTimeout(draw, REDRAW);
     } else if (kind === "note") {

@@ -49,6 +49,7 @@ function config() {
   const made = { epochs: id("epochs").valueAsNumber, seed: id("seed").valueAsNumber };
   const goal = document.querySelector("input[name=goal]:checked").value;
   if (goal === "target_ebops") made.target_ebops = id("ebops").valueAsNumber;
+  if (goal === "target_luts") made.target_luts = id("luts").valueAsNumber;
   if (goal === "max_metric_drop") made.max_metric_drop = id("drop-metric").valueAsNumber;
   const text = id("config").value.trim();
   if (!text) return made;

@@ -4,11 +4,10 @@ use crate::quant::exact::variants::state::Parameter;
 use crate::quant::interval::AllBounds;
 use crate::quant::model::{FixedDense, FixedModel, FixedOp, Model, QDense, QOp};
 use crate::quant::taps::Taps;
-use crate::quant::{BiasBits, Groups, ebops, hardware};
+use crate::quant::{BiasBits, Groups, ebops};
 use crate::train::LayerOptions;
 use crate::train::engine::op::bias::ChannelGroups;
 use crate::train::engine::topology::Topology;
-use crate::train::pareto::Count;
 
 /// Finest grid of a weight (docs/hgq-spec.md#a1-1).
 const MAX_F: i32 = 23;
@@ -29,8 +28,8 @@ const MAX_PRODUCTS: usize = 1 << 24;
 pub struct Layer<'a> {
     pub node: usize,
     pub dense: &'a FixedDense,
-    /// What a bit of each weight costs in EBOPs, or a digit of it in LUTs, over all positions.
-    pub prices: Vec<f64>,
+    /// Bits of the inputs under each entry of the patch, summed over the positions, by weight.
+    pub bits: Vec<f64>,
     /// Grid of each bias.
     pub bias_f: Vec<i32>,
     /// Finest grid of each weight.
@@ -48,13 +47,7 @@ impl Layer<'_> {
 }
 
 /// The layers of `model`, which is exactly `fixed` with `bounds`.
-pub fn layers<'a>(
-    model: &Model,
-    fixed: &'a FixedModel,
-    bounds: &AllBounds,
-    options: &[LayerOptions],
-    count: Count,
-) -> Vec<Layer<'a>> {
+pub fn layers<'a>(model: &Model, fixed: &'a FixedModel, bounds: &AllBounds, options: &[LayerOptions]) -> Vec<Layer<'a>> {
     let topology = Topology::new(model);
     let mut found = Vec::new();
     for (node, (exact, latent)) in fixed.nodes.iter().zip(&model.nodes).enumerate() {
@@ -65,18 +58,7 @@ pub fn layers<'a>(
         }
         let formats = ebops::wire_formats(fixed, bounds, exact.inputs[0]);
         let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
-        let under =
-            |e: usize, what: &dyn Fn(u32) -> u64| taps.sum(e / d.outputs, e % d.outputs, |x| what(formats[x].bits())) as f64;
-        let price = |e: usize| {
-            let bits = under(e, &|bits| bits.into());
-            d.ebops_scale
-                * match count {
-                    Count::Ebops => bits,
-                    Count::Luts => {
-                        hardware::LUTS_PER_DIGIT * (bits + hardware::ADDER_GROWTH * under(e, &|bits| (bits > 0).into()))
-                    }
-                }
-        };
+        let bits = |e: usize| taps.sum(e / d.outputs, e % d.outputs, |x| u64::from(formats[x].bits())) as f64 * d.ebops_scale;
         // a group that shares its width keeps it: its other weights would be rounded anew
         let elementwise = q.weight_groups.is_elementwise();
         let weight_f = |e: usize| if elementwise { MAX_F } else { q.weight_f[q.weight_groups.of(e)].round_ties_even() as i32 };
@@ -88,7 +70,7 @@ pub fn layers<'a>(
         } else {
             (bias_f(model, &topology, node, q), elements.clone().map(weight_f).collect())
         };
-        found.push(Layer { node, dense: d, prices: elements.map(price).collect(), bias_f, weight_f });
+        found.push(Layer { node, dense: d, bits: elements.map(bits).collect(), bias_f, weight_f });
     }
     found
 }

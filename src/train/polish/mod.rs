@@ -1,6 +1,6 @@
 //! Polishing (docs/recipe.md#polish): a discrete search on the exact model after the training.
 //! Formats stay; single weights and biases move by a bit where that lowers the task loss on the
-//! training data within a budget of EBOPs or LUTs. What is tried is evaluated exactly and only where it
+//! training data within a budget of EBOPs. What is tried is evaluated exactly and only where it
 //! changes something ([`crate::quant::exact::variants`]).
 //!
 //! Per round all [`moves`] are tried on a few samples and the promising ones on all; the best
@@ -15,7 +15,6 @@ mod objective;
 mod search;
 mod view;
 
-use super::pareto::Count;
 use super::{LayerOptions, TaskLoss, TrainSet};
 use crate::quant::exact::variants::state::{Change, Parameter};
 use crate::quant::interval::AllBounds;
@@ -34,7 +33,7 @@ const CYCLE_ROUNDS: usize = 4;
 const CYCLES: usize = 30;
 /// How far a model may_exceed beyond its budget.
 const GROWTH: f64 = 1.08;
-/// Share of the size that goes at once where a model comes down to its budget …
+/// Share of the EBOPs that goes at once where a model comes down to its budget …
 const STEP_DOWN: f64 = 0.04;
 /// … but at least so many: a bit of one product. Shares of what is left alone would take ever
 /// smaller steps without an end …
@@ -60,8 +59,6 @@ pub struct Polishing<'a> {
     /// Values per sample of each input.
     pub input_widths: &'a [usize],
     pub loss: &'a TaskLoss,
-    /// What budgets are in.
-    pub count: Count,
     /// Layers that keep their weights or their widths: a move may change both, so they stay as they
     /// are.
     pub layers: &'a [LayerOptions],
@@ -73,9 +70,9 @@ pub struct Polishing<'a> {
 
 /// How large one model is and may be.
 #[derive(Clone, Copy)]
-pub struct Budget {
-    /// Exact size of the model, and the most that it may have.
-    pub size: f64,
+pub struct EbopsBudget {
+    /// Exact EBOPs of the model, and the most that it may have.
+    pub ebops: f64,
     pub budget: f64,
     /// Whether the model may grow beyond its budget on the way.
     pub may_exceed: bool,
@@ -88,10 +85,10 @@ pub fn polish(
     fixed: &FixedModel,
     bounds: &AllBounds,
     how: &Polishing,
-    room: Budget,
+    room: EbopsBudget,
     cancel: &AtomicBool,
 ) -> Option<Model> {
-    let layers = layer::layers(model, fixed, bounds, how.layers, how.count);
+    let layers = layer::layers(model, fixed, bounds, how.layers);
     let samples = layer::affordable(fixed, &layers, how.rows.len(), how.epochs as f64 * how.rows.len() as f64)?;
     let on = |samples: usize| {
         // an even share of the rows
@@ -99,12 +96,12 @@ pub fn polish(
         View::new(fixed, &columns_of_inputs(how, &rows), samples, Objective::new(how.loss, how.set, &rows, how.output_exponents))
     };
     let few = (samples / FEW).max(MIN_FEW).min(samples);
-    let mut search = Search::new(&layers, on(samples), on(few), how.count);
+    let mut search = Search::new(&layers, on(samples), on(few));
     let goes_on = || !cancel.load(Ordering::Relaxed);
-    // the size against that of the start, as the search counts; there is no model of less than none
-    let budget = room.budget.max(0.0) - room.size;
-    descend(&mut search, budget, room.size, &goes_on);
-    let limit = if room.may_exceed { budget } else { search.size().min(budget) };
+    // EBOPs against those of the start, as the search counts; there is no model of less than none
+    let budget = room.budget.max(0.0) - room.ebops;
+    descend(&mut search, budget, room.ebops, &goes_on);
+    let limit = if room.may_exceed { budget } else { search.ebops().min(budget) };
     rounds(&mut search, ROUNDS, limit, &goes_on);
     if room.may_exceed {
         cycles(&mut search, budget, room.budget, &goes_on);
@@ -122,21 +119,21 @@ fn rounds(search: &mut Search, most: usize, budget: f64, goes_on: &dyn Fn() -> b
     }
 }
 
-/// Down to `budget` in steps: what is left makes up for what went before more goes. `start`: the
-/// size at the start of the search. It ends after the first step that leaves the model as large as it
+/// Down to `budget` in steps: what is left makes up for what went before more goes. `start`: EBOPs
+/// at the start of the search. It ends after the first step that leaves the model as large as it
 /// was, or larger than the step asked for.
 fn descend(search: &mut Search, budget: f64, start: f64, goes_on: &dyn Fn() -> bool) {
-    while search.size() > budget && goes_on() {
-        let before = search.size();
+    while search.ebops() > budget && goes_on() {
+        let before = search.ebops();
         let step = next_step(start + before) - start;
-        if !search.shrink(step.max(budget)) || search.size() >= before {
+        if !search.shrink(step.max(budget)) || search.ebops() >= before {
             break;
         }
         rounds(search, STEP_ROUNDS, step.max(budget), goes_on);
     }
 }
 
-/// The size that a model of `whole` comes down to in one step.
+/// EBOPs that a model of `whole` comes down to in one step.
 fn next_step(whole: f64) -> f64 {
     (whole - (STEP_DOWN * whole).max(MIN_STEP)).max(0.0)
 }

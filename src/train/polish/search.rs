@@ -2,11 +2,10 @@
 //! back into it.
 
 use super::layer::Layer;
-use super::moves::{self, Move, Price};
+use super::moves::{self, Move};
 use super::view::View;
 use crate::quant::exact::variants::state::{Change, Parameter};
 use crate::quant::kif::{exp2i, floor_log2};
-use crate::train::pareto::Count;
 use rayon::prelude::*;
 use std::collections::HashSet;
 
@@ -28,24 +27,23 @@ pub struct Search<'a> {
     all: View<'a>,
     /// A share of the samples, to choose what is tried on all.
     few: View<'a>,
-    /// The size against that of the start.
-    size: f64,
-    count: Count,
+    /// EBOPs against those of the start.
+    ebops: f64,
 }
 
 /// Where a search was: what differs from the start.
 pub struct State {
     changes: Vec<Change>,
-    size: f64,
+    ebops: f64,
 }
 
 impl<'a> Search<'a> {
-    pub fn new(layers: &'a [Layer<'a>], all: View<'a>, few: View<'a>, count: Count) -> Search<'a> {
-        Search { layers, all, few, size: 0.0, count }
+    pub fn new(layers: &'a [Layer<'a>], all: View<'a>, few: View<'a>) -> Search<'a> {
+        Search { layers, all, few, ebops: 0.0 }
     }
 
-    pub fn size(&self) -> f64 {
-        self.size
+    pub fn ebops(&self) -> f64 {
+        self.ebops
     }
 
     pub fn loss(&self) -> f64 {
@@ -64,7 +62,7 @@ impl<'a> Search<'a> {
     }
 
     pub fn state(&self) -> State {
-        State { changes: self.changes(), size: self.size }
+        State { changes: self.changes(), ebops: self.ebops }
     }
 
     /// Back to `state`.
@@ -75,63 +73,61 @@ impl<'a> Search<'a> {
         };
         let mut changes: Vec<Change> = self.changes().iter().map(then).collect();
         changes.extend(&state.changes);
-        self.apply(&changes, state.size - self.size);
+        self.apply(&changes, state.ebops - self.ebops);
     }
 
     /// One round of moves that lower the loss and keep the model within `budget`; false if there
     /// are none.
     pub fn improve(&mut self, budget: f64) -> bool {
-        let slack = (budget - self.size).max(0.0);
-        let moves = self.moves(slack > 0.0, false).filter(|m| m.size <= slack).collect();
+        let slack = (budget - self.ebops).max(0.0);
+        let moves = self.moves(slack > 0.0, false).filter(|m| m.ebops <= slack).collect();
         self.take_best(self.helping(moves, |gain, _| gain), slack)
     }
 
-    /// Spends up to `limit` where they lower the loss most: finer weights, and new ones;
+    /// Spends EBOPs up to `limit` where they lower the loss most: finer weights, and new ones;
     /// false if nothing helps.
     pub fn grow(&mut self, limit: f64) -> bool {
-        let slack = limit - self.size;
-        let moves = self.moves(true, true).filter(|m| m.size > 0.0 && m.size <= slack).collect();
-        self.take_best(self.helping(moves, |gain, m| gain / m.size), slack)
+        let slack = limit - self.ebops;
+        let moves = self.moves(true, true).filter(|m| m.ebops > 0.0 && m.ebops <= slack).collect();
+        self.take_best(self.helping(moves, |gain, m| gain / m.ebops), slack)
     }
 
-    /// Saves until the model is within `budget`, where the loss may_exceed least; false if it
+    /// Saves EBOPs until the model is within `budget`, where the loss may_exceed least; false if it
     /// cannot.
     pub fn shrink(&mut self, budget: f64) -> bool {
         for batch in 0..BATCHES {
-            let excess = self.size - budget;
+            let excess = self.ebops - budget;
             if excess <= 0.0 {
                 break;
             }
-            let moves: Vec<Move> = self.moves(false, false).filter(|m| m.size < 0.0).collect();
+            let moves: Vec<Move> = self.moves(false, false).filter(|m| m.ebops < 0.0).collect();
             // the least loss per saved bit first
-            let mut priced = self.promising(moves, |gain, m| gain / -m.size);
+            let mut priced = self.promising(moves, |gain, m| gain / -m.ebops);
             once(&mut priced);
             // half of what is left, all of it in the last batch
             let mut wanted = if batch + 1 < BATCHES { 0.5 * excess } else { excess };
             let enough = |m: &Move| {
                 let more = wanted > 0.0;
-                wanted += m.size;
+                wanted += m.ebops;
                 more
             };
             let taken: Vec<Move> = priced.into_iter().map(|p| p.1).scan(enough, |enough, m| enough(&m).then_some(m)).collect();
             self.take(&taken);
         }
-        self.size <= budget
+        self.ebops <= budget
     }
 
     /// All moves: of weights and biases, finer ones where `finer`, and of weights that are 0 where
     /// `empty`.
     fn moves(&self, finer: bool, empty: bool) -> impl Iterator<Item = Move> {
-        let count = self.count;
         let of = move |layer: &'a Layer<'a>| {
             let node = layer.node;
             let value = |what: Parameter| self.all.value(node, what);
-            let price = |e: usize| Price { unit: layer.prices[e], count };
             let usual = if empty { self.usual_magnitude(layer) } else { None };
             let weight = |e: usize| match value(Parameter::Weight(e)) {
-                0.0 if layer.prices[e] > 0.0 => moves::empty(price(e), (node, e), usual, layer.weight_f[e]),
+                0.0 if layer.bits[e] > 0.0 => moves::empty(node, e, layer.bits[e], usual, layer.weight_f[e]),
                 0.0 => Vec::new(),
-                w => moves::weight(price(e), (node, e), w, layer.weight_f[e], finer),
+                w => moves::weight(node, e, w, layer.bits[e], layer.weight_f[e], finer),
             };
             let bias = |(o, &f): (usize, &i32)| moves::bias(node, o, value(Parameter::Bias(o)), f);
             let weights = (0..layer.weight_f.len()).flat_map(weight);
@@ -143,7 +139,7 @@ impl<'a> Search<'a> {
     /// The median power of two below the weights of a layer, if the weights that are 0 and could
     /// have it are few enough to try.
     fn usual_magnitude(&self, layer: &Layer) -> Option<f64> {
-        let all = (0..layer.weight_f.len()).map(|e| (layer.prices[e], self.all.value(layer.node, Parameter::Weight(e)).abs()));
+        let all = (0..layer.weight_f.len()).map(|e| (layer.bits[e], self.all.value(layer.node, Parameter::Weight(e)).abs()));
         let (mut powers, mut empty) = (Vec::new(), 0);
         for (bits, w) in all {
             if w > 0.0 {
@@ -188,8 +184,8 @@ impl<'a> Search<'a> {
         while count > 0 {
             let mut left = slack;
             let mut fits = |m: &Move| {
-                let fits = m.size <= 0.0 || m.size <= left;
-                left -= if fits { m.size } else { 0.0 };
+                let fits = m.ebops <= 0.0 || m.ebops <= left;
+                left -= if fits { m.ebops } else { 0.0 };
                 fits
             };
             let taken: Vec<Move> = moves[..count].iter().map(|h| h.1).filter(|m| fits(m)).collect();
@@ -199,7 +195,7 @@ impl<'a> Search<'a> {
             if self.loss() < before {
                 return true;
             }
-            self.apply(&undo, -taken.iter().map(|m| m.size).sum::<f64>());
+            self.apply(&undo, -taken.iter().map(|m| m.ebops).sum::<f64>());
             count = if count == 1 { 0 } else { (count / 4).max(1) };
         }
         false
@@ -207,13 +203,13 @@ impl<'a> Search<'a> {
 
     fn take(&mut self, moves: &[Move]) {
         let changes: Vec<Change> = moves.iter().map(|m| m.change).collect();
-        self.apply(&changes, moves.iter().map(|m| m.size).sum::<f64>());
+        self.apply(&changes, moves.iter().map(|m| m.ebops).sum::<f64>());
     }
 
-    fn apply(&mut self, changes: &[Change], size: f64) {
+    fn apply(&mut self, changes: &[Change], ebops: f64) {
         self.all.apply(changes);
         self.few.apply(changes);
-        self.size += size;
+        self.ebops += ebops;
     }
 }
 
