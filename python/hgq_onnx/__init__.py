@@ -10,6 +10,7 @@ Only :func:`convert_proxy` and the plug-in need hls4ml (``pip install hgq-onnx[h
 from hgq_onnx.client import Client, Result
 from hgq_onnx.convert import convert_proxy
 from hgq_onnx.errors import HgqError, JobCanceled, JobFailed, Problem, ServiceUnreachable
+from hgq_onnx.rtl import RtlResult, to_rtl
 from hgq_onnx.settings import Settings, read_settings
 
 __version__ = '0.1.0'
