@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,17 +98,16 @@ def to_rtl(
             compared = len(sets[1].outputs)
     for given in sets:
         _agree(np.asarray(traced.logic.predict(given.inputs)), given.outputs, "alkaid's interpreter")
-    folder = Path(output_dir)
-    plain = plain_adders and flavor == 'verilog'
-    writer = _writer(traced, folder, flavor, latency_cutoff, name, {'ternary_fuse': False, **kw} if plain else kw)
-    writer.write()
-    if plain:
-        adders.replace(folder)
-    is_rtl = flavor in RTL_FLAVORS
-    cycles = int(writer.latency) if is_rtl and latency_cutoff is not None else None
-    about = {'top': name, 'flavor': flavor, 'latency_cycles': cycles}
-    ports.write(folder, traced.inputs, traced.outputs, about)
-    simulated, simulator = _simulated(folder, traced, sets, flavor, name, cycles) if simulation else (None, 'not asked for')
+    cycles, register_bits, simulated, simulator = None, 0, None, 'not asked for'
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        writer = _write(traced, folder, flavor, latency_cutoff, name, plain_adders, kw)
+        if latency_cutoff is not None:
+            cycles, register_bits = int(writer.latency), int(writer.reg_bits)
+        ports.write(folder, traced.inputs, traced.outputs, {'top': name, 'flavor': flavor, 'latency_cycles': cycles})
+        if simulation:
+            simulated, simulator = _simulated(folder, traced, sets, flavor, name, cycles)
+        folder = _handed_out(folder, Path(output_dir))
     return RtlResult(
         folder=folder,
         flavor=flavor,
@@ -115,7 +116,7 @@ def to_rtl(
         cost=float(traced.logic.cost),
         latency=float(traced.logic.latency[1]),
         cycles=cycles,
-        register_bits=int(writer.reg_bits) if cycles is not None else 0,
+        register_bits=register_bits,
         inputs=tuple(traced.inputs),
         outputs=tuple(traced.outputs),
         checked=sum(len(given.inputs) for given in sets),
@@ -137,12 +138,35 @@ def _check_arguments(flavor: str, latency_cutoff: float | None, name: str, sampl
         raise ValueError('expected are the outputs for samples: give these as well')
 
 
-def _writer(traced: Traced, folder: Path, flavor: str, latency_cutoff: float | None, name: str, kw: dict[str, Any]) -> Any:
+def _write(
+    traced: Traced, folder: Path, flavor: str, latency_cutoff: float | None, name: str, plain_adders: bool, kw: dict[str, Any]
+) -> Any:
+    """Writes the files; alkaid's writer."""
     from alkaid.codegen import HLSModel, RTLModel
 
-    if flavor in HLS_FLAVORS:
-        return HLSModel(traced.logic, folder, name, flavor=flavor, **kw)
-    return RTLModel(traced.logic, folder, name, flavor=flavor, latency_cutoff=latency_cutoff or -1, **kw)
+    plain = plain_adders and flavor == 'verilog'
+    try:
+        if flavor in HLS_FLAVORS:
+            writer = HLSModel(traced.logic, folder, name, flavor=flavor, **kw)
+        else:
+            given = {'ternary_fuse': False, **kw} if plain else kw
+            writer = RTLModel(traced.logic, folder, name, flavor=flavor, latency_cutoff=latency_cutoff or -1, **given)
+        writer.write()
+    except FileNotFoundError as e:
+        raise RtlError(f'the installed alkaid cannot write {flavor}: its file {Path(e.filename or "").name} is missing') from e
+    if plain:
+        adders.replace(folder)
+    return writer
+
+
+def _handed_out(made: Path, folder: Path) -> Path:
+    """Copies what is checked to its place; sources of an earlier call there are replaced."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / ports.FILE).is_file():
+            raise RtlError(f'{folder} is not empty and nothing that to_rtl has written: give another folder')
+        shutil.rmtree(folder / 'src', ignore_errors=True)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return folder
 
 
 def _sources(folder: Path) -> tuple[Path, ...]:

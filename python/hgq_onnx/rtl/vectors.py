@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from hgq_onnx.errors import RtlError
 from hgq_onnx.rtl.reference import execute
 from hgq_onnx.rtl.trace import Traced
+from hgq_onnx.settings import DEFAULT_PRECISION, PORT_KEY, metadata
 
 Samples = np.ndarray | Mapping[str, np.ndarray] | str | os.PathLike[str]
 
@@ -48,10 +50,11 @@ def of_samples(model: Any, traced: Traced, samples: Samples) -> Vectors:
             input names.
     """
     given = _by_name(samples, [v.name for v in model.graph.input])
-    tensors = {}
+    tensors, fine = {}, _port_bits(model)
     for value in model.graph.input:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim[1:]]
-        array = np.asarray(given[value.name], np.float64)
+        # hls4ml and the executor of hgq-onnx cut inputs off here, so that is what `expected` holds
+        array = np.ldexp(np.floor(np.ldexp(np.asarray(given[value.name], np.float64), fine)), -fine)
         if array.size % max(int(np.prod(shape)), 1):
             raise RtlError(f'input `{value.name}`: shape {list(array.shape)} are no samples of shape {shape}')
         tensors[value.name] = array.reshape(-1, *shape)
@@ -77,6 +80,12 @@ def _outputs(model: Any, traced: Traced, tensors: Mapping[str, np.ndarray]) -> n
     names = [p.name for p in traced.outputs]
     found = execute(model, tensors, names)
     return np.concatenate([found[n].reshape(len(found[n]), -1) for n in names], axis=1)
+
+
+def _port_bits(model: Any) -> int:
+    """Fractional bits of the input port that the proxy is written for."""
+    found = re.search(r'<(-?\d+), *(-?\d+)', metadata(model).get(PORT_KEY, DEFAULT_PRECISION))
+    return int(found[1]) - int(found[2]) if found else 16
 
 
 def _by_name(given: Samples, names: list[str]) -> Mapping[str, np.ndarray]:
