@@ -1,10 +1,10 @@
 """``to_rtl`` with alkaid: every operation and every way to round and to overflow, on small nets made here.
 
-What a net must give is computed here from the definition, in fractions; ``to_rtl`` compares that with its own executor, with alkaid's
-interpreter and, where Icarus Verilog is installed, with the simulated Verilog.
+What a net must give is computed here from the definition, in fractions; ``to_rtl`` compares that with its own executor, with
+alkaid's interpreter and, where Icarus Verilog is installed, with the simulated Verilog.
 
-``HGQ_ONNX_CASES`` is a folder of folders with ``proxy_elementwise.onnx``, ``x.npz`` (inputs) and ``y.f64`` (what the program's own executor, or
-the exact model, gives for them: plain float64).
+``HGQ_ONNX_CASES`` is a folder of folders with ``proxy_elementwise.onnx``, ``x.npz`` (inputs) and ``y.f64`` (what the program's own
+executor, or the exact model, gives for them: plain float64).
 """
 
 import contextlib
@@ -148,7 +148,8 @@ class CastTest(RtlCase):
     """Every rounding and overflow, to formats below, at and beyond what comes in."""
 
     SOURCE = (1, 3, 4)
-    FORMS = [(1, 2, 2), (0, 2, 1), (1, 5, 6), (1, 1, 4), (0, 4, 0), (1, 0, 0), (1, 3, -2), (0, 1, -1), (0, 0, 0), (1, -1, 3), (1, 6, -4), (0, -1, 4)]
+    FORMS = [(1, 2, 2), (0, 2, 1), (1, 5, 6), (1, 1, 4), (0, 4, 0), (1, 0, 0), (1, 3, -2)]
+    FORMS += [(0, 1, -1), (0, 0, 0), (1, -1, 3), (1, 6, -4), (0, -1, 4)]
 
     def run_all(self, relu):
         values = np.arange(-128, 128) / 16
@@ -509,7 +510,7 @@ class PortTest(RtlCase):
         files = [str(folder / name) for name in ('proxy.onnx', 'rtl')]
         with contextlib.redirect_stdout(io.StringIO()) as said:
             self.assertEqual(main(['rtl', *files, '--samples', str(folder / 'x.npz'), '--expected', str(folder / 'y.npz')]), 0)
-            self.assertEqual(main(['rtl', *files, '--json', '--latency-cutoff', '2', '--no-simulation']), 0)
+            self.assertEqual(main(['rtl', *files, '--json', '--latency-cutoff', '2', '--simulate', '0']), 0)
         self.assertIn('50 samples equal', said.getvalue())
         self.assertEqual(json.loads(said.getvalue().splitlines()[-1])['simulated'], None)
         with contextlib.redirect_stderr(io.StringIO()) as said:
@@ -604,7 +605,8 @@ class ErrorTest(RtlCase):
     def test_wrong_expectations(self):
         net = Net(2)
         net.quant((1, 2, 1))
-        self.refused(net.model([2]), '1 numbers of the outputs that were given differ', samples=np.zeros((3, 2)), expected=[[0, 0], [0, 1], [0, 0]])
+        given = {'samples': np.zeros((3, 2)), 'expected': [[0, 0], [0, 1], [0, 0]]}
+        self.refused(net.model([2]), '1 numbers of the outputs that were given differ', **given)
 
     def test_arguments(self):
         net = Net(2)
@@ -616,6 +618,7 @@ class ErrorTest(RtlCase):
             ({'latency_cutoff': 0}, 'positive'),
             ({'latency_cutoff': 3, 'flavor': 'vitis'}, 'HLS tools'),
             ({'expected': [[1]]}, 'samples'),
+            ({'simulation': 0}, 'number of vectors'),
         ):
             with self.subTest(wrong), self.assertRaisesRegex(ValueError, says):
                 hgq_onnx.to_rtl(net.model([2]), self.out, **wrong)

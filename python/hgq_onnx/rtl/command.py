@@ -6,8 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from hgq_onnx.rtl.convert import FLAVORS, to_rtl
+from hgq_onnx.rtl.convert import to_rtl
 from hgq_onnx.rtl.result import RtlResult
+from hgq_onnx.rtl.write import FLAVORS
 
 
 def add(commands: Any) -> None:
@@ -24,7 +25,7 @@ def add(commands: Any) -> None:
     parser.add_argument('--name', default='proxy', help='of the top module; default: proxy')
     parser.add_argument('--samples', metavar='NPZ', help='inputs to check with, by their names in the proxy')
     parser.add_argument('--expected', metavar='NPZ', help='what the proxy gives for them')
-    parser.add_argument('--no-simulation', action='store_true', help='do not simulate the written Verilog')
+    parser.add_argument('--simulate', type=int, metavar='N', help='vectors to simulate, 0 for none; without it what takes a few seconds')
     parser.add_argument('--vivado-adders', action='store_true', help="alkaid's adders, which are made for Vivado")
     parser.add_argument('--seed', type=int, default=0, help='of the random vectors; default: 0')
     parser.add_argument('--json', action='store_true', help='print the result as JSON')
@@ -41,7 +42,7 @@ def run(given: argparse.Namespace) -> None:
         name=given.name,
         samples=given.samples,
         expected=given.expected,
-        simulation=not given.no_simulation,
+        simulation=True if given.simulate is None else given.simulate or False,
         plain_adders=not given.vivado_adders,
         seed=given.seed,
     )

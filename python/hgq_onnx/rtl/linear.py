@@ -28,7 +28,6 @@ def dense(product: Products, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def convolution(product: Products, node: Node, x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """`Conv` of (1, …, channels), channels last, with weights (outputs, …, channels per group)."""
-    axes = x.ndim - 2
     groups = int(node.attributes.get('group', 1))
     if weights.ndim != x.ndim or weights.shape[-1] * groups != x.shape[-1] or weights.shape[0] % groups:
         raise ValueError(f'weights {list(weights.shape)} in {groups} groups do not fit {list(x.shape)}')
@@ -40,13 +39,10 @@ def convolution(product: Products, node: Node, x: np.ndarray, weights: np.ndarra
         for group in range(groups):
             ins, outs = slice(group * part_in, (group + 1) * part_in), slice(group * part_out, (group + 1) * part_out)
             # what lies outside is 0
-            row = [x[(0, *tap)][ins] if tap is not None else np.zeros(part_in) for tap in taps]
+            row = [x[(0, *tap)][ins] if tap is not None else [0.0] * part_in for tap in taps]
             matrix = weights[outs].reshape(part_out, -1).T
-            made[position][outs] = product(np.array([float(v) if isinstance(v, (int, float)) else v for r in row for v in r], object), matrix)
-    if axes < 1:
-        raise ValueError('there is no position')
-    made = made[None]
-    return made if bias is None else merge('Add', made, bias)
+            made[position][outs] = product(np.array([v for r in row for v in r], object), matrix)
+    return made[None] if bias is None else merge('Add', made[None], bias)
 
 
 def max_pool(node: Node, x: np.ndarray) -> np.ndarray:
@@ -111,27 +107,32 @@ def _maximum(a: Any, b: Any) -> Any:
         return max(a, b)
     if isinstance(a, float):
         a, b = b, a
-    if b == 0.0 if isinstance(b, float) else False:
+    if isinstance(b, float) and b == 0.0:
         return plain(a.relu())
     difference = plain(a - b)
     low, high = (difference, difference) if isinstance(difference, float) else (difference.low, difference.high)
     if low >= 0 or high <= 0:
         return a if low >= 0 else b
-    of = lambda name: [getattr(v, name) if not isinstance(v, float) else v for v in (a, b)]  # noqa: E731
+    lows, highs = ([v if isinstance(v, float) else getattr(v, name) for v in (a, b)] for name in ('low', 'high'))
     steps = [v.step for v in (a, b) if not isinstance(v, float)]
-    ends = float(max(of('low'))), float(max(of('high')))
-    return plain(difference.is_negative().msb_mux(b, a, (*ends, float(min(steps)))))
+    return plain(difference.is_negative().msb_mux(b, a, (float(max(lows)), float(max(highs)), float(min(steps)))))
 
 
-def _negated(x: Any) -> Any:
-    return -x
+def _multiplied(a: Any, b: Any) -> Any:
+    """The product; a number goes behind a variable."""
+    return plain(b * a if isinstance(a, float) else a * b)
+
+
+def _subtracted(a: Any, b: Any) -> Any:
+    """The difference; a number goes behind a variable."""
+    return plain(-b + a if isinstance(a, float) else a - b)
 
 
 _MERGES: dict[str, Callable[[Any, Any], Any]] = {
     'Add': lambda a, b: plain(a + b),
-    'Sub': lambda a, b: plain(a - b) if not (isinstance(a, float) and not isinstance(b, float)) else plain((-b) + a),
-    'Mul': lambda a, b: plain(a * b) if not isinstance(a, float) or isinstance(b, float) else plain(b * a),
+    'Sub': _subtracted,
+    'Mul': _multiplied,
     'Max': _maximum,
-    'Min': lambda a, b: plain(-_maximum(plain(_negated(a)), plain(_negated(b)))),
+    'Min': lambda a, b: plain(-_maximum(-a, -b)),
 }
 MERGES = tuple(_MERGES)

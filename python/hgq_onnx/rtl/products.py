@@ -43,7 +43,8 @@ class Products:
         result = np.array(constant, object)
         if np.any(used) and np.any(columns):
             sums = self._sums(row[used], weights[np.ix_(used, columns)])
-            result[columns] = [plain(s + c) if c and not isinstance(s, float) else s + c for s, c in zip(sums, constant[columns], strict=True)]
+            pairs = zip(sums, constant[columns], strict=True)
+            result[columns] = [plain(s + c) if c else s for s, c in pairs]
         return result
 
     def _sums(self, row: np.ndarray, weights: np.ndarray) -> list[Any]:
@@ -57,6 +58,7 @@ class Products:
             self._solved[key] = cmvm_solve(kernel, qintervals=intervals, latencies=latencies, **self._options)
         first, second = self._solved[key]
         sums = second(first(row, quantize=False), quantize=False)
+        # alkaid has the sign of a variable that is another one times -1 there
         return [_negative(s) if getattr(s, '_factor', 1.0) < 0 else plain(s) for s in sums]
 
 

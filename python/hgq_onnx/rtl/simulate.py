@@ -91,7 +91,8 @@ def _packed(vectors: np.ndarray, elements: Sequence[Element]) -> list[str]:
     """Each vector as the bits of the bus, highest first."""
     used = [e for e in elements if e.width]
     ints = [np.ldexp(vectors[:, e.position], e.fractional).astype(np.int64) & ((1 << e.width) - 1) for e in used]
-    return [''.join(format(int(column[n]), f'0{e.width}b') for e, column in zip(used[::-1], ints[::-1], strict=True)) or '0' for n in range(len(vectors))]
+    columns = list(zip(used, ints, strict=True))[::-1]
+    return [''.join(format(int(column[n]), f'0{e.width}b') for e, column in columns) or '0' for n in range(len(vectors))]
 
 
 def _unpacked(line: str, elements: Sequence[Element]) -> list[float]:

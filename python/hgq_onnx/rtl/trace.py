@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ from hgq_onnx.rtl.products import Products
 
 # what doubles and the interpreter compute exactly
 MAX_WIDTH = 52
+# operations one after the other
+MAX_DEPTH = 20_000
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,24 @@ def trace(model: Any, hwconf: Any, options: dict[str, Any] | None) -> Traced:
     if not any(a.size for a in arrays):
         raise RtlError('this proxy is constant: no output depends on an input')
     inputs = np.concatenate([np.asarray(a).ravel() for a in arrays])
-    logic = to_logic(inputs, flat)
+    with _deep():
+        logic = to_logic(inputs, flat)
     widest = max((sum(int(v) for v in op.qint.kif) for op in logic.ops), default=0)
     if widest > MAX_WIDTH:
         raise RtlError(f'a sum has {widest} bits; what is written can be checked up to {MAX_WIDTH} bits')
     shapes = {name: values.shape for name, values in results.items()}
     return Traced(logic, found, ports.of_inputs(found, logic.inp_kifs), ports.of_outputs(shapes, logic.out_kifs))
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """alkaid walks from the outputs to the inputs by recursion: a call for each operation on the way."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, MAX_DEPTH))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def known(found: Sequence[ports.Entry], arrays: Sequence[Any]) -> dict[str, np.ndarray]:
