@@ -105,7 +105,7 @@ def measured(folder: Path, rtl: Path) -> dict[str, Any]:
     import hgq_onnx
 
     report = json.loads((folder / 'report.json').read_text()) if (folder / 'report.json').exists() else {}
-    made = hgq_onnx.to_rtl(folder / 'proxy_elementwise.onnx', rtl)
+    made = hgq_onnx.to_rtl(folder / 'proxy_elementwise.onnx', rtl, simulation=False)
     sources = [f for f in made.files if f.suffix == '.v' and not f.name.endswith('_wrapper.v')]
     row: dict[str, Any] = {'name': folder.name, 'seconds': made.seconds, 'cost': made.cost, 'lut': luts(sources, made.name)}
     row['ebops'] = found(report, 'ebops')

@@ -310,6 +310,29 @@ class LayerTest(RtlCase):
                 with self.subTest(op=op, swapped=swapped):
                     self.check(net.model([3]), x, function(c, x) if swapped else function(x, c))
 
+    def test_a_residual_network_with_a_table(self):
+        net, x = self.image(4, 4, 2)
+        given = {'domain': LAST, 'dilations': [1, 1], 'group': 1, 'strides': [1, 1]}
+        first, second, last = self.weights(3, 2, 2, 2), self.weights(3, 2, 2, 3), self.weights(12, 2)
+        net.node('Conv', net.last, net.constant(first), net.constant(np.zeros(3)), pads=[0, 1, 1, 0], **given)
+        net.node('Relu', net.last)
+        branch = net.quant([(0, 2, 1), (0, 1, 2), (0, 3, 0)], 'RND')
+        net.node('Conv', branch, net.constant(second), net.constant(np.ones(3)), pads=[0, 1, 1, 0], **given)
+        net.node('Add', net.quant((1, 3, 1), 'ROUND', 'WRAP'), branch)
+        net.node('MaxPool', net.last, domain=LAST, kernel_shape=[2, 2], strides=[2, 2], pads=[0] * 4)
+        net.node('Tanh', net.quant((1, 3, 2), 'RND'))
+        net.quant((1, 0, 4), 'FLOOR')
+        net.node('Reshape', net.last, net.constant([1, 12], np.int64))
+        net.dense(last)
+        forms = [((0, 2, 1), 'RND', 'SAT'), ((0, 1, 2), 'RND', 'SAT'), ((0, 3, 0), 'RND', 'SAT')]
+        y = np.maximum(self.convolved(x, first, np.zeros(3), [1, 1], [0, 1, 1, 0]), 0)
+        y = np.stack([np.vectorize(lambda v, form=form: cast(v, *form))(y[..., at]) for at, form in enumerate(forms)], axis=-1)
+        z = np.vectorize(lambda v: cast(v, (1, 3, 1), 'ROUND', 'WRAP'))(self.convolved(y, second, np.ones(3), [1, 1], [0, 1, 1, 0])) + y
+        z = z.reshape(len(x), 2, 2, 2, 2, 3).max(axis=(2, 4))
+        z = np.vectorize(lambda v: cast(function('Tanh', cast(v, (1, 3, 2), 'RND', 'SAT')), (1, 0, 4), 'FLOOR', 'SAT'))(z)
+        self.check(net.model([2]), x, z.reshape(len(x), 12) @ last, simulation=60)
+        self.check(net.model([2]), x, z.reshape(len(x), 12) @ last, latency_cutoff=2.5, simulation=60)
+
     def test_moves(self):
         net, x = self.image(2, 3, 2)
         integers = lambda values: net.constant(values, np.int64)  # noqa: E731
@@ -403,6 +426,13 @@ class FunctionTest(RtlCase):
     def test_wide_inputs(self):
         self.run_all((1, 6, 6), (1, 3, 5))
 
+    def test_wide_and_coarse_inputs(self):
+        self.run_all((1, 5, 0))
+        self.run_all((1, 5, -2))
+
+    def test_finer_steps_than_a_table_has_go_towards_0(self):
+        self.run_all((1, 1, 9))
+
     def test_every_step_of_a_table(self):
         self.run_all((1, 4, 6))
 
@@ -494,6 +524,16 @@ class PortTest(RtlCase):
         net.dense([[1.0, 0.0], [0.0, 0.0]], [0.0, 2.5])
         x = self.values(20, (1, 1, 1), 2)
         self.check(net.model([2]), x, np.stack([x[:, 0], np.full(20, 2.5)], axis=1))
+
+    def test_an_input_of_two_quantizers_has_a_port_for_each(self):
+        net = Net(2)
+        forms = [((1, 2, 1), 'RND', 'SAT'), ((0, 1, 3), 'FLOOR', 'WRAP'), ((1, 2, 1), 'RND', 'SAT')]
+        parts = [net.quant(*form, x='x') for form in forms]
+        net.node('Concat', *parts, axis=1)
+        x = self.rng.normal(0, 2, (60, 2))
+        columns = [[cast(v, *form) for v in row] for row in x for form in forms]
+        result = self.check(net.model([6]), x, np.array(columns).reshape(60, 6))
+        self.assertEqual([(p.name, p.rounding, p.overflow) for p in result.inputs], [('x', 'RND', 'SAT'), ('x', 'FLOOR', 'WRAP')])
 
     def test_the_command(self):
         from onnx import save

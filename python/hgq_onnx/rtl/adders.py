@@ -1,6 +1,6 @@
 """The adder that written Verilog uses: a plain sum or difference, which every tool makes one carry chain of.
 
-alkaid's own modules are made for Vivado. yosys makes two or three chains of some of them: 10 to 14 %
+alkaid's own modules are made for Vivado. yosys makes two or three chains of some of them: 11 to 14 %
 more LUTs on the networks of docs/rtl.md.
 """
 

@@ -106,11 +106,11 @@ def _table(x: Any, function: Callable[[np.ndarray], np.ndarray], integer: int, f
     x = settled(x)
     if isinstance(x, float):
         return float(function(np.array(x)))
-    # beyond its ends the table goes on with its last entries; a step more than it has is kept
-    f = max(min(int(x.kif[2]), frac + 2), frac) if _entries(x) > MAX_ENTRIES else int(x.kif[2])
-    if f < int(x.kif[2]):
-        raise ValueError(f'its input has {int(x.kif[2])} fractional bits, a table has {frac}: quantize the input')
-    x = cast(x, Format(x.low < 0, integer, f, 'FLOOR', 'SAT'))
+    f = int(x.kif[2])
+    # a coarse grid ends below the last entry: what lies beyond has values of its own there
+    x = cast(x, Format(x.low < 0, integer + (f < frac), f, 'FLOOR', 'SAT'))
+    if not isinstance(x, float) and _entries(x) > MAX_ENTRIES:
+        raise ValueError(f'its input has {f} fractional bits, its table has {frac}: quantize the input')
     return float(function(np.array(x))) if isinstance(x, float) else Tabulated(x, function)
 
 

@@ -15,7 +15,7 @@ from hgq_onnx.rtl.write import sources
 
 # random vectors for the interpreter
 RANDOM_VECTORS = 4096
-# simulated vectors, and how many operations that may be: Icarus Verilog takes some seconds for these
+# simulated vectors, and how many operations that may be: Icarus Verilog takes seconds for these
 SIMULATED_VECTORS = (100, 1000)
 SIMULATED_OPERATIONS = 1_000_000
 
