@@ -1,4 +1,4 @@
-"""`python -m hgq_onnx COMMAND …`: what of this package is also a command."""
+"""``python -m hgq_onnx COMMAND …``: what of this package is also a command."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ OVERFLOWS = ('SAT', 'SAT_SYM', 'WRAP')
 
 
 def cast(value, form, rounding, overflow):
-    """`value` in a format (k, i, f), by the definition."""
+    """``value`` in a format (k, i, f), by the definition."""
     k, i, f = form
     if k + i + f <= 0:
         return 0.0
@@ -57,7 +57,7 @@ def cast(value, form, rounding, overflow):
 
 
 class Net:
-    """A file of the element-wise form, node by node; `last` is the tensor that was written last."""
+    """A file of the element-wise form, node by node; ``last`` is the tensor that was written last."""
 
     def __init__(self, *shape, name='x'):
         self.nodes, self.constants, self.inputs, self.outputs = [], [], [], []
@@ -375,7 +375,7 @@ SELU = 1.0507009873554805, 1.6732632423543772
 
 
 def function(op, x, alpha=None):
-    """A function as hls4ml computes it (docs/hls4ml-contract.md), `alpha` of at most eight bits."""
+    """A function as hls4ml computes it (docs/hls4ml-contract.md), ``alpha`` of at most eight bits."""
     if op in TABLES:
         of, steps = TABLES[op]
         return entry(of(index(x * steps, -512, 511) / steps))
@@ -559,7 +559,7 @@ class PortTest(RtlCase):
 
 
 class FrontEndTest(RtlCase):
-    """What alkaid calls for a model of the module `onnx`."""
+    """What alkaid calls for a model of the module ``onnx``."""
 
     def model(self):
         net = Net(3)

@@ -1,9 +1,9 @@
-"""RTL without HLS: `proxy_elementwise.onnx` through alkaid.
+"""RTL without HLS: ``proxy_elementwise.onnx`` through alkaid.
 
 * :func:`to_rtl` writes Verilog, VHDL or C++ and checks it.
 * :mod:`hgq_onnx.rtl.tracer` is alkaid's front end for ONNX; alkaid loads it by itself.
 
-alkaid is LGPL and not part of this package: `pip install "hgq-onnx[rtl]"` fetches it.
+alkaid is LGPL and not part of this package: ``pip install "hgq-onnx[rtl]"`` fetches it.
 """
 
 from hgq_onnx.rtl.convert import to_rtl

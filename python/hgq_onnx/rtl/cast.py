@@ -32,7 +32,7 @@ def settled(x: Any) -> Any:
 
 
 def cast(x: Any, to: Format) -> Any:
-    """`x` in the format `to`."""
+    """``x`` in the format ``to``."""
     if to.width <= 0:
         return 0.0
     if isinstance(x, float):
@@ -50,7 +50,7 @@ def cast(x: Any, to: Format) -> Any:
 
 
 def _rounded(v: Any, to: Format) -> Any:
-    """`v` on the grid of `to`, whatever its size."""
+    """``v`` on the grid of ``to``, whatever its size."""
     step = to.step
     if v.step >= step:
         return v
@@ -61,12 +61,12 @@ def _rounded(v: Any, to: Format) -> Any:
 
 
 def plus(v: Any, constant: float) -> Any:
-    """`v + constant`."""
+    """``v + constant``."""
     return plain(v + constant) if constant else v
 
 
 def _floor(v: Any, f: int) -> Any:
-    """`v` rounded down to `f` fractional bits."""
+    """``v`` rounded down to ``f`` fractional bits."""
     if isinstance(v, float):
         return float(Format(True, 64, f, 'FLOOR', 'SAT').apply(v))
     k, i, _ = v.kif
@@ -94,7 +94,7 @@ def _half_even(v: Any, to: Format) -> Any:
 
 
 def _floor_by_sum(v: Any, to: Format) -> Any:
-    """Half to even as `⌊v + ½ − ulp + odd·ulp⌋`, where `odd` is the last bit of `⌊v⌋`."""
+    """Half to even as ``⌊v + ½ − ulp + odd·ulp⌋``, where ``odd`` is the last bit of ``⌊v⌋``."""
     down = _floor(v, to.fractional)
     if isinstance(down, float):
         odd: Any = float(int(down / to.step) % 2)
@@ -104,7 +104,7 @@ def _floor_by_sum(v: Any, to: Format) -> Any:
 
 
 def _bounded(v: Any, to: Format) -> Any:
-    """`v`, which is on the grid of `to` or a coarser one, in the range of `to`."""
+    """``v``, which is on the grid of ``to`` or a coarser one, in the range of ``to``."""
     if to.low <= v.low and v.high <= to.high:
         return v
     if to.overflow == 'WRAP':
@@ -119,7 +119,7 @@ def _bounded(v: Any, to: Format) -> Any:
 
 
 def _below(v: Any, to: Format) -> Any:
-    """A `v` that is never negative, at most the highest value of `to`."""
+    """A ``v`` that is never negative, at most the highest value of ``to``."""
     i, f = to.integer, to.fractional
     if v.high <= to.high:
         return v
@@ -130,7 +130,7 @@ def _below(v: Any, to: Format) -> Any:
 
 
 def _between(v: Any, to: Format) -> Any:
-    """A signed `v` between the ends of a signed format."""
+    """A signed ``v`` between the ends of a signed format."""
     i, f = to.integer, to.fractional
     if v.high < to.low:
         return to.low

@@ -1,4 +1,4 @@
-"""`python -m hgq_onnx rtl`: `to_rtl` as a command."""
+"""``python -m hgq_onnx rtl``: ``to_rtl`` as a command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def figures(result: RtlResult) -> dict[str, Any]:
-    """The result as JSON; the ports are in `ports.json`."""
+    """The result as JSON; the ports are in ``ports.json``."""
     names = ('flavor', 'name', 'cost', 'latency', 'cycles', 'register_bits', 'checked', 'simulated', 'simulator', 'compared', 'seconds')
     return {'folder': str(result.folder), **{name: getattr(result, name) for name in names}}
 

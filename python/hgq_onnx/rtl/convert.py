@@ -1,4 +1,4 @@
-"""`to_rtl`: a proxy as RTL or as HLS code, by alkaid, checked before it is handed out."""
+"""``to_rtl``: a proxy as RTL or as HLS code, by alkaid, checked before it is handed out."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def to_rtl(
     with the translation, on random vectors over the whole range of every port and on the samples.
 
     Args:
-        model: Path of a `proxy_elementwise.onnx`, or the loaded `onnx.ModelProto`.
-        output_dir: Folder that is made: `src` with the code, `ports.json`, alkaid's project files.
-        flavor: `verilog` or `vhdl`; `vitis`, `hlslib` or `oneapi` for C++.
+        model: Path of a ``proxy_elementwise.onnx``, or the loaded ``onnx.ModelProto``.
+        output_dir: Folder that is made: ``src`` with the code, ``ports.json``, alkaid's project files.
+        flavor: ``verilog`` or ``vhdl``; ``vitis``, ``hlslib`` or ``oneapi`` for C++.
         latency_cutoff: Most delay between two registers, in ns by alkaid's estimate: the logic becomes a
             pipeline that takes a sample in each clock cycle. Without it there is no register. RTL only.
-        name: Of the top module or function: letters, digits and `_`.
+        name: Of the top module or function: letters, digits and ``_``.
         samples: Inputs to check with, float, shape (samples, …) for a proxy of one input; else a mapping
-            from names to such arrays, or the path of an `.npz` file with them.
-        expected: What the proxy gives for the samples, e.g. `outputs.npz` of
-            `hgq-onnx verify proxy_elementwise.onnx --inputs samples.npz --outputs outputs.npz`; compared, too.
+            from names to such arrays, or the path of an ``.npz`` file with them.
+        expected: What the proxy gives for the samples, e.g. ``outputs.npz`` of
+            ``hgq-onnx verify proxy_elementwise.onnx --inputs samples.npz --outputs outputs.npz``; compared, too.
         simulation: How many vectors the simulation runs; True for as many as take a few seconds, False for none.
-        plain_adders: Verilog adds two numbers at a time with a plain `+`, which any tool maps well; False leaves
+        plain_adders: Verilog adds two numbers at a time with a plain ``+``, which any tool maps well; False leaves
             alkaid's modules for Vivado, with three operands where that saves LUTs there.
         seed: Of the random vectors.
-        hwconf: alkaid's `HWConfig`.
-        solver_options: alkaid's, for products with constant matrices, e.g. `{'hard_dc': 2}`.
-        **kw: Further arguments of alkaid's `RTLModel` or `HLSModel`, e.g. `clock_period` or `part_name`.
+        hwconf: alkaid's ``HWConfig``.
+        solver_options: alkaid's, for products with constant matrices, e.g. ``{'hard_dc': 2}``.
+        **kw: Further arguments of alkaid's ``RTLModel`` or ``HLSModel``, e.g. ``clock_period`` or ``part_name``.
 
     Returns:
         Cost, latency, ports, and what was checked.

@@ -1,7 +1,7 @@
-"""What a `Quant` of the element-wise form does to each element.
+"""What a ``Quant`` of the element-wise form does to each element.
 
 A format is (k, i, f): sign bit, integer bits without the sign, fractional bits. It holds the
-multiples of `2^-f` in `[-k*2^i, 2^i - 2^-f]`.
+multiples of ``2^-f`` in ``[-k*2^i, 2^i - 2^-f]``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Format:
 
     Attributes:
         signed, integer, fractional: k, i and f.
-        rounding: One of `ROUNDINGS`: down, up, half up, half down, half to even.
-        overflow: One of `OVERFLOWS`; `SAT_SYM` has no `-2^i`.
+        rounding: One of ``ROUNDINGS``: down, up, half up, half down, half to even.
+        overflow: One of ``OVERFLOWS``; ``SAT_SYM`` has no ``-2^i``.
     """
 
     signed: bool
@@ -79,7 +79,7 @@ def of_quant(node: Node, parameters: list[np.ndarray], shape: tuple[int, ...]) -
     """The format of every element.
 
     Args:
-        node: A `Quant`.
+        node: A ``Quant``.
         parameters: Its scale, zero point and bit width.
         shape: Shape of what it reads.
 

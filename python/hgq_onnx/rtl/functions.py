@@ -43,8 +43,8 @@ def element_function(op: str, attributes: Mapping[str, Any]) -> Callable[[Any], 
     """What an operator does to one element.
 
     Args:
-        op: One of `OPS`.
-        attributes: The node's, e.g. `alpha`.
+        op: One of ``OPS``.
+        attributes: The node's, e.g. ``alpha``.
 
     Raises:
         ValueError: An attribute that hls4ml has no exact function for.
@@ -102,7 +102,7 @@ def _relu(x: Any) -> Any:
 
 
 def _table(x: Any, function: Callable[[np.ndarray], np.ndarray], integer: int, frac: int) -> Any:
-    """A function that is a table over `±2^integer`."""
+    """A function that is a table over ``±2^integer``."""
     x = settled(x)
     if isinstance(x, float):
         return float(function(np.array(x)))
@@ -115,7 +115,7 @@ def _table(x: Any, function: Callable[[np.ndarray], np.ndarray], integer: int, f
 
 
 def _half_table(x: Any, below: Callable[[np.ndarray], np.ndarray], slope: float) -> Any:
-    """`slope·x` from 0 on, a table below."""
+    """``slope·x`` from 0 on, a table below."""
 
     def whole(v: np.ndarray) -> np.ndarray:
         v = np.asarray(v, np.float64)

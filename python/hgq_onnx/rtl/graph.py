@@ -19,7 +19,7 @@ CHANNELS_LAST = 'qonnx.custom_op.channels_last'
 
 @dataclass(frozen=True)
 class Node:
-    """One node; `attributes` are Python values, texts are `str`."""
+    """One node; ``attributes`` are Python values, texts are ``str``."""
 
     name: str
     op: str
@@ -50,11 +50,11 @@ class Graph:
     outputs: dict[str, tuple[int, ...]]
 
     def producer(self, tensor: str) -> Node | None:
-        """The node that writes `tensor`."""
+        """The node that writes ``tensor``."""
         return next((n for n in self.nodes if tensor in n.outputs), None)
 
     def needed(self, known: Iterable[str]) -> list[Node]:
-        """The nodes that the outputs need where the tensors `known` are there already, in order."""
+        """The nodes that the outputs need where the tensors ``known`` are there already, in order."""
         have = {*known, *self.constants}
         wanted = set(self.outputs) - have
         needed = []
@@ -77,7 +77,7 @@ def read(model: Any) -> Graph:
     """Reads an ONNX model.
 
     Args:
-        model: An `onnx.ModelProto` of the element-wise form.
+        model: An ``onnx.ModelProto`` of the element-wise form.
 
     Raises:
         RtlError: The model is not of this form, or a port has no fixed shape.

@@ -16,7 +16,7 @@ from hgq_onnx.rtl.products import Products
 
 
 def dense(product: Products, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """`MatMul` of (…, n) with (n, m)."""
+    """``MatMul`` of (…, n) with (n, m)."""
     if weights.ndim != 2 or x.shape[-1] != weights.shape[0]:
         raise ValueError(f'shapes {list(x.shape)} and {list(weights.shape)} do not fit')
     rows = x.reshape(-1, x.shape[-1])
@@ -27,7 +27,7 @@ def dense(product: Products, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def convolution(product: Products, node: Node, x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """`Conv` of (1, …, channels), channels last, with weights (outputs, …, channels per group)."""
+    """``Conv`` of (1, …, channels), channels last, with weights (outputs, …, channels per group)."""
     groups = int(node.attributes.get('group', 1))
     if weights.ndim != x.ndim or weights.shape[-1] * groups != x.shape[-1] or weights.shape[0] % groups:
         raise ValueError(f'weights {list(weights.shape)} in {groups} groups do not fit {list(x.shape)}')
@@ -46,7 +46,7 @@ def convolution(product: Products, node: Node, x: np.ndarray, weights: np.ndarra
 
 
 def max_pool(node: Node, x: np.ndarray) -> np.ndarray:
-    """`MaxPool` of (1, …, channels), channels last; what lies outside never wins."""
+    """``MaxPool`` of (1, …, channels), channels last; what lies outside never wins."""
     windows, positions = _windows(node, x.shape[1:-1], None)
     made = np.empty((*positions, x.shape[-1]), object)
     for position, taps in windows:
@@ -59,7 +59,7 @@ def max_pool(node: Node, x: np.ndarray) -> np.ndarray:
 
 
 def merge(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`Add`, `Sub`, `Mul`, `Max` or `Min` of two tensors, of which one may be constant."""
+    """``Add``, ``Sub``, ``Mul``, ``Max`` or ``Min`` of two tensors, of which one may be constant."""
     function = _MERGES[op]
     left, right = np.broadcast_arrays(a, b)
     made = np.empty(left.shape, object)
@@ -79,7 +79,7 @@ def _tree(function: Callable[[Any, Any], Any], values: Sequence[Any]) -> Any:
 def _windows(
     node: Node, size: tuple[int, ...], kernel: tuple[int, ...] | None
 ) -> tuple[Iterator[tuple[tuple[int, ...], list[tuple[int, ...] | None]]], tuple[int, ...]]:
-    """Each position with the places that its window reads, `None` for padding; and how many positions there are."""
+    """Each position with the places that its window reads, ``None`` for padding; and how many positions there are."""
     given = node.attributes
     kernel = tuple(kernel or given.get('kernel_shape', ()))
     axes = len(size)

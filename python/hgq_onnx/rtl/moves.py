@@ -30,9 +30,9 @@ def moved(node: Node, data: Sequence[np.ndarray], parameters: Sequence[np.ndarra
     """The node's results.
 
     Args:
-        node: One of `OPS`.
+        node: One of ``OPS``.
         data: Tensors whose elements move.
-        parameters: The other operands, `None` for those left out.
+        parameters: The other operands, ``None`` for those left out.
         opset: Version of the operator set of the file.
 
     Raises:

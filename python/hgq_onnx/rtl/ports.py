@@ -1,7 +1,7 @@
 """The ports of the hardware: which bits of the two buses hold which element.
 
-A port takes numbers that its quantizer has rounded already: the first `Quant` after an input is
-outside. Its rounding and overflow are in `ports.json`, for whoever feeds the hardware.
+A port takes numbers that its quantizer has rounded already: the first ``Quant`` after an input is
+outside. Its rounding and overflow are in ``ports.json``, for whoever feeds the hardware.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Element:
         lsb: Its lowest bit on the bus.
         width: Bits on the bus, with the sign; 0 where the element is constant or not used.
         signed: Two's complement, else unsigned.
-        fractional: The number is the integer on the bus times `2^-fractional`.
+        fractional: The number is the integer on the bus times ``2^-fractional``.
     """
 
     index: tuple[int, ...]
@@ -51,8 +51,8 @@ class Port:
         tensor: The tensor whose numbers are on the bus: behind the quantizer of an input.
         shape: Of one sample.
         elements: In the order of the tensor, last axis first.
-        rounding: How what feeds an input rounds, per element, e.g. `RND`; empty for outputs.
-        overflow: Likewise, e.g. `SAT`.
+        rounding: How what feeds an input rounds, per element, e.g. ``RND``; empty for outputs.
+        overflow: Likewise, e.g. ``SAT``.
     """
 
     name: str
@@ -114,7 +114,7 @@ def entries(graph: Graph) -> list[Entry]:
 
 
 def of_inputs(found: Sequence[Entry], kifs: np.ndarray) -> list[Port]:
-    """Ports of inputs; `kifs` are the formats on the bus, shape (3, elements)."""
+    """Ports of inputs; ``kifs`` are the formats on the bus, shape (3, elements)."""
     ports, position, lsb = [], 0, 0
     for entry in found:
         shape = entry.formats.shape[1:]
@@ -125,7 +125,7 @@ def of_inputs(found: Sequence[Entry], kifs: np.ndarray) -> list[Port]:
 
 
 def of_outputs(shapes: dict[str, tuple[int, ...]], kifs: np.ndarray) -> list[Port]:
-    """Ports of outputs; `shapes` have the batch axis."""
+    """Ports of outputs; ``shapes`` have the batch axis."""
     ports, position, lsb = [], 0, 0
     for name, shape in shapes.items():
         elements, position, lsb = _elements(shape[1:], kifs, position, lsb)
@@ -144,7 +144,7 @@ def _elements(shape: tuple[int, ...], kifs: np.ndarray, position: int, lsb: int)
 
 
 def write(folder: Path, inputs: Sequence[Port], outputs: Sequence[Port], about: dict[str, Any]) -> Path:
-    """Writes `ports.json`; `about` are further members."""
+    """Writes ``ports.json``; ``about`` are further members."""
 
     def document(port: Port, bus: str) -> dict[str, Any]:
         described: dict[str, Any] = {'name': port.name, 'tensor': port.tensor, 'bus': bus, 'shape': list(port.shape)}

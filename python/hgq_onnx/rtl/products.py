@@ -16,7 +16,7 @@ class Products:
     """The products of one walk; the same product of the same formats is solved once.
 
     Args:
-        options: alkaid's `solver_options`.
+        options: alkaid's ``solver_options``.
     """
 
     def __init__(self, options: dict[str, Any] | None):
@@ -24,7 +24,7 @@ class Products:
         self._solved: dict[Any, Any] = {}
 
     def __call__(self, row: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """`row @ weights`.
+        """``row @ weights``.
 
         Args:
             row: Elements, shape (n,).

@@ -42,7 +42,7 @@ def of_translation(
 def of_files(
     folder: Path, traced: Traced, sets: Sequence[vectors.Vectors], asked: bool | int, flavor: str, name: str, cycles: int | None
 ) -> tuple[int | None, str]:
-    """How many vectors the written files were simulated with, and by what; or `None` and why not.
+    """How many vectors the written files were simulated with, and by what; or ``None`` and why not.
 
     Raises:
         RtlError: Something differs.

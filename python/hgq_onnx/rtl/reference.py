@@ -22,7 +22,7 @@ def execute(model: Any, values: Mapping[str, np.ndarray], wanted: Iterable[str])
     """Computes tensors of a model.
 
     Args:
-        model: An `onnx.ModelProto` of the element-wise form.
+        model: An ``onnx.ModelProto`` of the element-wise form.
         values: Float64 arrays of (samples, …): inputs, or any tensors behind them.
         wanted: Names of tensors.
 
@@ -74,7 +74,7 @@ def _quant(operands: list[Any], given: Attributes) -> np.ndarray:
 
 
 def _grid(x: np.ndarray) -> float:
-    """Fractional bits of the finest number in `x`."""
+    """Fractional bits of the finest number in ``x``."""
     x = np.asarray(x)[np.asarray(x) != 0]
     if not x.size:
         return 0.0

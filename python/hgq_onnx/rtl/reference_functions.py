@@ -15,7 +15,7 @@ Function = Callable[[np.ndarray, dict[str, Any]], np.ndarray]
 
 
 def _filled(function: Callable[[float], float], start: float, end: float) -> np.ndarray:
-    """1024 entries from `start` on, in single precision, cut to 10 fractional bits."""
+    """1024 entries from ``start`` on, in single precision, cut to 10 fractional bits."""
     step = (end - start) / 1024
     floats = np.array([function(start + n * step) for n in range(1024)]).astype(np.float32)
     return np.floor(floats.astype(np.float64) * 1024) / 1024
@@ -37,7 +37,7 @@ def _below(function: Callable[[float], float]) -> Callable[[np.ndarray], np.ndar
 
 
 def _parameter(given: dict[str, Any], default: float) -> float:
-    """`alpha` with its first eight bits."""
+    """``alpha`` with its first eight bits."""
     alpha = float(np.float32(given.get('alpha', default)))
     unit = 2.0 ** (math.floor(math.log2(alpha)) - 7)
     return math.floor(alpha / unit) * unit

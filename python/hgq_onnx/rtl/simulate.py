@@ -38,7 +38,7 @@ endmodule
 
 
 def iverilog() -> str | None:
-    """Why Icarus Verilog cannot be used; `None` if it can."""
+    """Why Icarus Verilog cannot be used; ``None`` if it can."""
     missing = [tool for tool in ('iverilog', 'vvp') if shutil.which(tool) is None]
     return f'{missing[0]} is not installed (Icarus Verilog)' if missing else None
 
@@ -57,7 +57,7 @@ def verilog(
         top: The top module.
         elements: Those on the input and on the output bus.
         vectors: Numbers at the input, (vectors, elements).
-        latency: Clock cycles from input to output; `None` for logic without a clock.
+        latency: Clock cycles from input to output; ``None`` for logic without a clock.
 
     Returns:
         Numbers at the output, (vectors, elements); NaN where the simulation has no number.

@@ -26,7 +26,7 @@ class Traced:
     """A proxy as logic.
 
     Attributes:
-        logic: alkaid's `CombLogic`.
+        logic: alkaid's ``CombLogic``.
         entries: What is on the input bus.
         inputs, outputs: The ports.
     """
@@ -38,7 +38,7 @@ class Traced:
 
 
 def variables(entry: ports.Entry, hwconf: Any, options: dict[str, Any] | None) -> Any:
-    """The elements of a port, as an `FVArray` of the shape of one sample."""
+    """The elements of a port, as an ``FVArray`` of the shape of one sample."""
     from alkaid.trace import FVArray
 
     formats = entry.formats[0]

@@ -1,6 +1,6 @@
-"""alkaid's front end for ONNX: `alkaid.converter.trace_model(onnx.load("proxy_elementwise.onnx"))`.
+"""alkaid's front end for ONNX: ``alkaid.converter.trace_model(onnx.load("proxy_elementwise.onnx"))``.
 
-alkaid finds it by the entry point group `alir_tracer.plugins`; this module is imported there only.
+alkaid finds it by the entry point group ``alir_tracer.plugins``; this module is imported there only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hgq_onnx.rtl.walk import Walk
 
 
 class OnnxTracer(ALIRTracerPluginBase):
-    """Traces an `onnx.ModelProto` of the element-wise form.
+    """Traces an ``onnx.ModelProto`` of the element-wise form.
 
     Without inputs they have the formats of the quantizers that read them. Inputs that are given
     have the shape of one sample, and these quantizers are part of the logic.

@@ -46,7 +46,7 @@ def of_samples(model: Any, traced: Traced, samples: Samples) -> Vectors:
     """The user's samples, quantized for the ports as the proxy does it.
 
     Args:
-        samples: (samples, …) for a proxy of one input, or a mapping or `.npz` file with the proxy's
+        samples: (samples, …) for a proxy of one input, or a mapping or ``.npz`` file with the proxy's
             input names.
     """
     given = _by_name(samples, [v.name for v in model.graph.input])
@@ -68,7 +68,7 @@ def of_samples(model: Any, traced: Traced, samples: Samples) -> Vectors:
 
 
 def compared(vectors: Vectors, expected: Samples, names: list[str]) -> int:
-    """How many elements of `expected` differ from what the proxy computes here."""
+    """How many elements of ``expected`` differ from what the proxy computes here."""
     given = _by_name(expected, names)
     rows = np.concatenate([np.asarray(given[n], np.float64).reshape(len(vectors.outputs), -1) for n in names], axis=1)
     if rows.shape != vectors.outputs.shape:

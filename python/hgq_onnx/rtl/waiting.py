@@ -19,7 +19,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 @dataclass
 class Rectified:
-    """`max(base, 0)` of a variable."""
+    """``max(base, 0)`` of a variable."""
 
     base: Any
     _made: list[Any] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Rectified:
 
 @dataclass
 class Tabulated:
-    """`function(base)` of a variable of few values."""
+    """``function(base)`` of a variable of few values."""
 
     base: Any
     function: Function
@@ -49,7 +49,7 @@ class Tabulated:
 
 
 def looked_up(v: Any, function: Function) -> Any:
-    """A table with an entry for each value that `v` can have."""
+    """A table with an entry for each value that ``v`` can have."""
     count = round((v.high - v.low) / v.step) + 1
     entries = function(v.low + v.step * np.arange(count))
     if np.all(entries == entries[0]):
