@@ -17,7 +17,7 @@ from hgq_onnx.rtl.write import sources
 RANDOM_VECTORS = 4096
 # simulated vectors, and how many operations that may be: Icarus Verilog takes seconds for these
 SIMULATED_VECTORS = (100, 1000)
-SIMULATED_OPERATIONS = 1_000_000
+SIMULATED_OPERATIONS = 600_000
 
 
 def of_translation(
