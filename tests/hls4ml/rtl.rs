@@ -1,5 +1,5 @@
 //! Proxies as RTL by alkaid: the package's own tests, and proxies of this program on what its
-//! executor and the exact model give. Nothing is trained here.
+//! executor and the exact model give.
 
 use crate::elementwise;
 use crate::python::{install_beside, run, unittest_at};
@@ -52,7 +52,8 @@ fn converted(python: &Path, into: &Path) {
         let out = into.join(model);
         let mut convert = hgq();
         convert.arg("convert").arg(file(&format!("{model}.onnx"))).arg("--calibration").arg(file("calibration.npz"));
-        convert.args(["--epochs", "0", "--threads", "2", "--elementwise", "sat", "--out"]).arg(&out);
+        convert.args(["--train"]).arg(file("train.npz"));
+        convert.args(["--epochs", "20", "--target-ebops", "5000", "--threads", "2", "--elementwise", "sat", "--out"]).arg(&out);
         run(&mut convert);
         let inputs = format!(
             "import numpy as np; x = np.load({:?})['x'][:150]; np.savez('x.npz', image=np.concatenate([x, 4 * x, x - 0.37]))",

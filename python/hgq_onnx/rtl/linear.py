@@ -114,7 +114,8 @@ def _maximum(a: Any, b: Any) -> Any:
     if low >= 0 or high <= 0:
         return a if low >= 0 else b
     lows, highs = ([v if isinstance(v, float) else getattr(v, name) for v in (a, b)] for name in ('low', 'high'))
-    steps = [v.step for v in (a, b) if not isinstance(v, float)]
+    # a number may be finer than the variable beside it
+    steps = [1 / v.as_integer_ratio()[1] if isinstance(v, float) else v.step for v in (a, b)]
     return plain(difference.is_negative().msb_mux(b, a, (float(max(lows)), float(max(highs)), float(min(steps)))))
 
 
