@@ -182,6 +182,23 @@ class CastTest(RtlCase):
                 expected = np.array([[cast(bias - v, form, rounding, overflow) for form in self.FORMS] for v in values])
                 self.check(net.model([len(self.FORMS)]), values[:, None], expected)
 
+    def test_sums_that_are_a_power_of_two_of_another(self):
+        scales, forms = (0.25, 0.5, 2.0, 4.0, -2.0), [(0, 1, 0), (0, 2, -1), (1, 1, 0), (0, 0, 1), (0, 3, -2), (1, 2, -1)]
+        factors, all_forms = np.repeat(scales, len(forms)), forms * len(scales)
+        grid = np.array(list(itertools.product(np.arange(4) / 2, repeat=2)))
+        for relu, overflow in itertools.product((False, True), OVERFLOWS):
+            with self.subTest(relu=relu, overflow=overflow):
+                net = Net(2)
+                net.quant((0, 1, 1), 'FLOOR')
+                net.dense([-factors, factors], np.zeros(len(factors)))
+                if relu:
+                    net.node('Relu', net.last)
+                net.quant(all_forms, 'FLOOR', overflow)
+                sums = np.outer(grid[:, 1] - grid[:, 0], factors)
+                sums = np.maximum(sums, 0) if relu else sums
+                expected = [[cast(v, form, 'FLOOR', overflow) for v, form in zip(row, all_forms, strict=True)] for row in sums]
+                self.check(net.model([len(factors)]), grid, np.array(expected))
+
     def test_the_half_step_is_in_the_bias(self):
         weights = self.rng.integers(-7, 8, (4, 6)).astype(float)
         found = []

@@ -13,6 +13,7 @@ own compares by subtracting, which costs two adders.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hgq_onnx.rtl.formats import Format
@@ -29,6 +30,20 @@ def plain(x: Any) -> Any:
 def settled(x: Any) -> Any:
     """The element itself where a function waits."""
     return x.settled() if isinstance(x, (Rectified, Tabulated)) else x
+
+
+def bits_of(v: Any, k: int, i: int, f: int) -> Any:
+    """The bits of ``v`` that a format (k, i, f) has, wrapped around.
+
+    alkaid keeps a variable and a power of two that it stands for. A pass of 0.8.2 takes a single bit of
+    such a variable for its highest one where the numbers happen to agree, so the bits are taken of the
+    variable itself.
+    """
+    shift = round(math.log2(abs(getattr(v, '_factor', 1.0))))
+    if shift == 0:
+        return v.quantize(k, i, f)
+    taken = (v * math.ldexp(1.0, -shift)).quantize(k, i - shift, f + shift)
+    return taken * math.ldexp(1.0, shift)
 
 
 def cast(x: Any, to: Format) -> Any:
@@ -72,7 +87,7 @@ def _floor(v: Any, f: int) -> Any:
     k, i, _ = v.kif
     # a format of no bits would be 0, but what is below 0 becomes a whole step
     i = max(int(i), -f if k else 1 - f)
-    return plain(v.quantize(int(k), i, f))
+    return plain(bits_of(v, int(k), i, f))
 
 
 def _half_even(v: Any, to: Format) -> Any:
@@ -83,8 +98,8 @@ def _half_even(v: Any, to: Format) -> Any:
     if isinstance(r, float):
         # all values round half up to the same number; ties go to it or to the even one below
         return _floor_by_sum(v, to)
-    rest = up.quantize(0, -f, int(up.kif[2]))
-    last = r.quantize(0, 1 - f, f)
+    rest = bits_of(up, 0, -f, int(up.kif[2]))
+    last = bits_of(r, 0, 1 - f, f)
     rest, last = plain(rest), plain(last)
     if isinstance(rest, float) or isinstance(last, float):
         return _floor_by_sum(v, to)
@@ -99,7 +114,7 @@ def _floor_by_sum(v: Any, to: Format) -> Any:
     if isinstance(down, float):
         odd: Any = float(int(down / to.step) % 2)
     else:
-        odd = plain(down.quantize(0, 1 - to.fractional, to.fractional)) * (1 / to.step)
+        odd = plain(bits_of(down, 0, 1 - to.fractional, to.fractional)) * (1 / to.step)
     return _floor(plain(plus(v, to.step / 2 - v.step) + odd * v.step), to.fractional)
 
 
@@ -108,7 +123,7 @@ def _bounded(v: Any, to: Format) -> Any:
     if to.low <= v.low and v.high <= to.high:
         return v
     if to.overflow == 'WRAP':
-        return v.quantize(int(to.signed), to.integer, to.fractional)
+        return bits_of(v, int(to.signed), to.integer, to.fractional)
     if to.low == 0.0 and v.low < 0:
         v = plain(v.relu())
         if isinstance(v, float):
@@ -125,8 +140,8 @@ def _below(v: Any, to: Format) -> Any:
         return v
     if v.low > to.high:
         return to.high
-    over = v.quantize(0, int(v.kif[1]), -i).unary_bit_op('any')
-    return over.msb_mux(to.high, v.quantize(0, i, f), (0.0, to.high, to.step))
+    over = bits_of(v, 0, int(v.kif[1]), -i).unary_bit_op('any')
+    return over.msb_mux(to.high, bits_of(v, 0, i, f), (0.0, to.high, to.step))
 
 
 def _between(v: Any, to: Format) -> Any:
@@ -135,10 +150,10 @@ def _between(v: Any, to: Format) -> Any:
     if v.high < to.low:
         return to.low
     sign = v.is_negative()
-    bits = plain(v.quantize(0, i, f))
+    bits = plain(bits_of(v, 0, i, f))
     if v.kif[1] > i:
         # all bits above the format are the sign where the value fits
-        above = v.quantize(1, int(v.kif[1]), -i)
+        above = bits_of(v, 1, int(v.kif[1]), -i)
         over = (above ^ (sign * -float(above.step))).unary_bit_op('any')
         least = 0.0 if to.overflow == 'SAT' else to.step
         end = sign.msb_mux(least, to.high) if v.low < to.low else to.high
