@@ -5,7 +5,7 @@ Every failure of the service is a problem document (RFC 9457); its ``code`` is s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -60,3 +60,15 @@ class JobCanceled(HgqError):
     def __init__(self, job: Mapping[str, Any]):
         self.job = dict(job)
         super().__init__(f'job {job.get("id")} was canceled')
+
+
+class RtlError(HgqError):
+    """A proxy cannot become hardware, or what was written does not compute what the proxy does.
+
+    Attributes:
+        faults: One sentence for each thing that is wrong; it begins with the name of the node.
+    """
+
+    def __init__(self, what: str, faults: Sequence[str] = ()):
+        self.faults: list[str] = list(faults)
+        super().__init__('\n'.join([what, *(f'  {fault}' for fault in self.faults)]))

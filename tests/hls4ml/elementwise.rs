@@ -75,7 +75,8 @@ fn line(seed: u64) -> FixedModel {
     net.reshape(&[len]).dense(r, 5).affine(r, 6, 4).relu().random_quantize(r, false, HalfUp).dense(r, 3).done()
 }
 
-fn models() -> Vec<(&'static str, FixedModel)> {
+/// Networks with everything that the form holds, by name.
+pub fn models() -> Vec<(&'static str, FixedModel)> {
     let mut all = Vec::new();
     for seed in 1..4 {
         for (name, overflow) in [("sat", Overflow::Sat), ("sat_sym", Overflow::SatSym), ("wrap", Overflow::Wrap)] {

@@ -34,5 +34,6 @@ mod node_cases;
 mod ports;
 mod proxies;
 mod python;
+mod rtl;
 mod settings;
 mod takeover;

@@ -13,7 +13,7 @@ fn text(output: &Output) -> String {
 }
 
 /// Runs and must succeed.
-fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", text(&output));
     text(&output)
@@ -21,9 +21,14 @@ fn run(command: &mut Command) -> String {
 
 /// The tests of one file of `python/tests`, none of them left out but those named by `skipped`.
 fn unittest(python: &Path, file: &str, environment: &[(&str, &str)], skipped: usize) {
+    unittest_at(python, file, environment, skipped, &hls4ml::package());
+}
+
+/// The same with the package in another folder.
+pub fn unittest_at(python: &Path, file: &str, environment: &[(&str, &str)], skipped: usize, package: &Path) {
     let mut command = Command::new(python);
     command.args(["-B", "-m", "unittest", "-v"]).arg(hls4ml::package().join("tests").join(file));
-    command.current_dir(hls4ml::package()).env("PYTHONPATH", hls4ml::package()).envs(environment.iter().copied());
+    command.current_dir(hls4ml::package().join("tests")).env("PYTHONPATH", package).envs(environment.iter().copied());
     let said = run(&mut command);
     assert!(!said.contains("Ran 0 tests"), "{said}");
     assert_eq!(said.matches("... skipped").count(), skipped, "{said}");
@@ -36,8 +41,8 @@ fn fixtures() -> PathBuf {
 /// A copy of the package, so that building it leaves nothing in the sources.
 fn package_copy(to: &Path) -> PathBuf {
     let (from, to) = (hls4ml::package(), to.join("package"));
-    fs::create_dir_all(to.join("hgq_onnx")).unwrap();
-    for folder in ["", "hgq_onnx"] {
+    fs::create_dir_all(to.join("hgq_onnx/rtl")).unwrap();
+    for folder in ["", "hgq_onnx", "hgq_onnx/rtl"] {
         for entry in fs::read_dir(from.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
@@ -52,6 +57,13 @@ fn pip(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
     command
+}
+
+/// The package installed in a folder below `to`, without touching the interpreter's environment.
+pub fn install_beside(python: &Path, to: &Path) -> PathBuf {
+    let (source, beside) = (package_copy(to), to.join("beside"));
+    run(pip(python).args(["install", "--no-deps", "--target"]).arg(&beside).arg(&source));
+    beside
 }
 
 /// What is installed in a fresh environment: the client works, the entry point is there, and hls4ml
@@ -71,6 +83,14 @@ except hgq_onnx.HgqError as error:
     assert "pip install" in str(error), error
 else:
     raise AssertionError("there is no hls4ml here")
+assert any("alkaid" in need and "extra" in need for need in found.get_all("Requires-Dist")), found
+assert [e.value for e in metadata.entry_points().select(group="alir_tracer.plugins")] == ["hgq_onnx.rtl.tracer:OnnxTracer"]
+try:
+    hgq_onnx.to_rtl("proxy_elementwise.onnx", "rtl")
+except hgq_onnx.HgqError as error:
+    assert "hgq-onnx[rtl]" in str(error), error
+else:
+    raise AssertionError("there is no alkaid here")
 "#;
 
 /// hls4ml finds the plug-in of an installed package by itself.

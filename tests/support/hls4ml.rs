@@ -105,7 +105,8 @@ pub fn package() -> PathBuf {
 }
 
 fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+    // Icarus Verilog has the second only
+    ["--version", "-V"].iter().any(|flag| Command::new(program).arg(flag).output().is_ok_and(|o| o.status.success()))
 }
 
 /// The interpreter that has hls4ml; `None` as for [`check`].
@@ -133,6 +134,11 @@ fn has(tools: &[&str], without: &str) -> bool {
 /// use; `None` as for [`check`].
 pub fn environment(name: &str, requirements: &Path) -> Option<PathBuf> {
     tools().then(|| made(name, requirements, &[]))
+}
+
+/// The same for other tools than a compiler.
+pub fn with_tools(name: &str, requirements: &Path, tools: &[&str], without: &str) -> Option<PathBuf> {
+    has(tools, without).then(|| made(name, requirements, &["--no-deps"]))
 }
 
 /// The same for packages that need no compiler. `requirements` lists all of them: what they depend
