@@ -108,18 +108,9 @@ def measured(folder: Path, rtl: Path) -> dict[str, Any]:
     made = hgq_onnx.to_rtl(folder / 'proxy_elementwise.onnx', rtl, simulation=False)
     sources = [f for f in made.files if f.suffix == '.v' and not f.name.endswith('_wrapper.v')]
     row: dict[str, Any] = {'name': folder.name, 'seconds': made.seconds, 'cost': made.cost, 'lut': luts(sources, made.name)}
-    row['ebops'] = found(report, 'ebops')
-    row['luts'] = found(report, 'luts')
-    row['lut_parts'] = found(report, 'lut_parts')
+    row['ebops'] = report.get('ebops')
+    row['luts'] = report.get('luts')
     return row
-
-
-def found(report: Any, name: str) -> Any:
-    """A figure of the proxy wherever the report has it."""
-    for place in (report.get('proxy_elementwise', {}), report.get('proxy', {}), report):
-        if isinstance(place, dict) and place.get(name) is not None:
-            return place[name]
-    return None
 
 
 def judged(rows: list[dict[str, Any]], price: str) -> str:
@@ -156,9 +147,6 @@ def main() -> None:
             rows.append(row)
             ebops, estimate = (f'{row[k]:,.0f}' if isinstance(row[k], (int, float)) else '–' for k in ('ebops', 'luts'))
             print(f'| {row["name"]} | {ebops} | {estimate} | {row["cost"]:,.0f} | {row["lut"]:,} | {row["seconds"]} |', flush=True)
-    parts = [r['lut_parts'] for r in rows if isinstance(r['lut_parts'], dict)]
-    for name in sorted({key for p in parts for key in p}):
-        print(f'\n{name}: ' + ', '.join(f'{p[name]:,.0f}' for p in parts if isinstance(p.get(name), (int, float))))
     print()
     for price in ('ebops', 'luts', 'cost'):
         print(judged(rows, price))

@@ -43,18 +43,29 @@ fn random(into: &Path) {
     }
 }
 
+fn hgq() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_hgq-onnx"))
+}
+
+fn file(name: &str) -> PathBuf {
+    fixture(&format!("digits/{name}"))
+}
+
+/// A fixture as the program converts it.
+fn convert(model: &str, target: [&str; 2], out: &Path) {
+    let mut convert = hgq();
+    convert.arg("convert").arg(file(&format!("{model}.onnx"))).arg("--calibration").arg(file("calibration.npz"));
+    convert.args(["--train"]).arg(file("train.npz")).args(target);
+    convert.args(["--epochs", "20", "--threads", "2", "--elementwise", "sat", "--out"]).arg(out);
+    run(&mut convert);
+}
+
 /// The digits fixtures as the program converts them, with its executor's outputs on inputs within
 /// and far beyond every range.
 fn converted(python: &Path, into: &Path) {
-    let file = |name: &str| fixture(&format!("digits/{name}"));
-    let hgq = || Command::new(env!("CARGO_BIN_EXE_hgq-onnx"));
     for model in ["digits_mlp", "digits_cnn"] {
         let out = into.join(model);
-        let mut convert = hgq();
-        convert.arg("convert").arg(file(&format!("{model}.onnx"))).arg("--calibration").arg(file("calibration.npz"));
-        convert.args(["--train"]).arg(file("train.npz"));
-        convert.args(["--epochs", "20", "--target-ebops", "5000", "--threads", "2", "--elementwise", "sat", "--out"]).arg(&out);
-        run(&mut convert);
+        convert(model, ["--target-ebops", "5000"], &out);
         let inputs = format!(
             "import numpy as np; x = np.load({:?})['x'][:150]; np.savez('x.npz', image=np.concatenate([x, 4 * x, x - 0.37]))",
             file("test.npz")
@@ -77,4 +88,30 @@ fn rtl_computes_what_the_executor_computes() {
     converted(&python, &cases);
     let beside = install_beside(&python, dir.path());
     unittest_at(&python, "test_rtl.py", &[("HGQ_ONNX_CASES", cases.to_str().unwrap())], 0, &beside);
+}
+
+/// Largest relative difference of an estimate from synthesis.
+const MAX_ERROR: f64 = 0.15;
+
+#[test]
+#[ignore = "needs Python, alkaid, yosys and iverilog"]
+fn estimates_are_near_synthesis() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let targets = [("digits_mlp", "1500"), ("digits_mlp", "5000"), ("digits_cnn", "6000")];
+    let outs = targets.map(|(model, luts)| {
+        let out = dir.path().join(format!("{model}_{luts}"));
+        convert(model, ["--target-luts", luts], &out);
+        out
+    });
+    let rows = dir.path().join("rows.json");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/luts.py");
+    run(Command::new(&python).env("PYTHONPATH", hls4ml::package()).arg(script).args(&outs).arg("--json").arg(&rows));
+    let rows: serde_json::Value = serde_json::from_slice(&fs::read(rows).unwrap()).unwrap();
+    let figures = |name: &str| rows.as_array().unwrap().iter().map(|r| r[name].as_f64().unwrap()).collect::<Vec<f64>>();
+    let (estimates, synthesis) = (figures("luts"), figures("lut"));
+    assert_eq!(estimates.len(), targets.len());
+    for ((estimate, found), (model, _)) in estimates.iter().zip(&synthesis).zip(targets) {
+        assert!((estimate / found - 1.0).abs() <= MAX_ERROR, "{model}: {estimate} estimated, {found} by yosys");
+    }
 }

@@ -1,21 +1,19 @@
-//! Quantizers: rounding, clipping, and the registers behind them.
+//! Quantizers: rounding, and the registers behind them. Clipping is part of the logic in front.
 
 use super::products::{Fold, half_step};
 use super::wires::{Wires, bits};
 use super::{Made, Parts};
 use crate::graph::ValueId;
 use crate::ops::{Elementwise, Move};
-use crate::quant::interval::{Bounds, Span};
+use crate::quant::interval::Bounds;
 use crate::quant::model::{FixedModel, FixedOp, FixedQuantizer};
-use crate::quant::rounding::Overflow;
 
-/// Which sums, Relus and quantizers are one piece of hardware: a Relu masks the bits that the
-/// quantizer behind it leaves, and a half step is part of the constant of the sum in front.
+/// Which sums and quantizers are one piece of hardware: a half step is part of the constant of the
+/// sum in front.
 pub struct Readers {
     /// Per node: the only node that reads its value, if there is one.
     only: Vec<Option<usize>>,
-    /// Per quantizer: whether a Relu or a sum is all its own.
-    masked: Vec<bool>,
+    /// Per quantizer: whether a sum is all its own.
     folded: Vec<bool>,
 }
 
@@ -26,11 +24,10 @@ impl Readers {
             _ => None,
         };
         let only: Vec<Option<usize>> = model.nodes.iter().map(|n| only(n.output)).collect();
-        let mut readers = Readers { only, masked: vec![false; model.nodes.len()], folded: vec![false; model.nodes.len()] };
+        let mut readers = Readers { only, folded: vec![false; model.nodes.len()] };
         for (n, node) in model.nodes.iter().enumerate() {
             let Some(quantizer) = readers.quantizer(model, n) else { continue };
             match node.op {
-                FixedOp::Elementwise(Elementwise::Relu) => readers.masked[quantizer] = true,
                 FixedOp::Dense(_) | FixedOp::Affine(_) | FixedOp::AveragePool(_) => readers.folded[quantizer] = true,
                 FixedOp::Quantize(_) | FixedOp::Elementwise(_) | FixedOp::MaxPool(_) | FixedOp::Merge(_) | FixedOp::Move(_) => {}
             }
@@ -65,61 +62,26 @@ impl Readers {
         q.formats.iter().map(|f| (!f.is_zero()).then_some((q.rounding, f.fractional))).collect()
     }
 
-    /// Whether a Relu is all the quantizer's own.
-    pub fn is_masked(&self, quantizer: usize) -> bool {
-        self.masked[quantizer]
-    }
-
     /// Whether a sum takes the quantizer's half step.
     pub fn is_folded(&self, quantizer: usize) -> bool {
         self.folded[quantizer]
     }
-
-    /// Whether Relu `n` masks bits itself: no quantizer does it behind it.
-    pub fn masks(&self, model: &FixedModel, n: usize) -> bool {
-        self.quantizer(model, n).is_none()
-    }
 }
 
-/// What a quantizer reads.
-pub struct Source<'a> {
-    pub wires: Wires<'a>,
-    pub is_masked: bool,
-    pub is_folded: bool,
-}
-
-/// A quantizer that reads numbers.
-pub fn cast(q: &FixedQuantizer, source: &Source, result: &Bounds, live: &[bool]) -> Made {
-    let x = &source.wires;
+/// A quantizer that reads numbers; `is_folded`: a sum takes its half step.
+pub fn cast(q: &FixedQuantizer, x: &Wires, is_folded: bool, result: &Bounds, live: &[bool]) -> Made {
     let mut made = Made { depth: x.depth.to_vec(), ..Made::default() };
     for e in (0..live.len()).filter(|&e| live[e]) {
         let (span, width) = (x.bounds[e], bits(result[e]));
         made.registers += u64::from(width);
         let cut = span.frac - q.formats[e].fractional;
         let step = half_step(q.rounding, span.frac, q.formats[e].fractional);
-        if cut > 0 && step != Some(0) && !(source.is_folded && step.is_some()) {
+        if cut > 0 && step != Some(0) && !(is_folded && step.is_some()) {
             made.parts.carries += f64::from(width);
             made.depth[e] = x.depth[e].behind(1);
         }
-        made.parts.masks += clipped(q, e, span).map_or(0, |spare| u64::from(width + spare.div_ceil(5)));
-        if clipped(q, e, span).is_none() && source.is_masked {
-            made.parts.masks += u64::from(width);
-        }
     }
     made
-}
-
-/// Bits that are looked at to know whether element `e` is to be clipped; `None` where it never is.
-fn clipped(q: &FixedQuantizer, e: usize, span: Span) -> Option<u32> {
-    let format = q.formats[e];
-    let (lo, hi) = q.overflow.bounds(format);
-    let at = |v| q.rounding.shift(v, span.frac - format.fractional);
-    let rounded = Span { lo: at(span.lo), hi: at(span.hi), frac: format.fractional };
-    match q.overflow {
-        Overflow::Wrap => None,
-        Overflow::Sat | Overflow::SatSym if rounded.lo >= lo && rounded.hi <= hi => None,
-        Overflow::Sat | Overflow::SatSym => Some(bits(rounded).saturating_sub(format.bits()) + 1),
-    }
 }
 
 impl Parts {

@@ -1,4 +1,4 @@
-//! Functions of single elements: masks, products with a slope, tables.
+//! Functions of single elements: products with a slope, tables.
 
 use super::tree::{Term, digits, sum};
 use super::wires::{Wires, bits};
@@ -11,18 +11,17 @@ const LUT_ENTRIES: u128 = 64;
 /// Values of which a LUT chooses one.
 const LUT_CHOICE: u128 = 4;
 
-/// A function; `masks`: whether a Relu masks its bits itself.
-pub fn function(f: Elementwise, x: &Wires, result: &Bounds, live: &[bool], masks: bool) -> Made {
+/// A function. What a Relu masks is part of the logic in front.
+pub fn function(f: Elementwise, x: &Wires, result: &Bounds, live: &[bool]) -> Made {
     let mut made = Made { depth: x.depth.to_vec(), ..Made::default() };
     for e in (0..live.len()).filter(|&e| live[e]) {
         let (span, width) = (x.bounds[e], bits(result[e]));
         let negative = span.lo < 0;
         let parts = match f {
-            Elementwise::Relu if negative && masks => Parts { masks: width.into(), ..Parts::default() },
             Elementwise::Relu => Parts::default(),
             Elementwise::LeakyRelu { .. } if !negative => Parts::default(),
             Elementwise::LeakyRelu { .. } => Parts { choices: width.into(), ..sloped(f, x, e) },
-            Elementwise::ThresholdedRelu { .. } => Parts { masks: width.into(), ..Parts::chosen(bits(span), 0) },
+            Elementwise::ThresholdedRelu { .. } => Parts::chosen(bits(span), width),
             Elementwise::Elu { .. } | Elementwise::Selu => {
                 let below = Parts { tables: table(negatives(span), width), ..sloped(f, x, e) };
                 Parts { choices: if negative && span.hi > 0 { width.into() } else { 0 }, ..below }

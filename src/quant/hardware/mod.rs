@@ -1,32 +1,34 @@
 //! What an exact model takes of an FPGA that computes it in one piece, without multipliers of its
 //! own: LUTs, registers, and adders one behind the other (docs/hardware.md).
 //!
-//! An estimate: [`LUTS_PER_CARRY`] and its like were fitted to synthesis. The rule behind it is
-//! exact and cheap, so it can count every candidate of a search.
+//! An estimate: [`LUTS_PER_CARRY`] and its like were fitted to synthesis
+//! (docs/hardware.md#how-far-off). The rule behind it is exact and cheap, so it can count every
+//! candidate of a search.
 
 mod casts;
 mod elements;
 mod live;
 mod merges;
 mod products;
+mod sharing;
 mod tree;
 mod wires;
 
 use super::interval::{AllBounds, Bounds};
 use super::model::{FixedModel, FixedOp};
 use crate::graph::Node;
-use casts::{Readers, Source};
+use casts::Readers;
 use products::Fold;
 use tree::{Depth, Sum};
 use wires::Wires;
 
-/// LUTs per carry position of the adders.
-const LUTS_PER_CARRY: f64 = 0.893;
-/// LUTs per bit that is chosen between values: of the largest of two, behind a comparison.
-const LUTS_PER_CHOICE: f64 = 1.0;
-/// LUTs per bit that is masked by a Relu or clipped by a quantizer: they are part of the other
-/// figures.
-const LUTS_PER_MASK: f64 = 0.0;
+/// LUTs per carry position of adders and comparisons.
+const LUTS_PER_CARRY: f64 = 0.944;
+/// LUTs that are spared per carry position that sums share.
+const LUTS_PER_SHARED: f64 = 0.383;
+/// LUTs per bit that is chosen between values: of the largest of two, behind a comparison. Bits that
+/// a Relu masks or a quantizer clips are part of the logic in front.
+const LUTS_PER_CHOICE: f64 = 0.22;
 
 /// What a model, or one node of it, takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,21 +46,22 @@ pub struct Hardware {
 pub struct Parts {
     /// Carry positions of adders and comparisons.
     pub carries: f64,
+    /// Those of them that sums share with others.
+    pub shared: f64,
     /// Bits chosen between two values.
     pub choices: u64,
-    /// Bits masked or clipped.
-    pub masks: u64,
     /// LUTs of tables.
     pub tables: u64,
 }
 
 impl Parts {
     fn luts(&self) -> u64 {
-        let fitted = LUTS_PER_CARRY * self.carries + LUTS_PER_CHOICE * self.choices as f64 + LUTS_PER_MASK * self.masks as f64;
+        let adders = LUTS_PER_CARRY * self.carries - LUTS_PER_SHARED * self.shared;
+        let fitted = adders + LUTS_PER_CHOICE * self.choices as f64;
         fitted.round() as u64 + self.tables
     }
 
-    /// Whether they lengthen the way of a signal: masks are part of the logic behind them.
+    /// Whether they lengthen the way of a signal.
     fn is_deep(&self) -> bool {
         self.carries > 0.0 || self.choices > 0 || self.tables > 0
     }
@@ -67,8 +70,8 @@ impl Parts {
     pub fn plus(self, other: Parts) -> Parts {
         Parts {
             carries: self.carries + other.carries,
+            shared: self.shared + other.shared,
             choices: self.choices + other.choices,
-            masks: self.masks + other.masks,
             tables: self.tables + other.tables,
         }
     }
@@ -93,10 +96,18 @@ struct Made {
 }
 
 impl Made {
-    /// Sums, of which `share` are computed at a time.
-    fn of(sums: &[Sum], share: f64) -> Made {
-        let carries = sums.iter().map(|s| s.carries).sum::<u64>() as f64 * share;
-        Made { parts: Parts { carries, ..Parts::default() }, registers: 0, depth: sums.iter().map(Sum::depth).collect() }
+    /// Sums, of whose adders a share is `common`.
+    fn of(sums: &[Sum], common: f64) -> Made {
+        let carries = sums.iter().map(|s| s.carries).sum::<u64>() as f64;
+        let parts = Parts { carries, shared: common * carries, ..Parts::default() };
+        Made { parts, registers: 0, depth: sums.iter().map(Sum::depth).collect() }
+    }
+
+    /// Where `part` of it is computed at a time.
+    fn in_parts(mut self, part: f64) -> Made {
+        self.parts.carries *= part;
+        self.parts.shared *= part;
+        self
     }
 }
 
@@ -152,16 +163,16 @@ fn of_node(
     let x = operands[0];
     let folds = || -> Vec<Fold> { readers.folds(model, n) };
     let mut made = match &node.op {
-        FixedOp::Dense(d) => Made::of(&products::dense(d, &x, live, &folds()), d.ebops_scale),
-        FixedOp::Affine(a) => Made::of(&products::affine(a, &x, live, &folds()), 1.0),
-        FixedOp::AveragePool(pool) => Made::of(&products::mean(pool, &x, live, &folds()), 1.0),
+        FixedOp::Dense(d) => {
+            let sums = products::dense(d, &x, live, &folds());
+            Made::of(&sums, products::common(d, &x, live)).in_parts(d.ebops_scale)
+        }
+        FixedOp::Affine(a) => Made::of(&products::affine(a, &x, live, &folds()), 0.0),
+        FixedOp::AveragePool(pool) => Made::of(&products::mean(pool, &x, live, &folds()), 0.0),
         FixedOp::MaxPool(window) => merges::largest(window, &x, live),
         FixedOp::Merge(merge) => merges::merge(*merge, operands, live),
-        FixedOp::Elementwise(f) => elements::function(*f, &x, result, live, readers.masks(model, n)),
-        FixedOp::Quantize(q) => {
-            let source = Source { wires: x, is_masked: readers.is_masked(n), is_folded: readers.is_folded(n) };
-            casts::cast(q, &source, result, live)
-        }
+        FixedOp::Elementwise(f) => elements::function(*f, &x, result, live),
+        FixedOp::Quantize(q) => casts::cast(q, &x, readers.is_folded(n), result, live),
         FixedOp::Move(m) => {
             Made { depth: m.apply(&depths(operands), &model.shapes(&node.inputs), Depth::default()), ..Made::default() }
         }

@@ -1,5 +1,6 @@
 //! Sums of products with constants: layers, scales and means.
 
+use super::sharing::{self, Column};
 use super::tree::{Depth, Sum, Term, digits, sum};
 use super::wires::Wires;
 use crate::quant::interval::{Alike, Span};
@@ -92,6 +93,22 @@ pub fn dense(d: &FixedDense, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Vec<
         products.constants.push(Span::constant(&d.bias, o));
         products.sum(fold).0
     })
+}
+
+/// The share of the adders of a layer that its outputs have in common; positions alike share alike.
+pub fn common(d: &FixedDense, x: &Wires, wanted: &[bool]) -> f64 {
+    let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
+    let share = d.window.as_ref().map_or(d.outputs, |w| w.group_outputs(d.outputs)).max(1);
+    let varies =
+        |k: usize, o: usize| (0..taps.positions).any(|p| taps.element(p, k, o).is_some_and(|e| !x.bounds[e].is_constant()));
+    let column = |o: usize| {
+        let is_wanted = wanted.iter().skip(o).step_by(d.outputs).any(|&w| w);
+        let weight = |k: usize| d.weight.ints[k * d.outputs + o];
+        let entries = (0..taps.patch).filter(|&k| is_wanted && weight(k) != 0 && varies(k, o));
+        let of = |k: usize| digits(weight(k)).map(move |(shift, is_subtracted)| (k, shift, is_subtracted));
+        Column { group: o / share, digits: entries.flat_map(of).collect() }
+    };
+    sharing::share((0..d.outputs).map(column).collect(), taps.patch)
 }
 
 /// The same for a scale and a shift.
