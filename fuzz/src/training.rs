@@ -59,6 +59,7 @@ pub fn train(checkpoint: Option<&[u8]>) -> Result<(Fitted, Vec<Vec<u8>>), FitErr
         l1: 0.0,
         loss: TaskLoss::new(LossKind::CrossEntropy),
         goal: Goal::Budgets(vec![300.0, 200.0]),
+        count: Default::default(),
         loss_scale: 1.0,
         overhead: 0.0,
         engine: EngineOptions { threads: 1, ..EngineOptions::default() },

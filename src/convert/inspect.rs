@@ -112,6 +112,7 @@ fn annotated_ebops(source: &Source, out: &mut Inspection) {
     {
         out.ebops = Some(ebops::ebops(&fixed, &bounds));
         out.ebops_hgq2 = Some(ebops::ebops_hgq2(&fixed, &bounds));
-        out.hardware = Some(hardware::count(&fixed, &bounds).1.into());
+        let hardware::Hardware { luts, levels, registers } = hardware::count(&fixed, &bounds).1;
+        (out.luts, out.levels, out.ff) = (Some(luts), Some(levels), Some(registers));
     }
 }

@@ -347,8 +347,8 @@ impl Elementwise {
         }
     }
 
-    /// The constant that one side of the argument is multiplied with, as an integer on a grid of its
-    /// own.
+    /// The constant that one side of the argument is multiplied with, as an integer on a grid of
+    /// its own.
     pub fn slope(self) -> Option<i64> {
         match self {
             Elementwise::LeakyRelu { slope } => i64::try_from(integer(slope).0).ok(),

@@ -54,6 +54,31 @@ fn an_allowed_loss_gives_the_smallest_within_it() {
     assert_eq!(chosen, [want]);
 }
 
+/// A target in LUTs, and what else is counted in them; sizes of a front rise, whatever they count.
+#[test]
+fn sizes_may_be_luts() {
+    let d = digits();
+    let luts = |p: &Value| p["luts"].as_f64().unwrap();
+    let rises = |r: &Value| r["pareto"].as_array().unwrap().windows(2).all(|p| luts(&p[0]) < luts(&p[1]));
+    let done = d.convert(r#"{"epochs": 80, "threads": 1, "target_luts": 4000}"#).unwrap();
+    let (found, why) = (luts(&done.report), done.report["choice"]["why"].as_str().unwrap().to_string());
+    assert!(done.unmet.is_none() && found <= 4000.0 && found >= 0.8 * 4000.0, "{found}: {:?}", done.unmet);
+    assert!(why.contains("of at most 4000 LUTs") && rises(&done.report) && done.report["count"] == "luts", "{why}");
+    let done = d.convert(r#"{"epochs": 2, "threads": 1, "target_luts": 20}"#).unwrap();
+    assert!(done.unmet.as_ref().is_some_and(|why| why.starts_with("target_luts 20 was not reached")), "{:?}", done.unmet);
+    // budgets, and the smallest of those that are good enough
+    let done = d.convert(r#"{"epochs": 60, "threads": 1, "count": "luts", "max_metric_drop": 0.05}"#).unwrap();
+    let source = done.report["source"]["metric"].as_f64().unwrap();
+    let points = done.report["pareto"].as_array().unwrap();
+    let enough = points.iter().filter(|p| p["metric"].as_f64().unwrap() >= source - 0.05);
+    assert_eq!(enough.map(luts).fold(f64::INFINITY, f64::min), luts(&done.report));
+    assert!(rises(&done.report));
+    let data = Samples { width: 64, x: &d.x, y: None };
+    let calibrated =
+        convert(&d.model, &data, None, config(r#"{"mode": "calibrate", "threads": 1, "target_luts": 20000}"#)).unwrap();
+    assert!(calibrated.unmet.is_none() && luts(&calibrated.report) <= 20000.0);
+}
+
 #[test]
 fn what_cannot_be_reached_is_said() {
     let d = digits();

@@ -169,6 +169,7 @@ fn texts_of_a_report_stay_text() {
         evils["config"][field] = report["config"][field].clone();
     }
     evils["config"]["hls4ml"]["strategy"] = report["config"]["hls4ml"]["strategy"].clone();
+    evils["count"] = report["count"].clone();
     evils["ports"] = report["ports"].clone();
     evils["warnings"] = json!([{"code": "few_samples", "message": evil, "node": evil}]);
     evils["target"] = json!({"met": false, "reason": evil});
@@ -194,9 +195,11 @@ fn the_page_says_what_the_report_says_and_fetches_nothing() {
     assert!(style.contains("prefers-color-scheme: dark") && style.contains("@media print"));
     let grouped = |n: u64| if n < 1000 { n.to_string() } else { format!("{},{:03}", n / 1000, n % 1000) };
     let report = &done.report;
-    for ebops in [&report["ebops"], &report["start_ebops"], &report["ebops_hgq2"]] {
-        assert!(page.contains(&format!(">{}<", grouped(ebops.as_u64().unwrap()))), "{ebops}");
+    for size in ["ebops", "start_ebops", "ebops_hgq2", "luts", "start_luts", "ff"] {
+        assert!(page.contains(&format!(">{}<", grouped(report[size].as_u64().unwrap()))), "{size}");
     }
+    let by_layer = |field: &str| report["layers"].as_array().unwrap().iter().filter_map(|l| l[field].as_u64()).sum::<u64>();
+    assert_eq!(["luts", "ff"].map(by_layer), ["luts", "ff"].map(|field| report[field].as_u64().unwrap()));
     for hash in [&report["model"]["sha256"], &report["proxy"]["sha256"]] {
         assert!(page.contains(hash.as_str().unwrap()));
     }
@@ -211,7 +214,7 @@ fn the_page_says_what_the_report_says_and_fetches_nothing() {
     assert_eq!(page.matches("<svg class=\"map\"").count(), with("weights"));
     assert_eq!(page.matches("<svg class=\"histogram\"").count(), with("weights") + with("activation"));
     assert_eq!(page.matches("<svg class=\"range\"").count(), with("activation"));
-    assert_eq!(page.matches("<path class=\"line ").count(), 5);
+    assert_eq!(page.matches("<path class=\"line ").count(), 6);
     assert!(page.contains("class=\"node quant\"") && page.contains("class=\"node product\"") && page.contains("· output</text>"));
     assert!(page.contains("    model, hls_config=config, backend='Vitis'"));
     // the course of the training, epoch by epoch

@@ -1,6 +1,7 @@
 //! The ranges of a job's fields, part by part; the order of the faults is that of the parts.
 
 use super::quantizers::QuantizersName;
+use super::size::CountName;
 use super::training::{Beta, BetaSchedule, ClassWeights};
 use super::{JobConfig, Mode};
 use crate::proxy::target::Backend;
@@ -125,6 +126,27 @@ impl JobConfig {
         need(self.gamma.is_finite() && self.gamma >= 0.0, "gamma: not negative");
         self.check_size(need);
         need(self.max_metric_drop.is_none_or(|t| t.is_finite() && t >= 0.0), "max_metric_drop: not negative");
+    }
+
+    /// The size that is wanted, in one unit.
+    fn check_size(&self, need: &mut impl FnMut(bool, &str)) {
+        let sound = |target: Option<f64>| target.is_none_or(|t| t.is_finite() && t >= 1.0);
+        need(sound(self.target_ebops), "target_ebops: at least 1");
+        need(sound(self.target_luts), "target_luts: at least 1");
+        need(
+            self.target_ebops.is_none() || self.target_luts.is_none(),
+            "target_ebops and target_luts: one model is the best within one of them; give one",
+        );
+        let other = match self.count {
+            Some(CountName::Ebops) => self.target_luts,
+            Some(CountName::Luts) => self.target_ebops,
+            None => None,
+        };
+        need(other.is_none(), "count: ebops goes with target_ebops, luts with target_luts");
+        need(
+            self.beta.is_none() || (self.target_ebops.is_none() && self.target_luts.is_none() && self.budgets.is_none()),
+            "beta excludes target_ebops, target_luts and budgets: give one of them",
+        );
     }
 
     /// What HGQ2's quantizers have and those of HGQ v1 do not.

@@ -15,6 +15,7 @@ pub mod training;
 
 use super::error::Error;
 use crate::quant::insert::Hgq2;
+use crate::train::pareto::Count;
 use layers::LayerConfig;
 use port_type::PortType;
 use proxy::{Hls4mlConfig, ProxyConfig};
@@ -209,6 +210,23 @@ impl JobConfig {
         };
         let symmetric = self.overflow != Some(OverflowName::Sat);
         Some(Hgq2 { kbi, symmetric, tracked: self.activation_overflow == Some(ActivationOverflowName::Wrap) })
+    }
+
+    /// What sizes are counted in.
+    pub fn count(&self) -> Count {
+        match self.count {
+            Some(name) => name.into(),
+            None if self.target_luts.is_some() => Count::Luts,
+            None => Count::Ebops,
+        }
+    }
+
+    /// The largest size of the wanted model, in the unit of [`JobConfig::count`].
+    pub fn target(&self) -> Option<f64> {
+        match self.count() {
+            Count::Ebops => self.target_ebops,
+            Count::Luts => self.target_luts,
+        }
     }
 
     /// Whether there are epochs.

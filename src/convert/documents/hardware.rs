@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 pub struct HardwareEstimate {
     /// LUTs of six inputs.
     pub luts: u64,
-    /// Adders one behind the other: of a model from its inputs to its outputs, of a layer behind the
-    /// last registers.
+    /// Adders one behind the other: of a model from its inputs to its outputs, of a layer behind
+    /// the last registers.
     pub levels: u32,
     /// Registers, where every quantizer and every output has some.
     pub ff: u64,

@@ -1,6 +1,5 @@
 //! What `hgq-onnx inspect` answers.
 
-use super::hardware::HardwareEstimate;
 use crate::convert::error::NodeFault;
 use crate::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -58,9 +57,15 @@ pub struct Inspection {
     /// HGQ2's count, where the file says everything that it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ebops_hgq2: Option<u64>,
-    /// What it takes of an FPGA, where the file says everything that it needs.
-    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
-    pub hardware: Option<HardwareEstimate>,
+    /// LUTs of an FPGA, where the file says everything that is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub luts: Option<u64>,
+    /// Adders one behind the other, where the file says everything that is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<u32>,
+    /// Registers, where the file says everything that is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ff: Option<u64>,
 }
 
 /// An operator set.

@@ -1,6 +1,5 @@
 //! Layers and quantizers of an exact model, as the report and a trace have them.
 
-use super::hardware::HardwareEstimate;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,9 +18,15 @@ pub struct Layer {
     /// Of a node that multiplies: HGQ2's count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ebops_hgq2: Option<u64>,
-    /// Of a node that takes some.
-    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
-    pub hardware: Option<HardwareEstimate>,
+    /// Of a node that takes hardware: LUTs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub luts: Option<u64>,
+    /// The same: adders behind the last registers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<u32>,
+    /// The same: registers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ff: Option<u64>,
     /// Of a node that has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,

@@ -31,7 +31,9 @@ pub fn layers(
             op: kind(&node.op).into(),
             ebops: count.map(|c| c.ebops),
             ebops_hgq2: count.map(|c| c.ebops_hgq2),
-            hardware: takes.map(|h| h.hardware.into()),
+            luts: takes.map(|h| h.hardware.luts),
+            levels: takes.map(|h| h.hardware.levels),
+            ff: takes.map(|h| h.hardware.registers),
             weights,
             rounding: quantizer.map(|q| format!("{:?}", q.rounding)),
             activation: quantizer.map(|_| {

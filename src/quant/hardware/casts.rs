@@ -1,8 +1,8 @@
 //! Quantizers: rounding, and the registers behind them. Clipping is part of the logic in front.
 
+use super::made::Made;
 use super::products::{Fold, half_step};
 use super::wires::{Wires, bits};
-use super::{Made, Parts};
 use crate::graph::ValueId;
 use crate::ops::{Elementwise, Move};
 use crate::quant::interval::Bounds;
@@ -82,11 +82,4 @@ pub fn cast(q: &FixedQuantizer, x: &Wires, is_folded: bool, result: &Bounds, liv
         }
     }
     made
-}
-
-impl Parts {
-    /// `of` bits chosen behind a comparison of `compared` bits.
-    pub fn chosen(compared: u32, of: u32) -> Parts {
-        Parts { carries: f64::from(compared), choices: u64::from(of), ..Parts::default() }
-    }
 }

@@ -1,8 +1,8 @@
 //! Functions of single elements: products with a slope, tables.
 
+use super::made::{Made, Parts};
 use super::tree::{Term, digits, sum};
 use super::wires::{Wires, bits};
-use super::{Made, Parts};
 use crate::ops::Elementwise;
 use crate::quant::interval::{Bounds, Span};
 

@@ -1,8 +1,8 @@
 //! Functions of two values, and the largest of several.
 
+use super::made::{Made, Parts};
 use super::tree::{Depth, sum};
 use super::wires::{Wires, bits};
-use super::{Made, Parts};
 use crate::graph::Window;
 use crate::ops::Merge;
 use crate::quant::interval::Span;

@@ -1,13 +1,14 @@
 //! What an exact model takes of an FPGA that computes it in one piece, without multipliers of its
 //! own: LUTs, registers, and adders one behind the other (docs/hardware.md).
 //!
-//! An estimate: [`LUTS_PER_CARRY`] and its like were fitted to synthesis
+//! An estimate: its factors were fitted to synthesis
 //! (docs/hardware.md#how-far-off). The rule behind it is exact and cheap, so it can count every
 //! candidate of a search.
 
 mod casts;
 mod elements;
 mod live;
+mod made;
 mod merges;
 mod products;
 mod sharing;
@@ -18,64 +19,11 @@ use super::interval::{AllBounds, Bounds};
 use super::model::{FixedModel, FixedOp};
 use crate::graph::Node;
 use casts::Readers;
+use made::Made;
+pub use made::{Hardware, Parts};
 use products::Fold;
-use tree::{Depth, Sum};
+use tree::Depth;
 use wires::Wires;
-
-/// LUTs per carry position of adders and comparisons.
-const LUTS_PER_CARRY: f64 = 0.944;
-/// LUTs that are spared per carry position that sums share.
-const LUTS_PER_SHARED: f64 = 0.383;
-/// LUTs per bit that is chosen between values: of the largest of two, behind a comparison. Bits that
-/// a Relu masks or a quantizer clips are part of the logic in front.
-const LUTS_PER_CHOICE: f64 = 0.22;
-
-/// What a model, or one node of it, takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hardware {
-    pub luts: u64,
-    /// Adders one behind the other: of a model from its inputs to its outputs, of a node from the
-    /// last registers.
-    pub levels: u32,
-    /// Registers, where every quantizer and every output has some.
-    pub registers: u64,
-}
-
-/// What was counted, before it became LUTs.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Parts {
-    /// Carry positions of adders and comparisons.
-    pub carries: f64,
-    /// Those of them that sums share with others.
-    pub shared: f64,
-    /// Bits chosen between two values.
-    pub choices: u64,
-    /// LUTs of tables.
-    pub tables: u64,
-}
-
-impl Parts {
-    fn luts(&self) -> u64 {
-        let adders = LUTS_PER_CARRY * self.carries - LUTS_PER_SHARED * self.shared;
-        let fitted = adders + LUTS_PER_CHOICE * self.choices as f64;
-        fitted.round() as u64 + self.tables
-    }
-
-    /// Whether they lengthen the way of a signal.
-    fn is_deep(&self) -> bool {
-        self.carries > 0.0 || self.choices > 0 || self.tables > 0
-    }
-
-    /// With those of another node.
-    pub fn plus(self, other: Parts) -> Parts {
-        Parts {
-            carries: self.carries + other.carries,
-            shared: self.shared + other.shared,
-            choices: self.choices + other.choices,
-            tables: self.tables + other.tables,
-        }
-    }
-}
 
 /// One node.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,31 +32,6 @@ pub struct LayerHardware {
     pub node: usize,
     pub parts: Parts,
     pub hardware: Hardware,
-}
-
-/// A node while it is counted.
-#[derive(Default)]
-struct Made {
-    parts: Parts,
-    registers: u64,
-    /// Per element of its output.
-    depth: Vec<Depth>,
-}
-
-impl Made {
-    /// Sums, of whose adders a share is `common`.
-    fn of(sums: &[Sum], common: f64) -> Made {
-        let carries = sums.iter().map(|s| s.carries).sum::<u64>() as f64;
-        let parts = Parts { carries, shared: common * carries, ..Parts::default() };
-        Made { parts, registers: 0, depth: sums.iter().map(Sum::depth).collect() }
-    }
-
-    /// Where `part` of it is computed at a time.
-    fn in_parts(mut self, part: f64) -> Made {
-        self.parts.carries *= part;
-        self.parts.shared *= part;
-        self
-    }
 }
 
 /// Every node that takes something, and the whole model.

@@ -99,13 +99,16 @@ pub fn dense(d: &FixedDense, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Vec<
 pub fn common(d: &FixedDense, x: &Wires, wanted: &[bool]) -> f64 {
     let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
     let share = d.window.as_ref().map_or(d.outputs, |w| w.group_outputs(d.outputs)).max(1);
-    let varies =
-        |k: usize, o: usize| (0..taps.positions).any(|p| taps.element(p, k, o).is_some_and(|e| !x.bounds[e].is_constant()));
+    // grid of what a weight multiplies, where that is no constant
+    let grid = |k: usize, o: usize| {
+        let mut under = (0..taps.positions).filter_map(|p| taps.element(p, k, o)).map(|e| x.bounds[e]);
+        under.find(|span| !span.is_constant()).map(|span| span.frac)
+    };
     let column = |o: usize| {
         let is_wanted = wanted.iter().skip(o).step_by(d.outputs).any(|&w| w);
         let weight = |k: usize| d.weight.ints[k * d.outputs + o];
-        let entries = (0..taps.patch).filter(|&k| is_wanted && weight(k) != 0 && varies(k, o));
-        let of = |k: usize| digits(weight(k)).map(move |(shift, is_subtracted)| (k, shift, is_subtracted));
+        let entries = (0..taps.patch).filter(|&k| is_wanted && weight(k) != 0).filter_map(|k| Some((k, grid(k, o)?)));
+        let of = |(k, frac)| digits(weight(k)).map(move |(shift, is_subtracted)| (k, shift as i32 - frac, is_subtracted));
         Column { group: o / share, digits: entries.flat_map(of).collect() }
     };
     sharing::share((0..d.outputs).map(column).collect(), taps.patch)

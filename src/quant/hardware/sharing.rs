@@ -1,5 +1,5 @@
-//! What the sums of a layer have in common: a part of one output that is, shifted or negated, a part
-//! of another is added once (docs/hardware.md#sharing).
+//! What the sums of a layer have in common: a part of one output that is, shifted or negated, a
+//! part of another is added once (docs/hardware.md#sharing).
 //!
 //! Per output the other one that has most of its terms is looked for, for what is left another one,
 //! and so on. That is no way to build the circuit, but tells well how much a search for one saves.
@@ -17,8 +17,8 @@ const COMPARED: usize = 64;
 pub struct Column {
     /// Only outputs of one group read the same inputs.
     pub group: usize,
-    /// Row of the weight, shift of the digit, and whether it is subtracted.
-    pub digits: Vec<(usize, u32, bool)>,
+    /// Row of the weight, place of the digit in the sum, and whether it is subtracted.
+    pub digits: Vec<(usize, i32, bool)>,
 }
 
 /// Digits as bits: those that are added, then those that are subtracted, each row by row and shift
@@ -34,7 +34,7 @@ impl Bits {
         let half = (rows * width as usize).div_ceil(64);
         let mut words = vec![0; 2 * half];
         for &(row, at, is_subtracted) in &column.digits {
-            let bit = row * width as usize + (at as i32 + SHIFTS + shift) as usize;
+            let bit = row * width as usize + (at + SHIFTS + shift) as usize;
             words[bit / 64 + if is_subtracted { half } else { 0 }] |= 1 << (bit % 64);
         }
         Bits { words, half }
@@ -61,8 +61,13 @@ impl Bits {
 pub fn share(mut columns: Vec<Column>, rows: usize) -> f64 {
     columns.retain(|c| !c.digits.is_empty());
     columns.sort_by_key(|c| c.digits.len());
+    // an output may be any power of two of another: all begin at the same place
+    for column in &mut columns {
+        let lowest = column.digits.iter().map(|d| d.1).min().unwrap_or(0);
+        column.digits.iter_mut().for_each(|d| d.1 -= lowest);
+    }
     let highest = columns.iter().flat_map(|c| &c.digits).map(|d| d.1).max().unwrap_or(0);
-    let width = highest + 1 + 2 * SHIFTS as u32;
+    let width = (highest + 1 + 2 * SHIFTS) as u32;
     let shifted = |c: &Column| (-SHIFTS..=SHIFTS).map(|s| Bits::new(c, rows, width, s)).collect::<Vec<Bits>>();
     let all: Vec<Vec<Bits>> = columns.iter().map(shifted).collect();
     let every = columns.len().div_ceil(OUTPUTS).max(1);
@@ -98,7 +103,11 @@ mod tests {
         let rows = weights[0].len();
         let column = |w: &&[i64]| Column {
             group: 0,
-            digits: w.iter().enumerate().flat_map(|(row, &w)| digits(w).map(move |(shift, neg)| (row, shift, neg))).collect(),
+            digits: w
+                .iter()
+                .enumerate()
+                .flat_map(|(row, &w)| digits(w).map(move |(shift, neg)| (row, shift as i32, neg)))
+                .collect(),
         };
         share(weights.iter().map(column).collect(), rows)
     }
@@ -106,7 +115,7 @@ mod tests {
     #[test]
     fn common_parts_are_added_once() {
         // the same output twice, shifted, and negated: its two adders are spared
-        for second in [[1, 2, -1], [4, 8, -4], [-1, -2, 1]] {
+        for second in [[1, 2, -1], [4, 8, -4], [512, 1024, -512], [-1, -2, 1]] {
             assert_eq!(of(&[&[1, 2, -1], &second]), 0.5, "{second:?}");
         }
         // two of three terms

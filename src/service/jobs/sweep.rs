@@ -93,8 +93,8 @@ pub fn members(job: &JobId, report: &Value) -> (Vec<Member>, Order) {
     (found, Order { less_is_better, by_luts: report["count"] == "luts" })
 }
 
-/// Members that no other equals or beats in size and metric, in order of size; of equals, the one of
-/// the first job.
+/// Members that no other equals or beats in size and metric, in order of size; of equals, the one
+/// of the first job.
 pub fn front(mut all: Vec<Member>, order: Order) -> Vec<Member> {
     let goodness = |m: &Member| if order.less_is_better { -m.metric } else { m.metric };
     let by_luts = order.by_luts && all.iter().all(|m| m.luts.is_some());

@@ -1,4 +1,4 @@
-//! Layer by layer: shares of LUTs and EBOPs, widths of weights and of activations, ranges against formats.
+//! Layer by layer: what it takes, widths of weights and of activations, ranges against formats.
 
 use super::bits::{histogram, legend};
 use super::plot::drawing;
@@ -20,8 +20,7 @@ const DESCRIBED: usize = 80;
 
 /// LUTs, registers and EBOPs by layer, where any layer has them.
 pub fn shares(report: &Report) -> Option<Markup> {
-    let taking: Vec<(&Layer, HardwareEstimate)> =
-        report.layers.iter().filter_map(|l| Some((l, l.hardware?))).take(ROWS).collect();
+    let taking: Vec<(&Layer, HardwareEstimate)> = report.layers.iter().filter_map(|l| Some((l, takes(l)?))).take(ROWS).collect();
     if taking.is_empty() {
         return None;
     }
@@ -53,6 +52,10 @@ pub fn shares(report: &Report) -> Option<Markup> {
         Column::Number("HGQ2’s count"),
     ];
     Some(html! { h2 id="layers" { "Hardware by layer" } (table("Hardware by layer", &columns, &rows)) })
+}
+
+fn takes(layer: &Layer) -> Option<HardwareEstimate> {
+    Some(HardwareEstimate { luts: layer.luts?, levels: layer.levels?, ff: layer.ff? })
 }
 
 fn share(part: f64, total: f64) -> Markup {
