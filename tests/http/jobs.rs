@@ -161,7 +161,7 @@ async fn events_are_replayed_from_any_point() {
     let epoch: Value = serde_json::from_str(&all[4].2).unwrap();
     assert_eq!(
         epoch,
-        serde_json::json!({"event": "epoch", "epoch": 2, "epochs": 3, "loss": null, "metric": 0.5, "ebops": 9.0, "beta": 0.0})
+        serde_json::json!({"event": "epoch", "epoch": 2, "epochs": 3, "loss": null, "metric": 0.5, "ebops": 9.0, "luts": 12.0, "beta": 0.0})
     );
     for after in 0..=all.len() {
         assert_eq!(events(Some(after as u64)).await, all[after..]);
