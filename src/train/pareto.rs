@@ -6,18 +6,21 @@
 //! is the usual front of size and metric.
 
 use crate::quant::hardware::Hardware;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Standard errors of the metric by which a annealed candidate may be worse than the best: the 95 %
 /// that a difference is said to need.
 const ANNEALED_ERRORS: f64 = 2.0;
 
 /// What the size of a model is counted in: what targets and budgets are in, and fronts ordered by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Count {
-    /// HGQ v1's exact count.
+    /// HGQ v1's exact count of effective bit operations.
     #[default]
     Ebops,
-    /// LUTs of an FPGA, estimated ([`crate::quant::hardware`]).
+    /// LUTs of an FPGA, estimated (docs/hardware.md).
     Luts,
 }
 

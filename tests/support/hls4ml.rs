@@ -136,15 +136,15 @@ pub fn environment(name: &str, requirements: &Path) -> Option<PathBuf> {
     tools().then(|| made(name, requirements, &[]))
 }
 
-/// The same for other tools than a compiler.
+/// The same for packages that need these tools and no compiler. `requirements` lists all of them:
+/// what they depend on is not looked for.
 pub fn with_tools(name: &str, requirements: &Path, tools: &[&str], without: &str) -> Option<PathBuf> {
     has(tools, without).then(|| made(name, requirements, &["--no-deps"]))
 }
 
-/// The same for packages that need no compiler. `requirements` lists all of them: what they depend
-/// on is not looked for.
+/// The same for packages that Python is enough for.
 pub fn plain_environment(name: &str, requirements: &Path, without: &str) -> Option<PathBuf> {
-    has(&["python3"], without).then(|| made(name, requirements, &["--no-deps"]))
+    with_tools(name, requirements, &["python3"], without)
 }
 
 fn made(name: &str, requirements: &Path, options: &[&str]) -> PathBuf {

@@ -49,10 +49,6 @@ class Graph:
     inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
 
-    def producer(self, tensor: str) -> Node | None:
-        """The node that writes ``tensor``."""
-        return next((n for n in self.nodes if tensor in n.outputs), None)
-
     def needed(self, known: Iterable[str]) -> list[Node]:
         """The nodes that the outputs need where the tensors ``known`` are there already, in order."""
         have = {*known, *self.constants}

@@ -1,10 +1,10 @@
 //! The ranges of a job's fields, part by part; the order of the faults is that of the parts.
 
 use super::quantizers::QuantizersName;
-use super::size::CountName;
 use super::training::{Beta, BetaSchedule, ClassWeights};
 use super::{JobConfig, Mode};
 use crate::proxy::target::Backend;
+use crate::train::pareto::Count;
 
 /// Most epochs of one job: far beyond the point where more helped in any measurement.
 const MAX_EPOCHS: usize = 100_000;
@@ -138,8 +138,8 @@ impl JobConfig {
             "target_ebops and target_luts: one model is the best within one of them; give one",
         );
         let other = match self.count {
-            Some(CountName::Ebops) => self.target_luts,
-            Some(CountName::Luts) => self.target_ebops,
+            Some(Count::Ebops) => self.target_luts,
+            Some(Count::Luts) => self.target_ebops,
             None => None,
         };
         need(other.is_none(), "count: ebops goes with target_ebops, luts with target_luts");

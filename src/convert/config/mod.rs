@@ -9,7 +9,6 @@ pub mod port_type;
 pub mod proxy;
 pub mod quantizers;
 pub mod rules;
-pub mod size;
 pub mod suggest;
 pub mod training;
 
@@ -21,7 +20,6 @@ use port_type::PortType;
 use proxy::{Hls4mlConfig, ProxyConfig};
 use quantizers::{ActivationOverflowName, GranularityConfig, InitBits, OverflowName, QuantizersName, RoundingName};
 use serde::{Deserialize, Serialize};
-use size::CountName;
 use std::collections::BTreeMap;
 use training::{Beta, ClassWeights, LearningRate, LossName, MetricName};
 use utoipa::ToSchema;
@@ -49,7 +47,7 @@ pub struct JobConfig {
     pub target_luts: Option<f64>,
     /// What sizes are counted in: `budgets`, fronts, "the smallest model". Default: LUTs with
     /// `target_luts`, else EBOPs.
-    pub count: Option<CountName>,
+    pub count: Option<Count>,
     /// Sizes that training anneals at, one branch each; default: around the target, or eight from
     /// the start down to 2 % of it.
     pub budgets: Option<Vec<f64>>,
@@ -215,7 +213,7 @@ impl JobConfig {
     /// What sizes are counted in.
     pub fn count(&self) -> Count {
         match self.count {
-            Some(name) => name.into(),
+            Some(count) => count,
             None if self.target_luts.is_some() => Count::Luts,
             None => Count::Ebops,
         }

@@ -5,10 +5,10 @@ use super::hardware::HardwareEstimate;
 use super::layer::Layer;
 use super::purpose::Purpose;
 use crate::convert::config::JobConfig;
-use crate::convert::config::size::CountName;
 use crate::diagnostic::Diagnostic;
 use crate::proxy::Removed;
 use crate::proxy::ports::Ports;
+use crate::train::pareto::Count;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_elementwise: Option<ElementwiseFile>,
     /// What sizes are counted in: the target, the front, "the smallest model".
-    pub count: CountName,
+    pub count: Count,
     /// HGQ v1's exact count of the proxy.
     pub ebops: u64,
     /// HGQ2's count of the same model before dead channels are removed.

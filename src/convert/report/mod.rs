@@ -112,7 +112,7 @@ fn compose(s: &Stages) -> Result<Report, Error> {
         },
         proxy: proxy(s, &exact),
         proxy_elementwise: files.elementwise.clone(),
-        count: s.found.front.count().into(),
+        count: s.found.front.count(),
         ebops: files.exactly.score.ebops,
         ebops_hgq2: ebops::ebops_hgq2(&files.exactly.full, &full_bounds),
         hardware: files.exactly.score.hardware.into(),

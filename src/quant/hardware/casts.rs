@@ -3,7 +3,7 @@
 use super::made::Made;
 use super::products::{Fold, half_step};
 use super::wires::{Wires, bits};
-use crate::graph::ValueId;
+use crate::graph::{Node, ValueId};
 use crate::ops::{Elementwise, Move};
 use crate::quant::interval::Bounds;
 use crate::quant::model::{FixedModel, FixedOp, FixedQuantizer};
@@ -11,10 +11,8 @@ use crate::quant::model::{FixedModel, FixedOp, FixedQuantizer};
 /// Which sums and quantizers are one piece of hardware: a half step is part of the constant of the
 /// sum in front.
 pub struct Readers {
-    /// Per node: the only node that reads its value, if there is one.
-    only: Vec<Option<usize>>,
-    /// Per quantizer: whether a sum is all its own.
-    folded: Vec<bool>,
+    /// Per node that is a sum: the quantizer that alone reads it.
+    quantizer: Vec<Option<usize>>,
 }
 
 impl Readers {
@@ -24,47 +22,43 @@ impl Readers {
             _ => None,
         };
         let only: Vec<Option<usize>> = model.nodes.iter().map(|n| only(n.output)).collect();
-        let mut readers = Readers { only, folded: vec![false; model.nodes.len()] };
-        for (n, node) in model.nodes.iter().enumerate() {
-            let Some(quantizer) = readers.quantizer(model, n) else { continue };
-            match node.op {
-                FixedOp::Dense(_) | FixedOp::Affine(_) | FixedOp::AveragePool(_) => readers.folded[quantizer] = true,
-                FixedOp::Quantize(_) | FixedOp::Elementwise(_) | FixedOp::MaxPool(_) | FixedOp::Merge(_) | FixedOp::Move(_) => {}
-            }
-        }
-        readers
-    }
-
-    /// The quantizer that alone reads node `n`, with nothing between but what rounding does not
-    /// see.
-    fn quantizer(&self, model: &FixedModel, n: usize) -> Option<usize> {
-        let mut reader = self.only[n]?;
-        loop {
-            match &model.nodes[reader].op {
-                FixedOp::Quantize(_) => return Some(reader),
-                FixedOp::Elementwise(Elementwise::Relu) | FixedOp::Move(Move::Reshape) => reader = self.only[reader]?,
-                FixedOp::Dense(_)
-                | FixedOp::Affine(_)
-                | FixedOp::Elementwise(_)
-                | FixedOp::MaxPool(_)
-                | FixedOp::AveragePool(_)
-                | FixedOp::Merge(_)
-                | FixedOp::Move(_) => return None,
-            }
-        }
+        let of = |(n, node): (usize, &Node<FixedOp>)| match node.op {
+            FixedOp::Dense(_) | FixedOp::Affine(_) | FixedOp::AveragePool(_) => quantizer(model, &only, n),
+            FixedOp::Quantize(_) | FixedOp::Elementwise(_) | FixedOp::MaxPool(_) | FixedOp::Merge(_) | FixedOp::Move(_) => None,
+        };
+        Readers { quantizer: model.nodes.iter().enumerate().map(of).collect() }
     }
 
     /// Per element of sum `n`: how the quantizer that alone reads it rounds.
     pub fn folds(&self, model: &FixedModel, n: usize) -> Vec<Fold> {
         let nothing = || vec![None; model.len_of(model.nodes[n].output)];
-        let Some(quantizer) = self.quantizer(model, n) else { return nothing() };
+        let Some(quantizer) = self.quantizer[n] else { return nothing() };
         let FixedOp::Quantize(q) = &model.nodes[quantizer].op else { return nothing() };
         q.formats.iter().map(|f| (!f.is_zero()).then_some((q.rounding, f.fractional))).collect()
     }
 
     /// Whether a sum takes the quantizer's half step.
     pub fn is_folded(&self, quantizer: usize) -> bool {
-        self.folded[quantizer]
+        self.quantizer.contains(&Some(quantizer))
+    }
+}
+
+/// The quantizer that alone reads node `n`, with nothing between but what rounding does not see;
+/// `only`: per node its only reader.
+fn quantizer(model: &FixedModel, only: &[Option<usize>], n: usize) -> Option<usize> {
+    let mut reader = only[n]?;
+    loop {
+        match &model.nodes[reader].op {
+            FixedOp::Quantize(_) => return Some(reader),
+            FixedOp::Elementwise(Elementwise::Relu) | FixedOp::Move(Move::Reshape) => reader = only[reader]?,
+            FixedOp::Dense(_)
+            | FixedOp::Affine(_)
+            | FixedOp::Elementwise(_)
+            | FixedOp::MaxPool(_)
+            | FixedOp::AveragePool(_)
+            | FixedOp::Merge(_)
+            | FixedOp::Move(_) => return None,
+        }
     }
 }
 

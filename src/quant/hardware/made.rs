@@ -72,17 +72,17 @@ pub struct Made {
 }
 
 impl Made {
-    /// Sums, of whose adders a share is `common`.
-    pub fn of(sums: &[Sum], common: f64) -> Made {
-        let carries = sums.iter().map(|s| s.carries).sum::<u64>() as f64;
-        let parts = Parts { carries, shared: common * carries, ..Parts::default() };
-        Made { parts, registers: 0, depth: sums.iter().map(Sum::depth).collect() }
+    /// One sum per element.
+    pub fn of(sums: impl Iterator<Item = Sum>) -> Made {
+        let mut carries = 0;
+        let depth = sums.inspect(|s| carries += s.carries).map(|s| s.depth()).collect();
+        Made { parts: Parts { carries: carries as f64, ..Parts::default() }, registers: 0, depth }
     }
 
-    /// Where `part` of it is computed at a time.
-    pub fn in_parts(mut self, part: f64) -> Made {
+    /// Of whose adders a share is `common`, and `part` is computed at a time.
+    pub fn shared(mut self, common: f64, part: f64) -> Made {
         self.parts.carries *= part;
-        self.parts.shared *= part;
+        self.parts.shared = common * self.parts.carries;
         self
     }
 }

@@ -17,11 +17,11 @@ mod wires;
 
 use super::interval::{AllBounds, Bounds};
 use super::model::{FixedModel, FixedOp};
+use super::taps::Taps;
 use crate::graph::Node;
 use casts::Readers;
 use made::Made;
 pub use made::{Hardware, Parts};
-use products::Fold;
 use tree::Depth;
 use wires::Wires;
 
@@ -38,13 +38,19 @@ pub struct LayerHardware {
 pub fn count(model: &FixedModel, bounds: &AllBounds) -> (Vec<LayerHardware>, Hardware) {
     let live = live::live(model, bounds);
     let readers = Readers::new(model);
-    let mut depth: Vec<Vec<Depth>> = model.values.iter().map(|v| vec![Depth::default(); v.len()]).collect();
+    let flat = |v: usize| vec![Depth::default(); model.len_of(v)];
+    let mut depth: Vec<Vec<Depth>> = vec![Vec::new(); model.values.len()];
+    model.inputs.iter().for_each(|&v| depth[v] = flat(v));
+    let last = model.last_readers();
     let mut layers = Vec::new();
     for (n, node) in model.nodes.iter().enumerate() {
         let operands: Option<Vec<Wires>> =
             node.inputs.iter().map(|&v| Some(Wires { bounds: bounds[v].as_ref()?, depth: &depth[v] })).collect();
-        // what reads floats stands in front of the hardware
-        let (Some(operands), Some(result)) = (operands, &bounds[node.output]) else { continue };
+        let (Some(operands), Some(result)) = (operands, &bounds[node.output]) else {
+            // what reads floats stands in front of the hardware
+            depth[node.output] = flat(node.output);
+            continue;
+        };
         let made = of_node(model, (n, node), &operands, result, &live[node.output], &readers);
         let stage = made.depth.iter().zip(&live[node.output]).filter(|(_, live)| **live).map(|(d, _)| d.stage).max();
         let levels = if made.parts.is_deep() { stage.unwrap_or(0) } else { 0 };
@@ -55,6 +61,10 @@ pub fn count(model: &FixedModel, bounds: &AllBounds) -> (Vec<LayerHardware>, Har
         depth[node.output] = made.depth;
         if matches!(node.op, FixedOp::Quantize(_)) {
             depth[node.output].iter_mut().for_each(|d| d.stage = 0);
+        }
+        // an image net has gigabytes of them
+        for v in model.read_last(&last, n).filter(|v| !model.outputs.contains(v)) {
+            depth[v] = Vec::new();
         }
     }
     let whole = whole(model, &layers, &live, &depth);
@@ -84,14 +94,14 @@ fn of_node(
     readers: &Readers,
 ) -> Made {
     let x = operands[0];
-    let folds = || -> Vec<Fold> { readers.folds(model, n) };
+    let folds = || readers.folds(model, n);
     let mut made = match &node.op {
         FixedOp::Dense(d) => {
-            let sums = products::dense(d, &x, live, &folds());
-            Made::of(&sums, products::common(d, &x, live)).in_parts(d.ebops_scale)
+            let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
+            products::dense(d, &taps, &x, live, &folds()).shared(products::common(d, &taps, &x, live), d.ebops_scale)
         }
-        FixedOp::Affine(a) => Made::of(&products::affine(a, &x, live, &folds()), 0.0),
-        FixedOp::AveragePool(pool) => Made::of(&products::mean(pool, &x, live, &folds()), 0.0),
+        FixedOp::Affine(a) => products::affine(a, &x, live, &folds()),
+        FixedOp::AveragePool(pool) => products::mean(pool, &x, live, &folds()),
         FixedOp::MaxPool(window) => merges::largest(window, &x, live),
         FixedOp::Merge(merge) => merges::merge(*merge, operands, live),
         FixedOp::Elementwise(f) => elements::function(*f, &x, result, live),

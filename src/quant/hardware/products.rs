@@ -1,5 +1,6 @@
 //! Sums of products with constants: layers, scales and means.
 
+use super::made::Made;
 use super::sharing::{self, Column};
 use super::tree::{Depth, Sum, Term, digits, sum};
 use super::wires::Wires;
@@ -63,21 +64,20 @@ impl Products {
     }
 }
 
-/// Per element of a result of `width` channels: what it takes. `one` is asked once for all
-/// positions that are alike; what is not `wanted` takes nothing.
-fn each(pattern: &[u32], width: usize, wanted: &[bool], folds: &[Fold], one: impl Fn(usize, usize, Fold) -> Sum) -> Vec<Sum> {
+/// A result of `width` channels. `one` is asked once for all positions that are alike; what is not
+/// `wanted` takes nothing.
+fn each(pattern: &[u32], width: usize, wanted: &[bool], folds: &[Fold], one: impl Fn(usize, usize, Fold) -> Sum) -> Made {
     let mut known: HashMap<(u32, usize, Fold), Sum> = HashMap::new();
     let at = |at: usize| {
         let (position, channel) = (at / width, at % width);
         let key = (pattern[position], channel, folds[at]);
         if wanted[at] { *known.entry(key).or_insert_with(|| one(position, channel, folds[at])) } else { Sum::default() }
     };
-    (0..wanted.len()).map(at).collect()
+    Made::of((0..wanted.len()).map(at))
 }
 
-/// Per element of the result: what it takes. `wanted` says which elements are computed.
-pub fn dense(d: &FixedDense, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Vec<Sum> {
-    let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
+/// A layer with its `taps`. `wanted` says which elements are computed.
+pub fn dense(d: &FixedDense, taps: &Taps, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Made {
     let pattern = d.window.as_ref().map_or_else(|| vec![0], |w| Alike::new(w, &x.kinds()).pattern);
     each(&pattern, d.outputs, wanted, folds, |position, o, fold| {
         let element = taps.elements(position, o);
@@ -96,8 +96,7 @@ pub fn dense(d: &FixedDense, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Vec<
 }
 
 /// The share of the adders of a layer that its outputs have in common; positions alike share alike.
-pub fn common(d: &FixedDense, x: &Wires, wanted: &[bool]) -> f64 {
-    let taps = Taps::new(d.inputs, d.outputs, d.window.as_ref());
+pub fn common(d: &FixedDense, taps: &Taps, x: &Wires, wanted: &[bool]) -> f64 {
     let share = d.window.as_ref().map_or(d.outputs, |w| w.group_outputs(d.outputs)).max(1);
     // grid of what a weight multiplies, where that is no constant
     let grid = |k: usize, o: usize| {
@@ -114,19 +113,19 @@ pub fn common(d: &FixedDense, x: &Wires, wanted: &[bool]) -> f64 {
     sharing::share((0..d.outputs).map(column).collect(), taps.patch)
 }
 
-/// The same for a scale and a shift.
-pub fn affine(a: &FixedAffine, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Vec<Sum> {
+/// A scale and a shift.
+pub fn affine(a: &FixedAffine, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Made {
     let at = |e: usize| {
         let mut products = Products::default();
         products.add(a.scale.ints[e], a.scale.frac, x.bounds[e], x.depth[e]);
         products.constants.push(Span::constant(&a.shift, e));
         if wanted[e] { products.sum(folds[e]).0 } else { Sum::default() }
     };
-    (0..wanted.len()).map(at).collect()
+    Made::of((0..wanted.len()).map(at))
 }
 
-/// The same for means: the sum once, then its product with the reciprocal.
-pub fn mean(pool: &AveragePool, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Vec<Sum> {
+/// Means: the sum once, then its product with the reciprocal.
+pub fn mean(pool: &AveragePool, x: &Wires, wanted: &[bool], folds: &[Fold]) -> Made {
     let taps = Taps::pooling(&pool.window);
     let pattern = Alike::new(&pool.window, &x.kinds()).pattern;
     each(&pattern, pool.window.input[2], wanted, folds, |position, channel, fold| {

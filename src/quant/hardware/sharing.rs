@@ -4,6 +4,8 @@
 //! Per output the other one that has most of its terms is looked for, for what is left another one,
 //! and so on. That is no way to build the circuit, but tells well how much a search for one saves.
 
+use std::collections::VecDeque;
+
 /// Others that an output shares with.
 const PARTNERS: usize = 6;
 /// How far an output may be shifted against another, in bits.
@@ -69,14 +71,18 @@ pub fn share(mut columns: Vec<Column>, rows: usize) -> f64 {
     let highest = columns.iter().flat_map(|c| &c.digits).map(|d| d.1).max().unwrap_or(0);
     let width = (highest + 1 + 2 * SHIFTS) as u32;
     let shifted = |c: &Column| (-SHIFTS..=SHIFTS).map(|s| Bits::new(c, rows, width, s)).collect::<Vec<Bits>>();
-    let all: Vec<Vec<Bits>> = columns.iter().map(shifted).collect();
+    // those of all outputs of a large layer would be hundreds of megabytes
+    let mut known: VecDeque<(usize, Vec<Bits>)> = VecDeque::new();
     let every = columns.len().div_ceil(OUTPUTS).max(1);
     let (mut adders, mut spared) = (0usize, 0u32);
     for (n, column) in columns.iter().enumerate().step_by(every) {
         adders += column.digits.len() - 1;
-        let others = (n.saturating_sub(COMPARED)..n).filter(|&o| columns[o].group == column.group);
-        let others: Vec<&[Bits]> = others.map(|o| &all[o][..]).collect();
-        spared += spared_by(&others, all[n][SHIFTS as usize].words.clone());
+        let first = n.saturating_sub(COMPARED);
+        let next = known.back().map_or(first, |k| first.max(k.0 + 1));
+        known.extend((next..n).map(|o| (o, shifted(&columns[o]))));
+        known.drain(..known.partition_point(|k| k.0 < first));
+        let others: Vec<&[Bits]> = known.iter().filter(|k| columns[k.0].group == column.group).map(|k| &k.1[..]).collect();
+        spared += spared_by(&others, Bits::new(column, rows, width, 0).words);
     }
     if adders == 0 { 0.0 } else { f64::from(spared) / adders as f64 }
 }

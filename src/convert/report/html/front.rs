@@ -4,7 +4,6 @@ use super::Column;
 use super::plot::{Axis, Chart, area, label, line};
 use super::summary::metric;
 use super::text::{clean, count, maybe, message, number, px};
-use crate::convert::config::size::CountName;
 use crate::convert::documents::{ParetoPoint, Report};
 use crate::train::pareto::Count;
 use maud::{Markup, html};
@@ -36,7 +35,7 @@ pub fn section(report: &Report) -> Option<Markup> {
         figure {
             (chart(report, &metric))
             figcaption {
-                (Count::from(report.count).unit()) " against " (metric) " on the " (report.choice.judged_on) ". Diamond: the proxy."
+                (report.count.unit()) " against " (metric) " on the " (report.choice.judged_on) ". Diamond: the proxy."
                 @if report.source.metric.is_some() { " Dashed line: the model sent." }
             }
         }
@@ -49,7 +48,7 @@ fn chart(report: &Report, metric: &str) -> Markup {
     let points = &report.pareto;
     let corners @ [left, right, top, bottom] = area(HEIGHT);
     let source = report.source.metric;
-    let (unit, size) = (Count::from(report.count).unit(), |p: &ParetoPoint| size(report.count, p) as f64);
+    let (unit, size) = (report.count.unit(), |p: &ParetoPoint| size(report.count, p) as f64);
     let x = Axis::over(points.iter().map(size), true, left + MARK, right - MARK);
     let y = Axis::over(points.iter().filter_map(|p| p.figures.metric).chain(source), false, bottom - MARK, top + MARK);
     let at = |p: &ParetoPoint| Some((x.at(size(p)), y.at(p.figures.metric?)));
@@ -77,10 +76,10 @@ fn chart(report: &Report, metric: &str) -> Markup {
 }
 
 /// The size of a point in the unit that the job counts in.
-fn size(count: CountName, p: &ParetoPoint) -> u64 {
+fn size(count: Count, p: &ParetoPoint) -> u64 {
     match count {
-        CountName::Ebops => p.ebops,
-        CountName::Luts => p.hardware.luts,
+        Count::Ebops => p.ebops,
+        Count::Luts => p.hardware.luts,
     }
 }
 
