@@ -9,6 +9,9 @@ use std::path::Path;
 
 /// Largest model file: what a protobuf message can hold.
 const MAX_MODEL_BYTES: u64 = 2 << 30;
+/// Largest text: a page and a project's settings have the model in them, every weight in some dozen
+/// characters.
+const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 /// Largest data file: 16 GiB; its arrays are held in memory.
 const MAX_DATA_BYTES: u64 = 16 << 30;
 
@@ -30,6 +33,12 @@ fn cannot_read(path: &Path, e: &std::io::Error) -> Error {
 /// Reads an ONNX file.
 pub fn model(path: &Path) -> Result<Vec<u8>, Error> {
     open(path, MAX_MODEL_BYTES)?.bytes().map_err(|e| cannot_read(path, &e))
+}
+
+/// Reads a text that this program or hls4ml wrote.
+pub fn document(path: &Path) -> Result<String, Error> {
+    let bytes = open(path, MAX_DOCUMENT_BYTES)?.bytes().map_err(|e| cannot_read(path, &e))?;
+    String::from_utf8(bytes).map_err(|_| fault(path, "not a text"))
 }
 
 /// Opens a `.npy` or `.npz` file; the path is its name in messages.

@@ -10,6 +10,7 @@ pub mod done;
 mod files;
 #[cfg(feature = "serve")]
 mod health;
+mod hls_project;
 mod inspect;
 mod man;
 #[cfg(feature = "farm")]
@@ -19,6 +20,7 @@ mod overrides;
 mod progress;
 #[cfg(feature = "remote")]
 mod remote;
+mod report;
 #[cfg(feature = "serve")]
 mod runtime;
 mod screen;
@@ -66,6 +68,7 @@ enum Command {
     Trace(trace::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Report(report::Args),
     #[cfg(feature = "serve")]
     Serve(Box<serve::Args>),
     #[cfg(feature = "farm")]
@@ -86,6 +89,7 @@ impl Command {
             Command::Trace(a) => a.json,
             Command::Inspect(a) => a.json,
             Command::Verify(a) => a.json,
+            Command::Report(a) => a.json,
             #[cfg(feature = "serve")]
             Command::Serve(_) | Command::Health(_) | Command::Token(_) => false,
             #[cfg(feature = "farm")]
@@ -100,6 +104,7 @@ impl Command {
             Command::Trace(a) => trace::run(a),
             Command::Inspect(a) => inspect::run(a),
             Command::Verify(a) => verify::run(a),
+            Command::Report(a) => report::run(a),
             #[cfg(feature = "serve")]
             Command::Serve(a) => serve::run(a),
             #[cfg(feature = "farm")]

@@ -26,6 +26,8 @@ mod settings;
 mod source;
 mod start;
 #[doc(hidden)]
+pub mod synthesis;
+#[doc(hidden)]
 pub mod task;
 mod trace;
 mod verify;

@@ -64,6 +64,7 @@ mod scale;
 mod small_jobs;
 mod snapshots;
 mod start;
+mod synthesis;
 mod targets;
 mod tasks;
 mod thin_data;

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 /// Elements without an end tag.
 const VOID: [&str; 1] = ["meta"];
 /// All elements that the page is made of.
-const ELEMENTS: [&str; 40] = [
+const ELEMENTS: [&str; 41] = [
     "html",
     "head",
     "meta",
@@ -22,6 +22,7 @@ const ELEMENTS: [&str; 40] = [
     "main",
     "header",
     "section",
+    "aside",
     "h1",
     "h2",
     "h3",

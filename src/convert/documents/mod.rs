@@ -9,6 +9,7 @@ mod plan;
 mod purpose;
 mod report;
 mod schema;
+mod synthesis;
 mod trace;
 
 pub use checks::{ImportCheck, Verification};
@@ -24,6 +25,7 @@ pub use report::{
     ProxyFile, Report, Target, Tool, TrainingPoint, Verified,
 };
 pub use schema::schemas;
+pub use synthesis::{HlsEstimate, Resources, Synthesis};
 pub use trace::{Trace, TracedQuantizer};
 
 use super::error::Error;

@@ -4,6 +4,7 @@ use super::checks::{ImportCheck, Verification};
 use super::hardware::HardwareEstimate;
 use super::layer::Layer;
 use super::purpose::Purpose;
+use super::synthesis::Synthesis;
 use crate::convert::config::JobConfig;
 use crate::diagnostic::Diagnostic;
 use crate::proxy::Removed;
@@ -61,6 +62,9 @@ pub struct Report {
     pub choice: ChoiceMade,
     /// The front of EBOPs and metric, and what was chosen off it.
     pub pareto: Vec<ParetoPoint>,
+    /// What synthesis made of points of it, once `hgq-onnx report` has read that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub synthesis: Vec<Synthesis>,
     /// Where training rows are judged on as well: the validation rows alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_alone: Option<Alone>,

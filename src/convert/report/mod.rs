@@ -131,6 +131,7 @@ fn compose(s: &Stages) -> Result<Report, Error> {
             metric_because: p.judged.why.clone(),
         },
         pareto: pareto(s),
+        synthesis: Vec::new(),
         validation_alone: if p.judged.is_pooled() { Some(validation_alone(s)?) } else { None },
         outputs: outputs(s, &exact),
         verification: verification(s)?,

@@ -16,6 +16,7 @@ mod layers;
 mod layout;
 mod plot;
 mod summary;
+mod synthesis;
 mod text;
 mod verification;
 mod warnings;
@@ -65,11 +66,18 @@ pub fn page(report: &Report, model: &FixedModel) -> Result<String, IntervalError
                     @for section in sections.into_iter().flatten() {
                         section { (section) }
                     }
+                    (synthesis::place(report))
                 }
             }
         }
     };
     Ok(page.into_string())
+}
+
+/// A page with the reports of synthesis that `report` has in the meantime; none where it is no page
+/// of this version.
+pub fn with_synthesis(page: &str, report: &Report) -> Option<String> {
+    synthesis::within(page, report)
 }
 
 /// A column of a table: its head, and whether it has texts or drawings in place of numbers.
