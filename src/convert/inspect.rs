@@ -2,6 +2,7 @@
 
 use super::config::JobConfig;
 use super::documents::{InspectedLayer, Inspection, Opset, Tensor};
+use super::emit::figures::{self, Figures};
 use super::error::Error;
 use super::quantizers::quantized;
 use super::source::{self, Source};
@@ -57,6 +58,9 @@ pub fn inspect(model: &[u8]) -> Result<Inspection, Error> {
             out.parameters = Some(graph.nodes.iter().map(parameters).sum());
             annotated_ebops(&source, &mut out);
         }
+    }
+    if let Some(Figures { ebops, luts, levels, ff, .. }) = figures::stated(&proto) {
+        (out.ebops, out.luts, out.levels, out.ff) = (Some(ebops), Some(luts), Some(levels), Some(ff));
     }
     Ok(out)
 }

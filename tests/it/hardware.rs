@@ -1,12 +1,16 @@
 //! What a model takes of an FPGA, against counts by hand, against the same model written another
 //! way, and what must not change it.
 
+use crate::support::files::read;
 use crate::support::nets::{Net, Rng};
+use hgq_onnx::convert::{DataFile, Job, JobConfig, inspect, run};
 use hgq_onnx::graph::Window;
+use hgq_onnx::onnx::{codec, limits::Limits};
 use hgq_onnx::ops::Merge;
 use hgq_onnx::quant::hardware::{Hardware, LayerHardware, count};
 use hgq_onnx::quant::taps::Taps;
 use hgq_onnx::quant::{FixedDense, FixedModel, FixedOp, FixedTensor, Rounding, interval};
+use std::sync::atomic::AtomicBool;
 
 fn counted(model: &FixedModel) -> (Vec<LayerHardware>, Hardware) {
     count(model, &interval::bounds(model).expect("bounds"))
@@ -185,4 +189,33 @@ fn powers_of_two_change_nothing() {
     assert!(net(0).1.luts > 0);
     assert_eq!(net(0), net(5));
     assert_eq!(net(0), net(-7));
+}
+
+#[test]
+fn a_proxy_states_what_it_takes_until_its_graph_changes() {
+    let data = |name: &str| DataFile::new(name, read(&format!("digits/{name}")));
+    let config = JobConfig::from_json(br#"{"epochs": 2, "threads": 1, "proxy": {"elementwise": "sat"}}"#).unwrap();
+    let (calibration, train) = (data("calibration.npz"), Some(data("train.npz")));
+    let job = Job { model: read("digits/digits_mlp.onnx"), calibration, train, validation: None, config };
+    let made = run(&job, &mut |_| {}, &AtomicBool::new(false)).unwrap();
+    let figures = |file: &[u8]| {
+        let found = inspect(file).unwrap();
+        (found.ebops, found.luts, found.levels, found.ff)
+    };
+    let r = &made.report;
+    let of_report = (Some(r.ebops), Some(r.hardware.luts), Some(r.hardware.levels), Some(r.hardware.ff));
+    let elementwise = &made.extra_files.iter().find(|f| f.0 == "proxy_elementwise.onnx").unwrap().1;
+    assert_eq!((figures(&made.proxy), figures(elementwise)), (of_report, of_report));
+    for point in &made.pareto {
+        let of = &r.pareto[point.number];
+        assert_eq!(
+            figures(&point.proxy),
+            (Some(of.ebops), Some(of.hardware.luts), Some(of.hardware.levels), Some(of.hardware.ff))
+        );
+    }
+    let mut changed = codec::decode(&made.proxy, &Limits::default()).unwrap();
+    changed.doc_string = Some("the same graph".into());
+    assert_eq!(figures(&codec::encode(&changed)), of_report);
+    changed.graph.as_mut().unwrap().node[0].doc_string = Some("another one".into());
+    assert_eq!(figures(&codec::encode(&changed)), (None, None, None, None));
 }

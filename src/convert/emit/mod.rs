@@ -1,6 +1,7 @@
 //! The chosen model and those of the front as files, each verified before it leaves.
 
 mod elementwise;
+pub mod figures;
 mod hls4ml;
 pub mod interface;
 pub mod verified;

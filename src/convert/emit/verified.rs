@@ -1,5 +1,6 @@
 //! An exact model → proxy bytes → verified. Nothing leaves this module unverified.
 
+use super::figures;
 use super::interface::Interface;
 use crate::convert::documents::Verification;
 use crate::convert::error::{Error, unsupported};
@@ -54,6 +55,7 @@ pub fn emit_verified(
         crate::proxy::channels_first(&mut proxy, &turned);
     }
     let ports = ports::state(&mut proxy, &interface.inputs, &interface.outputs);
+    figures::state(&mut proxy, model)?;
     let program = Program::from_bytes(&proxy.bytes)
         .map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
     let exact = Exact::new(model)?;

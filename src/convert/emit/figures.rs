@@ -1,0 +1,51 @@
+//! What a proxy takes, stated in the file's metadata: its form spells a model out in parts, of which
+//! the count would be another one.
+
+use crate::convert::error::Error;
+use crate::data::sha256::sha256;
+use crate::onnx::proto::{ModelProto, StringStringEntryProto};
+use crate::proxy::form::Proxy;
+use crate::quant::{FixedModel, ebops, hardware, interval};
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+/// Key of the file's metadata, whose value is [`Figures`] as JSON.
+const METADATA_KEY: &str = "hgq_onnx.figures";
+
+/// Of the exact model that a proxy computes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// HGQ v1's count.
+    pub ebops: u64,
+    pub luts: u64,
+    pub levels: u32,
+    pub ff: u64,
+    /// SHA-256 of the graph that they are of: who changes it changes them.
+    graph: String,
+}
+
+/// States the figures of `model` in its proxy.
+///
+/// # Errors
+/// See [`interval::bounds()`].
+pub fn state(proxy: &mut Proxy, model: &FixedModel) -> Result<(), Error> {
+    let bounds = interval::bounds(model)?;
+    let hardware::Hardware { luts, levels, registers } = hardware::count(model, &bounds).1;
+    let graph = digest(&proxy.model);
+    let figures = Figures { ebops: ebops::ebops(model, &bounds), luts, levels, ff: registers, graph };
+    let value = serde_json::to_string(&figures).map_err(|e| Error::Internal(e.to_string()))?;
+    proxy.model.metadata_props.push(StringStringEntryProto { key: Some(METADATA_KEY.into()), value: Some(value) });
+    proxy.bytes = proxy.model.encode_to_vec();
+    Ok(())
+}
+
+/// The figures of a file, where it states some and nobody has changed its graph since.
+pub fn stated(model: &ModelProto) -> Option<Figures> {
+    let value = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA_KEY))?.value.as_deref()?;
+    let figures: Figures = serde_json::from_str(value).ok()?;
+    (figures.graph == digest(model)).then_some(figures)
+}
+
+fn digest(model: &ModelProto) -> String {
+    sha256(&model.graph.as_ref().map_or_else(Vec::new, Message::encode_to_vec))
+}
