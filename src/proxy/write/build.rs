@@ -1,6 +1,6 @@
 //! Writes ONNX nodes as stock hls4ml reads them: private initializers, a `value_info` for every
-//! tensor, node name = name of its output (until [`super::tensor_names`]), batch 1, opset 13 (docs/hls4ml-contract.md#a-graph,
-//! and #b-input there).
+//! tensor, node name = name of its output (until [`super::tensor_names`]), batch 1, opset 13
+//! (docs/hls4ml-contract.md#a-graph, and #b-input there).
 
 use crate::onnx::proto::attribute_proto::AttributeType;
 use crate::onnx::proto::tensor_proto::DataType;
