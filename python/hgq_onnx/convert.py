@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from hgq_onnx.errors import HgqError
-from hgq_onnx.settings import PORT_KEY, Settings, is_elementwise, latency_layers, metadata, read_settings
+from hgq_onnx.settings import PORT_KEY, Settings, is_distributed, is_elementwise, latency_layers, metadata, read_settings
 
 # hls4ml 1.3.0 refuses Catapult, and its project for Quartus does not compile: the casts are called but not written
 _ELEMENTWISE_BACKENDS = ('Vitis', 'Vivado')
@@ -39,7 +39,7 @@ def convert_proxy(
         output_dir: Where hls4ml writes its project.
         backend: hls4ml's backend, e.g. ``Vitis``.
         io_type: ``io_parallel`` or ``io_stream``.
-        strategy: ``Latency`` or ``Resource``.
+        strategy: ``Latency``, ``Resource`` or ``distributed_arithmetic``, which needs da4ml.
         reuse_factor: How often a multiplier is used per sample with ``Resource``.
         project_name: Name of the generated top function.
         hls_config: Laid over the configuration, e.g. ``{'LayerName': {'x': {'Precision': {'result': 'fixed<12,4>'}}}}``.
@@ -50,7 +50,7 @@ def convert_proxy(
         values matter: hls4ml hands doubles to the project), ``.build()`` synthesises.
 
     Raises:
-        HgqError: hls4ml is not installed, or the file cannot be converted with these settings.
+        HgqError: hls4ml (or da4ml, for the strategy that needs it) is not installed, or the file cannot be converted with these settings.
         ValueError: The settings file is not one of hgq-onnx.
     """
     try:
@@ -60,6 +60,8 @@ def convert_proxy(
         raise HgqError(f'convert_proxy needs hls4ml: pip install "hgq-onnx[hls4ml]" ({e})') from e
     given = {'backend': backend, 'io_type': io_type, 'strategy': strategy, 'reuse_factor': reuse_factor}
     settings = replace(read_settings(path), **{name: value for name, value in given.items() if value is not None})
+    if is_distributed(settings.strategy):
+        _check_distributed(settings)
     model = onnx.load(os.fspath(path))
     elementwise = is_elementwise(model)
     if elementwise:
@@ -99,6 +101,18 @@ def convert_proxy(
         hls_config=config,
         **kw,
     )
+
+
+def _check_distributed(settings: Settings) -> None:
+    """Refuses distributed arithmetic where hls4ml would stop half-way, or do something else without a word."""
+    if settings.backend.lower() not in ('vitis', 'vivado'):
+        raise HgqError(f'hls4ml has distributed arithmetic for Vitis and Vivado, not for {settings.backend}; use strategy Latency')
+    if settings.reuse_factor != 1:
+        raise HgqError(f'distributed arithmetic has no multipliers to use again: reuse_factor is {settings.reuse_factor}, not 1')
+    try:
+        import da4ml  # noqa: F401
+    except ImportError as e:
+        raise HgqError(f'the strategy distributed_arithmetic needs da4ml: pip install "da4ml>=0.5.2,<0.6" ({e})') from e
 
 
 def _ports(model: Any, settings: Settings) -> dict[str, str]:

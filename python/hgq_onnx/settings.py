@@ -28,7 +28,7 @@ class Settings:
         backend: e.g. ``Vitis``.
         io_type: ``io_parallel`` or ``io_stream``.
         default_precision: Type of whatever has none of its own; the proxy leaves only the input to it.
-        strategy: ``Latency`` or ``Resource``.
+        strategy: ``Latency``, ``Resource`` or ``distributed_arithmetic``.
         reuse_factor: How often a multiplier is used per sample with ``Resource``.
         input_ports: Type of each input, by its name in the file.
     """
@@ -98,6 +98,15 @@ def latency_layers(model: Any) -> list[str]:
     """
     groups = ((node, a.i) for node in model.graph.node if node.op_type == 'Conv' for a in node.attribute if a.name == 'group')
     return [node.name for node, group in groups if group > 1]
+
+
+def is_distributed(strategy: str) -> bool:
+    """True for what hls4ml takes as distributed arithmetic.
+
+    Args:
+        strategy: A strategy in hls4ml's spelling, or near it.
+    """
+    return strategy.replace('_', '').lower() in ('distributedarithmetic', 'da')
 
 
 def is_elementwise(model: Any) -> bool:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,27 @@ class Hls4mlTest(unittest.TestCase):
         self.assertEqual(dense.get_attr('strategy').lower(), 'resource')
         port = next(iter(model.get_input_variables())).type.precision
         self.assertEqual((port.width, port.integer), (20, 8))
+
+    def test_distributed_arithmetic_is_in_every_layer(self):
+        with quiet():
+            model = hgq_onnx.convert_proxy(
+                self.case / 'proxy.onnx', output_dir=self.folder / 'hls', strategy='distributed_arithmetic'
+            )
+        dense = [layer for layer in model.get_layers() if layer.class_name == 'Dense']
+        self.assertGreater(len(dense), 2)
+        self.assertTrue(all('da_codegen' in layer.attributes for layer in dense))
+
+    def test_where_hls4ml_has_no_distributed_arithmetic_it_is_refused(self):
+        without = unittest.mock.patch.dict(sys.modules, {'da4ml': None})
+        with without, self.assertRaisesRegex(hgq_onnx.HgqError, 'pip install "da4ml>=0.5.2,<0.6"'):
+            self.distributed()
+        for wrong, says in (({'backend': 'Quartus'}, 'not for Quartus'), ({'reuse_factor': 2}, 'reuse_factor is 2')):
+            with self.assertRaisesRegex(hgq_onnx.HgqError, says):
+                self.distributed(**wrong)
+
+    def distributed(self, **settings):
+        proxy = self.case / 'proxy.onnx'
+        return hgq_onnx.convert_proxy(proxy, output_dir=self.folder / 'hls', strategy='distributed_arithmetic', **settings)
 
     def test_what_has_no_single_casts_is_refused(self):
         for wrong, says in (({'io_type': 'io_stream'}, 'io_parallel'), ({'backend': 'Quartus'}, 'Vitis and Vivado, not for Quartus')):

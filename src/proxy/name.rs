@@ -143,12 +143,17 @@ const ENDINGS: &[&str] = &["_t", "_ap"];
 /// of the two would be lost.
 const PASS_PREFIXES: &[&str] =
     &["Dense_", "Conv1D_", "Conv2D_", "DepthwiseConv1D_", "DepthwiseConv2D_", "bn_", "clone_", "repack_", "zp1d_", "zp2d_"];
-const PASS_SUFFIXES: &[&str] = &["_act", "_cpy1", "_cpy2", "_cpy3", "_cpy4", "_cpy5", "_cpy6", "_cpy7"];
+const PASS_SUFFIX: &str = "_act";
+
+/// What hls4ml puts after the name of a tensor with several readers, in io_stream.
+const COPIES: &[&str] = &["_cpy1", "_cpy2", "_cpy3", "_cpy4", "_cpy5", "_cpy6", "_cpy7"];
 
 /// Gives out names.
 #[derive(Debug, Default)]
 pub struct Namer {
     used: HashSet<String>,
+    /// What hls4ml would make a used name of.
+    stems: HashSet<String>,
 }
 
 impl Namer {
@@ -161,17 +166,23 @@ impl Namer {
             count += 1;
             name = format!("{base}_{count}");
         }
+        self.stems.extend(stems(&name).into_iter().map(str::to_string));
         self.used.insert(name.clone());
         name
     }
 
     /// True where somebody has the name, or a name that hls4ml makes of it or makes it of.
     fn is_taken(&self, name: &str) -> bool {
-        let has = |n: &str| self.used.contains(n);
-        has(name)
-            || PASS_PREFIXES.iter().any(|p| name.strip_prefix(p).is_some_and(has) || has(&format!("{p}{name}")))
-            || PASS_SUFFIXES.iter().any(|s| name.strip_suffix(s).is_some_and(has) || has(&format!("{name}{s}")))
+        self.used.contains(name) || self.stems.contains(name) || stems(name).iter().any(|stem| self.used.contains(*stem))
     }
+}
+
+/// The names that hls4ml would make `name` of: a layer's by its passes, and a copy of its tensor.
+fn stems(name: &str) -> Vec<&str> {
+    let copied = COPIES.iter().find_map(|copy| name.strip_suffix(copy));
+    let layers = [Some(name), copied].into_iter().flatten();
+    let passed = layers.flat_map(|n| PASS_PREFIXES.iter().filter_map(|p| n.strip_prefix(p)).chain(n.strip_suffix(PASS_SUFFIX)));
+    passed.chain(copied).collect()
 }
 
 /// `stem` in the alphabet of docs/hls4ml-contract.md#a-graph.
@@ -225,5 +236,7 @@ mod tests {
         let mut n = Namer::default();
         let names = ["h", "h_act", "Dense_h", "clone_y", "y", "y_cpy3", "bn_z"].map(|name| n.unique(name));
         assert_eq!(names, ["h", "h_act_2", "Dense_h_2", "clone_y", "y_2", "y_cpy3", "bn_z"]);
+        // tensors are called like layers, and copied under that name
+        assert_eq!(["Dense_h_cpy1", "h_act_cpy7"].map(|name| n.unique(name)), ["Dense_h_cpy1_2", "h_act_cpy7_2"]);
     }
 }

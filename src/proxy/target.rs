@@ -75,16 +75,19 @@ pub enum Strategy {
     #[default]
     Latency,
     Resource,
+    /// Adders and shifts for constant matrices, shared by da4ml.
+    DistributedArithmetic,
 }
 
 impl Strategy {
-    pub const ALL: [Strategy; 2] = [Strategy::Latency, Strategy::Resource];
+    pub const ALL: [Strategy; 3] = [Strategy::Latency, Strategy::Resource, Strategy::DistributedArithmetic];
 
     /// As hls4ml spells it.
     pub fn name(self) -> &'static str {
         match self {
             Strategy::Latency => "Latency",
             Strategy::Resource => "Resource",
+            Strategy::DistributedArithmetic => "distributed_arithmetic",
         }
     }
 }
@@ -217,7 +220,7 @@ impl Feature {
             (Feature::PaddedConv1d, _, Io::Stream, _) => Written("padding as a `Pad`"),
             (Feature::PaddedMaxPool, _, Io::Stream, _) => Written("padding as a `Pad`"),
             (Feature::Depthwise, Backend::Quartus | Backend::Catapult, _, _) => Written(ORDINARY),
-            (Feature::Depthwise, _, _, Strategy::Resource) => Written(LATENCY),
+            (Feature::Depthwise, _, _, Strategy::Resource | Strategy::DistributedArithmetic) => Written(LATENCY),
             (
                 Feature::Plain
                 | Feature::PaddedConv1d
@@ -235,13 +238,24 @@ impl Feature {
                 | Feature::OneBit,
                 Backend::Vitis | Backend::Vivado | Backend::Quartus | Backend::Catapult,
                 Io::Parallel | Io::Stream,
-                Strategy::Latency | Strategy::Resource,
+                Strategy::Latency | Strategy::Resource | Strategy::DistributedArithmetic,
             ) => Exact,
         }
     }
 }
 
 impl Target {
+    /// Why no network has a proxy for these settings, if none has.
+    pub fn refused(self) -> Option<&'static str> {
+        match (self.backend, self.strategy) {
+            (Backend::Quartus | Backend::Catapult, Strategy::DistributedArithmetic) => {
+                Some("hls4ml has it for Vitis and Vivado; here it says nothing and multiplies all the same")
+            }
+            (Backend::Vitis | Backend::Vivado | Backend::Quartus | Backend::Catapult, Strategy::Latency | Strategy::Resource)
+            | (Backend::Vitis | Backend::Vivado, Strategy::DistributedArithmetic) => None,
+        }
+    }
+
     /// Whether filters per channel are written as such, not as convolutions with zeros.
     pub fn has_depthwise(self) -> bool {
         !matches!(Feature::Depthwise.verdict(self), Verdict::Written(ORDINARY))
@@ -306,6 +320,9 @@ fn max_pool(w: &Window) -> Vec<Feature> {
 
 /// Every node of `model` that is not exact with these settings.
 pub fn faults(model: &FixedModel, target: Target) -> Vec<Fault> {
+    if let Some(why) = target.refused() {
+        return vec![Fault { node: "(graph)".into(), reason: Reason::Setting { setting: target.to_string(), why } }];
+    }
     let refusal = |feature: Feature| match feature.verdict(target) {
         Verdict::Refused(why) => Some(why),
         Verdict::Exact | Verdict::Written(_) => None,

@@ -11,8 +11,11 @@ fn cell(feature: Feature, backend: Backend, io: Io) -> String {
         Verdict::Written(how) => how.to_string(),
         Verdict::Refused(_) => "refused".to_string(),
     };
-    let (latency, resource) = (of(Strategy::Latency), of(Strategy::Resource));
-    if latency == resource { latency } else { format!("{latency}; with `Resource` {resource}") }
+    let latency = of(Strategy::Latency);
+    let is_possible = |strategy: &Strategy| Target { backend, io, strategy: *strategy }.refused().is_none();
+    let others = Strategy::ALL.into_iter().filter(is_possible).map(|s| (s.name(), of(s))).filter(|(_, how)| *how != latency);
+    let others: Vec<String> = others.map(|(name, how)| format!("; with `{name}` {how}")).collect();
+    latency + &others.concat()
 }
 
 #[test]
@@ -34,6 +37,13 @@ fn the_table_of_settings_is_that_of_the_code() {
             }
         }
     }
+    let possible = |backend, io| Target { backend, io, strategy: Strategy::DistributedArithmetic }.refused().is_none();
+    let row = rows.iter().find(|r| r[0] == "strategy `distributed_arithmetic`").unwrap();
+    for (column, cell) in columns.iter().zip(&row[1..]) {
+        let all = Backend::ALL.into_iter().flat_map(|backend| Io::ALL.map(|io| (backend, io)));
+        let mut named = all.filter(|(backend, io)| column.contains(backend.name()) && column.contains(io.name()));
+        assert!(named.all(|(backend, io)| *cell == if possible(backend, io) { "exact" } else { "refused" }), "{column}");
+    }
     // and the row of heads
-    assert_eq!((compared, rows.len()), (Feature::ALL.len() * 8, Feature::ALL.len() + 1));
+    assert_eq!((compared, rows.len()), (Feature::ALL.len() * 8, Feature::ALL.len() + 2));
 }

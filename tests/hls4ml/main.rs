@@ -25,6 +25,7 @@ mod support {
 mod calibrate;
 mod conv_job;
 mod differential;
+mod distributed;
 mod elementwise;
 mod golden_proxy_grid;
 mod grid;

@@ -7,7 +7,7 @@ use crate::support::nets::{Net, Rng, all_samples};
 use crate::support::sample::quarter;
 use hgq_onnx::ops::{Elementwise, Merge, Table};
 use hgq_onnx::proxy::target::{Backend, Feature, Io, Strategy, Target, Verdict};
-use hgq_onnx::proxy::{Form, Reason, emit_for};
+use hgq_onnx::proxy::{Fault, Form, Reason, emit_for};
 use hgq_onnx::quant::{FixedModel, Kif, Rounding::*};
 
 const SAMPLES: usize = 60;
@@ -15,7 +15,8 @@ const SAMPLES: usize = 60;
 fn targets() -> impl Iterator<Item = Target> {
     let io = |backend| Io::ALL.into_iter().map(move |io| (backend, io));
     let all = Backend::ALL.into_iter().flat_map(io);
-    all.flat_map(|(backend, io)| Strategy::ALL.into_iter().map(move |strategy| Target { backend, io, strategy }))
+    let all = all.flat_map(|(backend, io)| Strategy::ALL.into_iter().map(move |strategy| Target { backend, io, strategy }));
+    all.filter(|target| target.refused().is_none())
 }
 
 /// An image of several layers with the features asked for, down to a vector.
@@ -235,4 +236,13 @@ fn what_is_refused_is_refused_by_node() {
         }
     }
     assert!(refused > 0);
+}
+
+#[test]
+fn what_no_network_can_have_is_refused_at_once() {
+    for backend in [Backend::Quartus, Backend::Catapult] {
+        let target = Target { backend, io: Io::Parallel, strategy: Strategy::DistributedArithmetic };
+        let faults = emit_for(&net(7, &|_| false), Form::Sums, target, 0.0).expect_err("no such strategy").faults;
+        assert!(matches!(&faults[..], [Fault { reason: Reason::Setting { .. }, .. }]), "{faults:?}");
+    }
 }

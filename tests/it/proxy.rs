@@ -224,7 +224,8 @@ fn the_file_follows_the_contract() {
     let described: std::collections::HashSet<&str> =
         graph.value_info.iter().chain(&graph.input).chain(&graph.output).map(|v| v.name()).collect();
     for node in &graph.node {
-        assert_eq!(node.name(), node.output[0]);
+        // of the layer that hls4ml makes of the node
+        assert!(node.output[0].contains(node.name()), "{node:?}");
         for input in &node.input {
             *uses.entry(input.as_str()).or_insert(0) += 1;
             assert!(described.contains(input.as_str()), "{input}");

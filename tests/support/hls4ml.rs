@@ -29,6 +29,10 @@ pub struct Verdict {
     pub mismatches: u64,
     /// The first mismatch, or why the proxy was refused.
     pub note: String,
+    /// Dense layers and convolutions that are not depthwise, as compiled.
+    pub layers: u64,
+    /// Those of them that hold code of distributed arithmetic.
+    pub distributed: u64,
 }
 
 /// Converts, compiles and runs every job; `None` where there is no python3 or g++ (an error when
@@ -86,11 +90,13 @@ pub fn qonnx(model: &[u8], inputs: &[f32]) -> Option<Vec<f32>> {
 fn verdict(line: &str) -> Verdict {
     let v: serde_json::Value = serde_json::from_str(line).expect("JSON of check.py");
     match v["error"].as_str() {
-        Some(error) => Verdict { elements: 0, mismatches: u64::MAX, note: error.to_string() },
+        Some(error) => Verdict { elements: 0, mismatches: u64::MAX, note: error.to_string(), layers: 0, distributed: 0 },
         None => Verdict {
             elements: v["elements"].as_u64().unwrap_or(0),
             mismatches: v["mismatches"].as_u64().unwrap_or(u64::MAX),
             note: v["first"].as_str().unwrap_or("").to_string(),
+            layers: v["layers"].as_u64().unwrap_or(0),
+            distributed: v["distributed"].as_u64().unwrap_or(0),
         },
     }
 }

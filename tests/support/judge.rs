@@ -2,7 +2,7 @@
 
 use super::hls4ml::{self, Job};
 use super::nets::reference_of;
-use hgq_onnx::proxy::target::{Target, latency_layers};
+use hgq_onnx::proxy::target::{Strategy, Target, latency_layers};
 use hgq_onnx::proxy::{self, Form, Proxy};
 use hgq_onnx::quant::FixedModel;
 
@@ -28,7 +28,8 @@ pub fn settings(emitted: &Proxy, target: Target) -> serde_json::Value {
     })
 }
 
-/// Judges every case in one Python process on `samples` rows of `inputs`; panics on any mismatch.
+/// Judges every case in one Python process on `samples` rows of `inputs`; panics on any mismatch, and
+/// where distributed arithmetic was asked for and a layer does not hold its code.
 pub fn judge(cases: &[Case], samples: usize, inputs: impl Fn(&FixedModel) -> Vec<Vec<f32>>) {
     let mut prepared = Vec::new();
     for Case { label, model, form, target: settings } in cases {
@@ -61,6 +62,9 @@ pub fn judge(cases: &[Case], samples: usize, inputs: impl Fn(&FixedModel) -> Vec
         eprintln!("{label} {form:?} ({target}): {} of {} elements differ", v.mismatches, v.elements);
         if v.mismatches != 0 {
             bad += &format!("\n{label} {form:?} ({target}): {} mismatches: {}", v.mismatches, v.note);
+        }
+        if target.strategy == Strategy::DistributedArithmetic && (v.layers == 0 || v.distributed != v.layers) {
+            bad += &format!("\n{label} {form:?} ({target}): {} of {} layers hold its code", v.distributed, v.layers);
         }
     }
     assert!(bad.is_empty(), "{bad}");

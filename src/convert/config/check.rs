@@ -3,7 +3,7 @@
 use super::quantizers::QuantizersName;
 use super::training::{Beta, BetaSchedule, ClassWeights};
 use super::{JobConfig, Mode};
-use crate::proxy::target::Backend;
+use crate::proxy::target::{Backend, Strategy};
 use crate::train::pareto::Count;
 
 /// Most epochs of one job: far beyond the point where more helped in any measurement.
@@ -181,5 +181,12 @@ impl JobConfig {
         let backend = Backend::ALL.iter().any(|b| b.name() == self.hls4ml.backend);
         need(backend, "hls4ml.backend: Vitis, Vivado, Quartus or Catapult; with others nothing was compared");
         need(self.hls4ml.reuse_factor >= 1, "hls4ml.reuse_factor: at least 1");
+        let target = self.hls4ml.target();
+        if let Some(why) = target.refused() {
+            need(false, &format!("hls4ml.strategy: no {} with backend {}: {why}", target.strategy.name(), self.hls4ml.backend));
+        }
+        // hls4ml says so too, in the middle of its conversion
+        let once = target.strategy != Strategy::DistributedArithmetic || self.hls4ml.reuse_factor <= 1;
+        need(once, "hls4ml.reuse_factor: 1 with strategy distributed_arithmetic, which has no multipliers to use again");
     }
 }

@@ -64,14 +64,21 @@ pub enum StrategyName {
     Latency,
     /// Multipliers that are used again.
     Resource,
+    /// Adders and shifts that da4ml shares among the outputs of a layer.
+    DistributedArithmetic,
 }
 
 impl StrategyName {
     /// As hls4ml spells it.
     pub fn name(self) -> &'static str {
+        self.of_target().name()
+    }
+
+    fn of_target(self) -> Strategy {
         match self {
-            StrategyName::Latency => "Latency",
-            StrategyName::Resource => "Resource",
+            StrategyName::Latency => Strategy::Latency,
+            StrategyName::Resource => Strategy::Resource,
+            StrategyName::DistributedArithmetic => Strategy::DistributedArithmetic,
         }
     }
 }
@@ -89,10 +96,7 @@ impl Hls4mlConfig {
         Target {
             backend: Backend::ALL.into_iter().find(|b| b.name() == self.backend).unwrap_or_default(),
             io: Io::ALL.into_iter().find(|io| io.name() == self.io_type).unwrap_or_default(),
-            strategy: match self.strategy {
-                StrategyName::Latency => Strategy::Latency,
-                StrategyName::Resource => Strategy::Resource,
-            },
+            strategy: self.strategy.of_target(),
         }
     }
 }

@@ -282,7 +282,7 @@ pub struct Hls4mlCall {
     pub config: String,
     /// `io_parallel` or `io_stream`.
     pub io_type: String,
-    /// `Latency` or `Resource`.
+    /// `Latency`, `Resource` or `distributed_arithmetic`.
     pub strategy: Cow<'static, str>,
     /// How often one multiplier is used per sample.
     pub reuse_factor: u32,

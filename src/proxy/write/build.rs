@@ -1,6 +1,6 @@
 //! Writes ONNX nodes as stock hls4ml reads them: private initializers, a `value_info` for every
-//! tensor, node name = name of its output, batch 1, opset 13 (docs/hls4ml-contract.md#a-graph,
-//! and #b-input there).
+//! tensor, node name = name of its output (until [`super::tensor_names`]), batch 1, opset 13
+//! (docs/hls4ml-contract.md#a-graph, and #b-input there).
 
 use crate::onnx::proto::attribute_proto::AttributeType;
 use crate::onnx::proto::tensor_proto::DataType;
@@ -129,6 +129,44 @@ impl Builder {
     /// Puts a node back.
     pub fn push(&mut self, node: NodeProto) {
         self.nodes.push(node);
+    }
+
+    /// The same `Quant` once more, of `input`, with scalars of its own; it writes what `node`
+    /// writes, under the same name.
+    pub fn quant_again(&mut self, node: &NodeProto, input: &str) -> NodeProto {
+        let mut again = node.clone();
+        again.input[0] = input.to_string();
+        for parameter in &mut again.input[1..] {
+            let Some(mut own) = self.initializers.iter().find(|i| i.name() == parameter).cloned() else { continue };
+            let name = self.names.unique(&format!("{input}_{parameter}"));
+            self.value_info.extend(self.info_of(parameter).map(|info| ValueInfoProto { name: Some(name.clone()), ..info }));
+            own.name = Some(name.clone());
+            self.initializers.push(own);
+            *parameter = name;
+        }
+        let written = node.output.first().and_then(|out| self.info_of(out));
+        self.value_info.extend(written.map(|info| ValueInfoProto { name: Some(input.to_string()), ..info }));
+        again
+    }
+
+    fn info_of(&self, tensor: &str) -> Option<ValueInfoProto> {
+        self.value_info.iter().find(|v| v.name() == tensor).cloned()
+    }
+
+    /// The names of the initializers.
+    pub fn constants(&self) -> impl Iterator<Item = &str> {
+        self.initializers.iter().map(|i| i.name())
+    }
+
+    /// Gives tensors other names, wherever they are written and read; nodes keep theirs.
+    pub fn rename(&mut self, names: &HashMap<String, String>) {
+        let read = self.nodes.iter_mut().flat_map(|n| n.input.iter_mut().chain(&mut n.output));
+        let listed = self.value_info.iter_mut().filter_map(|v| v.name.as_mut());
+        for tensor in read.chain(listed) {
+            if let Some(name) = names.get(tensor) {
+                tensor.clone_from(name);
+            }
+        }
     }
 
     /// What a node writes, if it is a `Quant`.

@@ -6,7 +6,7 @@
 use super::build::Builder;
 use super::constant::covering;
 use super::part::{Base, Group, NOWHERE, Part, Stage, State, lead_behind, lead_of, only, shape};
-use super::{readers, repack};
+use super::{readers, repack, tensor_names};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::{Node, ValueId};
 use crate::onnx::proto::ModelProto;
@@ -103,9 +103,11 @@ pub fn lower(
     Ok(finish(b, model, input_names, names))
 }
 
-/// The file of the nodes written, with the names of the model's inputs and outputs. hls4ml numbers
-/// outputs by the node that writes them: they are listed in that order.
-pub fn finish(b: Builder, model: &FixedModel, input_names: Vec<String>, output_names: Vec<String>) -> Lowered {
+/// The file of the nodes written, with the names of the model's inputs and outputs, and all other
+/// tensors named after hls4ml's layers. hls4ml numbers outputs by the node that writes them: they
+/// are listed in that order.
+pub fn finish(mut b: Builder, model: &FixedModel, input_names: Vec<String>, output_names: Vec<String>) -> Lowered {
+    tensor_names::after_layers(&mut b, &output_names);
     let batched = |v: ValueId| [&[1], &model.values[v].shape[..]].concat();
     let mut outputs: Vec<(usize, usize, String, Vec<usize>)> = Vec::new();
     for (at, (&value, name)) in model.outputs.iter().zip(output_names).enumerate() {

@@ -22,3 +22,4 @@ pub mod repack;
 pub mod reshape;
 mod select;
 pub mod taps;
+pub mod tensor_names;

@@ -4,7 +4,7 @@ usage: check.py JOB.json ...
 A job is {"proxy": file, "inputs": [raw float32 file of each graph input], "samples": n, "expected": {output name: raw float64 file}}
 and, where they are not the defaults, "settings": the content of hls4ml_config.json, where the proxy asks for a wider input port, "port": "fixed<W,I>".
 One line of JSON per job goes to standard output:
-{"elements": n, "mismatches": m, "first": ...} or {"error": ...}.
+{"elements": n, "mismatches": m, "first": ..., "layers": l, "distributed": d} or {"error": ...}. l counts layers with a constant matrix (dense ones, convolutions but for depthwise ones), d those of them that hold code of distributed arithmetic.
 """
 
 import contextlib
@@ -65,17 +65,25 @@ def predict(job, directory):
     # Quartus has them in a structure: inputs.x
     order = [names.index(v.name.split('.')[-1]) for v in converted.get_input_variables()] if len(data) > 1 else [0]
     y = converted.predict([data[n] for n in order] if len(data) > 1 else data[0])
-    return [o.name for o in model.graph.output], y if isinstance(y, list) else [y]
+    return [o.name for o in model.graph.output], y if isinstance(y, list) else [y], matrices(converted)
+
+
+def matrices(converted):
+    from hls4ml.model.layers import Conv1D, Conv2D, Dense, DepthwiseConv1D, DepthwiseConv2D
+
+    found = [layer for layer in converted.get_layers() if isinstance(layer, (Dense, Conv1D, Conv2D))]
+    found = [layer for layer in found if not isinstance(layer, (DepthwiseConv1D, DepthwiseConv2D))]
+    return {'layers': len(found), 'distributed': sum('da_codegen' in layer.attributes for layer in found)}
 
 
 def check(job):
     log = io.StringIO()
     try:
         with tempfile.TemporaryDirectory(prefix='hls4ml_') as directory, contextlib.redirect_stdout(log):
-            names, results = predict(job, directory)
+            names, results, counts = predict(job, directory)
     except Exception:
         return {'error': traceback.format_exc()[-1500:] + log.getvalue()[-500:]}
-    report = {'elements': 0, 'mismatches': 0, 'first': None}
+    report = {'elements': 0, 'mismatches': 0, 'first': None, **counts}
     if sorted(names) != sorted(job['expected']) or len(results) != len(names):
         return {'error': f'outputs {names}, {len(results)} results, expected {sorted(job["expected"])}'}
     for name, got in zip(names, results):

@@ -8,10 +8,13 @@ use maud::{Markup, html};
 
 /// The section.
 pub fn section(report: &Report) -> Markup {
+    let shares_adders = report.hls4ml.strategy == StrategyName::DistributedArithmetic.name();
+    // hls4ml names da4ml among its extras only
+    let da4ml = if shares_adders { " \"da4ml>=0.5.2,<0.6\"" } else { "" };
     html! {
         h2 id="hls4ml" { "In hls4ml" }
         p {
-            "Needs " code { "pip install hls4ml==1.3.0 qonnx onnx" } ", and a C++ compiler for the simulation. No other setting is \
+            "Needs " code { "pip install hls4ml==1.3.0 qonnx onnx" (da4ml) } ", and a C++ compiler for the simulation. No other setting is \
             needed."
         }
         pre tabindex="0" { code { (clean_lines(&script(&report.hls4ml, &report.config.hls4ml.backend))) } }
