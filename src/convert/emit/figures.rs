@@ -1,5 +1,5 @@
-//! What a proxy takes, stated in the file's metadata: its form spells a model out in parts, of which
-//! the count would be another one.
+//! What a proxy takes, stated in the file's metadata: its form spells a model out in parts, and a
+//! count of those would be another one.
 
 use crate::convert::error::Error;
 use crate::data::sha256::sha256;
