@@ -1,8 +1,9 @@
 """EBOPs, estimates and LUTs of proxies beside each other.
 
-    python examples/luts.py OUT [OUT ...] [--rtl FOLDER] [--json FILE]
+    python examples/luts.py OUT [OUT ...] [--test DATA.npz] [--rtl FOLDER] [--json FILE]
 
-`OUT` is a folder of `hgq-onnx convert --elementwise …`: `proxy_elementwise.onnx` and `report.json`. Needs
+`OUT` is a folder of `hgq-onnx convert --elementwise …`: `proxy_elementwise.onnx` and `report.json`. `DATA` has `x` and classes `y` of
+a classifier with one input, and adds its accuracy on them. Needs
 `pip install "hgq-onnx[rtl]" pyosys scipy`.
 
 LUTs are those of yosys: 6-input LUTs and carry chains of a Xilinx UltraScale+, one chain per adder, no DSP,
@@ -100,7 +101,20 @@ def luts(sources: list[Path], top: str) -> int:
     return sum(count for kind, count in cells.items() if kind.startswith('LUT') or kind == 'INV')
 
 
-def measured(folder: Path, rtl: Path) -> dict[str, Any]:
+def accuracy(proxy: Path, test: Path) -> float:
+    """Share of the rows of a file whose class the proxy finds."""
+    import numpy as np
+    import onnx
+    from hgq_onnx.rtl.reference import execute
+
+    model, data = onnx.load(proxy), np.load(test)
+    (port,), (output,) = model.graph.input, model.graph.output
+    shape = [d.dim_value for d in port.type.tensor_type.shape.dim[1:]]
+    found = execute(model, {port.name: data['x'].astype(np.float64).reshape(-1, *shape)}, [output.name])[output.name]
+    return float((found.reshape(len(found), -1).argmax(1) == data['y']).mean())
+
+
+def measured(folder: Path, rtl: Path, test: Path | None) -> dict[str, Any]:
     """One row: what the report says, what alkaid says, and what yosys finds."""
     import hgq_onnx
 
@@ -110,6 +124,7 @@ def measured(folder: Path, rtl: Path) -> dict[str, Any]:
     row: dict[str, Any] = {'name': folder.name, 'seconds': made.seconds, 'cost': made.cost, 'lut': luts(sources, made.name)}
     row['ebops'] = report.get('ebops')
     row['luts'] = report.get('luts')
+    row['accuracy'] = accuracy(folder / 'proxy_elementwise.onnx', test) if test else None
     return row
 
 
@@ -136,17 +151,19 @@ def judged(rows: list[dict[str, Any]], price: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description='EBOPs, estimates and LUTs of proxies')
     parser.add_argument('folders', nargs='+', type=Path, help='folders with proxy_elementwise.onnx and report.json')
+    parser.add_argument('--test', type=Path, help='x and y to say the accuracy on')
     parser.add_argument('--rtl', type=Path, help='keep the RTL in this folder')
     parser.add_argument('--json', type=Path, help='write the rows into this file, too')
     given = parser.parse_args()
     rows = []
-    print('| proxy | EBOPs | estimate | alkaid | LUT | s |\n|---|---|---|---|---|---|', flush=True)
+    print('| proxy | EBOPs | estimate | alkaid | LUT | s | accuracy |\n|---|---|---|---|---|---|---|', flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         for folder in given.folders:
-            row = measured(folder, (given.rtl or Path(scratch)) / folder.name)
+            row = measured(folder, (given.rtl or Path(scratch)) / folder.name, given.test)
             rows.append(row)
             ebops, estimate = (f'{row[k]:,.0f}' if isinstance(row[k], (int, float)) else '–' for k in ('ebops', 'luts'))
-            print(f'| {row["name"]} | {ebops} | {estimate} | {row["cost"]:,.0f} | {row["lut"]:,} | {row["seconds"]} |', flush=True)
+            right = '–' if row['accuracy'] is None else f'{row["accuracy"]:.4f}'
+            print(f'| {row["name"]} | {ebops} | {estimate} | {row["cost"]:,.0f} | {row["lut"]:,} | {row["seconds"]} | {right} |', flush=True)
     print()
     for price in ('ebops', 'luts', 'cost'):
         print(judged(rows, price))
