@@ -1,9 +1,9 @@
 //! `hgq-onnx report`: the front of a job with what the vendors' tools made of it.
 
 use super::{files, hls_project, screen, table};
-use crate::convert::documents::{Resources, Synthesis, json};
+use crate::convert::documents::{Synthesis, json};
 use crate::convert::error::Error;
-use crate::convert::synthesis::{self, Joined, Project, Written};
+use crate::convert::synthesis::{JobReport, Joined, Project, Written};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -31,8 +31,11 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let report = files::document(&args.dir.join("report.json"))?;
     let page_file = args.dir.join("report.html");
     let page = if page_file.is_file() { Some(files::document(&page_file)?) } else { None };
+    let job = JobReport::read(&report)?;
     let projects: Vec<Result<Project, String>> = args.hls.iter().map(|given| project(given)).collect();
-    let joined = synthesis::join(report.as_bytes(), page.as_deref(), &written(&args.dir, &report)?, &projects)?;
+    // without projects there is nothing to compare with
+    let written = if projects.is_empty() { Vec::new() } else { written(&args.dir, &job)? };
+    let joined = job.join(page.as_deref(), &written, &projects)?;
     if !projects.is_empty() {
         if let Some(page) = &joined.page {
             files::write_atomically(&page_file, page.as_bytes())?;
@@ -58,14 +61,8 @@ fn project(given: &str) -> Result<Project, String> {
 }
 
 /// The proxies in the folder of a job.
-fn written(dir: &Path, report: &str) -> Result<Vec<Written>, Error> {
-    let report: Value = serde_json::from_str(report).unwrap_or_default();
-    let points = report["pareto"].as_array().cloned().unwrap_or_default();
-    let number = |p: &Value| p["number"].as_u64().map(|n| n as usize);
-    let chosen = points.iter().find(|p| p["chosen"] == true).and_then(number).unwrap_or(0);
-    let single = ["proxy.onnx", "proxy_elementwise.onnx"].map(|file| (file.to_string(), chosen));
-    let members = points.iter().filter_map(number).map(|n| (format!("pareto/{n}/proxy.onnx"), n));
-    let there = single.into_iter().chain(members).filter(|(file, _)| dir.join(file).is_file());
+fn written(dir: &Path, job: &JobReport) -> Result<Vec<Written>, Error> {
+    let there = job.files().into_iter().filter(|(file, _)| dir.join(file).is_file());
     there.map(|(file, point)| Ok(Written { bytes: files::model(&dir.join(&file))?, file, point })).collect()
 }
 
@@ -91,11 +88,10 @@ fn rows(joined: &Joined) -> Value {
 fn put(row: &mut Value, synthesis: Option<&Synthesis>) {
     let hls = synthesis.and_then(|s| s.csynth.as_ref());
     let made = synthesis.and_then(|s| s.vsynth.as_ref());
-    let used = |of: fn(&Resources) -> Option<u64>| made.and_then(of).or_else(|| hls.and_then(|h| of(&h.resources)));
     row["luts"] = json!(made.and_then(|r| r.luts));
     row["luts_hls"] = json!(hls.and_then(|h| h.resources.luts));
-    row["ff"] = json!(used(|r| r.ff));
-    row["dsp"] = json!(used(|r| r.dsp));
+    row["ff"] = json!(synthesis.and_then(|s| s.used(|r| r.ff)));
+    row["dsp"] = json!(synthesis.and_then(|s| s.used(|r| r.dsp)));
     row["latency"] = json!(hls.and_then(|h| h.latency_max));
     row["interval"] = json!(hls.and_then(|h| h.interval_max));
     row["clock_ns"] = json!(hls.and_then(|h| h.estimated_clock_ns));

@@ -3,13 +3,14 @@
 //!
 //! [`codec`] is the only door for bytes, [`wire`] scans them before prost allocates anything,
 //! [`tensor`] and [`attribute`] turn messages into checked Rust values, [`info`] reads declared
-//! shapes.
+//! shapes, [`metadata`] what a file states about itself.
 
 pub mod attribute;
 pub mod codec;
 pub mod error;
 pub mod info;
 pub mod limits;
+pub mod metadata;
 pub mod tensor;
 mod wire;
 

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::onnx::proto::ModelProto;
+use crate::onnx::{encode, metadata};
 use crate::quant::kif::Kif;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -36,6 +37,14 @@ pub struct Proxy {
     /// For each output of the file: its place among the outputs of the exact model. hls4ml numbers
     /// outputs by the node that writes them.
     pub output_order: Vec<usize>,
+}
+
+impl Proxy {
+    /// States `value` under `key` in the file.
+    pub fn state(&mut self, key: &str, value: String) {
+        metadata::state(&mut self.model, key, value);
+        self.bytes = encode(&self.model);
+    }
 }
 
 /// Elements of one value that are constant or that nothing reads.

@@ -4,9 +4,8 @@
 
 use super::form::Proxy;
 use crate::graph::channels;
-use crate::onnx::info;
-use crate::onnx::proto::{ModelProto, StringStringEntryProto, ValueInfoProto};
-use prost::Message;
+use crate::onnx::proto::{ModelProto, ValueInfoProto};
+use crate::onnx::{info, metadata};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -73,9 +72,7 @@ pub fn state(proxy: &mut Proxy, inputs: &[SourcePort], outputs: &[SourcePort]) -
             .collect(),
     };
     // text of strings and numbers: it can be written
-    let value = serde_json::to_string(&ports).ok();
-    proxy.model.metadata_props.push(StringStringEntryProto { key: Some(METADATA_KEY.into()), value });
-    proxy.bytes = proxy.model.encode_to_vec();
+    proxy.state(METADATA_KEY, serde_json::to_string(&ports).unwrap_or_default());
     ports
 }
 
@@ -91,8 +88,7 @@ fn port(info: &ValueInfoProto, source: &SourcePort) -> Port {
 
 /// The ports that a proxy states; `None` where it states none that fit its own.
 pub fn stated(model: &ModelProto) -> Option<Ports> {
-    let text = model.metadata_props.iter().find(|p| p.key() == METADATA_KEY)?.value();
-    let ports: Ports = serde_json::from_str(text).ok()?;
+    let ports: Ports = serde_json::from_str(metadata::stated(model, METADATA_KEY)?).ok()?;
     let graph = model.graph.as_ref()?;
     let fit = |list: &[Port], infos: &[ValueInfoProto]| {
         let same = |(port, info): (&Port, &ValueInfoProto)| {
@@ -115,6 +111,7 @@ mod tests {
     use crate::onnx::proto::{GraphProto, tensor_proto::DataType};
     use crate::proxy::DEFAULT_PORT;
     use crate::proxy::write::build::value_info;
+    use prost::Message;
 
     fn source(name: &str, channels_first: bool) -> SourcePort {
         SourcePort { name: name.into(), channels_first }

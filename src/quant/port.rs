@@ -1,21 +1,22 @@
 //! The input port of hls4ml: its format, and how a file states it.
 
 use super::kif::Kif;
-use crate::onnx::proto::{ModelProto, StringStringEntryProto};
+use crate::onnx::metadata;
+use crate::onnx::proto::ModelProto;
+
 /// Key of the file's metadata under which a proxy states the port it needs, as
 /// `fixed<width,integer>`.
 const METADATA_KEY: &str = "hgq_onnx.input_port";
 
 /// States `port` in the file, so that whoever verifies it uses the same.
 pub fn state(model: &mut ModelProto, port: Kif) {
-    let entry = StringStringEntryProto { key: Some(METADATA_KEY.into()), value: Some(spelled(port)) };
-    model.metadata_props.push(entry);
+    metadata::state(model, METADATA_KEY, spelled(port));
 }
 
 /// The port that a proxy states; [`DEFAULT_PORT`] where it states none or no readable one.
 pub fn stated(model: &ModelProto) -> Kif {
-    let text = model.metadata_props.iter().find(|p| p.key() == METADATA_KEY).map(|p| p.value());
-    let numbers = text.and_then(|t| t.strip_prefix("fixed<")?.strip_suffix('>')?.split_once(','));
+    let numbers =
+        metadata::stated(model, METADATA_KEY).and_then(|t| t.strip_prefix("fixed<")?.strip_suffix('>')?.split_once(','));
     let parsed = numbers.and_then(|(w, i)| Some((w.parse::<i32>().ok()?, i.parse::<i32>().ok()?)));
     match parsed {
         Some((width, above)) if (1..=62).contains(&width) && (1..=width).contains(&above) => {

@@ -26,6 +26,14 @@ pub struct Synthesis {
     pub vsynth: Option<Resources>,
 }
 
+impl Synthesis {
+    /// What synthesis uses, or where it was not run, what HLS expects.
+    pub fn used(&self, of: fn(&Resources) -> Option<u64>) -> Option<u64> {
+        let expected = || self.csynth.as_ref().and_then(|hls| of(&hls.resources));
+        self.vsynth.as_ref().and_then(of).or_else(expected)
+    }
+}
+
 /// Of `csynth.xml`. What HLS does not know ("undef") is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HlsEstimate {

@@ -3,9 +3,11 @@
 
 use crate::convert::error::Error;
 use crate::data::sha256::sha256;
-use crate::onnx::proto::{ModelProto, StringStringEntryProto};
+use crate::onnx::metadata;
+use crate::onnx::proto::ModelProto;
 use crate::proxy::form::Proxy;
-use crate::quant::{FixedModel, ebops, hardware, interval};
+use crate::quant::exact::Exact;
+use crate::quant::{ebops, hardware};
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
@@ -24,25 +26,22 @@ pub struct Figures {
     graph: String,
 }
 
-/// States the figures of `model` in its proxy.
+/// States in `proxy` the figures of the model that it computes.
 ///
 /// # Errors
-/// See [`interval::bounds()`].
-pub fn state(proxy: &mut Proxy, model: &FixedModel) -> Result<(), Error> {
-    let bounds = interval::bounds(model)?;
-    let hardware::Hardware { luts, levels, registers } = hardware::count(model, &bounds).1;
-    let graph = digest(&proxy.model);
-    let figures = Figures { ebops: ebops::ebops(model, &bounds), luts, levels, ff: registers, graph };
+/// [`Error::Internal`]: numbers and a digest can be written.
+pub fn state(proxy: &mut Proxy, exact: &Exact) -> Result<(), Error> {
+    let (model, bounds) = (exact.model(), exact.bounds());
+    let hardware::Hardware { luts, levels, registers } = hardware::count(model, bounds).1;
+    let figures = Figures { ebops: ebops::ebops(model, bounds), luts, levels, ff: registers, graph: digest(&proxy.model) };
     let value = serde_json::to_string(&figures).map_err(|e| Error::Internal(e.to_string()))?;
-    proxy.model.metadata_props.push(StringStringEntryProto { key: Some(METADATA_KEY.into()), value: Some(value) });
-    proxy.bytes = proxy.model.encode_to_vec();
+    proxy.state(METADATA_KEY, value);
     Ok(())
 }
 
 /// The figures of a file, where it states some and nobody has changed its graph since.
 pub fn stated(model: &ModelProto) -> Option<Figures> {
-    let value = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA_KEY))?.value.as_deref()?;
-    let figures: Figures = serde_json::from_str(value).ok()?;
+    let figures: Figures = serde_json::from_str(metadata::stated(model, METADATA_KEY)?).ok()?;
     (figures.graph == digest(model)).then_some(figures)
 }
 

@@ -55,10 +55,10 @@ pub fn emit_verified(
         crate::proxy::channels_first(&mut proxy, &turned);
     }
     let ports = ports::state(&mut proxy, &interface.inputs, &interface.outputs);
-    figures::state(&mut proxy, model)?;
+    let exact = Exact::new(model)?;
+    figures::state(&mut proxy, &exact)?;
     let program = Program::from_bytes(&proxy.bytes)
         .map_err(|e| Error::Verification(format!("the emitted file cannot be executed: {e}")))?;
-    let exact = Exact::new(model)?;
     let mut verification = Verification { samples, ..Verification::default() };
     let mut warnings = Vec::new();
     let mut first: Vec<Vec<f64>> = Vec::new();

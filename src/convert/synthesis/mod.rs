@@ -12,6 +12,7 @@ use crate::onnx::codec::decode;
 use crate::onnx::limits::Limits;
 use crate::onnx::proto::GraphProto;
 pub use project::{Script, script};
+use serde_json::Value;
 
 /// A proxy that a job wrote.
 #[derive(Clone, Debug)]
@@ -52,44 +53,75 @@ pub struct Joined {
     pub points: Vec<ParetoPoint>,
 }
 
-/// Reads `projects` onto the front of the job with this `report.json`, `report.html` and these
-/// proxies. A project read before is read anew; one that cannot be read is its fault.
-///
-/// # Errors
-/// [`Error::Data`]: every fault of the report and of the projects.
-pub fn join(
-    report: &[u8],
-    page: Option<&str>,
-    written: &[Written],
-    projects: &[Result<Project, String>],
-) -> Result<Joined, Error> {
-    let unreadable = |e: serde_json::Error| Error::Data(vec![format!("report.json: not a report of hgq-onnx: {e}")]);
-    let mut document: serde_json::Value = serde_json::from_slice(report).map_err(unreadable)?;
-    let mut report: Report = serde_json::from_slice(report).map_err(unreadable)?;
-    let known: Vec<(&Written, GraphProto)> = written.iter().filter_map(|w| Some((w, graph(&w.bytes)?))).collect();
-    let mut faults = Vec::new();
-    for project in projects {
-        match project.as_ref().map(|p| (p, read(p, &report.pareto, &known))) {
-            Ok((_, Ok(read))) => {
-                report.synthesis.retain(|s| s.project != read.project);
-                report.synthesis.push(read);
+/// `report.json` of a job that is done.
+#[derive(Clone, Debug)]
+pub struct JobReport {
+    /// As it is: what a newer program wrote stays in it.
+    document: Value,
+    report: Report,
+}
+
+impl JobReport {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`Error::Data`]: it is no report.
+    pub fn read(text: &str) -> Result<JobReport, Error> {
+        let unreadable = |e| Error::Data(vec![format!("report.json: not a report of hgq-onnx: {e}")]);
+        let document = serde_json::from_str(text).map_err(unreadable)?;
+        Ok(JobReport { report: serde_json::from_str(text).map_err(unreadable)?, document })
+    }
+
+    /// The proxies that the job wrote, as far as they are still there, and the points of the front
+    /// that they are.
+    pub fn files(&self) -> Vec<(String, usize)> {
+        let front = &self.report.pareto;
+        let chosen = front.iter().find(|p| p.chosen).map_or(0, |p| p.number);
+        let single = ["proxy.onnx", "proxy_elementwise.onnx"].map(|file| (file.to_string(), chosen));
+        single.into_iter().chain(front.iter().map(|p| (of_point(p.number), p.number))).collect()
+    }
+
+    /// Reads `projects` onto the front of the job with this `report.html` and these proxies. A
+    /// project read before is read anew; one that cannot be read is its fault.
+    ///
+    /// # Errors
+    /// [`Error::Data`]: every fault of the projects.
+    pub fn join(
+        mut self,
+        page: Option<&str>,
+        written: &[Written],
+        projects: &[Result<Project, String>],
+    ) -> Result<Joined, Error> {
+        let known: Vec<(&Written, GraphProto)> = written.iter().filter_map(|w| Some((w, graph(&w.bytes)?))).collect();
+        let report = &mut self.report;
+        let mut faults = Vec::new();
+        for project in projects {
+            match project.as_ref().map(|p| (p, read(p, &report.pareto, &known))) {
+                Ok((_, Ok(read))) => {
+                    report.synthesis.retain(|s| s.project != read.project);
+                    report.synthesis.push(read);
+                }
+                Ok((project, Err(found))) => faults.extend(found.into_iter().map(|f| format!("{}: {f}", project.name))),
+                Err(fault) => faults.push(fault.clone()),
             }
-            Ok((project, Err(found))) => faults.extend(found.into_iter().map(|f| format!("{}: {f}", project.name))),
-            Err(fault) => faults.push(fault.clone()),
         }
+        if !faults.is_empty() {
+            return Err(Error::Data(faults));
+        }
+        report.synthesis.sort_by(|a, b| (a.point, &a.project).cmp(&(b.point, &b.project)));
+        self.document["synthesis"] = json(&report.synthesis)?;
+        Ok(Joined {
+            report: format!("{:#}\n", self.document),
+            page: page.and_then(|page| html::with_synthesis(page, report)),
+            synthesis: self.report.synthesis,
+            points: self.report.pareto,
+        })
     }
-    if !faults.is_empty() {
-        return Err(Error::Data(faults));
-    }
-    report.synthesis.sort_by(|a, b| (a.point, &a.project).cmp(&(b.point, &b.project)));
-    document["synthesis"] = json(&report.synthesis)?;
-    Ok(Joined {
-        // what a newer program wrote stays in it
-        report: format!("{document:#}\n"),
-        page: page.and_then(|page| html::with_synthesis(page, &report)),
-        synthesis: report.synthesis,
-        points: report.pareto,
-    })
+}
+
+/// The proxy of a point, relative to the folder of the job.
+fn of_point(point: usize) -> String {
+    format!("pareto/{point}/proxy.onnx")
 }
 
 fn graph(bytes: &[u8]) -> Option<GraphProto> {
@@ -123,7 +155,7 @@ fn made_of(project: &Project, front: &[ParetoPoint], known: &[(&Written, GraphPr
         return Ok((written.file.clone(), written.point, true));
     }
     match project.point {
-        Some(point) if front.iter().any(|p| p.number == point) => Ok((format!("pareto/{point}/proxy.onnx"), point, false)),
+        Some(point) if front.iter().any(|p| p.number == point) => Ok((of_point(point), point, false)),
         Some(point) => Err(format!("the front has no point {point}")),
         None if model.is_some() => {
             Err("made of another model than those of this job; where that is a point's proxy all the same, \

@@ -14,7 +14,7 @@ use super::constant::{quant_type, quantised};
 use super::lower::{Lowered, finish};
 use crate::graph::channels::per_channel;
 use crate::graph::{Node, ValueId, Window};
-use crate::onnx::proto::StringStringEntryProto;
+use crate::onnx::metadata;
 use crate::ops::{Elementwise, Move};
 use crate::proxy::error::{Fault, Reason};
 use crate::quant::interval::Span;
@@ -61,8 +61,7 @@ pub fn write(model: &FixedModel) -> Result<Lowered, Vec<Fault>> {
         return Err(faults);
     }
     let mut lowered = finish(walk.b, model, inputs, outputs);
-    let form = StringStringEntryProto { key: Some(METADATA_KEY.into()), value: Some("elementwise".into()) };
-    lowered.model.metadata_props.push(form);
+    metadata::state(&mut lowered.model, METADATA_KEY, "elementwise".into());
     Ok(lowered)
 }
 

@@ -25,6 +25,7 @@ use crate::convert::documents::Report;
 use crate::quant::FixedModel;
 use crate::quant::interval::{self, IntervalError};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+pub use synthesis::within as with_synthesis;
 
 /// Title of a model without a name.
 const NAMELESS: &str = "a model";
@@ -72,12 +73,6 @@ pub fn page(report: &Report, model: &FixedModel) -> Result<String, IntervalError
         }
     };
     Ok(page.into_string())
-}
-
-/// A page with the reports of synthesis that `report` has in the meantime; none where it is no page
-/// of this version.
-pub fn with_synthesis(page: &str, report: &Report) -> Option<String> {
-    synthesis::within(page, report)
 }
 
 /// A column of a table: its head, and whether it has texts or drawings in place of numbers.

@@ -2,7 +2,7 @@
 
 use super::Column;
 use super::text::{clean, count, number};
-use crate::convert::documents::{Report, Resources, Synthesis};
+use crate::convert::documents::{Report, Synthesis};
 use maud::{Markup, html};
 
 /// Where it stands in the page: an element that there is once.
@@ -16,7 +16,8 @@ pub fn place(report: &Report) -> Markup {
     }
 }
 
-/// The page with what there is; none where it has no place for it.
+/// A page with the reports that `report` has in the meantime; none where it has no place for them,
+/// as a page of another version.
 pub fn within(page: &str, report: &Report) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
@@ -52,7 +53,6 @@ fn section(report: &Report) -> Markup {
 fn row(report: &Report, s: &Synthesis) -> Markup {
     let estimate = report.pareto.iter().find(|p| p.number == s.point).map(|p| p.hardware.luts);
     let (hls, made) = (s.csynth.as_ref(), s.vsynth.as_ref());
-    let used = |of: fn(&Resources) -> Option<u64>| shown(made.and_then(of).or_else(|| hls.and_then(|h| of(&h.resources))));
     let cycles = |least: Option<u64>, most: Option<u64>| match (least, most) {
         (Some(a), Some(b)) if a != b => format!("{a}–{b}"),
         (a, b) => a.or(b).map_or_else(String::new, |n| n.to_string()),
@@ -64,9 +64,9 @@ fn row(report: &Report, s: &Synthesis) -> Markup {
             td { @if let Some(luts) = estimate { (count(luts)) } }
             td { (shown(made.and_then(|r| r.luts))) }
             td { (shown(hls.and_then(|h| h.resources.luts))) }
-            td { (used(|r| r.ff)) }
-            td { (used(|r| r.dsp)) }
-            td { (used(|r| r.bram_18k)) }
+            td { (shown(s.used(|r| r.ff))) }
+            td { (shown(s.used(|r| r.dsp))) }
+            td { (shown(s.used(|r| r.bram_18k))) }
             td { @if let Some(h) = hls { (cycles(h.latency_min, h.latency_max)) } }
             td { @if let Some(h) = hls { (cycles(h.interval_min, h.interval_max)) } }
             td { @if let Some(ns) = hls.and_then(|h| h.estimated_clock_ns) { (number(ns)) } }
